@@ -1,0 +1,1 @@
+"""Run a trained patch classifier densely over whole images: exact, fast, proven."""

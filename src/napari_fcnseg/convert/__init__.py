@@ -1,0 +1,1 @@
+"""Patch network to dense network: one pure rule per operation, no framework."""

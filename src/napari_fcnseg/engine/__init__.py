@@ -1,0 +1,1 @@
+"""Dense network to numbers: the compiled network on a device, in a process of its own."""

@@ -1,0 +1,1 @@
+"""The patch network as inert data: typed operations, nodes, NumPy weights, geometry."""

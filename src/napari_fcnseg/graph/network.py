@@ -1,0 +1,69 @@
+"""A patch network: named layers, each a short sequence of operations, joined by edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_fcnseg.graph.ops import Op
+
+#: The name by which nodes refer to the network's input.
+INPUT = "<input>"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One layer of the model file.
+
+    Attributes
+    ----------
+    name : str
+        The layer's own name, as the user knows it. Unique within a network.
+    layer_type : str
+        Its Keras class, for example ``"Conv2D"``.
+    ops : tuple of Op
+        What it does, in order: a ``Conv2D`` with ``activation="relu"`` is ``(Conv, Activation)``.
+    inputs : tuple of str
+        Names of the nodes it reads, or :data:`INPUT`.
+    """
+
+    name: str
+    layer_type: str
+    ops: tuple[Op, ...]
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A patch network as data.
+
+    Attributes
+    ----------
+    name : str
+        The model's own name.
+    input_shape : tuple of int
+        Shape of one patch, ``(*spatial, channel)``.
+    nodes : tuple of Node
+        In an order in which every node follows what it reads.
+    output : str
+        The node whose result is the network's answer.
+    notes : tuple of str
+        What the reader wants the user to know (for example weights stored in half precision).
+    """
+
+    name: str
+    input_shape: tuple[int, ...]
+    nodes: tuple[Node, ...]
+    output: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def patch_shape(self) -> tuple[int, ...]:
+        """Spatial shape of one patch."""
+        return self.input_shape[:-1]
+
+    @property
+    def channels(self) -> int:
+        """Number of input channels."""
+        return self.input_shape[-1]

@@ -1,0 +1,1 @@
+"""Model files to inert graphs: one file per format; nothing a file holds is ever run."""

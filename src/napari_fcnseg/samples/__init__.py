@@ -1,0 +1,1 @@
+"""Sample images with small trained models, so that nobody needs a model to try the plugin."""

@@ -1,0 +1,1 @@
+"""Image shape and geometry to tiles, and tiles to an image."""
