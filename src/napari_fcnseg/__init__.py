@@ -1,1 +1,37 @@
-"""Run a trained patch classifier densely over whole images: exact, fast, proven."""
+"""Run a trained patch classifier densely over whole images: exact, fast, proven.
+
+The names below are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "FCN": "model",
+    "PatchModel": "model",
+    "Segmentation": "segmentation",
+    "Tile": "run",
+    "Verification": "verification",
+    "convert": "model",
+    "iter_segment": "segmentation",
+    "load_model": "model",
+    "segment": "segmentation",
+    "segment_patchwise": "segmentation",
+    "verify": "verification",
+}
+
+__all__ = [*_HOME, "errors"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"napari_fcnseg.{_HOME[name]}"), name)
+    if name == "errors":
+        return importlib.import_module("napari_fcnseg.errors")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -2,7 +2,7 @@
 
 Arrays are channels-last. Spatial tuples (``strides``, ``size`` …) have one entry per spatial axis. An operation
 says what the *patch* network computes; what becomes of it in the dense network is decided in
-:mod:`napari_fcnseg.convert`.
+:mod:`napari_fcnseg.conversion`.
 """
 
 from __future__ import annotations

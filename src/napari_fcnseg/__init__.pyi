@@ -1,0 +1,12 @@
+from napari_fcnseg import errors as errors
+from napari_fcnseg.model import FCN as FCN
+from napari_fcnseg.model import PatchModel as PatchModel
+from napari_fcnseg.model import convert as convert
+from napari_fcnseg.model import load_model as load_model
+from napari_fcnseg.run import Tile as Tile
+from napari_fcnseg.segmentation import Segmentation as Segmentation
+from napari_fcnseg.segmentation import iter_segment as iter_segment
+from napari_fcnseg.segmentation import segment as segment
+from napari_fcnseg.segmentation import segment_patchwise as segment_patchwise
+from napari_fcnseg.verification import Verification as Verification
+from napari_fcnseg.verification import verify as verify

@@ -1,1 +1,0 @@
-"""Patch network to dense network: one pure rule per operation, no framework."""

@@ -1,0 +1,224 @@
+"""A trained patch model, and its dense form."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fcnseg.conversion import ConversionReport, DenseNetwork, convert_network
+from napari_fcnseg.engine import engine
+from napari_fcnseg.errors import ImageError, ModelFileError, OutputError, SettingsError
+from napari_fcnseg.readers import read_model
+
+if TYPE_CHECKING:
+    from napari_fcnseg.graph.network import Network
+
+_BATCH_BYTES = 2**26  # of patches; larger batches gain nothing
+
+
+class PatchModel:
+    """A trained network that says what the centre pixel of a patch is.
+
+    Parameters
+    ----------
+    network : Network
+        The network as data.
+    path : Path, optional
+        Where it was read from.
+    sha256 : str
+        Of the file's contents.
+    """
+
+    def __init__(self, network: Network, path: Path | None = None, sha256: str = "") -> None:
+        self.network = network
+        self.path = path
+        self.sha256 = sha256
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending, or the network's own name."""
+        return self.path.stem if self.path is not None else self.network.name
+
+    @property
+    def patch_shape(self) -> tuple[int, ...]:
+        """Spatial shape of a patch. It speaks for the pixel at ``patch_shape // 2``, for odd and even shapes alike."""
+        return self.network.patch_shape
+
+    @property
+    def channels(self) -> int:
+        """Number of input channels."""
+        return self.network.channels
+
+    @property
+    def classes(self) -> int:
+        """Number of classes. A network with a single output number tells two apart."""
+        return self.fcn.network.classes
+
+    @cached_property
+    def fcn(self) -> FCN:
+        """The dense form of the network (see :func:`convert`)."""
+        return FCN(convert_network(self.network))
+
+    def predict(self, patches: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Apply the patch network itself, without any conversion: the reference for everything.
+
+        Parameters
+        ----------
+        patches : array_like, shape (n, *patch_shape, channels)
+            Prepared patches.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, class)
+            The network's own numbers.
+
+        Raises
+        ------
+        ImageError
+            If the shape does not fit.
+        """
+        x = np.ascontiguousarray(patches, np.float32)
+        if x.shape[1:] != self.network.input_shape:
+            raise ImageError(
+                f"The model takes patches of shape (n, {', '.join(map(str, self.network.input_shape))}), not {x.shape}."
+            )
+        device = engine().device()
+        size = max(1, min(1024, _BATCH_BYTES // max(x[:1].nbytes, 1)))
+        waiting = [engine().run(self.network, device, x[i : i + size]) for i in range(0, len(x), size)]
+        answers = [future.result().reshape(-1, self.fcn.network.outputs) for future in waiting]
+        return np.concatenate(answers) if answers else np.zeros((0, self.fcn.network.outputs), np.float32)
+
+    def __repr__(self) -> str:
+        return f"<PatchModel {self.name!r}: patch {self.patch_shape}, {self.channels} channels>"
+
+
+class FCN:
+    """The dense (fully convolutional) form of a patch model: the same numbers at every pixel in one pass."""
+
+    def __init__(self, network: DenseNetwork) -> None:
+        self.network = network
+
+    @property
+    def report(self) -> ConversionReport:
+        """What became of each layer, and what it costs."""
+        return self.network.report
+
+    @property
+    def patch_shape(self) -> tuple[int, ...]:
+        """Spatial shape of a patch."""
+        return self.network.patch_shape
+
+    def to_keras(self) -> Any:
+        """Return the dense network as a ``keras.Model``, in this process.
+
+        It takes images ``(1, *spatial, channel)`` and returns ``(1, *(spatial - network.reach + 1), class)``. This
+        imports Keras: in a napari session use :meth:`save` instead.
+        """
+        from napari_fcnseg.engine.build import dense_model
+
+        return dense_model(self.network)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the dense network as a ``.keras`` file.
+
+        ``keras.models.load_model`` opens it after ``import napari_fcnseg.engine.layers``, which has its layers.
+
+        Raises
+        ------
+        OutputError
+            If the name does not end with ``.keras`` or the file cannot be written.
+        """
+        target = Path(path)
+        if target.suffix != ".keras":
+            raise OutputError(f"The converted network is written as a .keras file: choose {target.stem}.keras.")
+        engine().save(self.network, target.absolute())
+        return target
+
+
+#: What a function that needs a model takes.
+ModelLike: TypeAlias = "str | os.PathLike[str] | PatchModel"
+
+
+def load_model(path: str | os.PathLike[str]) -> PatchModel:
+    """Read a trained patch model.
+
+    Parameters
+    ----------
+    path : path
+        A ``.keras`` file, or a full ``.h5`` file, of Keras 2 or 3. It is parsed; nothing in it is ever run.
+
+    Raises
+    ------
+    ModelFileError
+        If it is no model file, or is damaged.
+    UnsupportedLayerError
+        If it holds a layer that is not known; the error names it.
+    """
+    network = read_model(path)
+    try:
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelFileError(f"{os.fspath(path)} cannot be read: {error.strerror}.") from None
+    return PatchModel(network, Path(path), digest)
+
+
+def convert(model: ModelLike) -> FCN:
+    """Convert a patch model to its dense form.
+
+    The method is that of Li, Zhao and Wang 2014 (arXiv 1412.4526): every stride becomes 1 and every later window is
+    dilated by the strides before it.
+
+    Parameters
+    ----------
+    model : path or PatchModel
+        The patch model.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        If a layer has no exact dense form; the error names it, the reason, and what to do.
+    ConversionError
+        If the network is no patch classifier.
+    """
+    return as_model(model).fcn
+
+
+def as_model(model: ModelLike) -> PatchModel:
+    """Return a model given as one or as a path."""
+    return model if isinstance(model, PatchModel) else load_model(model)
+
+
+def as_ensemble(model: ModelLike | Sequence[ModelLike]) -> tuple[PatchModel, ...]:
+    """Return the members of an ensemble, converted and found to fit together.
+
+    Raises
+    ------
+    SettingsError
+        If there is none, or they differ in channels, classes, spatial axes or what their last layer gives.
+    """
+    several = isinstance(model, Sequence) and not isinstance(model, str)
+    models = tuple(as_model(m) for m in model) if several else (as_model(model),)  # type: ignore[union-attr, arg-type]
+    if not models:
+        raise SettingsError("No model was chosen. Choose at least one.")
+    first = models[0].fcn.network
+    for other in models[1:]:
+        network = other.fcn.network
+        for what, a, b in (
+            ("input channels", first.channels, network.channels),
+            ("outputs", first.outputs, network.outputs),
+            ("spatial axes", len(first.patch_shape), len(network.patch_shape)),
+            ("kind of last layer", first.head, network.head),
+        ):
+            if a != b:
+                raise SettingsError(
+                    f"Models {models[0].name!r} and {other.name!r} cannot be averaged: their {what} differ "
+                    f"({a} and {b}). Choose models that were trained for the same task."
+                )
+    return models

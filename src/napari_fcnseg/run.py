@@ -1,0 +1,255 @@
+"""A run: everything checked before the start, then one finished tile after the other."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fcnseg import preprocess
+from napari_fcnseg.engine import Device, engine
+from napari_fcnseg.engine.memory import choose_tile
+from napari_fcnseg.errors import ImageError, SettingsError
+from napari_fcnseg.tiling import Layout, Region, WindowReader, check_border, cut, predicted, slices
+from napari_fcnseg.tiling.layout import check_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+    from concurrent.futures import Future
+
+    from napari_fcnseg.conversion import DenseNetwork
+    from napari_fcnseg.conversion.fcn import Head
+    from napari_fcnseg.model import PatchModel
+    from napari_fcnseg.settings import RunSettings
+
+T = TypeVar("T")
+
+_AHEAD = 2  # tiles handed to the engine before the first of them is back
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One finished tile.
+
+    Attributes
+    ----------
+    where : tuple of slice or int
+        Its place in the labels: an index per stack axis, then a slice per spatial axis.
+    labels : ndarray of unsigned integer
+        Class index + 1.
+    scores : ndarray of float32, shape (*tile, class)
+        The network's own numbers, averaged over an ensemble.
+    done, total : int
+        Tiles finished, this one included, and tiles of the whole run.
+    """
+
+    where: tuple[int | slice, ...]
+    labels: npt.NDArray[np.unsignedinteger[Any]]
+    scores: npt.NDArray[np.float32]
+    done: int
+    total: int
+
+
+class Run:
+    """One image, one or more models and settings, checked against each other.
+
+    Parameters
+    ----------
+    image : array_like
+        Any numeric type; spatial axes last, a channel axis anywhere, other axes are a stack of frames.
+    models : sequence of PatchModel
+        An ensemble that fits together (:func:`napari_fcnseg.model.as_ensemble`).
+    settings : RunSettings
+        What the user chose.
+
+    Raises
+    ------
+    ImageError, SettingsError
+        If they do not fit together.
+    """
+
+    def __init__(self, image: Any, models: Sequence[PatchModel], settings: RunSettings) -> None:
+        self.image = image if hasattr(image, "shape") and hasattr(image, "dtype") else np.asarray(image)
+        check_dtype(np.dtype(self.image.dtype))
+        check_border(settings.border)
+        self.models = tuple(models)
+        self.settings = settings
+        self.steps = preprocess.parse(settings.preprocess)
+        self.networks: tuple[DenseNetwork, ...] = tuple(m.fcn.network for m in self.models)
+        first = self.networks[0]
+        spatial = len(first.patch_shape)
+        self.layout = Layout.of(tuple(self.image.shape), first.channels, spatial, settings.channel_axis)
+        self.patch = tuple(max(n.patch_shape[axis] for n in self.networks) for axis in range(spatial))
+        self.extent = self._extent()
+        self.tile = self._tile()
+        self.tiles = cut(self.extent, self.tile)
+        self.device: Device | None = None
+        self.seconds = 0.0
+
+    @property
+    def outputs(self) -> int:
+        """Numbers per pixel."""
+        return self.networks[0].outputs
+
+    @property
+    def total(self) -> int:
+        """Number of tiles over all frames."""
+        return len(self.tiles) * len(list(self.layout.frames()))
+
+    @property
+    def label_dtype(self) -> np.dtype[Any]:
+        """The smallest unsigned integer that holds every label."""
+        return np.min_scalar_type(self.networks[0].classes)
+
+    def frame(self, index: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        """Return one frame, prepared: ``(*spatial, channel)`` in float32.
+
+        Raises
+        ------
+        ImageError
+            If the frame holds values that are not finite.
+        """
+        frame = preprocess.apply(self.layout.frame(self.image, index), self.steps)
+        if not np.isfinite(frame.sum(dtype=np.float64)):
+            steps = ", ".join(map(str, self.steps))
+            raise ImageError(f"Preprocessing ({steps}) made values that are not finite. Choose other steps.")
+        return frame
+
+    def execute(self, poll: float | None = None) -> Generator[Tile | None, None, None]:
+        """Compute tile after tile.
+
+        Parameters
+        ----------
+        poll : float, optional
+            Seconds after which None is yielded while a tile is not ready, so that the caller can stop. Without it
+            only tiles are yielded.
+
+        Yields
+        ------
+        Tile or None
+        """
+        start = time.perf_counter()
+        waiting: deque[tuple[tuple[int, ...], Region, list[Future[npt.NDArray[np.float32]]]]] = deque()
+        try:
+            yield from _await(engine().start(), poll)
+            self.device = engine().device(self.settings.device)
+            for network in self.networks:
+                yield from _await(engine().load(network, self.device), poll)
+            jobs = self._jobs(self.device)
+            done = 0
+            while True:
+                while len(waiting) < _AHEAD and (job := next(jobs, None)) is not None:
+                    waiting.append(job)
+                    yield None
+                if not waiting:
+                    return
+                index, region, futures = waiting[0]
+                answers = []
+                for future in futures:
+                    answers.append((yield from _await(future, poll)))
+                waiting.popleft()
+                done += 1
+                self.seconds = time.perf_counter() - start
+                yield self._finish(index, region, answers, done)
+        finally:
+            for _, _, futures in waiting:
+                for future in futures:
+                    future.cancel()
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what another person needs to get the same result, as plain data for JSON."""
+        return {
+            "program": "napari-fcnseg",
+            "models": [
+                {"name": m.name, "path": str(m.path or ""), "sha256": m.sha256, "patch_shape": list(m.patch_shape)}
+                for m in self.models
+            ],
+            "settings": self.settings.as_dict(),
+            "image": {"shape": list(self.layout.shape), "dtype": str(self.image.dtype)},
+            "channel_axis": self.layout.channel_axis,
+            "tile": list(self.tile),
+            "device": str(self.device) if self.device is not None else None,
+            "seconds": self.seconds,
+            "versions": {
+                "python": platform.python_version(),
+                **{
+                    name: importlib.metadata.version(name) for name in ("napari-fcnseg", "tensorflow", "keras", "numpy")
+                },
+            },
+        }
+
+    def _extent(self) -> Region:
+        shape, border = self.layout.frame_shape, self.settings.border
+        starts_stops = [predicted(shape, n.patch_shape, border) for n in self.networks]  # type: ignore[arg-type]
+        extent = tuple(
+            (max(r[axis][0] for r in starts_stops), min(r[axis][1] for r in starts_stops)) for axis in range(len(shape))
+        )
+        if any(stop <= start for start, stop in extent):
+            raise ImageError(
+                f"The image ({' × '.join(map(str, shape))}) is smaller than the patch "
+                f'({" × ".join(map(str, self.patch))}), and border="valid" predicts only where a whole patch fits. '
+                'Choose another border, for example "reflect".'
+            )
+        return extent
+
+    def _tile(self) -> tuple[int, ...]:
+        sizes = tuple(stop - start for start, stop in self.extent)
+        chosen = self.settings.tile
+        if chosen is None:
+            return choose_tile(self.networks, sizes, self.settings.memory_limit)
+        tile = (chosen,) * len(sizes) if isinstance(chosen, int) else chosen
+        if len(tile) != len(sizes):
+            raise SettingsError(f"The tile {tile} has {len(tile)} sizes and the model {len(sizes)} spatial axes.")
+        return tuple(min(t, n) for t, n in zip(tile, sizes, strict=True))
+
+    def _jobs(self, device: Device) -> Iterator[tuple[tuple[int, ...], Region, list[Future[npt.NDArray[np.float32]]]]]:
+        """Hand tile after tile to the engine."""
+        for index in self.layout.frames():
+            frame = self.frame(index)
+            readers = [WindowReader(frame, n.patch_shape, self.settings.border) for n in self.networks]  # type: ignore[arg-type]
+            for region in self.tiles:
+                windows = (r.read(region, n.reach)[None] for r, n in zip(readers, self.networks, strict=True))
+                yield index, region, [engine().run(n, device, w) for n, w in zip(self.networks, windows, strict=True)]
+
+    def _finish(
+        self, index: tuple[int, ...], region: Region, answers: list[npt.NDArray[np.float32]], done: int
+    ) -> Tile:
+        scores: npt.NDArray[np.float32] = answers[0][0]
+        if len(answers) > 1:
+            scores = np.stack([a[0] for a in answers]).mean(axis=0, dtype=np.float32)
+        labels = labels_of(scores, self.networks[0].head, self.label_dtype)
+        return Tile((*index, *slices(region)), labels, scores, done, self.total)
+
+
+def labels_of(
+    scores: npt.NDArray[np.float32], head: Head, dtype: np.dtype[Any]
+) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Return class index + 1 for the network's numbers ``(…, class)``.
+
+    A single number per pixel tells two classes apart: the second is meant above 0.5 after a sigmoid or softmax, and
+    above 0 otherwise.
+    """
+    if scores.shape[-1] == 1:
+        threshold = 0.0 if head == "scores" else 0.5
+        index: npt.NDArray[Any] = scores[..., 0] > threshold
+    else:
+        index = scores.argmax(axis=-1)
+    labels: npt.NDArray[np.unsignedinteger[Any]] = (index + 1).astype(dtype)
+    return labels
+
+
+def _await(future: Future[T], poll: float | None) -> Generator[None, None, T]:
+    """Wait for a future, yielding None every ``poll`` seconds."""
+    while True:
+        try:
+            return future.result(timeout=poll)
+        except TimeoutError:
+            if future.done():
+                raise
+            yield None

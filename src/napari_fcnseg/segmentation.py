@@ -1,0 +1,231 @@
+"""Segment an image with a patch model: densely, tile by tile, or patch by patch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.model import as_ensemble
+from napari_fcnseg.run import Run, Tile, labels_of
+from napari_fcnseg.settings import RunSettings
+from napari_fcnseg.tiling import WindowReader, slices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from napari_fcnseg.model import ModelLike
+
+_PATCHES_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A segmented image.
+
+    Attributes
+    ----------
+    labels : ndarray of unsigned integer, shape (*spatial)
+        Class index + 1; 0 where nothing was predicted.
+    probabilities : ndarray of float32, shape (*spatial, class), or None
+        The network's own numbers, averaged over an ensemble; zero where nothing was predicted.
+    provenance : dict
+        What another person needs to get the same result, as plain data for JSON.
+    """
+
+    labels: npt.NDArray[np.unsignedinteger[Any]]
+    probabilities: npt.NDArray[np.float32] | None
+    provenance: dict[str, Any] = field(repr=False)
+
+
+def segment(
+    image: Any,
+    model: ModelLike | Sequence[ModelLike],
+    *,
+    channel_axis: int | None = None,
+    preprocess: str | Sequence[str] = (),
+    border: str = "reflect",
+    precision: str = "float32",
+    device: str | None = None,
+    tile: int | tuple[int, ...] | None = None,
+    memory_limit: int | None = None,
+    probabilities: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> Segmentation:
+    """Segment an image: at every pixel exactly what the patch model says of the patch around it.
+
+    Parameters
+    ----------
+    image : array_like
+        Any numeric type. The model's spatial axes come last, a channel axis may stand anywhere; every other axis
+        (z, time, …) is a stack of frames, each segmented alone.
+    model : path, PatchModel, or sequence of them
+        The trained patch model; several are an ensemble, whose numbers are averaged.
+    channel_axis : int, optional
+        Axis of the channels; found by its length otherwise.
+    preprocess : sequence of str
+        Steps applied to each whole frame, for example ``["divide_by_median", "subtract_local_mean:61"]``.
+    border : {"reflect", "edge", "constant", "valid"}
+        What surrounds the image. ``"valid"`` pads nothing: the frame without a full patch stays unlabelled.
+    precision : {"float32"}
+        Arithmetic; ``"float32"`` is exact.
+    device : str, optional
+        ``"CPU"``, ``"GPU"``, ``"GPU:1"``; the fastest otherwise.
+    tile : int or tuple of int, optional
+        Largest tile in pixels. It changes speed and memory, never the labels.
+    memory_limit : int, optional
+        Bytes that computing a tile may take; half of what is free otherwise.
+    probabilities : bool
+        Whether to keep the network's numbers as well.
+    progress : callable, optional
+        Called with the number of finished tiles and of all tiles after each.
+
+    Returns
+    -------
+    Segmentation
+
+    Raises
+    ------
+    FcnSegError
+        With a sentence that says what does not fit, where, and what to do.
+
+    References
+    ----------
+    H. Li, R. Zhao, X. Wang, "Highly efficient forward and backward propagation of convolutional neural networks for
+    pixelwise classification", 2014, arXiv 1412.4526.
+    """
+    settings = RunSettings(
+        channel_axis, preprocess, border, precision, device, tile, memory_limit, probabilities  # type: ignore[arg-type]
+    )  # fmt: skip
+    run = Run(image, as_ensemble(model), settings)
+    return collect(run, progress)
+
+
+def collect(run: Run, progress: Callable[[int, int], object] | None = None) -> Segmentation:
+    """Execute a run and put its tiles together."""
+    shape = run.layout.result_shape
+    labels = np.zeros(shape, run.label_dtype)
+    scores = np.zeros((*shape, run.outputs), np.float32) if run.settings.probabilities else None
+    for tile in run.execute():
+        if tile is None:
+            continue
+        labels[tile.where] = tile.labels
+        if scores is not None:
+            scores[tile.where] = tile.scores
+        if progress is not None:
+            progress(tile.done, tile.total)
+    return Segmentation(labels, scores, run.provenance())
+
+
+def iter_segment(image: Any, model: ModelLike | Sequence[ModelLike], **settings: Any) -> Iterator[Tile]:
+    """Segment an image and yield each tile as it is finished.
+
+    Parameters
+    ----------
+    image, model
+        As for :func:`segment`.
+    **settings
+        The other arguments of :func:`segment` but ``progress``.
+
+    Yields
+    ------
+    Tile
+        With its place in the labels. Closing the generator stops the run.
+
+    Raises
+    ------
+    FcnSegError
+        As for :func:`segment`; what does not fit is found before the first tile.
+    """
+    run = Run(image, as_ensemble(model), RunSettings.from_dict(settings))
+    return (tile for tile in run.execute() if tile is not None)
+
+
+def segment_patchwise(
+    image: Any,
+    model: ModelLike | Sequence[ModelLike],
+    points: npt.ArrayLike | None = None,
+    *,
+    progress: Callable[[int, int], object] | None = None,
+    **settings: Any,
+) -> Segmentation:
+    """Segment patch by patch with the patch network itself: the slow exact reference.
+
+    Nothing of the conversion is used.
+
+    Parameters
+    ----------
+    image, model
+        As for :func:`segment`.
+    points : array_like of int, shape (n, axes of the labels), optional
+        Only these pixels; every pixel otherwise.
+    progress : callable, optional
+        Called with the number of finished pixels and of all pixels.
+    **settings
+        The other arguments of :func:`segment`; ``tile`` and ``memory_limit`` have no effect.
+
+    Returns
+    -------
+    Segmentation
+        At every pixel as :func:`segment` returns it, probabilities included; at points ``labels`` is ``(n,)`` and
+        ``probabilities`` ``(n, class)``.
+
+    Raises
+    ------
+    FcnSegError
+        As for :func:`segment`, and if a point has no full patch under ``border="valid"``.
+    """
+    run = Run(image, as_ensemble(model), RunSettings.from_dict({**settings, "probabilities": True}))
+    if points is not None:
+        where = _checked_points(run, points)
+        scores = patchwise_scores(run, where, progress)
+        return Segmentation(labels_of(scores, run.networks[0].head, run.label_dtype), scores, run.provenance())
+    shape = run.layout.result_shape
+    inside: npt.NDArray[np.bool_] = np.zeros(shape, bool)
+    np.moveaxis(inside, range(-len(run.extent), 0), range(len(run.extent)))[slices(run.extent)] = True
+    scores = np.zeros((*shape, run.outputs), np.float32)
+    labels = np.zeros(shape, run.label_dtype)
+    scores[inside] = patchwise_scores(run, np.argwhere(inside), progress)
+    labels[inside] = labels_of(scores[inside], run.networks[0].head, run.label_dtype)
+    return Segmentation(labels, scores, run.provenance())
+
+
+def patchwise_scores(
+    run: Run, points: npt.NDArray[np.integer[Any]], progress: Callable[[int, int], object] | None = None
+) -> npt.NDArray[np.float32]:
+    """Return the patch models' mean numbers at points of the labels, ``(n, class)``."""
+    scores = np.zeros((len(points), run.outputs), np.float32)
+    stack = len(run.layout.stack_shape)
+    done = 0
+    for index in np.unique(points[:, :stack], axis=0):
+        mine = np.flatnonzero((points[:, :stack] == index).all(axis=1))
+        frame = run.frame(tuple(map(int, index)))
+        readers = [WindowReader(frame, m.patch_shape, run.settings.border) for m in run.models]  # type: ignore[arg-type]
+        for start in range(0, len(mine), _PATCHES_AT_ONCE):
+            chosen = mine[start : start + _PATCHES_AT_ONCE]
+            answers = [
+                model.predict(reader.patches(points[chosen, stack:], model.patch_shape))
+                for model, reader in zip(run.models, readers, strict=True)
+            ]
+            scores[chosen] = np.mean(answers, axis=0, dtype=np.float32)
+            done += len(chosen)
+            if progress is not None:
+                progress(done, len(points))
+    return scores
+
+
+def _checked_points(run: Run, points: npt.ArrayLike) -> npt.NDArray[np.intp]:
+    where = np.asarray(points)
+    axes = len(run.layout.result_shape)
+    if where.ndim != 2 or where.shape[1] != axes or where.dtype.kind not in "iu":
+        raise SettingsError(f"Points are whole numbers of shape (n, {axes}), one per axis of the labels.")
+    stack = [(0, n) for n in run.layout.stack_shape]
+    low, high = np.array([*stack, *run.extent]).T
+    outside = np.flatnonzero(((where < low) | (where >= high)).any(axis=1))
+    if len(outside):
+        point = tuple(map(int, where[outside[0]]))
+        raise SettingsError(f"Point {point} has no prediction: the image has them from {tuple(low)} to {tuple(high)}.")
+    return where.astype(np.intp)

@@ -1,0 +1,101 @@
+"""What the user chose, as plain data: one frozen snapshot per run, JSON in and out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from napari_fcnseg.errors import SettingsError
+
+PRECISIONS = ("float32",)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The settings of a run.
+
+    Attributes
+    ----------
+    channel_axis : int or None
+        Axis of the image that holds the channels; None to find it.
+    preprocess : tuple of str
+        Steps in order, for example ``("divide_by_median", "subtract_local_mean:61")``.
+    border : {"reflect", "edge", "constant", "valid"}
+        What surrounds the image; ``"valid"`` leaves the frame without a full patch unlabelled.
+    precision : {"float32"}
+        Arithmetic; ``"float32"`` is exact.
+    device : str or None
+        ``"CPU"``, ``"GPU"``, ``"GPU:1"``; None for the fastest.
+    tile : int, tuple of int, or None
+        Largest tile in pixels, for all axes or per axis; None to choose by memory.
+    memory_limit : int or None
+        Bytes that computing a tile may take; None for half of what is free.
+    probabilities : bool
+        Whether to keep the network's numbers as well as the labels.
+
+    Raises
+    ------
+    SettingsError
+        If a value is not one of the possible ones.
+    """
+
+    channel_axis: int | None = None
+    preprocess: tuple[str, ...] = ()
+    border: str = "reflect"
+    precision: str = "float32"
+    device: str | None = None
+    tile: int | tuple[int, ...] | None = None
+    memory_limit: int | None = None
+    probabilities: bool = False
+
+    def __post_init__(self) -> None:
+        steps = (self.preprocess,) if isinstance(self.preprocess, str) else tuple(map(str, self.preprocess))
+        object.__setattr__(self, "preprocess", steps)
+        if self.tile is not None:
+            object.__setattr__(self, "tile", _tile(self.tile))
+        if self.precision not in PRECISIONS:
+            raise SettingsError(f"There is no precision {self.precision!r}. Choose one of: {', '.join(PRECISIONS)}.")
+        if self.memory_limit is not None and not self.memory_limit > 0:
+            raise SettingsError(f"The memory limit is a positive number of bytes, not {self.memory_limit!r}.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain data for JSON."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """Return the settings as JSON text."""
+        return json.dumps(self.as_dict())
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RunSettings:
+        """Return settings from what :meth:`as_dict` gave.
+
+        Raises
+        ------
+        SettingsError
+            If there is a key or a value it does not know.
+        """
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise SettingsError(f"There is no setting {unknown[0]!r}. Choose from: {', '.join(sorted(known))}.")
+        return cls(**data)
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSettings:
+        """Return settings from JSON text."""
+        return cls.from_dict(json.loads(text))
+
+
+def _tile(tile: object) -> int | tuple[int, ...]:
+    sizes = tuple(tile) if isinstance(tile, Sequence) else (tile,)
+    try:
+        numbers = tuple(int(n) for n in sizes)
+        good = bool(numbers) and min(numbers) >= 1 and all(a == b for a, b in zip(numbers, sizes, strict=True))
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise SettingsError(f"A tile is a whole number of pixels, at least 1, or one per axis, not {tile!r}.")
+    return numbers if isinstance(tile, Sequence) else numbers[0]
