@@ -1,0 +1,60 @@
+# Everything a contributor types. Needs Python 3.11 to 3.13, git and make; the rest is put into .venv by tools/setup_env.py.
+# Options: `make test ARGS="-k tiling"`, `make env PYTHON=python3.12`, `NAPARI_FCNSEG_HEADLESS=1 make test` (no windows on your screen).
+
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+PY := $(BIN)/python
+WITH_DISPLAY := $(PY) tools/with_display.py
+ARGS ?=
+
+# TensorFlow's start-up notes say nothing about this program; its warnings and errors still show.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help env display check lint types layers manifest test demo bench tour clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+env: ## make or refresh .venv with everything in it (at once when nothing changed)
+	@$(PYTHON) tools/setup_env.py
+
+display: env ## see to it that a window can be opened here, installing what a headless Debian or Ubuntu lacks
+	@$(PY) tools/display_packages.py
+
+check: lint types layers manifest ## ruff, mypy, layers, plugin manifest (`make -k check` goes on after a failure)
+
+lint: env
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: env
+	$(BIN)/mypy
+
+layers: env
+	$(BIN)/lint-imports
+
+manifest: env
+	$(BIN)/npe2 validate napari-fcnseg
+	@test "$$(readlink napari.yaml)" = src/napari_fcnseg/napari.yaml || \
+	  { echo "napari.yaml must be a link to src/napari_fcnseg/napari.yaml"; exit 1; }
+
+test: env display ## all tests, in a real window
+	$(WITH_DISPLAY) $(PY) -m pytest $(ARGS)
+
+demo: env display ## napari with a sample image, segmented and verified; pictures in demo/
+	$(WITH_DISPLAY) $(BIN)/napari-fcnseg demo --output demo $(ARGS)
+
+bench: env ## how fast, against what; prints a table
+	$(PY) benchmarks/run.py $(ARGS)
+
+tour: env display ## take the README's pictures again, from the real window
+	$(WITH_DISPLAY) $(PY) tools/take_pictures.py $(ARGS)
+
+clean: ## remove the environment and everything built
+	rm -rf .venv build dist demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

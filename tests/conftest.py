@@ -1,0 +1,87 @@
+"""What every test can rely on: a clean pytest process, the shared data, and a child process that has TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import hypothesis
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+#: TensorFlow and Mesa's OpenGL crash each other in one process, and importing TensorFlow freezes a window for seconds.
+FRAMEWORKS = frozenset({"tensorflow", "keras", "torch", "jax"})
+ELSEWHERE = "it belongs in the engine's child process, and in tests in the fixture keras_child"
+CHILD_SECONDS = 300
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+_settings_folder = tempfile.TemporaryDirectory(prefix="napari-fcnseg-tests-")
+os.environ["NAPARI_CONFIG"] = str(Path(_settings_folder.name) / "settings.yaml")  # nobody's own settings are touched
+
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def frameworks_here() -> list[str]:
+    """Deep-learning frameworks imported into this process: there must be none."""
+    return sorted(FRAMEWORKS & sys.modules.keys())
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Stop before the first test when importing the test modules was enough to import a framework."""
+    if found := frameworks_here():
+        raise pytest.UsageError(f"{', '.join(found)} was imported while collecting tests; {ELSEWHERE}.")
+
+
+def pytest_unconfigure() -> None:
+    """Remove the settings that the tests wrote."""
+    _settings_folder.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def _no_framework_in_this_process() -> Iterator[None]:
+    """Fail the test that brings a framework into napari's own process (and only that one)."""
+    before = frameworks_here()
+    yield
+    if new := [name for name in frameworks_here() if name not in before]:
+        pytest.fail(f"{', '.join(new)} was imported into the process that has napari; {ELSEWHERE}.")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of published models, images and maps that lies beside the checkout, not in the repository."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs the published models and images in {folder}, which are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def keras_child() -> Iterator[Callable[..., Any]]:
+    """Run functions where TensorFlow is: ``keras_child(function, *args, timeout=300, **kwargs)`` returns the result.
+
+    The function must be importable by name, so it lives in ``_keras_side.py`` beside this file. One child serves the
+    whole session; the first call pays for its start.
+    """
+    from loky import ProcessPoolExecutor
+    from loky.backend import get_context
+
+    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")]))
+    variables = {"PYTHONPATH": path, "KERAS_BACKEND": "tensorflow"}
+    child = ProcessPoolExecutor(max_workers=1, context=get_context("loky"), env=variables)
+
+    def call(function: Callable[..., T], *args: object, timeout: float = CHILD_SECONDS, **kwargs: object) -> T:
+        return child.submit(function, *args, **kwargs).result(timeout)
+
+    yield call
+    child.shutdown(wait=True, kill_workers=True)
