@@ -145,7 +145,7 @@ def _head(network: Network) -> Head:
 def _layer_report(
     node: Node, geometry: Geometry, steps: Sequence[Step], folded_into: str | None, patch_cost: int
 ) -> LayerReport:
-    windows = [window for step in steps if (window := window_of(step.op)) is not None]
+    windows = [window for step in steps if (window := window_of(step.op)) is not None and max(window[0]) > 1]
     became = [_words(step.op) for step in steps]
     if folded_into is not None and folded_into != node.name:
         became.insert(0, f"folded into {folded_into}")

@@ -18,8 +18,9 @@ from napari_fcnseg.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Pixels of a default tile: big enough that the halo is small, small enough that Cancel and progress are prompt.
-_PIXELS = 512**2
+#: Work in a default tile, in FLOP: a few seconds on a laptop, so that progress and Cancel are prompt.
+_WORK = 2.5e11
+_PIXELS = 1024**2  # at most, however cheap the network is
 _SMALLEST = 8
 _LARGEST_TENSOR = 2**31 - 1  # elements; TensorFlow counts with 32 bits
 _FLOAT = 4
@@ -54,7 +55,7 @@ def _tensor_sizes(network: DenseNetwork, tile: tuple[int, ...]) -> dict[int, int
 
 
 def choose_tile(networks: Sequence[DenseNetwork], frame: tuple[int, ...], limit: int | None = None) -> tuple[int, ...]:
-    """Return the tile for a frame: at most the default, shrunk until every network's tile fits.
+    """Return the tile for a frame: a few seconds of work, shrunk until every network's tile fits.
 
     Parameters
     ----------
@@ -72,8 +73,9 @@ def choose_tile(networks: Sequence[DenseNetwork], frame: tuple[int, ...], limit:
     """
     budget = limit or free_memory() // 2
     reach = [max(n.reach[axis] for n in networks) for axis in range(len(frame))]
-    side = round(_PIXELS ** (1 / len(frame)))
-    # A halo is computed and thrown away: where the default tile is hardly larger than it, take a larger one.
+    pixels = min(_PIXELS, _WORK / max(sum(n.report.flop_per_pixel for n in networks), 1))
+    side = round(pixels ** (1 / len(frame)))
+    # A halo is computed and thrown away: where that tile would be hardly larger than it, take a larger one.
     tile = [min(n, max(side, 4 * r)) for n, r in zip(frame, reach, strict=True)]
     while not _fits(networks, tuple(tile), budget):
         axis = max(range(len(tile)), key=tile.__getitem__)

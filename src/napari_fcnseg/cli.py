@@ -1,0 +1,220 @@
+"""The command line: ``napari-fcnseg inspect | segment | verify | demo``.
+
+Exit codes: 0 all is well; 1 something does not fit, said in one line; 2 the command line itself was wrong; 3 the
+verification found a difference; 130 stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from napari_fcnseg.errors import FcnSegError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from napari_fcnseg.imagefile import ImageFile
+    from napari_fcnseg.model import PatchModel
+    from napari_fcnseg.settings import RunSettings
+
+OK, MISFIT, USAGE, DIFFERENT, STOPPED = 0, 1, 2, 3, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    try:
+        return int(chosen.run(chosen))
+    except FcnSegError as error:
+        print(f"napari-fcnseg: {error}", file=sys.stderr)
+        return MISFIT
+    except MemoryError:
+        print("napari-fcnseg: There is not enough memory. Choose a smaller image or --tile.", file=sys.stderr)
+        return MISFIT
+    except KeyboardInterrupt:
+        print("napari-fcnseg: stopped.", file=sys.stderr)
+        return STOPPED
+    except BrokenPipeError:  # the reader of our output has gone, as in `… | head`
+        sys.stderr.close()
+        return OK
+
+
+def _inspect(chosen: argparse.Namespace) -> int:
+    from napari_fcnseg.conversion.report import COLUMNS
+    from napari_fcnseg.model import load_model
+
+    model = load_model(chosen.model)
+    report = model.fcn.report
+    if chosen.json:
+        print(json.dumps({"model": model.name, "sha256": model.sha256, **report.as_dict()}, indent=1))
+        return OK
+    table = Table(title=f"{model.name}: {model.channels} channels, {model.classes} classes")
+    numeric = {"channels", "FLOP/pixel"}
+    for column in COLUMNS:
+        table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+    for row in report.rows():
+        table.add_row(*row)
+    console = _console(sys.stdout)
+    console.print(table)
+    console.print(report.summary(), highlight=False)
+    for note in report.notes:
+        console.print(f"Note: {note}", highlight=False)
+    return OK
+
+
+def _segment(chosen: argparse.Namespace) -> int:
+    from napari_fcnseg.imagefile import check_output, write_image
+    from napari_fcnseg.run import Run
+    from napari_fcnseg.segmentation import collect
+
+    settings = _settings(chosen, probabilities=chosen.probabilities is not None)
+    outputs = [path for path in (chosen.output, chosen.probabilities) if path is not None]
+    for path in outputs:
+        check_output(path)
+    image, models = _inputs(chosen)
+    run = Run(image.data, models, _on_axis(settings, image))
+    start = time.perf_counter()
+    with _progress("Segmenting", chosen.quiet) as progress:
+        result = collect(run, progress)
+    seconds = time.perf_counter() - start
+    write_image(chosen.output, image.labelled(result.labels))
+    if chosen.probabilities is not None and result.probabilities is not None:
+        write_image(chosen.probabilities, image.scored(result.probabilities))
+    if not chosen.quiet:
+        written = " and ".join(map(str, outputs))
+        print(f"{written}: {result.labels.size:,} pixels in {seconds:.1f} s on {run.device}, tile {run.tile}.")
+    return OK
+
+
+def _verify(chosen: argparse.Namespace) -> int:
+    from napari_fcnseg.run import Run
+    from napari_fcnseg.verification import Witness
+
+    image, models = _inputs(chosen)
+    run = Run(image.data, models, _on_axis(_settings(chosen), image))
+    witness = Witness(run, chosen.points, chosen.seed)
+    with _progress("Segmenting", chosen.quiet) as progress:
+        for tile in run.execute():
+            if tile is not None:
+                witness.see(tile)
+                progress(tile.done, tile.total)
+    verification = witness.testify()
+    print(verification)
+    return OK if verification.passed else DIFFERENT
+
+
+def _demo(chosen: argparse.Namespace) -> int:
+    from napari_fcnseg import demo
+
+    return demo.show(chosen.sample, chosen.output, window=not chosen.no_window)
+
+
+def _inputs(chosen: argparse.Namespace) -> tuple[ImageFile, tuple[PatchModel, ...]]:
+    from napari_fcnseg.imagefile import read_image
+    from napari_fcnseg.model import as_ensemble
+
+    models = as_ensemble(_flat(chosen.model))
+    return read_image(chosen.image), models
+
+
+def _settings(chosen: argparse.Namespace, **more: Any) -> RunSettings:
+    from napari_fcnseg import preprocess
+    from napari_fcnseg.settings import RunSettings
+
+    steps = tuple(_flat(chosen.preprocess))
+    preprocess.parse(steps)  # a mistyped step is said before a model or an image is read
+    tile = tuple(chosen.tile) if chosen.tile and len(chosen.tile) > 1 else (chosen.tile or [None])[0]
+    limit = int(chosen.memory_limit * 2**20) if chosen.memory_limit is not None else None
+    return RunSettings(
+        channel_axis=chosen.channel_axis, preprocess=steps, border=chosen.border, device=chosen.device, tile=tile,
+        memory_limit=limit, **more,
+    )  # fmt: skip
+
+
+def _on_axis(settings: RunSettings, image: ImageFile) -> RunSettings:
+    """Take the channel axis that the file names, unless the user named one."""
+    from dataclasses import replace
+
+    return settings if settings.channel_axis is not None else replace(settings, channel_axis=image.channel_axis)
+
+
+def _flat(lists: Sequence[Sequence[str]] | None) -> list[str]:
+    return [item for several in lists or () for item in several]
+
+
+def _console(stream: Any) -> Console:
+    # Where nobody measures the width, a line is as long as it needs to be.
+    return Console(file=stream, width=None if stream.isatty() else 200)
+
+
+@contextmanager
+def _progress(title: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("tiles"), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="napari-fcnseg",
+        description="Run a trained patch classifier densely over whole images: exact, fast, proven.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    inspect = commands.add_parser("inspect", help="what becomes of each layer of a model, and what it costs")
+    inspect.add_argument("model", metavar="MODEL", help="a .keras or .h5 file")
+    inspect.add_argument("--json", action="store_true", help="the report as JSON")
+    inspect.set_defaults(run=_inspect)
+
+    segment = commands.add_parser("segment", help="segment an image")
+    _add_run_arguments(segment)
+    segment.add_argument("-o", "--output", type=Path, required=True, metavar="LABELS", help=".tif, .png or .npy")
+    segment.add_argument("--probabilities", type=Path, metavar="FILE", help="write the network's numbers too")
+    segment.set_defaults(run=_segment)
+
+    verify = commands.add_parser("verify", help="compare the result with the patch model itself")
+    _add_run_arguments(verify)
+    verify.add_argument("--points", type=int, default=256, metavar="N", help="pixels to compare (256)")
+    verify.add_argument("--seed", type=int, default=0, help="of their random choice (0)")
+    verify.set_defaults(run=_verify)
+
+    demo = commands.add_parser("demo", help="segment a sample image, in napari where there is a display")
+    demo.add_argument("--sample", default="cells", help="cells (default) or tissue")
+    demo.add_argument("--output", type=Path, default=Path("demo"), metavar="FOLDER", help="for the pictures (demo)")
+    demo.add_argument("--no-window", action="store_true", help="pictures only")
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _add_run_arguments(command: argparse.ArgumentParser) -> None:
+    from napari_fcnseg.preprocess import STEPS, usage
+    from napari_fcnseg.tiling import BORDERS
+
+    add = command.add_argument
+    add("image", nargs="+", metavar="IMAGE", help="one file, or one per channel in the order the model wants")
+    add("--model", action="append", nargs="+", required=True, metavar="M", help="several are averaged")
+    add("--preprocess", action="append", nargs="+", metavar="STEP", help=", ".join(map(usage, STEPS)))
+    add("--border", default="reflect", metavar="RULE", help=f"what surrounds the image: {', '.join(BORDERS)} (reflect)")
+    add("--tile", type=int, nargs="+", metavar="N", help="largest tile in pixels, for all axes or per axis")
+    add("--channel-axis", type=int, metavar="AXIS", help="axis of the image that holds the channels")
+    add("--device", metavar="NAME", help="CPU, GPU, GPU:1 (the fastest)")
+    add("--memory-limit", type=float, metavar="MIB", help="MiB that computing a tile may take (half of what is free)")
+    add("--quiet", action="store_true", help="no progress, no summary")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
