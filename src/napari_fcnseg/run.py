@@ -116,7 +116,7 @@ class Run:
             If the frame holds values that are not finite.
         """
         frame = preprocess.apply(self.layout.frame(self.image, index), self.steps)
-        if not np.isfinite(frame.sum(dtype=np.float64)):
+        if self.steps and not np.isfinite(frame.sum(dtype=np.float64)):
             steps = ", ".join(map(str, self.steps))
             raise ImageError(f"Preprocessing ({steps}) made values that are not finite. Choose other steps.")
         return frame

@@ -70,8 +70,9 @@ class Unfold:
 
 @dataclass(frozen=True, eq=False)
 class ChannelAffine:
-    """``x * scale + offset`` with one number per channel."""
+    """``(x - center) * scale + offset`` with one number per channel."""
 
+    center: Array
     scale: Array
     offset: Array
 

@@ -55,6 +55,6 @@ def _folded(conv: object, affine: ChannelAffine) -> DenseConv | DenseDepthwise |
     if not isinstance(conv, DenseConv | DenseDepthwise):
         return None
     scale = affine.scale.astype(np.float64)
-    bias = conv.bias * scale + affine.offset
+    bias = (conv.bias - affine.center.astype(np.float64)) * scale + affine.offset
     per_channel = scale.reshape(conv.kernel.shape[-2:]) if isinstance(conv, DenseDepthwise) else scale
     return replace(conv, kernel=(conv.kernel * per_channel).astype(np.float32), bias=bias.astype(np.float32))

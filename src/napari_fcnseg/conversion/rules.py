@@ -144,12 +144,12 @@ def _batch_norm(op: BatchNorm, geometry: Geometry) -> Rewrite:
         )
     scale = op.gamma.astype(np.float64) / np.sqrt(op.variance.astype(np.float64) + op.epsilon)
     offset = op.beta - op.mean * scale
-    return _affine_per_channel(scale, offset, geometry)
+    return _affine_per_channel(np.zeros(1), scale, offset, geometry=geometry)
 
 
 @rewrite.register
 def _affine(op: Affine, geometry: Geometry) -> Rewrite:
-    return _affine_per_channel(op.scale, op.offset, geometry)
+    return _affine_per_channel(op.center, op.scale, op.offset, geometry=geometry)
 
 
 @rewrite.register
@@ -189,8 +189,8 @@ def _activation(op: Activation, geometry: Geometry) -> Rewrite:
     return Rewrite((*unfold, (Activation(op.name, {**op.params, "axis": -1}), channels)), after)
 
 
-def _affine_per_channel(scale: _Floats, offset: _Floats, geometry: Geometry) -> Rewrite:
-    unfold, numbers, after = _per_channel("its factors differ", scale, offset, geometry=geometry)
+def _affine_per_channel(*center_scale_offset: _Floats, geometry: Geometry) -> Rewrite:
+    unfold, numbers, after = _per_channel("its factors differ", *center_scale_offset, geometry=geometry)
     return Rewrite((*unfold, (ChannelAffine(*numbers), after.channels)), after)
 
 

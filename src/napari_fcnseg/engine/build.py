@@ -52,7 +52,8 @@ def _dense_layer(op: fcn.DenseOp, name: str) -> tuple[keras.layers.Layer, list[n
         case fcn.Unfold():
             return layers.Unfold(size=op.size, dilation=op.dilation, name=name), []
         case fcn.ChannelAffine():
-            return layers.ChannelAffine(name=name), [op.scale, op.offset]
+            centered = bool(op.center.any())
+            return layers.ChannelAffine(centered, name=name), [op.center] * centered + [op.scale, op.offset]
         case fcn.ChannelNorm():
             return keras.layers.LayerNormalization(epsilon=op.epsilon, name=name), [op.gamma, op.beta]
         case fcn.ChannelPReLU():
@@ -120,7 +121,7 @@ def _patch_layer(op: patch.Op, shape: tuple[int | None, ...]) -> tuple[keras.lay
         case patch.LayerNorm():
             return keras.layers.LayerNormalization(op.axes, epsilon=op.epsilon), [op.gamma, op.beta]
         case patch.Affine():
-            return keras.layers.Lambda(lambda t: t * op.scale + op.offset, output_shape=shape[1:]), []
+            return keras.layers.Lambda(lambda t: (t - op.center) * op.scale + op.offset, output_shape=shape[1:]), []
         case patch.PReLU():
             shared = [i + 1 for i, n in enumerate(op.alpha.shape) if n == 1 and shape[i + 1] != 1]
             return keras.layers.PReLU(shared_axes=shared or None), [op.alpha]

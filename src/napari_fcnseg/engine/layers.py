@@ -158,16 +158,26 @@ class Unfold(_Windowed):
 
 @_register
 class ChannelAffine(keras.layers.Layer):  # type: ignore[misc]
-    """One factor and one offset per channel."""
+    """One factor and one offset per channel, and where asked a centre that is subtracted first."""
+
+    def __init__(self, centered: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.centered = centered
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the constructor needs."""
+        return {**super().get_config(), "centered": self.centered}
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create factor and offset."""
+        """Create centre, factor and offset."""
+        if self.centered:
+            self.center = self.add_weight(shape=(input_shape[-1],), name="center", initializer="zeros")
         self.scale = self.add_weight(shape=(input_shape[-1],), name="scale", initializer="ones")
         self.offset = self.add_weight(shape=(input_shape[-1],), name="offset", initializer="zeros")
 
     def call(self, x: Any) -> Any:
-        """Return ``x * scale + offset``."""
-        return x * self.scale + self.offset
+        """Return ``(x - center) * scale + offset``."""
+        return (x - self.center if self.centered else x) * self.scale + self.offset
 
 
 @_register

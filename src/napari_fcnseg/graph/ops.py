@@ -125,12 +125,14 @@ class BatchNorm:
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """``x * scale + offset`` (Rescaling, Normalization).
+    """``(x - center) * scale + offset`` (Rescaling, Normalization).
 
-    ``scale`` and ``offset`` broadcast against the patch tensor without its batch axis: shape ``()``,
-    ``(channel,)``, or the full ``(*spatial, channel)`` with ones where they do not vary.
+    The centre is subtracted first, as Keras does: 16-bit data far from zero would lose digits otherwise. Each of the
+    three broadcasts against the patch tensor without its batch axis: shape ``()``, ``(channel,)``, or the full
+    ``(*spatial, channel)`` with ones where it does not vary.
     """
 
+    center: Array
     scale: Array
     offset: Array
 
@@ -152,11 +154,12 @@ class LayerNorm:
 class Activation:
     """A stateless activation: ``name`` is in one of the two sets above, ``params`` are its keyword arguments.
 
+    ``sparsemax`` is what Keras computes under that name.
     For the axis activations ``params["axis"]`` is counted as Keras does, the batch axis being 0.
     """
 
     name: str
-    params: Mapping[str, float | bool | None] = field(default_factory=dict)
+    params: Mapping[str, float | int | bool | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

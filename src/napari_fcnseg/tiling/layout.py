@@ -140,9 +140,10 @@ def _find_channel_axis(shape: tuple[int, ...], channels: int, spatial: int, text
 
 def _finite_float32(raw: npt.NDArray[Any], index: tuple[int, ...]) -> npt.NDArray[np.float32]:
     check_dtype(raw.dtype)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         frame = np.ascontiguousarray(raw, np.float32)
-    if raw.dtype.kind == "f" and not np.isfinite(frame.sum(dtype=np.float64)):
+        total = frame.sum(dtype=np.float64)  # one pass without a copy; only a bad image pays for the search
+    if raw.dtype.kind == "f" and not np.isfinite(total):
         bad = ~np.isfinite(frame)
         count = int(np.count_nonzero(bad))
         if count:

@@ -1,0 +1,136 @@
+"""Keras layers that are known and not read, each with the reason and what can be done about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_fcnseg.readers.problem import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CUSTOM_ADVICE: Final = (
+    "Only Keras's own layers and activations can be read, because code from a model file is never run: "
+    "replace it by one of them and train again."
+)
+_SINGLE_PATH: Final = "Rebuild the network as one chain of layers (for example with keras.Sequential) and train again."
+_PLAIN: Final = "Replace it by convolutions, pooling and dense layers, and train again."
+_BEFORE: Final = "Leave it out of the model, do this step on the image before, and save the model again."
+_U_NET: Final = (
+    "A network that holds it (such as a U-Net) usually returns a whole image already: run it with a tool for such "
+    "networks. Here a classifier of small patches is needed."
+)
+
+_BRANCH = ("it joins several branches, and only networks of a single path can be read", _SINGLE_PATH)
+_NESTED = (
+    "it is a model inside the model, and only networks of a single level can be read",
+    "Add the inner model's layers to the outer one directly (their weights stay) and save the model again.",
+)
+_RECURRENT = ("it is recurrent: it reads positions one after the other", _PLAIN)
+_ATTENTION = ("it is an attention layer: it mixes all positions of a patch", _PLAIN)
+_MOVES = ("it moves values to other positions or axes", _PLAIN)
+_RESIZES = ("it changes the size of the image inside the network", _U_NET)
+_BORDERS = (
+    "it adds or cuts a border inside the network",
+    'Leave it out, or use padding="same" or "valid" in the convolution beside it, and train again.',
+)
+_MIXES = ("it normalises with statistics over the whole patch", "Use BatchNormalization instead and train again.")
+_NORMALISES = ("its kind of normalisation cannot be read", "Use BatchNormalization instead and train again.")
+_WRAPPER = ("it wraps another layer", "Use the inner layer itself and train again.")
+_OPERATION = (
+    "it is a bare TensorFlow or Keras operation rather than a layer",
+    "Use the layer of the same meaning (for example keras.layers.Rescaling or ReLU) and train again.",
+)
+_TEXT = ("it works on words or categories, not on images", "Open a model that classifies patches of an image.")
+_IMAGE = ("it changes the image also when a trained model is applied", _BEFORE)
+_SOUND = ("it works on sound, not on images", "Open a model that classifies patches of an image.")
+_LAMBDA = (
+    "it holds Python code, which is never run",
+    "Replace it by one of Keras's own layers (for example Rescaling or Activation) and save the model again.",
+)
+_POOL = ("its windows have no fixed size", "Use MaxPooling, AveragePooling or a global pooling and train again.")
+_OLD = ("it belongs to an old version of Keras", _PLAIN)
+
+_GROUPS: Final = (
+    (_BRANCH, "Add Average Concatenate Dot Maximum Minimum Multiply Subtract Merge"),
+    (_NESTED, "Sequential Functional Model"),
+    (
+        _RECURRENT,
+        "RNN LSTM LSTMCell GRU GRUCell SimpleRNN SimpleRNNCell StackedRNNCells ConvLSTM1D ConvLSTM2D ConvLSTM3D "
+        "ConvLSTM2DCell Bidirectional CuDNNLSTM CuDNNGRU",
+    ),
+    (_ATTENTION, "Attention AdditiveAttention MultiHeadAttention GroupQueryAttention GroupedQueryAttention"),
+    (_MOVES, "Reshape Permute RepeatVector EinsumDense LocallyConnected1D LocallyConnected2D"),
+    (
+        _RESIZES,
+        "UpSampling1D UpSampling2D UpSampling3D Conv1DTranspose Conv2DTranspose Conv3DTranspose Convolution1DTranspose "
+        "Convolution2DTranspose Convolution3DTranspose Deconvolution2D Deconvolution3D",
+    ),
+    (
+        _BORDERS,
+        "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D",
+    ),
+    (_MIXES, "GroupNormalization"),
+    (_NORMALISES, "RMSNormalization SpectralNormalization UnitNormalization"),
+    (_WRAPPER, "TimeDistributed Wrapper"),
+    (_OPERATION, "TFOpLambda SlicingOpLambda TensorFlowOpLayer ClassMethod InstanceMethod InstanceProperty TFSMLayer"),
+    (
+        _TEXT,
+        "Embedding ReversibleEmbedding Masking CategoryEncoding Discretization FeatureSpace HashedCrossing Hashing "
+        "IndexLookup IntegerLookup StringLookup TextVectorization DenseFeatures",
+    ),
+    (
+        _IMAGE,
+        "Resizing CenterCrop RandomCrop AutoContrast ContrastLimitedAdaptiveHistogramEqualization "
+        "Equalization Solarization MaxNumBoundingBoxes Pipeline",
+    ),
+    (_SOUND, "MelSpectrogram STFTSpectrogram"),
+    (_LAMBDA, "Lambda FlaxLayer JaxLayer TorchModuleWrapper"),
+    (
+        _POOL,
+        "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D "
+        "AdaptiveMaxPooling2D AdaptiveMaxPooling3D",
+    ),
+    (_OLD, "Highway MaxoutDense RandomFourierFeatures"),
+)
+
+#: Class -> (reason, advice).
+REFUSED: Final[Mapping[str, tuple[str, str]]] = {name: why for why, names in _GROUPS for name in names.split()}
+
+
+def is_builtin(entry: Mapping[str, Any]) -> bool:
+    """Say whether a serialised object claims to be one of Keras's own.
+
+    Nothing is ever imported by the module it names; a foreign module or a registered name only says that a class which
+    happens to be called ``Conv2D`` is another one.
+    """
+    module, registered = entry.get("module"), entry.get("registered_name")
+    own = module is None or (
+        isinstance(module, str) and module.split(".")[0] in ("keras", "tf_keras", "tensorflow", "builtins")
+    )
+    return own and (registered is None or registered == entry.get("class_name"))
+
+
+def refuse(class_name: str, entry: Mapping[str, Any]) -> RefusedError:
+    """Give the reason and the advice for a layer that is not read.
+
+    Parameters
+    ----------
+    class_name : str
+        The layer's class.
+    entry : mapping
+        The layer as serialised.
+
+    Returns
+    -------
+    RefusedError
+        To be raised with the layer's name.
+    """
+    module = entry.get("module")
+    if isinstance(module, str) and module.startswith("keras.src.ops"):
+        return RefusedError(*_OPERATION)
+    if is_builtin(entry) and class_name in REFUSED:
+        return RefusedError(*REFUSED[class_name])
+    return RefusedError(
+        f"this program does not know the layer type {class_name[:80]!r}; it may be a custom layer", CUSTOM_ADVICE
+    )

@@ -1,0 +1,67 @@
+"""What a reader says when it stops: without the file's name, which the entry point adds."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from napari_fcnseg.errors import UnsupportedLayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: What helps against a file that is damaged or was written in an unusual way.
+SAVE_AGAIN: Final = "Save the model again with model.save('my_model.keras') where it was trained, and open that file."
+
+
+class UnreadableError(Exception):
+    """The file is no model that can be read.
+
+    Parameters
+    ----------
+    reason : str
+        A clause that says what is wrong.
+    advice : str
+        A sentence that says what to do.
+    """
+
+    def __init__(self, reason: str, advice: str = SAVE_AGAIN) -> None:
+        super().__init__(reason, advice)
+        self.reason = reason
+        self.advice = advice
+
+
+class RefusedError(Exception):
+    """A layer is understood but cannot be used; the layer's name is added by whoever knows it.
+
+    Parameters
+    ----------
+    reason : str
+        A clause that ends the sentence "this layer cannot be used: …".
+    advice : str
+        A sentence that says what to do.
+    """
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(reason, advice)
+        self.reason = reason
+        self.advice = advice
+
+
+@contextmanager
+def within(where: str) -> Iterator[None]:
+    """Say of every :class:`UnreadableError` raised inside where it was."""
+    try:
+        yield
+    except UnreadableError as problem:
+        raise UnreadableError(f"{where}: {problem.reason}", problem.advice) from None
+
+
+@contextmanager
+def naming(layer: str, layer_type: str) -> Iterator[None]:
+    """Give every problem raised inside the name of the layer that it is about."""
+    try:
+        with within(f"layer {layer!r} ({layer_type})"):
+            yield
+    except RefusedError as refusal:
+        raise UnsupportedLayerError(layer, layer_type, refusal.reason, refusal.advice) from None

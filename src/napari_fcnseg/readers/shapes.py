@@ -1,0 +1,129 @@
+"""What shape an operation makes of a patch: checks that a file's settings, arrays and topology fit together."""
+
+from __future__ import annotations
+
+import math
+from functools import singledispatch
+from typing import Final, TypeAlias
+
+from napari_fcnseg.graph.ops import (
+    Activation,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Flatten,
+    GlobalPool,
+    Op,
+    Padding,
+    Pool,
+)
+from napari_fcnseg.readers.problem import RefusedError, UnreadableError
+
+#: Shape of a patch tensor without its batch axis: ``(*spatial, channel)`` or ``(feature,)``.
+Shape: TypeAlias = tuple[int, ...]
+
+#: No patch network comes near; it keeps a forged size from costing memory.
+MAX_ELEMENTS: Final = 2**28
+
+
+def after(op: Op, shape: Shape) -> Shape:
+    """Give the shape that an operation makes of a patch tensor.
+
+    Parameters
+    ----------
+    op : Op
+        The operation.
+    shape : tuple of int
+        What it reads, without the batch axis.
+
+    Returns
+    -------
+    tuple of int
+        What it returns, without the batch axis.
+
+    Raises
+    ------
+    UnreadableError
+        The patch is too small for a window, or the result too large to be true.
+    """
+    result = _after(op, shape)
+    if math.prod(result) > MAX_ELEMENTS:
+        raise UnreadableError(f"its result would have the shape {result}, which is too large to be true")
+    return result
+
+
+def array_axis(axis: int, shape: Shape) -> int:
+    """Turn an axis as Keras counts it (the batch axis being 0) into an index into ``shape``.
+
+    Raises
+    ------
+    RefusedError
+        It is the batch axis.
+    UnreadableError
+        There is no such axis.
+    """
+    index = axis - 1 if axis >= 0 else axis + len(shape)
+    if index == -1:
+        raise RefusedError("it mixes the patches of a batch", "Apply it along the channels (axis=-1) and train again.")
+    if not 0 <= index < len(shape):
+        raise UnreadableError(f"it acts on axis {axis}, but its input has {len(shape) + 1} axes")
+    return index
+
+
+@singledispatch
+def _after(op: Op, shape: Shape) -> Shape:
+    """Most operations keep the shape."""
+    return shape
+
+
+@_after.register
+def _(op: Conv, shape: Shape) -> Shape:
+    window = op.kernel.shape[:-2]
+    return (*_windows(shape[:-1], window, op.strides, op.dilation, op.padding), op.kernel.shape[-1])
+
+
+@_after.register
+def _(op: DepthwiseConv, shape: Shape) -> Shape:
+    *window, channels, multiplier = op.kernel.shape
+    return (*_windows(shape[:-1], tuple(window), op.strides, op.dilation, op.padding), channels * multiplier)
+
+
+@_after.register
+def _(op: Pool, shape: Shape) -> Shape:
+    return (*_windows(shape[:-1], op.size, op.strides, (1,) * len(op.size), op.padding), shape[-1])
+
+
+@_after.register
+def _(op: GlobalPool, shape: Shape) -> Shape:
+    return (1,) * (len(shape) - 1) * op.keepdims + shape[-1:]
+
+
+@_after.register
+def _(op: Dense, shape: Shape) -> Shape:
+    return (*shape[:-1], op.kernel.shape[1])
+
+
+@_after.register
+def _(op: Flatten, shape: Shape) -> Shape:
+    return (math.prod(shape),)
+
+
+@_after.register
+def _(op: Activation, shape: Shape) -> Shape:
+    if op.name != "glu":
+        return shape
+    index = array_axis(int(op.params["axis"] or 0), shape)
+    if shape[index] % 2:
+        raise UnreadableError(f"it halves an axis of odd length {shape[index]}")
+    return (*shape[:index], shape[index] // 2, *shape[index + 1 :])
+
+
+def _windows(sizes: Shape, window: Shape, strides: Shape, dilation: Shape, padding: Padding) -> Shape:
+    results = []
+    for size, width, stride, step in zip(sizes, window, strides, dilation, strict=True):
+        extent = (width - 1) * step + 1
+        result = -(-size // stride) if padding == "same" else (size - extent) // stride + 1
+        if result < 1:
+            raise UnreadableError(f"its window is {extent} pixels long, but its input only {size}")
+        results.append(result)
+    return tuple(results)

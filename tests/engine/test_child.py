@@ -1,0 +1,106 @@
+"""The child process: answers, errors, deaths on either side."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+import pytest
+
+from napari_fcnseg.engine.child import Child
+from napari_fcnseg.errors import EngineError, UnsupportedLayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def child(monkeypatch) -> Iterator[Child]:
+    monkeypatch.syspath_prepend(str(HERE))
+    child = Child("child_target")
+    yield child
+    child.kill()
+
+
+def ends(pid: int, seconds: float = 10) -> bool:
+    """Whether a process ends in time."""
+    until = time.monotonic() + seconds
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_arrays_come_back_as_they_were_sent(child) -> None:
+    array = np.random.default_rng(0).random((300, 400, 3), np.float32)
+    np.testing.assert_array_equal(child.call("echo", array).result(30), array)
+
+
+def test_it_is_another_process_without_the_caller_s_modules(child) -> None:
+    pid, modules = child.call("process").result(30)
+    assert pid == child.pid != os.getpid()
+    assert not {"pytest", "napari", "qtpy"} & set(modules)
+
+
+def test_answers_come_in_order_and_prints_do_not_disturb_them(child) -> None:
+    futures = [child.call("echo", n) for n in range(50)]
+    assert child.call("chatter").result(30) == "quiet"
+    assert [f.result(30) for f in futures] == list(range(50))
+
+
+def test_our_errors_arrive_whole_and_others_as_a_sentence(child) -> None:
+    with pytest.raises(UnsupportedLayerError, match=r"'odd_one' \(Odd\) cannot be used: it is odd. Take it out."):
+        child.call("refuse").result(30)
+    with pytest.raises(EngineError, match=r"failed with RuntimeError: first line$"):
+        child.call("fail").result(30)
+    with pytest.raises(EngineError, match="smaller tile"):
+        child.call("exhaust").result(30)
+    assert child.call("echo", 1).result(30) == 1
+
+
+def test_a_killed_child_ends_every_waiting_call_with_a_sentence(child) -> None:
+    waiting = [child.call("die"), child.call("echo", 1)]
+    for future in waiting:
+        with pytest.raises(EngineError, match=r"ended before it answered \(signal 9\).*press Run"):
+            future.result(30)
+    assert not child.alive
+    with pytest.raises(EngineError, match="ended"):
+        child.call("echo", 1).result(30)
+
+
+def test_the_last_words_of_a_child_that_left_are_told(child) -> None:
+    with pytest.raises(EngineError, match=r"exit code 7.*It last said: last words"):
+        child.call("leave").result(30)
+
+
+def test_a_cancelled_call_is_never_begun(child, tmp_path) -> None:
+    first = child.call("sleep", 0.5)
+    second = child.call("sleep", 0, str(tmp_path / "begun"))
+    assert second.cancel()
+    first.result(30)
+    assert child.call("echo", 2).result(30) == 2
+    assert not (tmp_path / "begun").exists()
+
+
+def test_the_child_dies_with_its_parent_even_in_the_midst_of_work() -> None:
+    code = (
+        f"import sys, os, time; sys.path.insert(0, {str(HERE)!r})\n"
+        "from napari_fcnseg.engine.child import Child\n"
+        "child = Child('child_target'); child.call('echo', 1).result(30); child.call('sleep', 600)\n"
+        "print(child.pid, flush=True); time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    assert psutil.pid_exists(pid)
+    parent.kill()
+    parent.wait()
+    assert ends(pid)

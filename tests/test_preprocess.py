@@ -1,0 +1,89 @@
+"""Each preprocessing step against its definition, and the text it is written as."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.preprocess import Step, apply, parse, usage
+
+IMAGE = np.random.default_rng(0).gamma(2.0, 50.0, (40, 30, 2)).astype(np.float32) + 1
+
+
+def prepared(*steps: str) -> np.ndarray:
+    return apply(IMAGE, parse(steps))
+
+
+def test_each_channel_is_divided_by_its_own_median() -> None:
+    np.testing.assert_allclose(prepared("divide_by_median"), IMAGE / np.median(IMAGE, axis=(0, 1)), rtol=1e-6)
+
+
+def test_the_local_mean_is_that_of_a_box_with_reflected_border() -> None:
+    size = 7
+    padded = np.pad(IMAGE, [(3, 3), (3, 3), (0, 0)], mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), (0, 1))
+    expected = IMAGE - windows.mean(axis=(-1, -2))
+    np.testing.assert_allclose(prepared("subtract_local_mean:7"), expected, atol=1e-3)
+
+
+def test_bioimageio_steps_follow_the_specification() -> None:
+    mean, std = IMAGE.mean((0, 1)), IMAGE.std((0, 1))
+    np.testing.assert_allclose(prepared("zero_mean_unit_variance"), (IMAGE - mean) / (std + 1e-6), atol=1e-4)
+    low, high = np.percentile(IMAGE, (1, 99), axis=(0, 1))
+    np.testing.assert_allclose(prepared("scale_range:1,99"), (IMAGE - low) / (high - low + 1e-6), atol=1e-4)
+    np.testing.assert_allclose(prepared("scale_linear:2,-3"), 2 * IMAGE - 3, rtol=1e-5)
+    np.testing.assert_array_equal(prepared("clip:50,100"), IMAGE.clip(50, 100))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ["divide_by_median", "subtract_local_mean:61"],
+        "divide_by_median,subtract_local_mean:61",
+        "divide_by_median subtract_local_mean:61",
+        "divide_by_median; subtract_local_mean:61",
+    ],
+)
+def test_steps_may_be_written_apart_or_in_one_text(text) -> None:
+    assert parse(text) == (Step("divide_by_median"), Step("subtract_local_mean", (61.0,)))
+
+
+def test_a_step_is_written_as_it_was_read() -> None:
+    assert [str(step) for step in parse("scale_range:1,99.8 clip:0,1")] == ["scale_range:1,99.8", "clip:0,1"]
+    assert usage("scale_linear") == "scale_linear:gain,offset"
+
+
+def test_an_empty_text_is_no_step() -> None:
+    assert parse("") == parse([]) == parse(" ") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("median", "no preprocessing step 'median'.*divide_by_median"),
+        ("subtract_local_mean", "write the preprocessing step as subtract_local_mean:size"),
+        ("subtract_local_mean:wide", "subtract_local_mean:size"),
+        ("divide_by_median:3", "does not fit"),
+    ],
+)
+def test_a_mistake_in_the_text_is_said(text, says) -> None:
+    with pytest.raises(SettingsError, match=says):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("subtract_local_mean:0", "whole number"), ("scale_range:50,20", "two percentiles"), ("clip:0,0", None)],
+)
+def test_arguments_out_of_range_are_said(text, says) -> None:
+    if says is None:
+        assert not prepared(text).any()
+        return
+    with pytest.raises(SettingsError, match=says):
+        prepared(text)
+
+
+def test_a_median_of_zero_is_said() -> None:
+    with pytest.raises(SettingsError, match="median is 0"):
+        apply(np.zeros((5, 5, 1), np.float32), parse("divide_by_median"))
