@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ from _keras_side import save_model
 
 import napari_fcnseg as nf
 from napari_fcnseg import cli
+from napari_fcnseg.engine import engine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,3 +144,20 @@ def test_a_real_process_gives_only_the_sentence_and_the_exit_code(folder, tmp_pa
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
+
+
+def test_what_was_done_before_the_engine_died_is_kept(folder, capsys, tmp_path, monkeypatch) -> None:
+    def die_after_two(done: int, total: int) -> None:
+        if done == 2:
+            os.kill(engine().pid, signal.SIGKILL)
+
+    monkeypatch.setattr(cli, "_progress", lambda *_: contextlib.nullcontext(die_after_two))
+    arguments = ("segment", folder / "image.tif", "--model", folder / "a.keras", "--tile", 8, "-o", tmp_path / "l.tif")
+    code, _, err = run(capsys, *arguments)
+    assert code == 1
+    assert "computing process ended" in err
+    assert "of 35 tiles are done and kept" in err
+    kept = tifffile.imread(tmp_path / "l.partial.tif")
+    whole = nf.segment(np.moveaxis(tifffile.imread(folder / "image.tif"), 0, -1), folder / "a.keras").labels
+    assert 2 * 60 < np.count_nonzero(kept) < kept.size
+    np.testing.assert_array_equal(kept[kept > 0], whole[kept > 0])

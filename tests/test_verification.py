@@ -14,6 +14,7 @@ import napari_fcnseg as nf
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model import FCN
 from napari_fcnseg.run import Run
+from napari_fcnseg.segmentation import finished_tiles
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.verification import Witness, choose_points
 
@@ -67,11 +68,10 @@ def test_a_dilation_that_is_off_by_one_is_found(model, image) -> None:
 def test_one_wrong_pixel_among_those_watched_is_found(model, image) -> None:
     run = Run(image, (model,), RunSettings())
     witness = Witness(run, n=50)
-    for tile in run.execute():
-        if tile is not None:
-            scores = tile.scores.copy()
-            scores[tuple(witness.points[7])] += 0.01
-            witness.see(dataclasses.replace(tile, scores=scores))
+    for tile in finished_tiles(run):
+        scores = tile.scores.copy()
+        scores[tuple(witness.points[7])] += 0.01
+        witness.see(dataclasses.replace(tile, scores=scores))
     verification = witness.testify()
     assert verification.worst_point == tuple(witness.points[7])
     assert verification.max_abs_difference == pytest.approx(0.01, rel=1e-3)

@@ -18,13 +18,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from napari_fcnseg.errors import FcnSegError
+from napari_fcnseg.errors import FcnSegError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.model import PatchModel
+    from napari_fcnseg.segmentation import Canvas
     from napari_fcnseg.settings import RunSettings
 
 OK, MISFIT, USAGE, DIFFERENT, STOPPED = 0, 1, 2, 3, 130
@@ -74,9 +75,9 @@ def _inspect(chosen: argparse.Namespace) -> int:
 
 
 def _segment(chosen: argparse.Namespace) -> int:
-    from napari_fcnseg.imagefile import check_output, write_image
+    from napari_fcnseg.imagefile import check_output
     from napari_fcnseg.run import Run
-    from napari_fcnseg.segmentation import collect
+    from napari_fcnseg.segmentation import Canvas
 
     settings = _settings(chosen, probabilities=chosen.probabilities is not None)
     outputs = [path for path in (chosen.output, chosen.probabilities) if path is not None]
@@ -84,31 +85,55 @@ def _segment(chosen: argparse.Namespace) -> int:
         check_output(path)
     image, models = _inputs(chosen)
     run = Run(image.data, models, _on_axis(settings, image))
+    canvas = Canvas(run)
     start = time.perf_counter()
-    with _progress("Segmenting", chosen.quiet) as progress:
-        result = collect(run, progress)
+    try:
+        with _progress("Segmenting", chosen.quiet) as progress:
+            canvas.fill(progress)
+    except (FcnSegError, KeyboardInterrupt):
+        if canvas.done:
+            _write(canvas, image, [p.with_name(f"{p.stem}.partial{p.suffix}") for p in outputs])
+            print(
+                f"napari-fcnseg: {canvas.done} of {run.total} tiles are done and kept (*.partial.*).", file=sys.stderr
+            )
+        raise
     seconds = time.perf_counter() - start
-    write_image(chosen.output, image.labelled(result.labels))
-    if chosen.probabilities is not None and result.probabilities is not None:
-        write_image(chosen.probabilities, image.scored(result.probabilities))
+    _write(canvas, image, outputs)
     if not chosen.quiet:
         written = " and ".join(map(str, outputs))
-        print(f"{written}: {result.labels.size:,} pixels in {seconds:.1f} s on {run.device}, tile {run.tile}.")
+        print(f"{written}: {canvas.labels.size:,} pixels in {seconds:.1f} s on {run.device}, tile {run.tile}.")
     return OK
+
+
+def _write(canvas: Canvas, image: ImageFile, outputs: Sequence[Path]) -> None:
+    """Write labels and scores; where one cannot be written, the other is all the same."""
+    from napari_fcnseg.imagefile import write_image
+
+    results = [image.labelled(canvas.labels)]
+    if canvas.scores is not None:
+        results.append(image.scored(canvas.scores))
+    problems = []
+    for path, result in zip(outputs, results, strict=True):
+        try:
+            write_image(path, result)
+        except FcnSegError as error:
+            problems.append(error)
+    if problems:
+        raise problems[0] if len(problems) == 1 else OutputError(" ".join(map(str, problems)))
 
 
 def _verify(chosen: argparse.Namespace) -> int:
     from napari_fcnseg.run import Run
+    from napari_fcnseg.segmentation import finished_tiles
     from napari_fcnseg.verification import Witness
 
     image, models = _inputs(chosen)
     run = Run(image.data, models, _on_axis(_settings(chosen), image))
     witness = Witness(run, chosen.points, chosen.seed)
     with _progress("Segmenting", chosen.quiet) as progress:
-        for tile in run.execute():
-            if tile is not None:
-                witness.see(tile)
-                progress(tile.done, tile.total)
+        for tile in finished_tiles(run):
+            witness.see(tile)
+            progress(tile.done, tile.total)
     verification = witness.testify()
     print(verification)
     return OK if verification.passed else DIFFERENT

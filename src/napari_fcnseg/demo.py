@@ -16,6 +16,7 @@ from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.model import load_model
 from napari_fcnseg.run import Run
 from napari_fcnseg.samples import SAMPLES, Sample
+from napari_fcnseg.segmentation import Canvas, finished_tiles
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.verification import Verification, Witness
 
@@ -78,13 +79,12 @@ def _without_window(sample: Sample, folder: Path) -> int:
     start = time.perf_counter()
     run = Run(image, (load_model(sample.model_path),), settings)
     witness = Witness(run)
-    labels = np.zeros(run.layout.result_shape, run.label_dtype)
-    for tile in run.execute():
-        if tile is not None:
-            labels[tile.where] = tile.labels
-            witness.see(tile)
+    canvas = Canvas(run)
+    for tile in finished_tiles(run):
+        canvas.write(tile)
+        witness.see(tile)
     seconds = time.perf_counter() - start
-    return leave_results(folder, sample, image, labels, run, witness.testify(), seconds)
+    return leave_results(folder, sample, image, canvas.labels, run, witness.testify(), seconds)
 
 
 def leave_results(

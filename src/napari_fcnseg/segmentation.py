@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -101,23 +102,60 @@ def segment(
         channel_axis, preprocess, border, precision, device, tile, memory_limit, probabilities  # type: ignore[arg-type]
     )  # fmt: skip
     run = Run(image, as_ensemble(model), settings)
-    return collect(run, progress)
+    return Canvas(run).fill(progress)
 
 
-def collect(run: Run, progress: Callable[[int, int], object] | None = None) -> Segmentation:
-    """Execute a run and put its tiles together."""
-    shape = run.layout.result_shape
-    labels = np.zeros(shape, run.label_dtype)
-    scores = np.zeros((*shape, run.outputs), np.float32) if run.settings.probabilities else None
-    for tile in run.execute():
-        if tile is None:
-            continue
-        labels[tile.where] = tile.labels
-        if scores is not None:
-            scores[tile.where] = tile.scores
-        if progress is not None:
-            progress(tile.done, tile.total)
-    return Segmentation(labels, scores, run.provenance())
+class Canvas:
+    """The arrays that a run's tiles are written into; what is in them stays when the run ends early.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+
+    Attributes
+    ----------
+    labels : ndarray, shape (*spatial)
+        Zero where no tile has come yet.
+    scores : ndarray of float32, shape (*spatial, class), or None
+        If the settings ask for probabilities.
+    done : int
+        Tiles written.
+    """
+
+    def __init__(self, run: Run) -> None:
+        shape = run.layout.result_shape
+        self.run = run
+        self.labels: npt.NDArray[np.unsignedinteger[Any]] = np.zeros(shape, run.label_dtype)
+        self.scores = np.zeros((*shape, run.outputs), np.float32) if run.settings.probabilities else None
+        self.done = 0
+
+    def write(self, tile: Tile) -> None:
+        """Take over a finished tile."""
+        self.labels[tile.where] = tile.labels
+        if self.scores is not None:
+            self.scores[tile.where] = tile.scores
+        self.done = tile.done
+
+    def fill(self, progress: Callable[[int, int], object] | None = None) -> Segmentation:
+        """Execute the run to its end."""
+        for tile in finished_tiles(self.run):
+            self.write(tile)
+            if progress is not None:
+                progress(tile.done, tile.total)
+        return self.segmentation()
+
+    def segmentation(self) -> Segmentation:
+        """Return what is there."""
+        return Segmentation(self.labels, self.scores, self.run.provenance())
+
+
+def finished_tiles(run: Run) -> Iterator[Tile]:
+    """Execute a run and yield its tiles; closing the generator stops the run."""
+    with closing(run.execute()) as steps:
+        for tile in steps:
+            if tile is not None:
+                yield tile
 
 
 def iter_segment(image: Any, model: ModelLike | Sequence[ModelLike], **settings: Any) -> Iterator[Tile]:
@@ -140,8 +178,7 @@ def iter_segment(image: Any, model: ModelLike | Sequence[ModelLike], **settings:
     FcnSegError
         As for :func:`segment`; what does not fit is found before the first tile.
     """
-    run = Run(image, as_ensemble(model), RunSettings.from_dict(settings))
-    return (tile for tile in run.execute() if tile is not None)
+    return finished_tiles(Run(image, as_ensemble(model), RunSettings.from_dict(settings)))
 
 
 def segment_patchwise(

@@ -70,9 +70,9 @@ class DilatedConv(_Windowed):
     def call(self, x: Any) -> Any:
         """Return the cross-correlation plus bias."""
         if self.groups == 1:
-            return self._conv(x, self.kernel) + self.bias
+            return _add_bias(self._conv(x, self.kernel), self.bias)
         parts = zip(ops.split(x, self.groups, axis=-1), ops.split(self.kernel, self.groups, axis=-1), strict=True)
-        return ops.concatenate([self._conv(part, kernel) for part, kernel in parts], axis=-1) + self.bias
+        return _add_bias(ops.concatenate([self._conv(part, kernel) for part, kernel in parts], axis=-1), self.bias)
 
     def _conv(self, x: Any, kernel: Any) -> Any:
         if _native():
@@ -104,9 +104,10 @@ class DilatedDepthwise(_Windowed):
 
     def call(self, x: Any) -> Any:
         """Return the cross-correlation plus bias."""
-        return ops.depthwise_conv(
+        result = ops.depthwise_conv(
             x, self.kernel, padding="valid", dilation_rate=self.dilation, data_format="channels_last"
-        ) + self.bias  # fmt: skip
+        )
+        return _add_bias(result, self.bias)
 
 
 @_register
@@ -239,6 +240,14 @@ def _running(x: Any, axis: int, size: int, step: int, combine: Callable[[Any, An
             return result
         run = combine(_cut(run, axis, 0, width * step), _cut(run, axis, width * step, 0))
         width *= 2
+
+
+def _add_bias(x: Any, bias: Any) -> Any:
+    if _native():
+        import tensorflow as tf
+
+        return tf.nn.bias_add(x, bias)  # unlike a plain addition, fused into the convolution with what follows
+    return x + bias
 
 
 def _conv_tf(x: Any, kernel: Any, size: tuple[int, ...], dilation: tuple[int, ...]) -> Any:

@@ -1,0 +1,150 @@
+"""How fast the dense network is, side by side with every other way on this machine in one run.
+
+``python benchmarks/run.py`` measures and prints; ``--write`` also puts the table into ``benchmarks/RESULTS.md``. Times
+are the best of some rounds, and the contenders take turns in each round, so that a busy machine is busy for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import contenders
+
+from napari_fcnseg import load_model, segment
+from napari_fcnseg.engine import engine
+from napari_fcnseg.run import Run
+from napari_fcnseg.settings import RunSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HERE = Path(__file__).parent
+BATCHES = (64, 256, 1024)
+
+
+def main() -> None:
+    """Measure, print, and where asked write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, choices=(31, 61), nargs="+", default=[61, 31], help="DeepCell networks")
+    parser.add_argument("--shape", type=int, nargs=2, default=(1040, 1392), help="rows and columns of the image")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="write benchmarks/RESULTS.md and results.json")
+    chosen = parser.parse_args()
+    results = [measure(size, tuple(chosen.shape), chosen.rounds) for size in chosen.size]
+    text = "\n\n".join(map(as_table, results))
+    print(text)
+    if chosen.write:
+        when = datetime.datetime.now(tz=datetime.UTC).date()
+        header = (
+            f"# Results\n\nMeasured on {when} with `python benchmarks/run.py --write`, best of {chosen.rounds} rounds. "
+            f"{machine()}\n\n"
+        )
+        (HERE / "RESULTS.md").write_text(header + text + "\n", encoding="utf-8")
+        (HERE / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+
+def measure(size: int, shape: tuple[int, int], rounds: int) -> dict[str, Any]:
+    """Measure every contender on one network."""
+    image = np.random.default_rng(0).standard_normal((*shape, 2)).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / f"deepcell{size}.keras")
+        contenders.save_random(contenders.deepcell(size), (size, size, 2), path)
+        model = load_model(path)
+        network = model.fcn.network
+        run = Run(image, (model,), RunSettings())
+        native = contenders.by_hand(network, contenders.native)
+        blog = contenders.by_hand(network, contenders.blog)
+        pieces = contenders.four_pieces(shape)
+        ways: dict[str, Callable[[], np.ndarray | None]] = {
+            "ours: segment(), engine warm": lambda: segment(image, model, probabilities=True).probabilities,
+            "bare loop of tf.nn.conv2d(dilations), same tiles": lambda: contenders.over_tiles(
+                native, network, image, run.tiles
+            ),
+            "blog post: tf.nn.convolution, four pieces": lambda: contenders.over_tiles(blog, network, image, pieces),
+        }
+        engine().load(network, engine().device()).result()
+        seconds, scores = take_turns(ways, rounds)
+        peak = max(engine().measure_peak() for _ in range(rounds))
+        pixels = shape[0] * shape[1]
+        patch = {
+            batch: contenders.patch_by_patch(path, image, network.patch_shape, batch, max(4 * batch, 100))
+            for batch in (1, *BATCHES)
+        }
+    ours, *others = scores.values()
+    best = max(BATCHES, key=lambda batch: patch[batch])
+    seconds[f"patch by patch, batches of {best} (best; extrapolated from a sample)"] = pixels / patch[best]
+    seconds["patch by patch, one at a time (extrapolated from a sample)"] = pixels / patch[1]
+    return {
+        "network": f"DeepCell-{size}", "shape": list(shape), "tile": list(run.tile), "seconds": seconds,
+        "flop_per_pixel": network.report.flop_per_pixel, "ceiling": network.report.speedup_ceiling,
+        "peak_flops": peak, "largest_difference": max(float(np.abs(ours - o).max()) for o in others),
+    }  # fmt: skip
+
+
+def take_turns(
+    ways: dict[str, Callable[[], np.ndarray | None]], rounds: int
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return each way's best time and its result; a first round is not counted."""
+    seconds = dict.fromkeys(ways, float("inf"))
+    results: dict[str, Any] = {}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            results[name] = way()
+            if number:
+                seconds[name] = min(seconds[name], time.perf_counter() - start)
+    return seconds, results
+
+
+def as_table(result: dict[str, Any]) -> str:
+    """Return a result as a Markdown table."""
+    rows, columns = result["shape"]
+    ours = result["seconds"]["ours: segment(), engine warm"]
+    lines = [
+        f"## {result['network']}, {rows} × {columns} × 2, float32, tile {result['tile']}",
+        "",
+        "| way | seconds | kpx/s | GFLOP/s | share of peak | ours is faster by |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, seconds in result["seconds"].items():
+        speed = rows * columns / seconds
+        flops = speed * result["flop_per_pixel"]
+        dense = "patch by patch" not in name
+        work = f"{flops / 1e9:.0f} | {flops / result['peak_flops']:.2f}" if dense else " | "
+        lines.append(f"| {name} | {seconds:,.2f} | {speed / 1e3:,.3g} | {work} | {seconds / ours:,.2f} × |")
+    lines += [
+        "",
+        f"Ceiling of the speed-up by arithmetic alone: {result['ceiling']:.0f} ×. Peak: "
+        f"{result['peak_flops'] / 1e9:.0f} GFLOP/s (float32 product of two 4096² matrices in TensorFlow). GFLOP/s "
+        "count the network's own arithmetic without the halo of the tiles. Largest difference between ours and the other "
+        f"dense ways: {result['largest_difference']:.1g}.",
+    ]
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """Name the machine and the versions."""
+    import importlib.metadata
+
+    versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in ("tensorflow", "keras", "numpy"))
+    return f"Machine: {engine().device()}, {os.cpu_count()} cores, {platform.system()}, Python " + (
+        f"{platform.python_version()}, {versions}."
+    )
+
+
+if __name__ == "__main__":
+    main()
