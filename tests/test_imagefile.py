@@ -76,6 +76,14 @@ def test_rgb_samples_are_channels(tmp_path, name) -> None:
     assert image.labelled(LABELS[0]).axes == "YX"
 
 
+def test_transparency_is_dropped_for_a_model_of_three_channels(tmp_path) -> None:
+    rgba = np.arange(30 * 20 * 4, dtype=np.uint8).reshape(30, 20, 4)
+    iio.imwrite(tmp_path / "rgba.png", rgba)
+    image = read_image([tmp_path / "rgba.png"])
+    np.testing.assert_array_equal(image.without_alpha(3).data, rgba[..., :3])
+    assert image.without_alpha(4) is image
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.npy"])
 def test_labels_can_be_written_as(tmp_path, name) -> None:
     write_image(tmp_path / name, ImageFile(LABELS[0], "YX"))
@@ -122,7 +130,10 @@ def test_a_read_only_folder_is_said(tmp_path, monkeypatch) -> None:
         check_output(tmp_path / "a.tif")
 
 
-def test_a_full_disk_loses_nothing(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), OSError("262144 requested and 65200 written")]
+)
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, error) -> None:
     """The target's disk is full, another one is not: the result is there, and no half file is left."""
     target, spare = tmp_path / "full", tmp_path / "spare"
     target.mkdir()
@@ -132,7 +143,7 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch) -> None:
     def write(path, image, *, ome) -> None:
         if path.parent == target:
             path.write_bytes(b"half a file")
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise error
         real(path, image, ome=ome)
 
     monkeypatch.setattr(imagefile, "_write_tiff", write)

@@ -150,7 +150,7 @@ def _inputs(chosen: argparse.Namespace) -> tuple[ImageFile, tuple[PatchModel, ..
     from napari_fcnseg.model import as_ensemble
 
     models = as_ensemble(_flat(chosen.model))
-    return read_image(chosen.image), models
+    return read_image(chosen.image).without_alpha(models[0].channels), models
 
 
 def _settings(chosen: argparse.Namespace, **more: Any) -> RunSettings:

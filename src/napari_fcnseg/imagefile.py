@@ -54,6 +54,13 @@ class ImageFile:
         """The axis the file says holds channels or RGB samples, None where it says none."""
         return next((self.axes.index(letter) for letter in "CS" if letter in self.axes), None)
 
+    def without_alpha(self, channels: int) -> ImageFile:
+        """Return an RGBA image as RGB where a model takes three channels."""
+        samples = self.channel_axis
+        if channels != 3 or samples is None or self.axes[samples] != "S" or self.data.shape[samples] != 4:
+            return self
+        return replace(self, data=self.data.take(range(3), axis=samples))
+
     def labelled(self, labels: npt.NDArray[Any]) -> ImageFile:
         """Return labels with this image's axes but the channel axis, and its pixel size."""
         return ImageFile(labels, self._result_axes(), self.pixel_size, self.unit)
@@ -190,7 +197,8 @@ def write_image(path: Path, image: ImageFile) -> None:
     try:
         _write_whole(path, write)
     except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        # NumPy reports a short write without a number, and there is one cause of it.
+        reason = "the disk is full" if error.errno in (None, errno.ENOSPC) else error.strerror
         raise OutputError(f"{path} could not be written: {reason}. {_rescue(path, write)}") from None
 
 
