@@ -1,0 +1,229 @@
+"""Which layers feed which channel of a model, and the layers as one image; nothing here knows Qt."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fcnseg.errors import ImageError
+from napari_fcnseg.tiling import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.layers import Image
+
+#: Key under which this program keeps what it has to say about a layer in the layer's metadata.
+METADATA = "napari_fcnseg"
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a model takes.
+
+    Attributes
+    ----------
+    channels, spatial : int
+        Number of channels and of spatial axes.
+    names : tuple of str
+        What the channels are called, in the model's order; empty where nobody said.
+    """
+
+    channels: int
+    spatial: int
+    names: tuple[str, ...] = ()
+
+    def name(self, channel: int) -> str:
+        """Return what a channel is called."""
+        return self.names[channel] if channel < len(self.names) else f"channel {channel + 1}"
+
+
+class ChannelStack:
+    """Arrays of one shape as channels on a new last axis; read only where, and when, they are asked for.
+
+    Parameters
+    ----------
+    arrays : sequence of array_like
+        One per channel.
+    """
+
+    def __init__(self, arrays: Sequence[Any]) -> None:
+        self._arrays = tuple(arrays)
+        self.shape = (*arrays[0].shape, len(arrays))
+        self.dtype = np.result_type(*(np.dtype(a.dtype) for a in arrays))
+
+    def __getitem__(self, where: tuple[Any, ...]) -> np.ndarray:
+        """Return the part that one index per axis, the channel's last, chooses."""
+        *place, channels = where
+        return np.stack([np.asarray(a[tuple(place)]) for a in self._arrays], axis=-1)[..., channels]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The layers of a run and their data, held by identity: neither a new name nor a deletion changes them.
+
+    Attributes
+    ----------
+    layers : tuple of Image
+        A single layer that has all channels, or one per channel.
+    data : tuple
+        What each layer held when it was chosen; full resolution.
+    need : Need
+        What the model takes.
+    channel_axis : int or None
+        The user's choice for a single layer; None to find it.
+    """
+
+    layers: tuple[Image, ...]
+    data: tuple[Any, ...]
+    need: Need
+    channel_axis: int | None = None
+
+    @classmethod
+    def of(cls, layers: Sequence[Image], need: Need, channel_axis: int | None = None) -> Source:
+        """Return the source made of some layers.
+
+        Raises
+        ------
+        ImageError
+            If layers for several channels differ in shape, or one of them is RGB.
+        """
+        rgb = next((layer for layer in layers if layer.rgb), None)
+        if len(layers) > 1 and rgb is not None:
+            raise ImageError(
+                f"Layer {rgb.name!r} is a colour image and cannot be one channel of {len(layers)}. Choose layers with "
+                "one channel each, or split it first (right-click the layer, Split RGB)."
+            )
+        data = tuple(full_resolution(layer) for layer in layers)
+        for layer, array in zip(layers, data, strict=True):
+            if array.shape != data[0].shape:
+                raise ImageError(
+                    f"Layers {layers[0].name!r} ({_by(data[0].shape)}) and {layer.name!r} ({_by(array.shape)}) cannot "
+                    "be channels of one image: their shapes differ. Choose layers of the same shape."
+                )
+        return cls(tuple(layers), data, need, channel_axis)
+
+    @property
+    def image(self) -> Any:
+        """All channels as one array; nothing is read yet."""
+        if len(self.data) > 1:
+            return ChannelStack(self.data)
+        if self._has_spare_alpha:
+            return self.data[0][..., : self.need.channels]
+        return self.data[0]
+
+    @property
+    def layout(self) -> Layout:
+        """Which axis of :attr:`image` is what.
+
+        Raises
+        ------
+        ImageError
+            If the image does not fit the model, or fits in more than one way.
+        """
+        shape, axis = tuple(self.data[0].shape), self.channel_axis
+        if len(self.data) > 1:
+            shape, axis = (*shape, len(self.data)), len(shape)
+        elif self.layers[0].rgb:
+            shape, axis = (*shape[:-1], self.need.channels if self._has_spare_alpha else shape[-1]), len(shape) - 1
+        return Layout.of(shape, self.need.channels, self.need.spatial, axis)
+
+    @property
+    def dropped_axis(self) -> int | None:
+        """The layer's own axis that labels do not have; None where the channels are no axis of the layer."""
+        return None if len(self.layers) > 1 or self.layers[0].rgb else self.layout.channel_axis
+
+    @property
+    def _has_spare_alpha(self) -> bool:
+        return self.layers[0].rgb and self.data[0].shape[-1] == 4 and self.need.channels == 3
+
+    def same_as(self, other: Source) -> bool:
+        """Whether another source holds the very same data, read the same way."""
+        return (
+            len(self.data) == len(other.data)
+            and all(a is b for a, b in zip(self.data, other.data, strict=True))
+            and (self.need, self.channel_axis) == (other.need, other.channel_axis)
+        )
+
+    def describe(self) -> str:
+        """Return which axis is what, in words."""
+        layout = self.layout
+        text = f"{_by(layout.frame_shape)} pixels"
+        if layout.stack_shape:
+            text = f"{_by(layout.stack_shape)} frames of {text}, each segmented alone"
+        if self.layers[0].rgb:
+            text += "; colours are the channels" + (" (transparency left out)" if self._has_spare_alpha else "")
+        elif self.dropped_axis is not None:
+            text += f"; channels on axis {self.dropped_axis}"
+        return text + "."
+
+
+def full_resolution(layer: Image) -> Any:
+    """Return a layer's data, of a multiscale layer its finest level."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def is_result(layer: Image) -> bool:
+    """Whether a layer was made by this program."""
+    entry = layer.metadata.get(METADATA)
+    return isinstance(entry, dict) and "program" in entry
+
+
+def works_alone(layer: Image, need: Need) -> bool:
+    """Whether a layer has, or may have, all of a model's channels."""
+    shape = full_resolution(layer).shape
+    if need.channels == 1 or layer.rgb:
+        return True
+    return len(shape) > need.spatial and need.channels in shape
+
+
+def suggest(layers: Sequence[Image], need: Need, preferred: Image | None) -> list[Image | None]:
+    """Return the layers to fill in for a model: one that works alone, one per channel, or what is certain of them.
+
+    Parameters
+    ----------
+    layers : sequence of Image
+        The candidates, oldest first.
+    need : Need
+        What the model takes.
+    preferred : Image or None
+        What the user looks at.
+    """
+    own = [layer for layer in layers if not is_result(layer)]
+    if need.channels > 1 and (named := _by_name(own, need)):
+        return list(named)
+    if preferred is None:
+        preferred = own[-1] if own else None
+    if preferred is None:
+        return [None] * need.channels
+    if works_alone(preferred, need):
+        return [preferred] + [None] * (need.channels - 1)
+    shape = full_resolution(preferred).shape
+    alike = [layer for layer in own if not layer.rgb and full_resolution(layer).shape == shape]
+    if len(alike) == need.channels:
+        return list(alike)
+    alone = [layer for layer in own if works_alone(layer, need)]
+    return [alone[-1] if alone else preferred] + [None] * (need.channels - 1)
+
+
+def _by_name(layers: Sequence[Image], need: Need) -> list[Image] | None:
+    """Return the layers called like the model's channels; None unless there is one for each, of one shape."""
+    if len(need.names) != need.channels:
+        return None
+    chosen: list[Image] = []
+    for name in need.names:
+        word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+        called = [layer for layer in layers if not layer.rgb and word.search(layer.name) and layer not in chosen]
+        if not called:
+            return None
+        exact = [layer for layer in called if layer.name.casefold() == name.casefold()]
+        chosen.append((exact or called)[-1])
+    same = len({full_resolution(layer).shape for layer in chosen}) == 1
+    return chosen if same else None
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))

@@ -1,0 +1,68 @@
+"""Where a layer lies in the world, for a layer with one axis less."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+
+def geometry(layer: Image, dropped: int | None = None) -> dict[str, Any]:
+    """Return the arguments that put a new layer exactly where a layer is.
+
+    Parameters
+    ----------
+    layer : Image
+        The layer to follow.
+    dropped : int or None
+        Axis of the layer that the new one does not have.
+
+    Returns
+    -------
+    dict
+        ``scale``, ``translate``, ``rotate``, ``shear``, ``affine``, ``units`` and ``axis_labels``.
+    """
+    n = layer.ndim
+    keep = [axis for axis in range(n) if axis != dropped]
+    square, homogeneous = np.ix_(keep, keep), np.ix_([*keep, n], [*keep, n])
+    rotate, shear = np.asarray(layer.rotate), _shear_matrix(layer.shear, n)
+    affine = np.asarray(layer.affine.affine_matrix)
+    labels = tuple(layer.axis_labels)
+    named = labels != tuple(str(axis) for axis in range(-n, 0))  # napari's own names count from the last axis
+    common = {
+        "units": tuple(layer.units[axis] for axis in keep),
+        "axis_labels": tuple(labels[axis] for axis in keep) if named else None,
+    }
+    if dropped is not None and any(_mixes(matrix, dropped) for matrix in (rotate, shear, affine[:n, :n])):
+        # A factor alone says nothing once an axis that it mixes with others is gone; their product still does.
+        own = np.eye(n + 1)
+        own[:n, :n] = rotate @ shear @ np.diag(layer.scale)
+        own[:n, n] = layer.translate
+        return {"affine": (affine @ own)[homogeneous], **common}
+    return {
+        "scale": np.asarray(layer.scale)[keep],
+        "translate": np.asarray(layer.translate)[keep],
+        "rotate": rotate[square],
+        "shear": shear[square],
+        "affine": affine[homogeneous],
+        **common,
+    }
+
+
+def _shear_matrix(shear: Any, n: int) -> np.ndarray:
+    """Return a shear as a matrix; napari gives an upper triangular one as the vector above its diagonal."""
+    given: np.ndarray = np.asarray(shear, float)
+    if given.ndim == 2:
+        return given
+    matrix: np.ndarray = np.eye(n)
+    matrix[np.triu_indices(n, 1)] = given
+    return matrix
+
+
+def _mixes(matrix: np.ndarray, axis: int) -> bool:
+    """Whether a square matrix mixes an axis with the others."""
+    rest = [i for i in range(len(matrix)) if i != axis]
+    return not (np.allclose(matrix[rest, axis], 0) and np.allclose(matrix[axis, rest], 0))

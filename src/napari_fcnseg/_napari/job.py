@@ -1,0 +1,173 @@
+"""What runs in a worker thread: generators that give the window its turn and never let an error out.
+
+An error that left a worker would end in a traceback dialog, and a ``RuntimeError`` would end the worker without a word
+(superqt takes it for a deleted worker). So each of these returns what became of it instead.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_fcnseg._napari.orders import Canvas, Loaded, Outcome, Progress, Segmented
+from napari_fcnseg._napari.result import result_layers, warm_up
+from napari_fcnseg.errors import FcnSegError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from napari_fcnseg._napari.orders import Order
+    from napari_fcnseg._napari.sample_data import LayerData
+    from napari_fcnseg.model import PatchModel
+    from napari_fcnseg.verification import Verification, Witness
+
+T = TypeVar("T")
+
+#: Seconds after which a worker looks whether it should stop.
+POLL = 0.05
+
+
+def segmenting(order: Order) -> Generator[Progress | None, None, Outcome]:
+    """Segment; yield each finished tile, and None while there is nothing new.
+
+    The value of the outcome is a :class:`Segmented`, after an error or a stop too if the run had begun.
+    """
+    segmented: Segmented | None = None
+    try:
+        segmented = yield from _prepare(order)
+        if segmented is not None:
+            yield from _compute(segmented)
+    except Exception as error:
+        return Outcome(segmented, error)
+    return Outcome(segmented, cancelled=order.stop.is_set())
+
+
+def _prepare(order: Order) -> Generator[None, None, Segmented | None]:
+    """Check everything; return None if asked to stop."""
+    from napari_fcnseg.run import Run  # here, because importing them takes the window's time anywhere else
+    from napari_fcnseg.verification import Witness
+
+    settings = replace(order.settings, channel_axis=order.source.layout.channel_axis)
+
+    def prepare() -> Segmented:
+        run = Run(order.source.image, order.models, settings)
+        return Segmented(order, Witness(run), Canvas(run), run.total, provenance=run.provenance())
+
+    return (yield from _elsewhere(prepare, order.stop))
+
+
+def _compute(segmented: Segmented) -> Generator[Progress | None, None, None]:
+    """Compute tile after tile until all are done or the order is to stop."""
+    order, witness, run, total = segmented.order, segmented.witness, segmented.witness.run, segmented.total
+    canvas = segmented.canvas
+    layers = tuple(result_layers(order, canvas, segmented.provenance))
+    yield Progress(canvas, layers, 0, total)
+    first = 0.0
+    tiles = run.execute(poll=POLL)
+    try:
+        for tile in tiles:
+            if tile is not None:
+                canvas.write(tile)
+                witness.see(tile)
+                segmented.done = tile.done
+                first = first or time.perf_counter()
+                left = (time.perf_counter() - first) / max(tile.done - 1, 1) * (total - tile.done)
+                yield Progress(canvas, layers, tile.done, total, left if tile.done > 1 else None)
+            else:
+                yield None
+            if order.stop.is_set():
+                return
+    finally:
+        tiles.close()
+        segmented.provenance = run.provenance() | {"tiles": [segmented.done, total]}
+
+
+def verifying(witness: Witness, stop: threading.Event) -> Generator[None, None, Outcome]:
+    """Compare a run with the patch model itself; the value of the outcome is a ``Verification``."""
+    try:
+        verification: Verification | None = yield from _elsewhere(witness.testify, stop)
+    except Exception as error:
+        return Outcome(error=error)
+    return Outcome(verification, cancelled=verification is None)
+
+
+def loading(paths: tuple[str, ...]) -> Generator[None, None, Loaded]:
+    """Read and convert model files, several as an ensemble."""
+
+    def load() -> tuple[PatchModel, ...]:
+        from napari_fcnseg.model import as_ensemble
+
+        return as_ensemble(paths)
+
+    outcome = yield from working(load)
+    return Loaded(paths, outcome.value or (), outcome.error)
+
+
+def preparing() -> Generator[None, None, Outcome]:
+    """Do early, and away from the window's thread, what would make it stand still later.
+
+    The value of the outcome is the help on preprocessing steps, whose module imports SciPy.
+    """
+
+    def prepare() -> str:
+        from napari_fcnseg._napari.step_help import step_help
+
+        text = step_help()
+        warm_up()
+        return text
+
+    return (yield from working(prepare))
+
+
+def sampling(name: str) -> Generator[None, None, Outcome]:
+    """Make a sample's layers; the value of the outcome is their data."""
+
+    def make() -> list[LayerData]:
+        from napari_fcnseg._napari.sample_data import sample_layers
+
+        return sample_layers(name)
+
+    return (yield from working(make))
+
+
+def working(function: Callable[[], Any]) -> Generator[None, None, Outcome]:
+    """Call a function; its result is the value of the outcome. napari may close in the meantime."""
+    try:
+        return Outcome((yield from _elsewhere(function, threading.Event())))
+    except Exception as error:
+        return Outcome(error=error)
+
+
+def is_expected(error: Exception) -> bool:
+    """Whether an error is a sentence for the user, and no fault of the program."""
+    return isinstance(error, FcnSegError)
+
+
+def in_background(function: Callable[[], T], name: str) -> Future[T]:
+    """Call a function in a thread that nobody has to wait for, not even at the end of the program."""
+    future: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=call, name=name, daemon=True).start()
+    return future
+
+
+def _elsewhere(function: Callable[[], T], stop: threading.Event) -> Generator[None, None, T | None]:
+    """Wait for a function that cannot be interrupted, yielding None; return None at once when asked to stop."""
+    future = in_background(function, "napari-fcnseg-work")
+    while not stop.is_set():
+        try:
+            return future.result(timeout=POLL)
+        except TimeoutError:
+            if future.done():
+                raise
+            yield None
+    return None

@@ -1,0 +1,134 @@
+"""The layers that show a run: labels, and the network's numbers when asked for."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_fcnseg._napari.channels import METADATA
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+    from napari_fcnseg._napari.orders import Canvas, Order, Progress
+    from napari_fcnseg.model import PatchModel
+
+_REFRESH_SECONDS = 0.1
+_REFRESH_SHARE = 0.2  # of the main thread's time that redrawing may take at most
+
+
+class ResultLayers:
+    """The layers of one run; they appear with its first tile and follow the others.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Where they appear.
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._layers: tuple[Layer, ...] = ()
+        self._added = 0
+        self._next_refresh = 0.0
+        self._shown = 0  # tiles
+
+    @property
+    def labels(self) -> Layer | None:
+        """The labels; None before they appear."""
+        return self._layers[-1] if self._layers and self._added == len(self._layers) else None
+
+    def take(self, progress: Progress) -> bool:
+        """Show the tiles finished so far; return whether all of that is done.
+
+        One layer is added at a time, since adding one takes napari a fifth of a second in which the window stands
+        still; and the layers are not redrawn more often than the window can bear.
+        """
+        if not progress.done:
+            return True
+        self._layers = progress.layers
+        if self._added < len(self._layers):
+            layer = self._layers[self._added]
+            self._added += 1
+            self._viewer.add_layer(layer)
+            layer.refresh(extent=False, highlight=False)  # tiles have come since it was made
+            return False
+        if progress.done != self._shown and time.monotonic() >= self._next_refresh:
+            self._shown = progress.done
+            start = time.monotonic()
+            self._refresh()
+            now = time.monotonic()
+            self._next_refresh = now + max(_REFRESH_SECONDS, (now - start) / _REFRESH_SHARE)
+        return progress.done == self._shown
+
+    def finish(self, progress: Progress | None, provenance: dict[str, Any] | None) -> None:
+        """Note where the result comes from, and what its numbers turned out to be."""
+        for layer in self._layers:
+            if provenance is not None:
+                layer.metadata[METADATA] = provenance
+            if isinstance(layer, Image) and progress is not None and progress.canvas.limits != (0, 1):
+                layer.contrast_limits_range = layer.contrast_limits = progress.canvas.limits
+
+    def _refresh(self) -> None:
+        for layer in self._layers:
+            layer.refresh(extent=False, highlight=False)
+
+
+def result_name(order: Order) -> str:
+    """Return ``"<image layer> · <model>"``."""
+    return f"{order.source.layers[0].name} · {models_name(order.models)}"
+
+
+def models_name(models: Sequence[PatchModel]) -> str:
+    """Return the name of a model, or of an ensemble."""
+    more = len(models) - 1
+    return models[0].name + (f" + {more} more" if more else "")
+
+
+def class_names(order: Order, classes: int) -> tuple[str, ...]:
+    """Return what the classes are called, or their numbers as the model counts them."""
+    names = order.hints.class_names
+    return names if len(names) == classes else tuple(f"class {index}" for index in range(classes))
+
+
+def result_layers(order: Order, canvas: Canvas, provenance: dict[str, Any]) -> list[Layer]:
+    """Return the layers of a run, the labels last so that they lie on top."""
+    names = class_names(order, canvas.classes)
+    common: dict[str, Any] = {"metadata": {METADATA: provenance}, **order.geometry}
+    title = result_name(order)
+    layers: list[Layer] = []
+    if canvas.scores is not None:
+        shown = names if len(canvas.scores) == len(names) else names[-1:]  # one number speaks for the second class
+        layers += [
+            Image(
+                scores,
+                name=f"{title} · {name}",
+                contrast_limits=canvas.limits,
+                rgb=False,
+                visible=False,  # they would hide the image
+                **common,
+            )
+            for scores, name in zip(canvas.scores, shown, strict=True)
+        ]
+    colors = order.hints.class_colors
+    if len(colors) == canvas.classes:
+        table: dict[int | None, str] = {None: "transparent", 0: "transparent"}
+        table.update(enumerate(colors, start=1))
+        common["colormap"] = DirectLabelColormap(color_dict=table)
+    features = {"index": list(range(len(names) + 1)), "class": ["not predicted", *names]}
+    return [*layers, Labels(canvas.labels, name=title, features=features, opacity=0.5, **common)]
+
+
+def warm_up() -> None:
+    """Make a layer of each kind for nobody, because the first ones have napari import and compile for seconds."""
+    color_map = DirectLabelColormap(color_dict={None: "transparent", 1: "white"})
+    Labels(np.zeros((2, 2), np.uint8), features={"index": [0, 1]}, colormap=color_map)
+    Labels(np.zeros((2, 2), np.uint8))
+    Image(np.zeros((2, 2), np.float32))

@@ -1,0 +1,96 @@
+"""Run, Cancel and Verify, progress with the time left, and what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QGridLayout, QGroupBox, QLabel, QProgressBar, QPushButton
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
+
+_ERROR = "color: #e5484d;"  # legible on napari's dark and light backgrounds alike
+_MINUTE = 60
+
+
+class RunBox(QGroupBox):
+    """The buttons that start and stop, and the line that says what happened."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("4  Run", parent)
+        self.run = QPushButton("Run")
+        self.run.setToolTip("<p>Segment the whole image. The labels appear tile by tile.</p>")
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("<p>Stop now and keep what is done.</p>")
+        self.verify = QPushButton("Verify")
+        self.verify.setToolTip(
+            "<p>Ask the patch model itself about 256 pixels, corners, borders and tile seams among them, and compare. "
+            "The image is segmented first if that has not been done.</p>"
+        )
+        self.bar = QProgressBar()
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        layout = QGridLayout(self)
+        for column, button in enumerate((self.run, self.cancel, self.verify)):
+            layout.addWidget(button, 0, column)
+        layout.addWidget(self.bar, 1, 0, 1, 3)
+        layout.addWidget(self.message, 2, 0, 1, 3)
+        self.say("")
+        self.ready()
+
+    def ready(self) -> None:
+        """Take the next order."""
+        self._enable(running=False)
+        self.cancel.setText("Cancel")
+        self.bar.hide()
+
+    def busy(self, text: str) -> None:
+        """Show that something runs and nobody knows how long."""
+        self._enable(running=True)
+        self.bar.setRange(0, 0)
+        self.bar.show()
+        self.say(text)
+
+    def stopping(self) -> None:
+        """Show that it was understood that it should stop."""
+        self.cancel.setEnabled(False)
+        self.cancel.setText("Stopping…")
+
+    def advance(self, done: int, total: int, seconds_left: float | None) -> None:
+        """Show how far it is."""
+        self.bar.setRange(0, total)
+        self.bar.setValue(done)
+        left = f", about {duration(seconds_left)} left" if seconds_left is not None and done < total else ""
+        self.bar.setFormat(f"{done} of {total} tiles{left}" if total > 1 else "")
+        self.bar.setToolTip(self.bar.format())
+
+    def say(self, text: str) -> None:
+        """Show what happened."""
+        self._show(text, "")
+
+    def complain(self, sentence: str) -> None:
+        """Show what went wrong."""
+        self._show(sentence, _ERROR)
+
+    def _show(self, text: str, style: str) -> None:
+        self.message.setStyleSheet(style)
+        self.message.setText(text)
+        self.message.setVisible(bool(text))
+
+    def _enable(self, *, running: bool) -> None:
+        self.run.setEnabled(not running)
+        self.verify.setEnabled(not running)
+        self.cancel.setEnabled(running)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person would say it."""
+    if seconds < 1:
+        return f"{seconds:.1f} s"
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * _MINUTE * _MINUTE:
+        return f"{seconds / _MINUTE:.0f} min"
+    return f"{seconds / _MINUTE / _MINUTE:.1f} h"

@@ -1,0 +1,17 @@
+"""What preprocessing steps there are, in the words of their docstrings; importing this imports SciPy."""
+
+from __future__ import annotations
+
+from napari_fcnseg import preprocess
+
+_EXAMPLE = "divide_by_median, subtract_local_mean:61"
+
+
+def step_help() -> str:
+    """Return the steps and how they are written, as rich text."""
+    steps = "".join(
+        f"<li><b>{preprocess.usage(name)}</b>: {(step.__doc__ or '').splitlines()[0].replace('``', '')}</li>"
+        for name, step in preprocess.STEPS.items()
+    )
+    when = f"Steps applied to each whole frame, in order, as the model was trained: <i>{_EXAMPLE}</i>."
+    return f"<p>{when}</p><ul>{steps}</ul>"

@@ -1,0 +1,30 @@
+"""The dock in a real viewer, with the real computing process behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from napari.utils.notifications import notification_manager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
+    """Return a viewer."""
+    return make_napari_viewer()
+
+
+@pytest.fixture
+def dock(viewer: Any) -> Any:
+    """Return the dock, opened the way napari's menu does it."""
+    return viewer.window.add_plugin_dock_widget("napari-fcnseg", "Dense segmentation")[1]
+
+
+@pytest.fixture
+def told() -> Callable[[], list[str]]:
+    """Return a function that gives the notifications of this test."""
+    before = len(notification_manager.records)
+    return lambda: [record.message for record in notification_manager.records[before:]]

@@ -1,0 +1,73 @@
+"""What the window tests share: small models as data, and driving the dock as a user does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from napari_fcnseg._napari.hints import Hints
+from napari_fcnseg._napari.orders import Loaded
+from napari_fcnseg.graph.network import INPUT, Network, Node
+from napari_fcnseg.graph.ops import Activation, Conv, Dense, Flatten, Pool
+from napari_fcnseg.model import PatchModel
+
+
+def small_model(channels: int = 1, classes: int = 3, seed: int = 0, spatial: int = 2) -> PatchModel:
+    """Return a patch model with random weights: a patch of 8 pixels per axis, one convolution, one pool."""
+    random = np.random.default_rng(seed)
+
+    def weights(*shape: int) -> np.ndarray:
+        return (random.standard_normal(shape) / np.sqrt(np.prod(shape[:-1]))).astype(np.float32)
+
+    window, pool = (3,) * spatial, (2,) * spatial
+    ops = [
+        (Conv(weights(*window, channels, 4), weights(1, 4)[0], (1,) * spatial, (1,) * spatial), Activation("relu")),
+        (Pool("max", pool, pool),),
+        (Flatten(),),
+        (Dense(weights(3**spatial * 4, classes), weights(1, classes)[0]), Activation("softmax", {"axis": -1})),
+    ]
+    nodes, previous = [], INPUT
+    for index, chain in enumerate(ops):
+        name = f"layer_{index}"
+        nodes.append(Node(name, type(chain[0]).__name__, chain, (previous,)))
+        previous = name
+    return PatchModel(Network(f"small{seed}", (*(8,) * spatial, channels), tuple(nodes), previous))
+
+
+def image(*shape: int, seed: int = 0) -> np.ndarray:
+    """Return an image of noise."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def give(dock: Any, *models: PatchModel, hints: Hints | None = None) -> None:
+    """Hand models to the dock as if it had read them from files just now."""
+    dock._wanted, dock._hints = ("files",), hints or Hints()
+    dock._take_models(Loaded(("files",), models))
+
+
+def settle(qtbot: Any) -> None:
+    """Let what the layer list has to tell arrive."""
+    qtbot.wait(20)
+
+
+def finish(qtbot: Any, dock: Any, timeout: int = 60_000) -> str:
+    """Wait until the dock takes orders again; return what it says."""
+    qtbot.waitUntil(lambda: not dock.live.running, timeout=timeout)
+    assert dock.run.run.isEnabled()
+    assert dock.run.verify.isEnabled()
+    assert not dock.run.cancel.isEnabled()
+    assert dock.run.bar.isHidden()
+    return dock.run.message.text()
+
+
+def run(qtbot: Any, dock: Any) -> str:
+    """Press Run and wait for the end; return what the dock says."""
+    settle(qtbot)
+    dock.run.run.click()
+    return finish(qtbot, dock)
+
+
+def results(viewer: Any, layers_before: int) -> list[Any]:
+    """Return the layers that a run has added."""
+    return list(viewer.layers)[layers_before:]

@@ -1,0 +1,141 @@
+"""Every end of a run leaves the dock ready and the session alive."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from napari_helpers import finish, give, image, run, settle, small_model
+
+from napari_fcnseg import segment
+from napari_fcnseg.engine import engine
+
+
+class SlowImage:
+    """A stack of frames that takes its time, so that a test can do something in mid-run.
+
+    The first two frames come at once, as a run reads one ahead; the others when ``go`` is set.
+    """
+
+    ndim = 3
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.data = data
+        self.shape = data.shape
+        self.size = data.size
+        self.go = threading.Event()
+
+    def __getitem__(self, where):
+        if threading.current_thread() is not threading.main_thread() and where[0] > 1:
+            self.go.wait(20)
+        return self.data[where]
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.data, dtype)
+
+
+@pytest.fixture
+def slow(qtbot, viewer, dock):
+    """Return a layer with a slow stack of 4 frames whose run has just shown its first frame."""
+    data = SlowImage(image(4, 20, 20))
+    layer = viewer.add_image(data, name="slow", contrast_limits=(0, 1))
+    give(dock, small_model())
+    settle(qtbot)
+    dock.run.run.click()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=60_000)
+    yield layer
+    data.go.set()
+
+
+def test_cancel_keeps_what_is_done_and_is_quick(qtbot, viewer, dock) -> None:
+    model, data = small_model(), image(400, 400)
+    viewer.add_image(data)
+    give(dock, model)
+    dock.settings.tile.setValue(10)
+    settle(qtbot)
+    dock.run.run.click()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=60_000)
+    start = time.perf_counter()
+    dock.run.cancel.click()
+    assert dock.run.cancel.text() == "Stopping…"
+    said = finish(qtbot, dock)
+    assert time.perf_counter() - start < 5  # 0.3 s where the machine has nothing else to do
+    assert said.startswith("Stopped: ")
+    done = viewer.layers[-1].data > 0
+    assert 0 < done.sum() < data.size
+    np.testing.assert_array_equal(viewer.layers[-1].data[done], segment(data, model).labels[done])
+    dock.settings.tile.setValue(0)
+    assert run(qtbot, dock).startswith("Done")
+
+
+def test_a_killed_engine_is_a_sentence_and_the_next_run_works(qtbot, viewer, dock, slow, told) -> None:
+    os.kill(engine().pid, signal.SIGKILL)
+    slow.data.go.set()
+    said = finish(qtbot, dock)
+    assert "The computing process ended" in said
+    assert said in told()
+    labels = viewer.layers[-1].data
+    assert labels[0].min() > 0
+    qtbot.waitUntil(lambda: "ended" in dock.engine.text(), timeout=5000)
+    assert run(qtbot, dock).startswith("Done: 4 × 20 × 20")
+    assert len(viewer.layers) == 3
+    assert viewer.layers[-1].data.min() > 0
+    qtbot.waitUntil(lambda: "ready on" in dock.engine.text(), timeout=5000)
+
+
+def test_the_source_may_be_deleted_in_mid_run(qtbot, viewer, dock, slow) -> None:
+    viewer.layers.remove(slow)
+    slow.data.go.set()
+    assert finish(qtbot, dock).startswith("Done")
+    assert viewer.layers[-1].name == "slow · small0"
+    assert viewer.layers[-1].data.min() > 0
+    assert "No image was chosen" in run(qtbot, dock)
+
+
+def test_a_new_name_does_not_lead_a_run_astray(qtbot, viewer, dock, slow) -> None:
+    slow.name = "renamed"
+    viewer.add_image(image(4, 20, 20, seed=9), name="slow")
+    slow.data.go.set()
+    assert finish(qtbot, dock).startswith("Done")
+    np.testing.assert_array_equal(viewer.layers[1].data, segment(slow.data.data, dock.models).labels)
+
+
+def test_deleting_the_result_stops_the_run(qtbot, viewer, dock, slow) -> None:
+    viewer.layers.remove(viewer.layers[-1])
+    assert not dock.run.cancel.isEnabled()
+    slow.data.go.set()
+    assert finish(qtbot, dock).startswith("Stopped")
+    assert list(viewer.layers) == [slow]
+
+
+def test_closing_the_dock_stops_the_run(qtbot, viewer, dock, slow) -> None:
+    live = dock.live
+    stop = live._stops[-1]
+    viewer.window.remove_dock_widget(dock)
+    dock.deleteLater()
+    qtbot.waitUntil(stop.is_set, timeout=5000)
+    slow.data.go.set()
+    qtbot.wait(200)
+    viewer.add_image(image(5, 5))  # nothing of the dock listens any more
+
+
+def test_closing_the_viewer_in_mid_run(qtbot, viewer, dock, slow) -> None:
+    from napari.qt.threading import WorkerBase
+
+    viewer.close()
+    slow.data.go.set()
+    qtbot.waitUntil(lambda: not WorkerBase._worker_set, timeout=10_000)
+
+
+def test_the_engine_is_one_and_stays(qtbot, viewer, dock) -> None:
+    viewer.add_image(image(20, 20))
+    give(dock, small_model())
+    run(qtbot, dock)
+    pid = engine().pid
+    run(qtbot, dock)
+    assert engine().pid == pid
