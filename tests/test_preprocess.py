@@ -50,7 +50,8 @@ def test_steps_may_be_written_apart_or_in_one_text(text) -> None:
 
 
 def test_a_step_is_written_as_it_was_read() -> None:
-    assert [str(step) for step in parse("scale_range:1,99.8 clip:0,1")] == ["scale_range:1,99.8", "clip:0,1"]
+    texts = ["scale_range:1,99.8", "clip:0,1", "scale_linear:0.123456789,-1e-30"]
+    assert [str(step) for step in parse(texts)] == texts
     assert usage("scale_linear") == "scale_linear:gain,offset"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence  # noqa: TC003 - part of an alias that is read at run time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from napari_fcnseg.conversion import ConversionReport, DenseNetwork, convert_network
 from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import ImageError, ModelFileError, OutputError, SettingsError
-from napari_fcnseg.readers import read_model
+from napari_fcnseg.readers.apart import read_models
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
@@ -161,12 +161,19 @@ def load_model(path: str | os.PathLike[str]) -> PatchModel:
     UnsupportedLayerError
         If it holds a layer that is not known; the error names it.
     """
-    network = read_model(path)
+    return _load([Path(path)])[0]
+
+
+def _load(paths: Sequence[Path]) -> list[PatchModel]:
+    return [PatchModel(n, path, _sha256(path)) for n, path in zip(read_models(paths), paths, strict=True)]
+
+
+def _sha256(path: Path) -> str:
     try:
-        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelFileError(f"{os.fspath(path)} cannot be read: {error.strerror}.") from None
-    return PatchModel(network, Path(path), digest)
+        raise ModelFileError(f"The file {str(path)!r} cannot be read any more: {error.strerror}.") from None
 
 
 def convert(model: ModelLike) -> FCN:
@@ -187,12 +194,7 @@ def convert(model: ModelLike) -> FCN:
     ConversionError
         If the network is no patch classifier.
     """
-    return as_model(model).fcn
-
-
-def as_model(model: ModelLike) -> PatchModel:
-    """Return a model given as one or as a path."""
-    return model if isinstance(model, PatchModel) else load_model(model)
+    return (model if isinstance(model, PatchModel) else load_model(model)).fcn
 
 
 def as_ensemble(model: ModelLike | Sequence[ModelLike]) -> tuple[PatchModel, ...]:
@@ -203,10 +205,11 @@ def as_ensemble(model: ModelLike | Sequence[ModelLike]) -> tuple[PatchModel, ...
     SettingsError
         If there is none, or they differ in channels, classes, spatial axes or what their last layer gives.
     """
-    several = isinstance(model, Sequence) and not isinstance(model, str)
-    models = tuple(as_model(m) for m in model) if several else (as_model(model),)  # type: ignore[union-attr, arg-type]
-    if not models:
+    given: Sequence[ModelLike] = [model] if isinstance(model, str | os.PathLike | PatchModel) else list(model)
+    if not given:
         raise SettingsError("No model was chosen. Choose at least one.")
+    read = iter(_load([Path(m) for m in given if not isinstance(m, PatchModel)]))
+    models = tuple(m if isinstance(m, PatchModel) else next(read) for m in given)
     first = models[0].fcn.network
     for other in models[1:]:
         network = other.fcn.network

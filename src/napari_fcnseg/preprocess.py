@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from napari_fcnseg.errors import SettingsError
 
@@ -33,7 +32,8 @@ class Step:
     arguments: tuple[float, ...] = ()
 
     def __str__(self) -> str:
-        return self.name + (":" + ",".join(f"{a:g}" for a in self.arguments) if self.arguments else "")
+        numbers = (repr(a).removesuffix(".0") for a in self.arguments)
+        return self.name + (":" + ",".join(numbers) if self.arguments else "")
 
 
 def scale_linear(channel: Image, gain: float = 1.0, offset: float = 0.0) -> Image:
@@ -85,6 +85,8 @@ def subtract_local_mean(channel: Image, size: float) -> Image:
         raise SettingsError(
             f"subtract_local_mean needs a whole number of pixels, not {size:g}: subtract_local_mean:61."
         )
+    from scipy import ndimage  # late: a window that opens would wait for it
+
     mean: Image = ndimage.uniform_filter(channel, int(size), mode="reflect")
     return channel - mean
 

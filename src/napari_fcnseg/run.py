@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import platform
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_AHEAD = 2  # tiles handed to the engine before the first of them is back
+_Image: TypeAlias = npt.NDArray[np.float32]
+
+_AHEAD = 1  # tiles that wait in the engine's queue behind the one it computes
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,14 @@ class Tile:
     scores: npt.NDArray[np.float32]
     done: int
     total: int
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A tile that the engine has: its place in the labels, and what each network will answer."""
+
+    where: tuple[int | slice, ...]
+    answers: list[Future[_Image]]
 
 
 class Run:
@@ -91,6 +103,7 @@ class Run:
         self.tiles = cut(self.extent, self.tile)
         self.device: Device | None = None
         self.seconds = 0.0
+        self._start, self._done = 0.0, 0
 
     @property
     def outputs(self) -> int:
@@ -100,14 +113,14 @@ class Run:
     @property
     def total(self) -> int:
         """Number of tiles over all frames."""
-        return len(self.tiles) * len(list(self.layout.frames()))
+        return len(self.tiles) * math.prod(self.layout.stack_shape)
 
     @property
     def label_dtype(self) -> np.dtype[Any]:
         """The smallest unsigned integer that holds every label."""
         return np.min_scalar_type(self.networks[0].classes)
 
-    def frame(self, index: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    def frame(self, index: tuple[int, ...]) -> _Image:
         """Return one frame, prepared: ``(*spatial, channel)`` in float32.
 
         Raises
@@ -115,7 +128,9 @@ class Run:
         ImageError
             If the frame holds values that are not finite.
         """
-        frame = preprocess.apply(self.layout.frame(self.image, index), self.steps)
+        frame = self.layout.frame(self.image, index)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the result is looked at below
+            frame = preprocess.apply(frame, self.steps)
         if self.steps and not np.isfinite(frame.sum(dtype=np.float64)):
             steps = ", ".join(map(str, self.steps))
             raise ImageError(f"Preprocessing ({steps}) made values that are not finite. Choose other steps.")
@@ -134,32 +149,26 @@ class Run:
         ------
         Tile or None
         """
-        start = time.perf_counter()
-        waiting: deque[tuple[tuple[int, ...], Region, list[Future[npt.NDArray[np.float32]]]]] = deque()
+        self._start, self._done = time.perf_counter(), 0
+        waiting: deque[_Job] = deque()
+        reader = ThreadPoolExecutor(1, "napari-fcnseg-frames")
         try:
             yield from _await(engine().start(), poll)
             self.device = engine().device(self.settings.device)
             for network in self.networks:
                 yield from _await(engine().load(network, self.device), poll)
-            jobs = self._jobs(self.device)
-            done = 0
-            while True:
-                while len(waiting) < _AHEAD and (job := next(jobs, None)) is not None:
+            for index, coming in self._frames(reader):
+                if not coming.done():  # deliver what is finished while a slow frame is read
+                    yield from self._deliver(waiting, 0, poll)
+                frame = yield from _await(coming, poll)
+                for job in self._jobs(index, frame, self.device):
                     waiting.append(job)
-                    yield None
-                if not waiting:
-                    return
-                index, region, futures = waiting[0]
-                answers = []
-                for future in futures:
-                    answers.append((yield from _await(future, poll)))
-                waiting.popleft()
-                done += 1
-                self.seconds = time.perf_counter() - start
-                yield self._finish(index, region, answers, done)
+                    yield from self._deliver(waiting, _AHEAD, poll)
+            yield from self._deliver(waiting, 0, poll)
         finally:
-            for _, _, futures in waiting:
-                for future in futures:
+            reader.shutdown(wait=False, cancel_futures=True)
+            for job in waiting:
+                for future in job.answers:
                     future.cancel()
 
     def provenance(self) -> dict[str, Any]:
@@ -208,23 +217,36 @@ class Run:
             raise SettingsError(f"The tile {tile} has {len(tile)} sizes and the model {len(sizes)} spatial axes.")
         return tuple(min(t, n) for t, n in zip(tile, sizes, strict=True))
 
-    def _jobs(self, device: Device) -> Iterator[tuple[tuple[int, ...], Region, list[Future[npt.NDArray[np.float32]]]]]:
-        """Hand tile after tile to the engine."""
+    def _frames(self, reader: ThreadPoolExecutor) -> Iterator[tuple[tuple[int, ...], Future[_Image]]]:
+        """Yield each frame as it is being read and prepared, with the next one already begun."""
+        ahead: deque[tuple[tuple[int, ...], Future[_Image]]] = deque()
         for index in self.layout.frames():
-            frame = self.frame(index)
-            readers = [WindowReader(frame, n.patch_shape, self.settings.border) for n in self.networks]  # type: ignore[arg-type]
-            for region in self.tiles:
-                windows = (r.read(region, n.reach)[None] for r, n in zip(readers, self.networks, strict=True))
-                yield index, region, [engine().run(n, device, w) for n, w in zip(self.networks, windows, strict=True)]
+            ahead.append((index, reader.submit(self.frame, index)))
+            if len(ahead) > 1:
+                yield ahead.popleft()
+        yield from ahead
 
-    def _finish(
-        self, index: tuple[int, ...], region: Region, answers: list[npt.NDArray[np.float32]], done: int
-    ) -> Tile:
-        scores: npt.NDArray[np.float32] = answers[0][0]
-        if len(answers) > 1:
-            scores = np.stack([a[0] for a in answers]).mean(axis=0, dtype=np.float32)
-        labels = labels_of(scores, self.networks[0].head, self.label_dtype)
-        return Tile((*index, *slices(region)), labels, scores, done, self.total)
+    def _jobs(self, index: tuple[int, ...], frame: _Image, device: Device) -> Iterator[_Job]:
+        """Hand a frame's tiles to the engine, one whenever the next is asked for."""
+        readers = [WindowReader(frame, n.patch_shape, self.settings.border) for n in self.networks]  # type: ignore[arg-type]
+        for region in self.tiles:
+            windows = (r.read(region, n.reach)[None] for r, n in zip(readers, self.networks, strict=True))
+            answers = [engine().run(n, device, w) for n, w in zip(self.networks, windows, strict=True)]
+            yield _Job((*index, *slices(region)), answers)
+
+    def _deliver(self, waiting: deque[_Job], keep: int, poll: float | None) -> Generator[Tile | None, None, None]:
+        """Yield the oldest tiles until no more than ``keep`` are with the engine."""
+        while len(waiting) > keep:
+            job = waiting[0]
+            answers = []
+            for future in job.answers:
+                answers.append((yield from _await(future, poll))[0])
+            waiting.popleft()
+            scores = answers[0] if len(answers) == 1 else np.stack(answers).mean(axis=0, dtype=np.float32)
+            labels = labels_of(scores, self.networks[0].head, self.label_dtype)
+            self._done += 1
+            self.seconds = time.perf_counter() - self._start
+            yield Tile(job.where, labels, scores, self._done, self.total)
 
 
 def labels_of(

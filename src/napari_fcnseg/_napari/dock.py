@@ -13,7 +13,7 @@ from napari_fcnseg._napari.channels import Need
 from napari_fcnseg._napari.engine_line import EngineLine
 from napari_fcnseg._napari.hints import Hints, hints_for, hints_of, sample_hints
 from napari_fcnseg._napari.image_box import ImageBox
-from napari_fcnseg._napari.job import loading, preparing, sampling
+from napari_fcnseg._napari.job import loading, sampling
 from napari_fcnseg._napari.live import LiveRun
 from napari_fcnseg._napari.model_box import ModelBox
 from napari_fcnseg._napari.run_box import RunBox
@@ -64,13 +64,13 @@ class DenseSegmentation(QWidget):
         self._watch = LayerWatch(napari_viewer.layers, self)
         self._watch.changed.connect(self._offer_layers)
         self._watch.removed.connect(self.live.forget)
-        self._offer_layers()
-        create_worker(preparing, _connect={"returned": self._take_help}, _ignore_errors=True)
+        self.image.offer(list(napari_viewer.layers), napari_viewer.layers.selection.active)
 
     def _arrange(self) -> None:
         """Put the steps below each other; a low window scrolls, for squeezed labels would lose their text.
 
-        They come one per turn of the event loop: styling them all takes Qt a tenth of a second.
+        They come one per turn of the event loop: styling them all takes Qt a tenth of a second. Only then do threads
+        begin to work, for they would take turns with the window's.
         """
         parts = deque((self.image, self.model, self.settings, self.run, self.engine))
         steps = QWidget()
@@ -92,6 +92,8 @@ class DenseSegmentation(QWidget):
                 scroll.setMinimumWidth(steps.minimumSizeHint().width())
             else:
                 timer.stop()
+                self.engine.start()
+                self._follow_hints()
 
         timer.timeout.connect(place)
         timer.start(0)
@@ -180,12 +182,6 @@ class DenseSegmentation(QWidget):
     def _take_dropped(self) -> None:
         paths, self._dropped = self._dropped, []
         self.choose_models(paths)
-
-    def _take_help(self, outcome: Outcome) -> None:
-        if outcome.error is not None:
-            self.report_problem(outcome.error)
-        else:
-            self.settings.explain_steps(outcome.value)
 
     def _add_sample(self, outcome: Outcome) -> None:
         if outcome.error is not None:

@@ -21,16 +21,20 @@ _LOOK_MILLISECONDS = 250
 
 
 class EngineLine(QLabel):
-    """Starts the engine when it is made, and shows its state for as long as it lives."""
+    """Starts the engine, and shows its state for as long as it lives."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWordWrap(True)
         self.setToolTip("<p>TensorFlow runs in a process of its own, so that nothing it does can harm this window.</p>")
         self._pid: int | None = None
-        self._ask()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.look)
+        self._show("Engine: starting…")
+
+    def start(self) -> None:
+        """Start the engine if it does not run, and look at it from now on."""
+        self._ask()
         self._timer.start(_LOOK_MILLISECONDS)
 
     def look(self) -> None:

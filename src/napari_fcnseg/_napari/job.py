@@ -9,15 +9,18 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_fcnseg._napari.orders import Canvas, Loaded, Outcome, Progress, Segmented
-from napari_fcnseg._napari.result import result_layers, warm_up
+from napari_fcnseg._napari.result import result_layers
 from napari_fcnseg.errors import FcnSegError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from napari.layers import Layer
 
     from napari_fcnseg._napari.orders import Order
     from napari_fcnseg._napari.sample_data import LayerData
@@ -60,29 +63,45 @@ def _prepare(order: Order) -> Generator[None, None, Segmented | None]:
 
 
 def _compute(segmented: Segmented) -> Generator[Progress | None, None, None]:
-    """Compute tile after tile until all are done or the order is to stop."""
-    order, witness, run, total = segmented.order, segmented.witness, segmented.witness.run, segmented.total
-    canvas = segmented.canvas
-    layers = tuple(result_layers(order, canvas, segmented.provenance))
-    yield Progress(canvas, layers, 0, total)
-    first = 0.0
-    tiles = run.execute(poll=POLL)
+    """Compute until all tiles are done or the order is to stop; whatever the end, what is done is shown."""
+    order, canvas, total = segmented.order, segmented.canvas, segmented.total
+    # The first layers of a session have napari import and compile for seconds; the engine need not wait for them.
+    making = in_background(lambda: tuple(result_layers(order, canvas, segmented.provenance)), "napari-fcnseg-layers")
+    yield Progress(canvas, (), 0, total)
+    problem: Exception | None = None
     try:
+        yield from _tiles(segmented, making)
+    except Exception as error:
+        problem = error
+    segmented.provenance = segmented.witness.run.provenance() | {"tiles": [segmented.done, total]}
+    if segmented.done:
+        while not making.done():
+            time.sleep(POLL)
+            yield None
+        yield Progress(canvas, making.result(), segmented.done, total)
+    if problem is not None:
+        raise problem
+
+
+def _tiles(segmented: Segmented, making: Future[tuple[Layer, ...]]) -> Generator[Progress | None, None, None]:
+    """Compute tile after tile; yield when there is a new one, and when the layers to show them in are made."""
+    canvas, total = segmented.canvas, segmented.total
+    first, left = 0.0, None
+    layers: tuple[Layer, ...] = ()
+    with closing(segmented.witness.run.execute(poll=POLL)) as tiles:
         for tile in tiles:
+            made = making.done() and not layers
+            layers = making.result() if made else layers
             if tile is not None:
                 canvas.write(tile)
-                witness.see(tile)
+                segmented.witness.see(tile)
                 segmented.done = tile.done
                 first = first or time.perf_counter()
-                left = (time.perf_counter() - first) / max(tile.done - 1, 1) * (total - tile.done)
-                yield Progress(canvas, layers, tile.done, total, left if tile.done > 1 else None)
-            else:
-                yield None
-            if order.stop.is_set():
+                left = (time.perf_counter() - first) / (tile.done - 1) * (total - tile.done) if tile.done > 1 else None
+            news = tile is not None or (made and segmented.done)
+            yield Progress(canvas, layers, segmented.done, total, left) if news else None
+            if segmented.order.stop.is_set():
                 return
-    finally:
-        tiles.close()
-        segmented.provenance = run.provenance() | {"tiles": [segmented.done, total]}
 
 
 def verifying(witness: Witness, stop: threading.Event) -> Generator[None, None, Outcome]:
@@ -104,22 +123,6 @@ def loading(paths: tuple[str, ...]) -> Generator[None, None, Loaded]:
 
     outcome = yield from working(load)
     return Loaded(paths, outcome.value or (), outcome.error)
-
-
-def preparing() -> Generator[None, None, Outcome]:
-    """Do early, and away from the window's thread, what would make it stand still later.
-
-    The value of the outcome is the help on preprocessing steps, whose module imports SciPy.
-    """
-
-    def prepare() -> str:
-        from napari_fcnseg._napari.step_help import step_help
-
-        text = step_help()
-        warm_up()
-        return text
-
-    return (yield from working(prepare))
 
 
 def sampling(name: str) -> Generator[None, None, Outcome]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
@@ -51,14 +50,14 @@ class ResultLayers:
         One layer is added at a time, since adding one takes napari a fifth of a second in which the window stands
         still; and the layers are not redrawn more often than the window can bear.
         """
-        if not progress.done:
+        if not progress.done or not progress.layers:
             return True
         self._layers = progress.layers
         if self._added < len(self._layers):
             layer = self._layers[self._added]
             self._added += 1
             self._viewer.add_layer(layer)
-            layer.refresh(extent=False, highlight=False)  # tiles have come since it was made
+            self._shown = 0  # tiles have come since it was made: redraw it, in another turn
             return False
         if progress.done != self._shown and time.monotonic() >= self._next_refresh:
             self._shown = progress.done
@@ -124,11 +123,3 @@ def result_layers(order: Order, canvas: Canvas, provenance: dict[str, Any]) -> l
         common["colormap"] = DirectLabelColormap(color_dict=table)
     features = {"index": list(range(len(names) + 1)), "class": ["not predicted", *names]}
     return [*layers, Labels(canvas.labels, name=title, features=features, opacity=0.5, **common)]
-
-
-def warm_up() -> None:
-    """Make a layer of each kind for nobody, because the first ones have napari import and compile for seconds."""
-    color_map = DirectLabelColormap(color_dict={None: "transparent", 1: "white"})
-    Labels(np.zeros((2, 2), np.uint8), features={"index": [0, 1]}, colormap=color_map)
-    Labels(np.zeros((2, 2), np.uint8))
-    Image(np.zeros((2, 2), np.float32))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QGroupBox, QLabel, QLineEdit, QSpinBox
 
 from napari_fcnseg._napari.docwords import words
+from napari_fcnseg._napari.step_help import step_help
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.tiling import BORDERS
 
@@ -38,7 +39,8 @@ class SettingsBox(QGroupBox):
         form = QFormLayout(self)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self._steps = QLabel("Preprocessing, as in training")
-        self.explain_steps(_tooltip(words(RunSettings, "preprocess")))
+        for explained in (self.preprocess, self._steps):
+            explained.setToolTip(step_help())
         form.addRow(self._steps)
         form.addRow(self.preprocess)  # a row of its own: two steps are long
         for label, widget in (("Border", self.border), ("Tile", self.tile)):
@@ -46,11 +48,6 @@ class SettingsBox(QGroupBox):
             caption.setToolTip(widget.toolTip())
             form.addRow(caption, widget)
         form.addRow(self.probabilities)
-
-    def explain_steps(self, text: str) -> None:
-        """Set the help on preprocessing; that with all steps comes later, since it needs modules slow to import."""
-        self.preprocess.setToolTip(text)
-        self._steps.setToolTip(text)
 
     def set_preprocess(self, steps: Sequence[str]) -> None:
         """Write steps into the text line."""

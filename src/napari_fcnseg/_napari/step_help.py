@@ -1,4 +1,4 @@
-"""What preprocessing steps there are, in the words of their docstrings; importing this imports SciPy."""
+"""What preprocessing steps there are, in the words of their docstrings."""
 
 from __future__ import annotations
 

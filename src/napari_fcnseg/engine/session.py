@@ -9,7 +9,7 @@ import pickle
 import threading
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.engine.child import Child
+from napari_fcnseg.child import Child
 from napari_fcnseg.errors import SettingsError
 
 if TYPE_CHECKING:

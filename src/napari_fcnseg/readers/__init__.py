@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.errors import ModelFileError
-from napari_fcnseg.readers import keras_h5, keras_zip
 from napari_fcnseg.readers.problem import UnreadableError
 from napari_fcnseg.readers.sniff import HEAD, sniff
 
@@ -58,6 +57,9 @@ def read_model(path: str | os.PathLike[str]) -> Network:
 
 
 def _read(path: Path) -> Network:
+    # Late: who has files read apart needs none of the libraries that read them.
+    from napari_fcnseg.readers import keras_h5, keras_zip
+
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise _directory(path)

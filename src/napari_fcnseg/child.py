@@ -1,8 +1,9 @@
 """A process of its own that answers calls, and the parent's handle on it.
 
-The framework lives in a child because TensorFlow and Mesa's OpenGL end each other in one process, because importing it
-takes seconds, and because a child can be killed: a crash or an exhausted memory is an error message, never a lost
-session. The two talk in pickles over the child's standard input and output:
+What may crash, hang, exhaust the memory or take seconds to import belongs in a process that can be killed: then it is
+an error message and never a lost session. The engine's framework is one such thing (TensorFlow and Mesa's OpenGL end
+each other in one process), a model file of unknown origin another. The two processes talk in pickles over the child's
+standard input and output:
 
 - the child is a fresh interpreter that runs this module and never the caller's script, so it works from a plain script
   without a ``__main__`` guard, from a notebook and from a console script alike;

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from napari_fcnseg.engine.child import Child
+from napari_fcnseg.child import Child
 from napari_fcnseg.errors import EngineError, UnsupportedLayerError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def test_a_cancelled_call_is_never_begun(child, tmp_path) -> None:
 def test_the_child_dies_with_its_parent_even_in_the_midst_of_work() -> None:
     code = (
         f"import sys, os, time; sys.path.insert(0, {str(HERE)!r})\n"
-        "from napari_fcnseg.engine.child import Child\n"
+        "from napari_fcnseg.child import Child\n"
         "child = Child('child_target'); child.call('echo', 1).result(30); child.call('sleep', 600)\n"
         "print(child.pid, flush=True); time.sleep(600)"
     )
