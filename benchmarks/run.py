@@ -44,17 +44,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--write", action="store_true", help="write benchmarks/RESULTS.md and results.json")
     chosen = parser.parse_args()
-    results = [measure(size, tuple(chosen.shape), chosen.rounds) for size in chosen.size]
-    text = "\n\n".join(map(as_table, results))
-    print(text)
+    results = {f"DeepCell-{size}": measure(size, tuple(chosen.shape), chosen.rounds) for size in chosen.size}
+    print("\n\n".join(map(as_table, results.values())))
     if chosen.write:
-        when = datetime.datetime.now(tz=datetime.UTC).date()
-        header = (
-            f"# Results\n\nMeasured on {when} with `python benchmarks/run.py --write`, best of {chosen.rounds} rounds. "
-            f"{machine()}\n\n"
-        )
-        (HERE / "RESULTS.md").write_text(header + text + "\n", encoding="utf-8")
-        (HERE / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+        write(results)
+
+
+def write(results: dict[str, dict[str, Any]]) -> None:
+    """Put results into ``results.json``, beside those of networks not measured this time, and all into a table."""
+    file = HERE / "results.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    known |= results
+    file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    header = "# Results\n\nWritten by `python benchmarks/run.py --write`; the newest figures of each network."
+    (HERE / "RESULTS.md").write_text("\n\n".join([header, *map(as_table, known.values())]) + "\n", encoding="utf-8")
 
 
 def measure(size: int, shape: tuple[int, int], rounds: int) -> dict[str, Any]:
@@ -88,8 +91,10 @@ def measure(size: int, shape: tuple[int, int], rounds: int) -> dict[str, Any]:
     best = max(BATCHES, key=lambda batch: patch[batch])
     seconds[f"patch by patch, batches of {best} (best; extrapolated from a sample)"] = pixels / patch[best]
     seconds["patch by patch, one at a time (extrapolated from a sample)"] = pixels / patch[1]
+    today = datetime.datetime.now(tz=datetime.UTC).date()
     return {
-        "network": f"DeepCell-{size}", "shape": list(shape), "tile": list(run.tile), "seconds": seconds,
+        "network": f"DeepCell-{size}", "measured": f"{today}, {machine()} Best of {rounds} rounds.",
+        "shape": list(shape), "tile": list(run.tile), "seconds": seconds,
         "flop_per_pixel": network.report.flop_per_pixel, "ceiling": network.report.speedup_ceiling,
         "peak_flops": peak, "largest_difference": max(float(np.abs(ours - o).max()) for o in others),
     }  # fmt: skip
@@ -117,6 +122,8 @@ def as_table(result: dict[str, Any]) -> str:
     lines = [
         f"## {result['network']}, {rows} × {columns} × 2, float32, tile {result['tile']}",
         "",
+        f"Measured {result['measured']}",
+        "",
         "| way | seconds | kpx/s | GFLOP/s | share of peak | ours is faster by |",
         "|---|---:|---:|---:|---:|---:|",
     ]
@@ -130,8 +137,8 @@ def as_table(result: dict[str, Any]) -> str:
         "",
         f"Ceiling of the speed-up by arithmetic alone: {result['ceiling']:.0f} ×. Peak: "
         f"{result['peak_flops'] / 1e9:.0f} GFLOP/s (float32 product of two 4096² matrices in TensorFlow). GFLOP/s "
-        "count the network's own arithmetic without the halo of the tiles. Largest difference between ours and the other "
-        f"dense ways: {result['largest_difference']:.1g}.",
+        "count the network's own arithmetic without the halo of the tiles. Largest difference between ours and the "
+        f"other dense ways: {result['largest_difference']:.1g}.",
     ]
     return "\n".join(lines)
 
@@ -141,7 +148,7 @@ def machine() -> str:
     import importlib.metadata
 
     versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in ("tensorflow", "keras", "numpy"))
-    return f"Machine: {engine().device()}, {os.cpu_count()} cores, {platform.system()}, Python " + (
+    return f"{engine().device()}, {os.cpu_count()} cores, {platform.system()}, Python " + (
         f"{platform.python_version()}, {versions}."
     )
 

@@ -105,7 +105,7 @@ def test_a_channel_axis_that_could_be_two_is_asked_for(qtbot, viewer, dock) -> N
     assert "2 axes as long as the model has channels" in finish(qtbot, dock)
     dock.image.axis.setCurrentIndex(2)
     run(qtbot, dock)
-    np.testing.assert_array_equal(viewer.layers[-1].data, segment(data, model, channel_axis=1).labels)
+    np.testing.assert_array_equal(viewer.layers[-1].data[:, 0], segment(data, model, channel_axis=1).labels)
 
 
 def test_layers_that_could_work_alone_can_be_channels(qtbot, viewer, dock) -> None:

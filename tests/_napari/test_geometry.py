@@ -7,6 +7,7 @@ import pytest
 from napari.layers import Image, Labels
 from napari_helpers import give, image, run, small_model
 
+from napari_fcnseg import segment
 from napari_fcnseg._napari.geometry import geometry
 
 PLACES = {
@@ -67,3 +68,26 @@ def test_a_run_copies_the_place_of_a_turned_rgb_layer(qtbot, viewer, dock) -> No
     run(qtbot, dock)
     for point in ((0, 0), (5, 9)):
         np.testing.assert_allclose(viewer.layers[-1].data_to_world(point), layer.data_to_world(point))
+
+
+@pytest.mark.parametrize("place", [{}, {"scale": (1, 2, 3, 4), "translate": (5, 6, 7, 8)}, PLACES["rotate"]])
+def test_over_channels_in_the_middle_of_a_stack_the_result_moves_with_time_alone(qtbot, viewer, dock, place) -> None:
+    if "rotate" in place:
+        turn = np.eye(4)
+        turn[1:, 1:] = place["rotate"]
+        place = {"rotate": turn, "scale": (1, 1, 2, 3)}
+    layer = viewer.add_image(image(3, 2, 20, 21), **place)  # time, channel, row, column
+    give(dock, small_model(2))
+    run(qtbot, dock)
+    result = viewer.layers[-1]
+    assert result.data.shape == (3, 1, 20, 21)
+    np.testing.assert_array_equal(result.data[:, 0], segment(layer.data, dock.models, channel_axis=1).labels)
+    for point in ((0, 0.5, 0, 0), (2, 0.5, 3, 7)):  # half way between the two channels
+        np.testing.assert_allclose(
+            result.data_to_world((point[0], 0, *point[2:])), layer.data_to_world(point), atol=1e-12
+        )
+    low, high = (np.array([-0.5, 1.5]) - 0.5) / 2  # both ends of the channels are both ends of the result
+    for channel, own in ((-0.5, low), (1.5, high)):
+        np.testing.assert_allclose(
+            result.data_to_world((1, own, 4, 4)), layer.data_to_world((1, channel, 4, 4)), atol=1e-12
+        )

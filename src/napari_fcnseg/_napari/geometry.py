@@ -1,4 +1,4 @@
-"""Where a layer lies in the world, for a layer with one axis less."""
+"""Where a layer lies in the world, for a layer without its channels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,26 @@ import numpy as np
 
 if TYPE_CHECKING:
     from napari.layers import Image
+
+
+def spanned_axis(ndim: int, channel_axis: int | None) -> int | None:
+    """Return the channel axis if a result has to keep it, with length 1.
+
+    napari matches the axes of layers from the last one. Where a stack comes before the channels, as in (time, channel,
+    row, column), a result without the channel axis would move along the channels' slider.
+    """
+    return channel_axis if channel_axis is not None and 0 < channel_axis < ndim - 2 else None
+
+
+def spanning(layer: Image, axis: int) -> dict[str, Any]:
+    """Return the arguments that put a layer of length 1 along an axis over the whole length of another layer."""
+    length = layer.data.shape[axis]
+    place = geometry(layer)
+    scale, translate = np.array(place["scale"]), np.array(place["translate"])
+    # The middle of the new layer's only entry is the middle of the other's.
+    translate += (np.asarray(place["rotate"]) @ place["shear"] @ np.diag(scale))[:, axis] * (length - 1) / 2
+    scale[axis] *= length
+    return {**place, "scale": scale, "translate": translate}
 
 
 def geometry(layer: Image, dropped: int | None = None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from napari_fcnseg._napari.orders import Canvas, Loaded, Outcome, Progress, Segmented
+from napari_fcnseg._napari.orders import Loaded, Outcome, Progress, Segmented
 from napari_fcnseg._napari.result import result_layers
 from napari_fcnseg.errors import FcnSegError
 
@@ -50,6 +50,7 @@ def segmenting(order: Order) -> Generator[Progress | None, None, Outcome]:
 
 def _prepare(order: Order) -> Generator[None, None, Segmented | None]:
     """Check everything; return None if asked to stop."""
+    from napari_fcnseg._napari.canvas import LiveCanvas
     from napari_fcnseg.run import Run  # here, because importing them takes the window's time anywhere else
     from napari_fcnseg.verification import Witness
 
@@ -57,7 +58,7 @@ def _prepare(order: Order) -> Generator[None, None, Segmented | None]:
 
     def prepare() -> Segmented:
         run = Run(order.source.image, order.models, settings)
-        return Segmented(order, Witness(run), Canvas(run), run.total, provenance=run.provenance())
+        return Segmented(order, Witness(run), LiveCanvas(run), run.total, provenance=run.provenance())
 
     return (yield from _elsewhere(prepare, order.stop))
 

@@ -10,7 +10,7 @@ from napari.utils import cancelable_progress
 from napari.utils.notifications import notification_manager, show_error, show_info
 from qtpy.QtCore import QObject, QTimer
 
-from napari_fcnseg._napari.geometry import geometry
+from napari_fcnseg._napari.geometry import geometry, spanned_axis, spanning
 from napari_fcnseg._napari.job import is_expected, segmenting, verifying
 from napari_fcnseg._napari.orders import Order
 from napari_fcnseg._napari.result import ResultLayers, result_name
@@ -82,7 +82,10 @@ class LiveRun(QObject):
     @staticmethod
     def order(source: Source, models: tuple[PatchModel, ...], settings: RunSettings, hints: Hints) -> Order:
         """Return the snapshot that a run works from."""
-        return Order(source, models, settings, hints, geometry(source.layers[0], source.dropped_axis))
+        layer, dropped = source.layers[0], source.dropped_axis
+        spanned = spanned_axis(layer.ndim, dropped)
+        place = geometry(layer, dropped) if spanned is None else spanning(layer, spanned)
+        return Order(source, models, settings, hints, place, spanned)
 
     def segment(self, order: Order) -> None:
         """Start a run."""

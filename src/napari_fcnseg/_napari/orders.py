@@ -6,16 +6,14 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from napari.layers import Layer
 
+    from napari_fcnseg._napari.canvas import LiveCanvas
     from napari_fcnseg._napari.channels import Source
     from napari_fcnseg._napari.hints import Hints
     from napari_fcnseg.model import PatchModel
-    from napari_fcnseg.run import Run, Tile
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.verification import Witness
 
@@ -36,6 +34,8 @@ class Order:
         What the classes are called.
     geometry : dict
         Where the result lies in the world.
+    spanned_axis : int or None
+        Axis of length 1 that the result's layers have beside the result's own.
     stop : threading.Event
         Set to end the run and keep what is done.
     """
@@ -45,39 +45,12 @@ class Order:
     settings: RunSettings
     hints: Hints
     geometry: dict[str, Any]
+    spanned_axis: int | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
     def same_as(self, other: Order) -> bool:
         """Whether another order would give the same numbers."""
         return (self.models, self.settings) == (other.models, other.settings) and self.source.same_as(other.source)
-
-
-class Canvas:
-    """The arrays that a run's tiles are written into; the layers show these very arrays.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-    """
-
-    def __init__(self, run: Run) -> None:
-        shape = run.layout.result_shape
-        self.labels: npt.NDArray[Any] = np.zeros(shape, run.label_dtype)
-        self.scores = np.zeros((run.outputs, *shape), np.float32) if run.settings.probabilities else None
-        self.head = run.networks[0].head
-        self.classes = run.networks[0].classes
-        self.limits = (0.0, 1.0)
-
-    def write(self, tile: Tile) -> None:
-        """Take over a finished tile."""
-        self.labels[tile.where] = tile.labels
-        if self.scores is None:
-            return
-        self.scores[(slice(None), *tile.where)] = np.moveaxis(tile.scores, -1, 0)
-        if self.head == "scores":  # neither bounded nor known beforehand
-            low, high = float(tile.scores.min()), float(tile.scores.max())
-            self.limits = (low, high) if tile.done == 1 else (min(low, self.limits[0]), max(high, self.limits[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +59,7 @@ class Progress:
 
     Attributes
     ----------
-    canvas : Canvas
+    canvas : LiveCanvas
         With the tile in it.
     layers : tuple of Layer
         That show the canvas, the labels last; no viewer has them yet.
@@ -96,7 +69,7 @@ class Progress:
         An estimate, once there is one.
     """
 
-    canvas: Canvas
+    canvas: LiveCanvas
     layers: tuple[Layer, ...]
     done: int
     total: int
@@ -132,7 +105,7 @@ class Segmented:
         What it was asked.
     witness : Witness
         What it saw, for verification.
-    canvas : Canvas
+    canvas : LiveCanvas
         What it computed.
     done, total : int
         Tiles.
@@ -142,7 +115,7 @@ class Segmented:
 
     order: Order
     witness: Witness
-    canvas: Canvas
+    canvas: LiveCanvas
     total: int
     done: int = 0
     provenance: dict[str, Any] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
@@ -13,10 +14,12 @@ from napari_fcnseg._napari.channels import METADATA
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-    from napari_fcnseg._napari.orders import Canvas, Order, Progress
+    from napari_fcnseg._napari.canvas import LiveCanvas
+    from napari_fcnseg._napari.orders import Order, Progress
     from napari_fcnseg.model import PatchModel
 
 _REFRESH_SECONDS = 0.1
@@ -97,29 +100,35 @@ def class_names(order: Order, classes: int) -> tuple[str, ...]:
     return names if len(names) == classes else tuple(f"class {index}" for index in range(classes))
 
 
-def result_layers(order: Order, canvas: Canvas, provenance: dict[str, Any]) -> list[Layer]:
+def _spanned(array: npt.NDArray[Any], order: Order) -> npt.NDArray[Any]:
+    """Return a view with the axis that lies over the image's channels."""
+    return array if order.spanned_axis is None else np.expand_dims(array, order.spanned_axis)
+
+
+def result_layers(order: Order, canvas: LiveCanvas, provenance: dict[str, Any]) -> list[Layer]:
     """Return the layers of a run, the labels last so that they lie on top."""
-    names = class_names(order, canvas.classes)
+    classes = canvas.run.networks[0].classes
+    names = class_names(order, classes)
     common: dict[str, Any] = {"metadata": {METADATA: provenance}, **order.geometry}
     title = result_name(order)
     layers: list[Layer] = []
-    if canvas.scores is not None:
-        shown = names if len(canvas.scores) == len(names) else names[-1:]  # one number speaks for the second class
+    if canvas.maps is not None:
+        shown = names if len(canvas.maps) == len(names) else names[-1:]  # one number speaks for the second class
         layers += [
             Image(
-                scores,
+                _spanned(scores, order),
                 name=f"{title} · {name}",
                 contrast_limits=canvas.limits,
                 rgb=False,
                 visible=False,  # they would hide the image
                 **common,
             )
-            for scores, name in zip(canvas.scores, shown, strict=True)
+            for scores, name in zip(canvas.maps, shown, strict=True)
         ]
     colors = order.hints.class_colors
-    if len(colors) == canvas.classes:
+    if len(colors) == classes:
         table: dict[int | None, str] = {None: "transparent", 0: "transparent"}
         table.update(enumerate(colors, start=1))
         common["colormap"] = DirectLabelColormap(color_dict=table)
     features = {"index": list(range(len(names) + 1)), "class": ["not predicted", *names]}
-    return [*layers, Labels(canvas.labels, name=title, features=features, opacity=0.5, **common)]
+    return [*layers, Labels(_spanned(canvas.labels, order), name=title, features=features, opacity=0.5, **common)]
