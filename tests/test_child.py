@@ -98,9 +98,8 @@ def test_the_child_dies_with_its_parent_even_in_the_midst_of_work() -> None:
         "child = Child('child_target'); child.call('echo', 1).result(30); child.call('sleep', 600)\n"
         "print(child.pid, flush=True); time.sleep(600)"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    pid = int(parent.stdout.readline())
-    assert psutil.pid_exists(pid)
-    parent.kill()
-    parent.wait()
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        pid = int(parent.stdout.readline())
+        assert psutil.pid_exists(pid)
+        parent.kill()
     assert ends(pid)

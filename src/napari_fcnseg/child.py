@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import IO, Any
 
 from napari_fcnseg.errors import EngineError, FcnSegError
@@ -54,8 +55,9 @@ class Child:
         self._lock = threading.Lock()
         self._pending: dict[int, Future[Any]] = {}
         self._count = 0
-        self._dead = False
-        threading.Thread(target=self._read, name="napari-fcnseg-child", daemon=True).start()
+        self._epitaph = ""  # why it ended, once it has
+        self._reader = threading.Thread(target=self._read, name="napari-fcnseg-child", daemon=True)
+        self._reader.start()
 
     @property
     def pid(self) -> int:
@@ -65,7 +67,7 @@ class Child:
     @property
     def alive(self) -> bool:
         """Whether calls can still be answered."""
-        return not self._dead and self._process.poll() is None
+        return not self._epitaph and self._process.poll() is None
 
     def call(self, function: str, *args: object) -> Future[Any]:
         """Call a function of the target module in the child.
@@ -81,9 +83,12 @@ class Child:
             self._count += 1
             number = self._count
             self._pending[number] = future
-            if not self._send((number, function, args)):
-                self._pending.pop(number, None)
-                future.set_exception(self._obituary())
+            sent = self._send((number, function, args))
+            if not sent:
+                del self._pending[number]
+        if not sent:
+            self._reader.join()  # it sees the same end of the pipe and says why
+            future.set_exception(EngineError(self._epitaph))
         future.add_done_callback(lambda done: self._withdraw(number) if done.cancelled() else None)
         return future
 
@@ -105,7 +110,7 @@ class Child:
     def kill(self) -> None:
         """End the child at once; calls that wait end with an error."""
         self._process.kill()
-        self._process.wait()
+        self._reader.join()
 
     def _read(self) -> None:
         """Hand out answers until the child's end of the pipe closes."""
@@ -119,16 +124,22 @@ class Child:
                 future = self._pending.pop(number, None)
             if future is not None and future.set_running_or_notify_cancel():
                 (future.set_result if ok else future.set_exception)(value)
-        self._dead = True
         self._process.kill()
         self._process.wait()
+        self._epitaph = self._obituary()
         with self._lock:
             pending, self._pending = self._pending, {}
+            self._close()
         for future in pending.values():
             if future.set_running_or_notify_cancel():
-                future.set_exception(self._obituary())
+                future.set_exception(EngineError(self._epitaph))
 
-    def _obituary(self) -> EngineError:
+    def _close(self) -> None:
+        for stream in (self._process.stdin, self._process.stdout, self._stderr):
+            with suppress(OSError):  # what was still to be written to a process that is gone
+                _open(stream).close()
+
+    def _obituary(self) -> str:
         code = self._process.poll()
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         self._stderr.seek(0, os.SEEK_END)
@@ -136,7 +147,7 @@ class Child:
         said = self._stderr.read().decode(errors="replace").strip().splitlines()
         last = f" It last said: {said[-1]}" if said and code not in (-9, -15) else ""
         memory = " The system may have run out of memory: try a smaller tile or memory limit." if code == -9 else ""
-        return EngineError(
+        return (
             f"The computing process ended before it answered ({how}). Finished tiles are kept; press Run (or call "
             f"again) to start a new process.{memory}{last}"
         )

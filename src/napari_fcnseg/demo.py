@@ -120,7 +120,7 @@ def leave_results(
         f"Network          {report.summary()}\n"
         f"Device           {run.device}\n"
         f"Time             {run.seconds:.2f} s for {labels.size:,} pixels ({labels.size / run.seconds / 1e3:.0f} "
-        f"kpx/s), loading the network included; {seconds:.1f} s with the start of the computing process\n"
+        f"kpx/s), {seconds:.1f} s with the start of the computing process\n"
         f"Verification     {verification}\n"
         f"{agreement}"
         f"Picture          {picture} (image, labels, overlay)\n"

@@ -149,7 +149,6 @@ class Run:
         ------
         Tile or None
         """
-        self._start, self._done = time.perf_counter(), 0
         waiting: deque[_Job] = deque()
         reader = ThreadPoolExecutor(1, "napari-fcnseg-frames")
         try:
@@ -157,6 +156,7 @@ class Run:
             self.device = engine().device(self.settings.device)
             for network in self.networks:
                 yield from _await(engine().load(network, self.device), poll)
+            self._start, self._done = time.perf_counter(), 0
             for index, coming in self._frames(reader):
                 if not coming.done():  # deliver what is finished while a slow frame is read
                     yield from self._deliver(waiting, 0, poll)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.dock import DenseSegmentation
 
 _LOOK = 100  # milliseconds between two looks at how far the dock is
+_DRAW = 500  # milliseconds for the window to lay out and draw what was said last
 _SIZE = (1200, 800)
 
 
@@ -54,16 +55,18 @@ class Demo:
 
     def _begin(self) -> None:
         """Press Verify, which runs first, once image and model are there."""
-        if self._dock.models and self._viewer.layers:
+        if self._dock.ready:
             self._timer.timeout.disconnect()
             self._timer.timeout.connect(self._end)
             self._dock.run.verify.click()
 
     def _end(self) -> None:
-        """Leave the results once the dock is ready again."""
-        if self._dock.live.running:
-            return
-        self._timer.stop()
+        """Leave the results once the dock is ready again and drawn."""
+        if not self._dock.live.running:
+            self._timer.stop()
+            QTimer.singleShot(_DRAW, self._finish)
+
+    def _finish(self) -> None:
         self.code = self._leave_results(self._dock)
         if self._unattended:
             self._viewer.close()

@@ -103,6 +103,14 @@ class DenseSegmentation(QWidget):
         """The models that are loaded; several are an ensemble."""
         return self._models
 
+    @property
+    def ready(self) -> bool:
+        """Whether image and model are chosen and fit each other."""
+        try:
+            return bool(self._models and self.image.source().layout)
+        except FcnSegError:
+            return False
+
     def choose_models(self, paths: Sequence[str]) -> None:
         """Load model files; several are an ensemble."""
         self._by_hand = True
