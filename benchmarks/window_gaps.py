@@ -132,7 +132,7 @@ def main() -> None:
     alone = "napari alone: a Labels layer of this size"
     phase(ticks, alone, lambda: viewer.add_labels(np.zeros(shape, np.uint8)), lambda: True)
     phase(ticks, "Verify", dock.run.verify.click, lambda: not dock.live.running)
-    dock.settings.probabilities.setChecked(True)
+    dock.settings.probabilities.value = True
     phase(ticks, "Run with probability layers", dock.run.run.click, lambda: not dock.live.running)
     print(f"allowed: {ALLOWED * 1000:.0f} ms that come from us")
     viewer.close()

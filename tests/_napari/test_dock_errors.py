@@ -51,7 +51,7 @@ def test_not_a_number(qtbot, viewer, dock, told) -> None:
 def test_preprocessing_that_cannot_be_done(qtbot, viewer, dock, text) -> None:
     viewer.add_image(np.zeros((20, 20), np.uint8))
     give(dock, small_model())
-    dock.settings.preprocess.setText(text)
+    dock.settings.preprocess.value = text
     assert text.split(":")[0] in run(qtbot, dock)
     assert len(viewer.layers) == 1
 

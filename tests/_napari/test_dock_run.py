@@ -14,9 +14,9 @@ def test_labels_and_probabilities_are_those_of_segment(qtbot, viewer, dock) -> N
     viewer.add_image(data, name="noise")
     give(dock, model)
     dock.settings.tile.setValue(16)
-    dock.settings.border.setCurrentText("edge")
-    dock.settings.preprocess.setText("scale_linear:2,1; zero_mean_unit_variance")
-    dock.settings.probabilities.setChecked(True)
+    dock.settings.border.value = "edge"
+    dock.settings.preprocess.value = "scale_linear:2,1; zero_mean_unit_variance"
+    dock.settings.probabilities.value = True
     said = run(qtbot, dock)
     expected = segment(
         data, model, tile=16, border="edge", preprocess="scale_linear:2,1 zero_mean_unit_variance", probabilities=True
@@ -154,7 +154,7 @@ def test_verify_runs_first_and_then_only_asks_the_patch_model(qtbot, viewer, doc
     dock.run.verify.click()
     assert finish(qtbot, dock) == said
     assert len(viewer.layers) == 2
-    dock.settings.border.setCurrentText("constant")
+    dock.settings.border.value = "constant"
     dock.run.verify.click()
     assert finish(qtbot, dock).startswith("Verified")
     assert len(viewer.layers) == 3

@@ -50,7 +50,7 @@ def test_a_run_copies_the_place_of_a_channel_axis_layer(qtbot, viewer, dock) -> 
     place = {"scale": (1, 0.5, 0.25), "translate": (0, 3, 4), "units": ("pixel", "um", "um")}
     layer = viewer.add_image(image(2, 20, 21), axis_labels=("c", "y", "x"), **place)
     give(dock, small_model(2))
-    dock.settings.probabilities.setChecked(True)
+    dock.settings.probabilities.value = True
     run(qtbot, dock)
     assert len(viewer.layers) == 5
     for result in list(viewer.layers)[1:]:

@@ -16,8 +16,8 @@ def test_the_dock_gives_the_published_maps(qtbot, viewer, dock, shared_data) -> 
         viewer.add_image(tifffile.imread(case / f"{name}.tif"), name=name)
     dock.choose_models(sorted(map(str, case.glob("patch61_*.keras"))))
     qtbot.waitUntil(lambda: bool(dock.models), timeout=60_000)
-    dock.settings.preprocess.setText(STEPS)
-    dock.settings.probabilities.setChecked(True)
+    dock.settings.preprocess.value = STEPS
+    dock.settings.probabilities.value = True
     assert run(qtbot, dock).startswith("Done: 500 × 500")
     *maps, labels = list(viewer.layers)[2:]
     ours = np.stack([layer.data for layer in maps], axis=-1)[INSIDE]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QGroupBox, QLabel, QLineEdit, QSpinBox
+from magicgui.widgets import CheckBox, ComboBox, LineEdit
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QSpinBox
 
 from napari_fcnseg._napari.docwords import words
 from napari_fcnseg._napari.step_help import step_help
@@ -24,35 +25,29 @@ class SettingsBox(QGroupBox):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("3  Settings", parent)
-        self.preprocess = QLineEdit()
-        self.preprocess.setPlaceholderText("no preprocessing")
-        self.border = QComboBox()
-        self.border.addItems(BORDERS)
-        self.border.setToolTip(_tooltip(words(RunSettings, "border")))
-        self.tile = QSpinBox()
+        self.preprocess = LineEdit(tooltip=step_help())
+        self.preprocess.native.setPlaceholderText("no preprocessing")
+        self.border = ComboBox(choices=BORDERS, tooltip=_tooltip(words(RunSettings, "border")))
+        self.tile = QSpinBox()  # magicgui's has no word for its lowest value
         self.tile.setRange(0, _LARGEST_TILE)
         self.tile.setSpecialValueText("automatic")
         self.tile.setSuffix(" pixels")
         self.tile.setToolTip(_tooltip(words(RunSettings, "tile") + " It changes speed and memory, never the labels."))
-        self.probabilities = QCheckBox("Keep a probability layer per class")
-        self.probabilities.setToolTip(_tooltip(words(RunSettings, "probabilities")))
+        self.probabilities = CheckBox(
+            text="Keep a probability layer per class", tooltip=_tooltip(words(RunSettings, "probabilities"))
+        )
         form = QFormLayout(self)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._steps = QLabel("Preprocessing, as in training")
-        for explained in (self.preprocess, self._steps):
-            explained.setToolTip(step_help())
-        form.addRow(self._steps)
-        form.addRow(self.preprocess)  # a row of its own: two steps are long
-        for label, widget in (("Border", self.border), ("Tile", self.tile)):
-            caption = QLabel(label)
-            caption.setToolTip(widget.toolTip())
-            form.addRow(caption, widget)
-        form.addRow(self.probabilities)
+        form.addRow(_caption("Preprocessing, as in training", self.preprocess.native))
+        form.addRow(self.preprocess.native)  # a row of its own: two steps are long
+        form.addRow(_caption("Border", self.border.native), self.border.native)
+        form.addRow(_caption("Tile", self.tile), self.tile)
+        form.addRow(self.probabilities.native)
 
     def set_preprocess(self, steps: Sequence[str]) -> None:
         """Write steps into the text line."""
-        self.preprocess.setText(", ".join(steps))
-        self.preprocess.setCursorPosition(0)
+        self.preprocess.value = ", ".join(steps)
+        self.preprocess.native.setCursorPosition(0)
 
     def settings(self) -> RunSettings:
         """Return what the user chose.
@@ -62,13 +57,19 @@ class SettingsBox(QGroupBox):
         SettingsError
             If a value is not one of the possible ones.
         """
-        text = self.preprocess.text().strip()
+        text = self.preprocess.value.strip()
         return RunSettings(
             preprocess=(text,) if text else (),
-            border=self.border.currentText(),
+            border=self.border.value,
             tile=self.tile.value() or None,
-            probabilities=self.probabilities.isChecked(),
+            probabilities=self.probabilities.value,
         )
+
+
+def _caption(text: str, widget: QWidget) -> QLabel:
+    label = QLabel(text)
+    label.setToolTip(widget.toolTip())
+    return label
 
 
 def _tooltip(text: str) -> str:
