@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.segmentation import Canvas
     from napari_fcnseg.settings import RunSettings
 
-OK, MISFIT, USAGE, DIFFERENT, STOPPED = 0, 1, 2, 3, 130
+OK, MISFIT, DIFFERENT, STOPPED = 0, 1, 3, 130  # and 2, argparse's own, for a wrong command line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

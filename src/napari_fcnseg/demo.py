@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_fcnseg.conversion.report import by
 from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.model import load_model
 from napari_fcnseg.run import Run
@@ -115,7 +116,7 @@ def leave_results(
     truth = sample.truth() if sample.truth is not None else None
     agreement = f"Ground truth     {(labels == truth).mean():.1%} of the pixels agree\n" if truth is not None else ""
     summary = (
-        f"Sample           {sample.title}, {' × '.join(map(str, image.shape))} {image.dtype}\n"
+        f"Sample           {sample.title}, {by(image.shape)} {image.dtype}\n"
         f"Model            {sample.model_path.name}: {sample.learned_from}\n"
         f"Network          {report.summary()}\n"
         f"Device           {run.device}\n"

@@ -6,7 +6,6 @@ __all__ = [
     "ConversionError",
     "EngineError",
     "FcnSegError",
-    "FcnSegWarning",
     "ImageError",
     "ModelFileError",
     "OutputError",
@@ -67,7 +66,3 @@ class EngineError(FcnSegError):
 
 class OutputError(FcnSegError):
     """A result could not be written."""
-
-
-class FcnSegWarning(UserWarning):
-    """Something the user should know that does not stop a run."""

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg import preprocess
+from napari_fcnseg.conversion.report import by
 from napari_fcnseg.engine import Device, engine
 from napari_fcnseg.engine.memory import choose_tile
 from napari_fcnseg.errors import ImageError, SettingsError
@@ -201,8 +202,8 @@ class Run:
         )
         if any(stop <= start for start, stop in extent):
             raise ImageError(
-                f"The image ({' × '.join(map(str, shape))}) is smaller than the patch "
-                f'({" × ".join(map(str, self.patch))}), and border="valid" predicts only where a whole patch fits. '
+                f'The image ({by(shape)}) is smaller than the patch ({by(self.patch)}), and border="valid" predicts '
+                "only where a whole patch fits. "
                 'Choose another border, for example "reflect".'
             )
         return extent

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 def dense_flop(op: DenseOp, channels: int) -> int:
     """Return the FLOP that a dense operation with ``channels`` results spends on one pixel."""
-    if isinstance(op, DenseConv):
-        return 2 * op.kernel.size
-    if isinstance(op, DenseDepthwise):
+    if isinstance(op, DenseConv | DenseDepthwise):
         return 2 * op.kernel.size
     if isinstance(op, DensePool):
         # one axis after the other
