@@ -75,13 +75,13 @@ def portable_difference(path: str, image: Any) -> float:
     import numpy as np
 
     from napari_fcnseg import convert
-    from napari_fcnseg.engine import layers
+    from napari_fcnseg.engine.layers import windows
 
     model = convert(path).to_keras()
     native = np.asarray(model(image[None]))
-    kept, layers._native = layers._native, lambda: False
+    kept, windows.native = windows.native, lambda: False
     try:
         portable = np.asarray(model(image[None]))
     finally:
-        layers._native = kept
+        windows.native = kept
     return float(np.abs(native - portable).max())

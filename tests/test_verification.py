@@ -53,11 +53,11 @@ def test_an_exact_result_is_verified(model, image) -> None:
 def test_a_dilation_that_is_off_by_one_is_found(model, image) -> None:
     """The same network with a mistake in the method: verification must not pass."""
     network = model.fcn.network
-    last = max(n for n, step in enumerate(network.steps) if getattr(step.op, "dilation", (1, 1)) != (1, 1))
+    last = max(n for n, step in enumerate(network.steps) if getattr(step.op, "dilations", None) == ((2, 2),))
     step = network.steps[last]
-    wrong_op = dataclasses.replace(step.op, dilation=(2, 1))
+    wrong_op = dataclasses.replace(step.op, dilations=((2, 1),))
     steps = (*network.steps[:last], dataclasses.replace(step, op=wrong_op), *network.steps[last + 1 :])
-    reach = (network.reach[0], network.reach[1] - (step.op.size[1] - 1) * (step.op.dilation[1] - 1))
+    reach = (network.reach[0], network.reach[1] - (step.op.kernels[0].shape[1] - 1))
     broken = nf.PatchModel(model.network)
     broken.__dict__["fcn"] = FCN(dataclasses.replace(network, steps=steps, reach=reach))
     verification = nf.verify(image, broken)

@@ -5,57 +5,52 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_fcnseg.conversion.cost import dense_flop, patch_flop
-from napari_fcnseg.conversion.fcn import (
-    IMAGE,
-    ChannelAffine,
-    ChannelNorm,
-    ChannelPReLU,
-    DenseConv,
-    DenseDepthwise,
-    DenseNetwork,
-    DenseOp,
-    DensePool,
-    Head,
-    Step,
-    Unfold,
-    window_of,
-)
+from napari_fcnseg.conversion.cost import dense_bytes, patch_flop
+from napari_fcnseg.conversion.emitter import Emitter, TooLargeError
+from napari_fcnseg.conversion.fcn import DenseNetwork, Head
 from napari_fcnseg.conversion.fold import fold_affine
-from napari_fcnseg.conversion.report import ConversionReport, LayerReport, by
+from napari_fcnseg.conversion.ranges import lowered, needed, receptive_fields
+from napari_fcnseg.conversion.report import ConversionReport, by
 from napari_fcnseg.conversion.rules import Refusal, rewrite
+from napari_fcnseg.conversion.rules.places import joined
+from napari_fcnseg.conversion.tables import Ref, Table, Value, Vector
+from napari_fcnseg.conversion.words import layer_report, patch_layer_report
 from napari_fcnseg.errors import ConversionError, UnsupportedLayerError
-from napari_fcnseg.graph.geometry import Geometry
 from napari_fcnseg.graph.network import INPUT, Network, Node
-from napari_fcnseg.graph.ops import Activation, Flatten, Identity, Op
+from napari_fcnseg.graph.ops import Activation, Expand, Flatten, Identity, Merge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
+
+    from napari_fcnseg.graph.ops import Op
+
+_FLOAT = 4
 
 
 @dataclass
 class _Walk:
-    """What the walk has so far: the dense steps, and for each layer where its result is and how it lies."""
+    """What the walk has so far: the dense operations, and each layer's result and cost."""
 
-    steps: list[Step] = field(default_factory=list)
-    result: dict[str, tuple[int, Geometry]] = field(default_factory=dict)
+    emitter: Emitter
+    result: dict[str, Value]
     patch_cost: dict[str, int] = field(default_factory=dict)
 
     def visit(self, node: Node) -> None:
         """Append a layer's dense form."""
-        source, geometry = self.result[node.inputs[0]]
+        self.emitter.layer = node.name
+        values = tuple(self.result[name] for name in node.inputs)
         cost = 0
         for op in node.ops:
             try:
-                rewritten = rewrite(op, geometry)
+                after = rewrite(op, values, self.emitter)
             except Refusal as refusal:
-                raise UnsupportedLayerError(node.name, node.layer_type, refusal.reason, refusal.advice) from None
-            for dense, channels in rewritten.ops:
-                self.steps.append(Step(dense, (source,), node.name, channels))
-                source = len(self.steps) - 1
-            cost += patch_flop(op, geometry, rewritten.geometry)
-            geometry = rewritten.geometry
-        self.result[node.name] = (source, geometry)
+                reason = refusal.reason
+                if isinstance(op, Merge):
+                    reason += f" (it joins {' and '.join(map(repr, node.inputs))})"
+                raise UnsupportedLayerError(node.name, node.layer_type, reason, refusal.advice) from None
+            cost += patch_flop(op, values, after)
+            values = (after,)
+        self.result[node.name] = values[0]
         self.patch_cost[node.name] = cost
 
 
@@ -70,7 +65,7 @@ def convert_network(network: Network) -> DenseNetwork:
     Returns
     -------
     DenseNetwork
-        With its report.
+        With its report. It has no steps where a dense form would be so large that patch by patch is the better way.
 
     Raises
     ------
@@ -84,47 +79,101 @@ def convert_network(network: Network) -> DenseNetwork:
     H. Li, R. Zhao, X. Wang, "Highly efficient forward and backward propagation of convolutional neural networks for
     pixelwise classification", 2014, arXiv 1412.4526.
     """
-    walk = _Walk()
-    walk.result[INPUT] = (IMAGE, Geometry.of_patch(network.input_shape))
+    try:
+        walk, ref, outputs = _walked(network, Emitter(len(network.patch_shape)))
+    except TooLargeError:
+        walk, ref, outputs = _walked(network, Emitter(len(network.patch_shape), dry=True))
+        return _patch_by_patch(network, walk, outputs)
+    return _dense(network, walk, ref, outputs)
+
+
+def _walked(network: Network, emitter: Emitter) -> tuple[_Walk, Ref, int]:
+    """Return the whole walk, the network's answer and how many numbers it is."""
+    walk = _Walk(emitter, {INPUT: Table.of_image(network.input_shape, only_shapes=emitter.dry)})
     for node in network.nodes:
         walk.visit(node)
-    _, answer = walk.result[network.output]
+    answer = walk.result[network.output]
     _require_one_position(network, answer)
-    steps, folded = fold_affine(tuple(walk.steps))
-    if not steps:
+    emitter.layer = network.output
+    table = joined(answer, emitter) if isinstance(answer, Vector) else answer
+    return walk, table.at((0,) * len(table.axes)) or emitter.zeros(table.channels), table.channels
+
+
+def _dense(network: Network, walk: _Walk, answer: Ref, outputs: int) -> DenseNetwork:
+    operations, answer, folded = fold_affine(walk.emitter.operations, answer, needed(walk.emitter.operations, answer))
+    if not operations:
         raise ConversionError(f"Model {network.name!r} has no layer that computes anything; choose a trained model.")
+    fields = receptive_fields(operations, walk.emitter.axes)
+    seen = tuple((f[0] + o, f[1] + o) for f, o in zip(fields[answer.step], answer.offset, strict=True))
+    reach = tuple(last - first + 1 for first, last in seen)
+    steps = lowered(operations, needed(operations, answer))
     report = ConversionReport(
         patch_shape=network.patch_shape,
-        receptive_field=answer.reach,
+        receptive_field=reach,
         layers=tuple(
-            _layer_report(
-                node, walk.result[node.name][1], [s for s in steps if s.layer == node.name],
-                folded.get(node.name), walk.patch_cost[node.name],
+            layer_report(
+                node, walk.result[node.name], walk.patch_cost[node.name], folded.get(node.name),
+                [
+                    (operation, tuple(last - first + 1 for first, last in span))
+                    for operation, span in zip(operations, fields, strict=True)
+                    if operation.layer == node.name
+                ],
             )
             for node in network.nodes
         ),
         notes=network.notes,
+        bytes_per_pixel=dense_bytes(steps, network.channels),
+        bytes_per_patch=2 * _FLOAT * sum(_numbers(value) for value in walk.result.values()),
+        patch_numbers=max(map(_numbers, walk.result.values())),
     )  # fmt: skip
     return DenseNetwork(
         name=network.name,
         patch_shape=network.patch_shape,
-        reach=answer.reach,
+        origin=tuple(first for first, _ in seen),
+        reach=reach,
         channels=network.channels,
-        outputs=answer.channels,
+        outputs=outputs,
         steps=steps,
         head=_head(network),
         report=report,
     )
 
 
-def _require_one_position(network: Network, answer: Geometry) -> None:
-    if answer.positions > 1:
-        if answer.flat:
+def _numbers(value: Value) -> int:
+    return value.length if isinstance(value, Vector) else value.positions * value.channels
+
+
+def _patch_by_patch(network: Network, walk: _Walk, outputs: int) -> DenseNetwork:
+    """Return what is known of a network whose dense form is not worth building."""
+    patch = network.patch_shape
+    layers = tuple(
+        patch_layer_report(node, walk.result[node.name], walk.patch_cost[node.name]) for node in network.nodes
+    )
+    return DenseNetwork(
+        name=network.name,
+        patch_shape=patch,
+        origin=(0,) * len(patch),
+        reach=patch,
+        channels=network.channels,
+        outputs=outputs,
+        steps=(),
+        head=_head(network),
+        report=ConversionReport(
+            patch, patch, layers, network.notes, patch_numbers=max(map(_numbers, walk.result.values())), dense=False
+        ),
+    )
+
+
+def _require_one_position(network: Network, answer: Value) -> None:
+    if isinstance(answer, Vector):
+        sizes = [block.table.sizes for block in answer.blocks if block.table.positions > 1]
+        if sizes:
             raise ConversionError(
-                f"Model {network.name!r} ends with {answer.positions * answer.channels} flattened numbers of "
-                f"{by(answer.sizes)} positions and not with one number per class. Choose a patch classifier: its "
-                "last layer is a Dense layer or a global pooling."
+                f"Model {network.name!r} ends with {answer.length} flattened numbers of {by(sizes[0])} positions and "
+                "not with one number per class. Choose a patch classifier: its last layer is a Dense layer or a "
+                "global pooling."
             )
+    elif answer.positions > 1:
         raise ConversionError(
             f"Model {network.name!r} answers a {by(network.patch_shape)} input with a map of {by(answer.sizes)} "
             "positions: it is an image-to-image network (such as a U-Net) or an unfinished one and not a patch "
@@ -133,8 +182,7 @@ def _require_one_position(network: Network, answer: Geometry) -> None:
 
 
 def _head(network: Network) -> Head:
-    ops: list[Op] = [op for node in network.nodes for op in node.ops if not isinstance(op, Identity | Flatten)]
-    last = ops[-1] if ops else None
+    last = next((op for op in _last_ops(network) if not isinstance(op, Identity | Flatten | Expand)), None)
     if isinstance(last, Activation) and last.name == "softmax":
         return "softmax"
     if isinstance(last, Activation) and last.name == "sigmoid":
@@ -142,44 +190,12 @@ def _head(network: Network) -> Head:
     return "scores"
 
 
-def _layer_report(
-    node: Node, geometry: Geometry, steps: Sequence[Step], folded_into: str | None, patch_cost: int
-) -> LayerReport:
-    windows = [window for step in steps if (window := window_of(step.op)) is not None and max(window[0]) > 1]
-    became = [_words(step.op) for step in steps]
-    if folded_into is not None and folded_into != node.name:
-        became.insert(0, f"folded into {folded_into}")
-    if not became:
-        reasons = [op.reason for op in node.ops if isinstance(op, Identity)]
-        became = reasons or ["nothing: positions keep their place"]
-    return LayerReport(
-        layer=node.name,
-        layer_type=node.layer_type,
-        became=", ".join(became),
-        dilation=windows[0][1] if windows else None,
-        receptive_field=geometry.reach,
-        channels=geometry.channels,
-        flop_per_pixel=sum(dense_flop(step.op, step.channels) for step in steps),
-        flop_per_patch=patch_cost,
-    )
-
-
-def _words(op: DenseOp) -> str:
-    match op:
-        case DenseConv():
-            groups = f" in {op.groups} groups" if op.groups > 1 else ""
-            return f"convolution {by(op.size)}{groups}"
-        case DenseDepthwise():
-            return f"depthwise convolution {by(op.size)}"
-        case DensePool():
-            return f"{op.kind} over {by(op.size)}"
-        case Unfold():
-            return f"{by(op.size)} positions side by side as channels"
-        case ChannelAffine():
-            return "scale and offset per channel"
-        case ChannelNorm():
-            return "normalisation over the channels"
-        case ChannelPReLU():
-            return "PReLU with a slope per channel"
-        case Activation():
-            return op.name
+def _last_ops(network: Network) -> Iterator[Op]:
+    """Yield the operations from the answer backwards, as long as there is one way back."""
+    nodes = {node.name: node for node in network.nodes}
+    name = network.output
+    while name in nodes:
+        yield from reversed(nodes[name].ops)
+        if len(nodes[name].inputs) != 1:
+            return
+        name = nodes[name].inputs[0]

@@ -9,31 +9,51 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from napari_fcnseg.conversion.fcn import DenseConv, DenseDepthwise, DenseOp, DensePool
-from napari_fcnseg.graph.ops import Conv, Dense, DepthwiseConv, GlobalPool, Op, Pool
+from napari_fcnseg.conversion.fcn import IMAGE, DenseConv, DenseDepthwise, DenseMerge, DenseOp, DensePool
+from napari_fcnseg.conversion.tables import Table, Value, Vector
+from napari_fcnseg.graph.ops import Conv, ConvTranspose, Dense, DepthwiseConv, GlobalPool, Merge, Op, Pool
 
 if TYPE_CHECKING:
-    from napari_fcnseg.graph.geometry import Geometry
+    from collections.abc import Sequence
+
+    from napari_fcnseg.conversion.fcn import Step
 
 
-def dense_flop(op: DenseOp, channels: int) -> int:
+def dense_flop(op: DenseOp, inputs: int, channels: int) -> int:
     """Return the FLOP that a dense operation with ``channels`` results spends on one pixel."""
     if isinstance(op, DenseConv | DenseDepthwise):
-        return 2 * op.kernel.size
+        return 2 * sum(kernel.size for kernel in op.kernels)
     if isinstance(op, DensePool):
         # one axis after the other
-        return sum(k - 1 for k in op.size) * channels
+        return (sum(k - 1 for size in op.sizes for k in size) + inputs - 1) * channels
+    if isinstance(op, DenseMerge):
+        return (inputs - 1) * channels
     return 0
 
 
-def patch_flop(op: Op, before: Geometry, after: Geometry) -> int:
+def dense_bytes(steps: Sequence[Step], image_channels: int) -> int:
+    """Return the bytes that the dense network reads and writes for one pixel; inputs side by side are copied."""
+    channels = {IMAGE: image_channels, **{number: step.channels for number, step in enumerate(steps)}}
+    total = 0
+    for step in steps:
+        read = sum(channels[source.step] for source in step.inputs)
+        total += read * (1 + (len(step.inputs) > 1)) + step.channels
+    return 4 * total
+
+
+def patch_flop(op: Op, before: Sequence[Value], after: Value) -> int:
     """Return the FLOP that an operation of the patch network spends on one patch."""
-    if isinstance(op, Conv | DepthwiseConv):
+    source = before[0]
+    if isinstance(op, Conv | DepthwiseConv) and isinstance(after, Table):
         return 2 * op.kernel.size * after.positions
+    if isinstance(op, ConvTranspose) and isinstance(source, Table):
+        return 2 * op.kernel.size * source.positions
     if isinstance(op, Dense):
-        return 2 * op.kernel.size * (1 if before.flat else before.positions)
-    if isinstance(op, Pool):
+        return 2 * op.kernel.size * (1 if isinstance(source, Vector) else source.positions)
+    if isinstance(op, Pool) and isinstance(after, Table):
         return (math.prod(op.size) - 1) * after.positions * after.channels
-    if isinstance(op, GlobalPool):
-        return (before.positions - 1) * before.channels
+    if isinstance(op, GlobalPool) and isinstance(source, Table):
+        return (source.positions - 1) * source.channels
+    if isinstance(op, Merge) and op.kind != "concatenate":
+        return (len(before) - 1) * (after.length if isinstance(after, Vector) else after.positions * after.channels)
     return 0

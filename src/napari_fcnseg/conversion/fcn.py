@@ -1,7 +1,7 @@
 """The dense network as data: operations without strides, each dilated by the strides before it.
 
-A dense map is ``(row, col, …, channel)``; every operation shortens an axis by ``(size - 1) * dilation`` and keeps
-one value per pixel.
+A dense map is ``(row, col, …, channel)`` with one value per pixel and some more along the axes, since every window
+shortens them by ``(size - 1) * dilation``.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from napari_fcnseg.graph.ops import Activation, Array, PoolKind
+import numpy as np
+
+from napari_fcnseg.graph.ops import Activation, Array, Channels, GroupNorm, LayerNorm, MergeKind, PoolKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_fcnseg.conversion.report import ConversionReport
-    from napari_fcnseg.graph.geometry import Geometry
 
 #: What the network's last operation makes of its numbers; it decides how a class is read off them.
 Head: TypeAlias = Literal["softmax", "sigmoid", "scores"]
@@ -24,48 +27,78 @@ IMAGE = -1
 
 @dataclass(frozen=True, eq=False)
 class DenseConv:
-    """Dilated cross-correlation; ``kernel`` is ``(*window, in // groups, out)``, ``bias`` ``(out,)``."""
+    """Sum of dilated cross-correlations plus ``bias`` ``(out,)``.
 
-    kernel: Array
+    A kernel is ``(*window, in // groups, out)`` and has a dilation. There is more than one where an edge variant reads
+    several maps. ``side_by_side`` inputs go to each kernel, as channels; they are more than one only where the window
+    is one pixel, so that all such inputs are one matrix product.
+    """
+
+    kernels: tuple[Array, ...]
+    dilations: tuple[tuple[int, ...], ...]
     bias: Array
-    dilation: tuple[int, ...]
     groups: int = 1
+    side_by_side: tuple[int, ...] = (1,)
 
-    @property
-    def size(self) -> tuple[int, ...]:
-        """Window per axis."""
-        return self.kernel.shape[:-2]
+    @classmethod
+    def of(
+        cls, reads: Sequence[tuple[Array, tuple[int, ...]]], bias: Array, groups: int = 1
+    ) -> tuple[DenseConv, list[int]]:
+        """Return the operation for a kernel and dilation per input, and the order in which it takes its inputs."""
+        pixels = [n for n, (kernel, _) in enumerate(reads) if max(kernel.shape[:-2]) == 1 and groups == 1]
+        rest = [n for n in range(len(reads)) if n not in pixels]
+        kernels, dilations, counts = [reads[n][0] for n in rest], [reads[n][1] for n in rest], [1] * len(rest)
+        if pixels:
+            kernels.append(np.concatenate([reads[n][0] for n in pixels], axis=-2))
+            dilations.append((1,) * len(reads[pixels[0]][1]))
+            counts.append(len(pixels))
+        return cls(tuple(kernels), tuple(dilations), bias, groups, tuple(counts)), rest + pixels
 
 
 @dataclass(frozen=True, eq=False)
 class DenseDepthwise:
-    """Dilated cross-correlation per channel; ``kernel`` is ``(*window, in, multiplier)``, ``bias`` ``(out,)``."""
+    """The same per channel; a kernel is ``(*window, in, multiplier)``, ``bias`` ``(out,)``."""
 
-    kernel: Array
+    kernels: tuple[Array, ...]
+    dilations: tuple[tuple[int, ...], ...]
     bias: Array
-    dilation: tuple[int, ...]
-
-    @property
-    def size(self) -> tuple[int, ...]:
-        """Window per axis."""
-        return self.kernel.shape[:-2]
 
 
 @dataclass(frozen=True)
 class DensePool:
-    """Maximum or mean over a dilated window."""
+    """Maximum, or sum divided by ``count``, over dilated windows, one of ``sizes`` per input."""
 
     kind: PoolKind
-    size: tuple[int, ...]
+    sizes: tuple[tuple[int, ...], ...]
     dilation: tuple[int, ...]
+    count: int
 
 
 @dataclass(frozen=True)
-class Unfold:
-    """All positions of a dilated window side by side as channels, in the order of Keras's ``Flatten``."""
+class DenseMerge:
+    """Join inputs pixel by pixel; an input of one channel is repeated. ``kind`` is not ``concatenate``."""
 
-    size: tuple[int, ...]
-    dilation: tuple[int, ...]
+    kind: MergeKind
+
+
+@dataclass(frozen=True)
+class Join:
+    """Inputs side by side as channels; then, if there is an ``order``, channel ``i`` is number ``order[i]`` of them."""
+
+    order: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class PerPatch:
+    """Apply an operation of the patch network at each pixel to its channels, seen as a tensor ``(*sizes, channel)``."""
+
+    op: LayerNorm | GroupNorm | Activation
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Zeros:
+    """A map of zeros, as large as the image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +127,26 @@ class ChannelPReLU:
 
 
 DenseOp: TypeAlias = (
-    DenseConv | DenseDepthwise | DensePool | Unfold | ChannelAffine | ChannelNorm | ChannelPReLU | Activation
-)
+    DenseConv | DenseDepthwise | DensePool | DenseMerge | Join | PerPatch | Zeros | ChannelAffine | ChannelNorm
+    | ChannelPReLU | Activation | Channels
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a step reads: a step's result, with so many entries cut off per axis.
+
+    Attributes
+    ----------
+    step : int
+        Number of the step, or :data:`IMAGE`.
+    before, after : tuple of int
+        Entries cut off at either end, per axis.
+    """
+
+    step: int
+    before: tuple[int, ...]
+    after: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -106,18 +157,21 @@ class Step:
     ----------
     op : DenseOp
         What it computes. An :class:`~napari_fcnseg.graph.ops.Activation` here mixes channels at most.
-    inputs : tuple of int
-        Numbers of the steps it reads, or :data:`IMAGE`.
+    inputs : tuple of Source
+        What it reads.
     layer : str
         Name of the model's layer it comes from.
     channels : int
         Number of channels of its result.
+    extra : tuple of int
+        Entries of its result along each axis beyond one per pixel of a tile.
     """
 
     op: DenseOp
-    inputs: tuple[int, ...]
+    inputs: tuple[Source, ...]
     layer: str
     channels: int
+    extra: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -130,13 +184,14 @@ class DenseNetwork:
         The model's own name.
     patch_shape : tuple of int
         Spatial shape of a patch; the pixel it speaks for is at ``patch_shape // 2``.
-    reach : tuple of int
-        Pixels per axis, from the patch's start, that the answer depends on. Smaller than the patch where a
-        stride does not divide and the patch network never looks at its last rows.
+    origin, reach : tuple of int
+        Per axis, the first pixel of the patch that the answer depends on, and how many from there. Less than the
+        patch where a stride does not divide and the patch network never looks at its last rows.
     channels, outputs : int
         Number of input channels and of output numbers per pixel.
     steps : tuple of Step
-        In an order in which every step follows what it reads; the last is the answer.
+        In an order in which every step follows what it reads; the last is the answer. Empty where a dense form would
+        be so large that patch by patch is the better way.
     head : {"softmax", "sigmoid", "scores"}
         What the last operation makes of its numbers.
     report : ConversionReport
@@ -145,6 +200,7 @@ class DenseNetwork:
 
     name: str
     patch_shape: tuple[int, ...]
+    origin: tuple[int, ...]
     reach: tuple[int, ...]
     channels: int
     outputs: int
@@ -158,16 +214,13 @@ class DenseNetwork:
         return max(self.outputs, 2)
 
 
-def window_of(op: DenseOp) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Return ``(size, dilation)`` of an operation with a window, None for one that acts at each pixel alone."""
-    if isinstance(op, DenseConv | DenseDepthwise | DensePool | Unfold):
-        return op.size, op.dilation
+def windows_of(op: DenseOp) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] | None:
+    """Return ``(size, dilation)`` per input of an operation with windows, None for one at each pixel alone."""
+    if isinstance(op, DensePool):
+        return tuple((size, op.dilation) for size in op.sizes)
+    if isinstance(op, DenseConv):
+        found = zip(op.kernels, op.dilations, op.side_by_side, strict=True)
+        return tuple((kernel.shape[:-2], dilation) for kernel, dilation, count in found for _ in range(count))
+    if isinstance(op, DenseDepthwise):
+        return tuple((k.shape[:-2], d) for k, d in zip(op.kernels, op.dilations, strict=True))
     return None
-
-
-@dataclass(frozen=True)
-class Rewrite:
-    """What one operation of the patch network becomes: dense operations, with channels, and the new geometry."""
-
-    ops: tuple[tuple[DenseOp, int], ...]
-    geometry: Geometry

@@ -108,6 +108,14 @@ class Engine:
         self.load(network, device)
         return self._call("run", network_key(network), device.address, x)
 
+    def run_patches(
+        self, network: Network, device: Device, window: np.ndarray, every: int, batch: int
+    ) -> Future[np.ndarray]:
+        """Apply a patch network to every ``every``-th patch of a window ``(*spatial, channel)``."""
+        self.load(network, device)
+        key = network_key(network)
+        return self._call("run_patches", key, device.address, window, network.patch_shape, every, batch)
+
     def save(self, network: DenseNetwork, path: Path) -> None:
         """Write a dense network as a ``.keras`` file.
 

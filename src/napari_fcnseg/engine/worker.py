@@ -66,7 +66,8 @@ def load(key: str, network: DenseNetwork | Network, device: str) -> float:
     import tensorflow as tf
 
     from napari_fcnseg.conversion.fcn import DenseNetwork
-    from napari_fcnseg.engine.build import dense_model, patch_model
+    from napari_fcnseg.engine.build import dense_model
+    from napari_fcnseg.engine.patch import patch_model
 
     if (key, device) in _compiled:
         return 0.0
@@ -95,6 +96,25 @@ def run(key: str, device: str, x: np.ndarray) -> np.ndarray:
         raise EngineError("The network is not loaded in the computing process; run again.")
     with tf.device(device):
         return np.asarray(function(tf.constant(x)))
+
+
+def run_patches(
+    key: str, device: str, window: np.ndarray, patch: tuple[int, ...], every: int, batch: int
+) -> np.ndarray:
+    """Apply a loaded patch network to every ``every``-th patch of a window ``(*spatial, channel)``.
+
+    Returns ``(*patches, output)`` in float32.
+    """
+    axes = tuple(range(len(patch)))
+    patches = np.moveaxis(np.lib.stride_tricks.sliding_window_view(window, patch, axes), len(patch), -1)
+    patches = patches[(slice(None, None, every),) * len(patch)]
+    count = int(np.prod(patches.shape[: len(patch)]))
+    answers = []
+    for start in range(0, count, batch):
+        where = np.unravel_index(np.arange(start, min(start + batch, count)), patches.shape[: len(patch)])
+        answer = run(key, device, patches[where])
+        answers.append(answer.reshape(len(answer), -1))
+    return np.concatenate(answers).reshape(*patches.shape[: len(patch)], -1)
 
 
 def save_dense(network: DenseNetwork, path: str) -> None:

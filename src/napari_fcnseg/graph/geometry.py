@@ -1,26 +1,32 @@
 """Where the positions of a tensor of the patch network lie in the patch, as integers.
 
 Along one axis a tensor has positions ``0 … size - 1``. A position is *interior* when nothing it was computed from
-touched padding: its value depends only on where it lies in the image, so all patches share one dense map of it::
+touched padding: its value depends only on where it lies in the image, so all patches share one dense map of it. Every
+other position is an *edge variant*: its value depends on where the patch ends, and over all patch origins it is a dense
+map of its own::
 
-    patch     |<------------------ P ------------------>|
-    position       0       1       2       3              size = 4
-                   .   lo = 0  .   .   .       hi = 4      (no padding: every position is interior)
-                   |<step->|                              distance between neighbours in pixels
-              |<--- reach --->|                           pixels that one position sees
-              ^ origin                                    first pixel that position `lo` sees
+    position       0       1       2       3       4       5       6     size = 7
+                 variant   lo = 1  .   .   .   .   .       hi = 6
+                           |<-----------interior---------->|     variant
+                           |<-step->|                        pixels between neighbouring positions
 
 For ``O`` patch origins along the axis the dense map of the interior is ``O + (hi - 1 - lo) * step`` long, and the
-value of interior position ``i`` for origin ``o`` is entry ``o + (i - lo) * step`` of it. In a network without
-padding every position is interior and a tensor is one dense map.
+value of interior position ``i`` for origin ``o`` is entry ``o + (i - lo) * step`` of it. The map of a variant is ``O``
+long. In a network without padding every position is interior and a tensor is one dense map.
 
-Source of the method: Li, Zhao and Wang 2014, arXiv 1412.4526.
+The dense form of networks without padding is that of Li, Zhao and Wang 2014, arXiv 1412.4526.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from napari_fcnseg.graph.ops import Padding
+
+#: The class of all interior positions of an axis; every other position is a class of its own, named by its number.
+INTERIOR: Final = -1
 
 
 class WindowError(ValueError):
@@ -36,88 +42,141 @@ class Axis:
     size : int
         Number of positions.
     lo, hi : int
-        The interior positions are ``lo <= i < hi``.
+        The interior positions are ``lo <= i < hi``; none where the two are equal.
     step : int
-        Pixels between neighbouring positions: the product of the strides so far.
-    origin : int
-        First pixel, counted from the patch's start, that position ``lo`` sees.
-    reach : int
-        Number of pixels one interior position sees: its receptive field.
+        Pixels between neighbouring interior positions: the product of the strides so far.
     """
 
     size: int
     lo: int
     hi: int
     step: int = 1
-    origin: int = 0
-    reach: int = 1
 
     @classmethod
     def of_patch(cls, size: int) -> Axis:
-        """Return the axis of the input: every pixel is a position of its own."""
+        """Return the axis of the input: every pixel is an interior position."""
         return cls(size=size, lo=0, hi=size)
 
-    def window(self, kernel: int, stride: int = 1, dilation: int = 1) -> Axis:
-        """Lay a window over the axis without padding.
+    @classmethod
+    def of_variants(cls, size: int) -> Axis:
+        """Return an axis on which every position is an edge variant."""
+        return cls(size=size, lo=0, hi=0)
 
-        Raises
-        ------
-        WindowError
-            If the window is longer than the axis.
-        """
-        span = (kernel - 1) * dilation + 1
-        if span > self.size:
-            raise WindowError(f"a window of {span} does not fit into {self.size}")
-        size = (self.size - span) // stride + 1
-        return replace(
-            self, size=size, hi=size, step=self.step * stride, reach=self.reach + (kernel - 1) * dilation * self.step
-        )
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The axis's maps: :data:`INTERIOR`, if there is one, and the number of each variant."""
+        variants = (*range(self.lo), *range(self.hi, self.size))
+        return (INTERIOR, *variants) if self.lo < self.hi else variants
+
+    def place(self, position: int) -> tuple[int, int]:
+        """Return the class of a position and the entry of its map that belongs to origin 0."""
+        if self.lo <= position < self.hi:
+            return INTERIOR, (position - self.lo) * self.step
+        return position, 0
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """A tensor of the patch network: its axes, its channels, and whether the patch model sees it flattened.
+class Run:
+    """Neighbouring taps of a window that read the same map.
 
-    A flattened tensor keeps its axes: what follows a ``Flatten`` still knows which number came from where.
+    Attributes
+    ----------
+    source : int
+        Class of the positions they read.
+    offset : int
+        Entry of its map that the first tap reads for origin 0.
+    start, stop : int
+        The taps ``start <= t < stop``.
     """
 
-    axes: tuple[Axis, ...]
-    channels: int
-    flat: bool = False
+    source: int
+    offset: int
+    start: int
+    stop: int
 
-    @classmethod
-    def of_patch(cls, input_shape: tuple[int, ...]) -> Geometry:
-        """Return the geometry of the network's input, ``(*spatial, channel)``."""
-        return cls(tuple(Axis.of_patch(n) for n in input_shape[:-1]), input_shape[-1])
 
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Number of positions per axis."""
-        return tuple(axis.size for axis in self.axes)
+@dataclass(frozen=True)
+class Laid:
+    """A window laid on an axis.
 
-    @property
-    def steps(self) -> tuple[int, ...]:
-        """Cumulative stride per axis."""
-        return tuple(axis.step for axis in self.axes)
+    Attributes
+    ----------
+    axis : Axis
+        Of the result.
+    dilation : int
+        Pixels between the taps of a run.
+    runs : dict
+        For each class of the result the runs of taps it is computed from; taps on padding are left out.
+    """
 
-    @property
-    def reach(self) -> tuple[int, ...]:
-        """Receptive field per axis, in pixels."""
-        return tuple(axis.reach for axis in self.axes)
+    axis: Axis
+    dilation: int
+    runs: dict[int, tuple[Run, ...]]
 
-    @property
-    def positions(self) -> int:
-        """Number of positions over all axes."""
-        return math.prod(self.sizes)
 
-    def window(
-        self, size: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...], channels: int
-    ) -> Geometry:
-        """Lay a window over all axes; the result has ``channels``."""
-        axes = tuple(a.window(k, s, d) for a, k, s, d in zip(self.axes, size, strides, dilation, strict=True))
-        return Geometry(axes, channels, self.flat)
+def lay(axis: Axis, kernel: int, stride: int, dilation: int, padding: tuple[int, int]) -> Laid:
+    """Lay a window over an axis.
 
-    def collapsed(self, channels: int, *, flat: bool) -> Geometry:
-        """Return the geometry after a window over everything: one position per axis."""
-        axes = tuple(axis.window(axis.size) for axis in self.axes)
-        return Geometry(axes, channels, flat)
+    Parameters
+    ----------
+    axis : Axis
+        Of what is read.
+    kernel, stride, dilation : int
+        Taps of the window, positions between windows, positions between taps.
+    padding : tuple of int
+        Positions added before and after.
+
+    Raises
+    ------
+    WindowError
+        If the window is longer than the axis.
+    """
+    before, after = padding
+    span = (kernel - 1) * dilation
+    size = (axis.size + before + after - span - 1) // stride + 1
+    if size < 1:
+        raise WindowError(f"a window of {span + 1} does not fit into {axis.size + before + after}")
+    lo = max(-(-(axis.lo + before) // stride), 0)
+    hi = min((axis.hi - 1 + before - span) // stride + 1, size)
+    if hi <= lo:
+        lo = hi = 0
+    result = Axis(size, lo, hi, axis.step * stride)
+    runs = {
+        new: _runs(axis, (lo if new == INTERIOR else new) * stride - before, kernel, dilation) for new in result.classes
+    }
+    return Laid(result, axis.step * dilation, runs)
+
+
+def _runs(axis: Axis, first: int, kernel: int, dilation: int) -> tuple[Run, ...]:
+    """Return the runs of the window whose first tap reads position ``first``."""
+    runs: list[Run] = []
+    for tap in range(kernel):
+        position = first + tap * dilation
+        if not 0 <= position < axis.size:
+            continue
+        source, offset = axis.place(position)
+        last = runs[-1] if runs else None
+        if last is not None and source == INTERIOR == last.source and last.stop == tap:
+            runs[-1] = Run(source, last.offset, last.start, tap + 1)
+        else:
+            runs.append(Run(source, offset, tap, tap + 1))
+    return tuple(runs)
+
+
+def padding_of(
+    padding: Padding, sizes: tuple[int, ...], kernel: tuple[int, ...], strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> tuple[tuple[int, int], ...]:  # fmt: skip
+    """Return the positions that a padding adds before and after, per axis.
+
+    Keras's ``same`` gives ``ceil(size / stride)`` windows; an odd number of added positions has its larger half after.
+    """
+    if padding == "valid":
+        return ((0, 0),) * len(sizes)
+    if padding != "same":
+        return padding
+    added = []
+    for n, k, s, d in zip(sizes, kernel, strides, dilation, strict=True):
+        total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
+        added.append((total // 2, total - total // 2))
+    return tuple(added)

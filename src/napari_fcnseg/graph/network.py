@@ -19,13 +19,14 @@ class Node:
     Attributes
     ----------
     name : str
-        The layer's own name, as the user knows it. Unique within a network.
+        The layer's own name, as the user knows it. Unique within a network: a layer of a model inside the model is
+        ``outer/inner``, the second use of a shared layer ``name (2)``.
     layer_type : str
         Its Keras class, for example ``"Conv2D"``.
     ops : tuple of Op
         What it does, in order: a ``Conv2D`` with ``activation="relu"`` is ``(Conv, Activation)``.
     inputs : tuple of str
-        Names of the nodes it reads, or :data:`INPUT`.
+        Names of the nodes it reads, or :data:`INPUT`; several only where the first operation is a ``Merge``.
     """
 
     name: str
@@ -43,11 +44,18 @@ class Network:
     name : str
         The model's own name.
     input_shape : tuple of int
-        Shape of one patch, ``(*spatial, channel)``.
+        Shape of one patch, ``(*spatial, channel)``. A model with several inputs of the same patch reads them one after
+        the other from the channels.
     nodes : tuple of Node
         In an order in which every node follows what it reads.
     output : str
-        The node whose result is the network's answer.
+        The node whose result is the network's answer; nodes it does not depend on are left out.
+    outputs : tuple of str
+        All answers the model file offers, by their names there; empty where there is only one.
+    input_names : tuple of str
+        What the file calls each channel's input, one name per channel, where the model has several inputs.
+    files : tuple of str
+        Names of the files it was read from beside the one that was opened, or inside the folder that was.
     notes : tuple of str
         What the reader wants the user to know (for example weights stored in half precision).
     """
@@ -57,6 +65,9 @@ class Network:
     nodes: tuple[Node, ...]
     output: str
     notes: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    input_names: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def patch_shape(self) -> tuple[int, ...]:

@@ -15,8 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[np.float32]
-Padding: TypeAlias = Literal["valid", "same"]
+#: What surrounds a tensor under a window: nothing, as much as Keras's ``same`` adds (which depends on the size), or
+#: so many positions before and after, per spatial axis.
+Padding: TypeAlias = Literal["valid", "same"] | tuple[tuple[int, int], ...]
 PoolKind: TypeAlias = Literal["max", "average"]
+MergeKind: TypeAlias = Literal["add", "subtract", "multiply", "average", "maximum", "minimum", "concatenate"]
 
 #: Activations that act on each number alone. The names and the parameters are those of ``keras.activations``;
 #: ``hard_sigmoid_keras2`` is ``clip(0.2 x + 0.5, 0, 1)``, which Keras 2 called ``hard_sigmoid``.
@@ -82,6 +85,22 @@ class DepthwiseConv:
 
 
 @dataclass(frozen=True, eq=False)
+class ConvTranspose:
+    """The transpose of a :class:`Conv` (Keras's ``Conv2DTranspose``): each position spreads over a window.
+
+    ``kernel`` is ``(*window, out, in)``, as Keras stores it, ``bias`` ``(out,)`` or None. Input position ``i`` adds to
+    output position ``i * stride + tap * dilation``; of these ``(n - 1) * stride + (taps - 1) * dilation + 1``
+    positions ``crop`` are dropped before and after, per axis (a negative number adds zeros instead).
+    """
+
+    kernel: Array
+    bias: Array | None
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
+    crop: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Dense:
     """Product with ``kernel`` ``(in, out)`` along the last axis, plus ``bias`` ``(out,)`` or None."""
 
@@ -91,12 +110,16 @@ class Dense:
 
 @dataclass(frozen=True)
 class Pool:
-    """Maximum or mean over a window. Under ``padding="same"`` padded places are left out of both."""
+    """Maximum or mean over a window. Padded places are left out of both.
+
+    With ``count_padding`` a mean counts them as zeros instead (PyTorch's default).
+    """
 
     kind: PoolKind
     size: tuple[int, ...]
     strides: tuple[int, ...]
     padding: Padding = "valid"
+    count_padding: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +173,19 @@ class LayerNorm:
     axes: tuple[int, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class GroupNorm:
+    """``gamma * (x - mean) / sqrt(variance + epsilon) + beta`` over all positions of a patch and a group of channels.
+
+    ``gamma`` and ``beta`` have one number per channel; the channels are cut into ``groups`` runs of equal length.
+    """
+
+    gamma: Array
+    beta: Array
+    epsilon: float
+    groups: int
+
+
 @dataclass(frozen=True)
 class Activation:
     """A stateless activation: ``name`` is in one of the two sets above, ``params`` are its keyword arguments.
@@ -171,7 +207,61 @@ class PReLU:
 
 @dataclass(frozen=True)
 class Flatten:
-    """Row-major flattening of all positions and channels into one vector."""
+    """Row-major flattening of all positions and channels into one vector.
+
+    ``order`` are the axes of the patch tensor, its channels last, in the order in which they are flattened, the one
+    that varies slowest first: None for ``(0, 1, …)``, ``(2, 0, 1)`` where the model keeps its channels first.
+    Parameters of later operations on the vector are in the vector's own order.
+    """
+
+    order: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Expand:
+    """A vector as the channels of a map of one position: ``(feature,)`` to ``(1, …, 1, feature)``."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Join several inputs, the first operation of a node that reads more than one.
+
+    The inputs are of one shape, or have length 1 along axes where others do not and are repeated there.
+    ``concatenate`` joins along ``axis`` instead, counted as Keras does, the batch axis being 0; ``subtract`` takes the
+    second from the first.
+    """
+
+    kind: MergeKind
+    axis: int = -1
+
+
+@dataclass(frozen=True)
+class Channels:
+    """The channels ``start <= c < stop`` of a map or features of a vector."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class ZeroPad:
+    """Zeros around a map: positions before and after, per spatial axis."""
+
+    width: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Positions cut off before and after, per spatial axis."""
+
+    width: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class UpSample:
+    """Every position repeated ``size`` times per spatial axis (nearest neighbour)."""
+
+    size: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -184,14 +274,22 @@ class Identity:
 Op: TypeAlias = (
     Conv
     | DepthwiseConv
+    | ConvTranspose
     | Dense
     | Pool
     | GlobalPool
     | BatchNorm
     | Affine
     | LayerNorm
+    | GroupNorm
     | Activation
     | PReLU
     | Flatten
+    | Expand
+    | Merge
+    | Channels
+    | ZeroPad
+    | Crop
+    | UpSample
     | Identity
 )

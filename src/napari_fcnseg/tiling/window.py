@@ -1,7 +1,7 @@
 """Read what a tile's pixels see, with the border continued as the user chose.
 
 The patch that speaks for pixel ``i`` starts at ``i - P // 2``. A tile ``start … stop`` therefore reads
-``start - P // 2 … stop - P // 2 + reach - 1``, and where that leaves the image the border rule says which pixel stands
+``start - P // 2 … stop - P // 2 + P - 1``, or less where the network does not look at all of a patch, and where that leaves the image the border rule says which pixel stands
 there. Nothing is padded as a whole: each axis has a table from coordinates to pixels, as long as the axis.
 """
 
@@ -66,11 +66,17 @@ class WindowReader:
                 table = np.pad(np.arange(n), (before, after), mode=mode)
             self._pixel.append(table)
 
-    def read(self, region: Region, reach: tuple[int, ...]) -> npt.NDArray[np.float32]:
-        """Return what the pixels of a region see: ``(*(size + reach - 1), channel)``."""
+    def read(
+        self, region: Region, reach: tuple[int, ...], origin: tuple[int, ...] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Return what the pixels of a region see: ``(*(size + reach - 1), channel)``.
+
+        ``reach`` pixels of each patch are seen, from pixel ``origin`` of the patch on.
+        """
+        first = origin or (0,) * len(reach)
         tables = [
-            table[start : stop + length - 1]
-            for table, (start, stop), length in zip(self._pixel, region, reach, strict=True)
+            table[start + skip : stop + skip + length - 1]
+            for table, (start, stop), length, skip in zip(self._pixel, region, reach, first, strict=True)
         ]
         window: npt.NDArray[np.float32] = self._image[np.ix_(*tables)]
         if self._constant:

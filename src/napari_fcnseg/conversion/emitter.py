@@ -1,0 +1,97 @@
+"""Collects the dense network's operations while the patch network is walked through, and never one twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_fcnseg.conversion.fcn import IMAGE, DenseOp, Zeros
+from napari_fcnseg.conversion.tables import Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+#: More operations than this are not worth building: patch by patch is the better way then.
+MAX_OPERATIONS = 3_000
+
+
+class TooLargeError(Exception):
+    """The dense form takes too many operations or channels to be worth it."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A dense operation before it is known which entries of its result are needed.
+
+    Attributes
+    ----------
+    op : DenseOp
+        What it computes.
+    inputs : tuple of Ref
+        What it reads; entry ``e`` of the result reads from entry ``e + offset`` on.
+    layer : str
+        Name of the model's layer it comes from.
+    channels : int
+        Number of channels of its result.
+    """
+
+    op: DenseOp
+    inputs: tuple[Ref, ...]
+    layer: str
+    channels: int
+
+
+class Emitter:
+    """The operations so far.
+
+    Parameters
+    ----------
+    axes : int
+        Number of spatial axes.
+    dry : bool
+        Whether nothing is kept: only the shapes are wanted.
+    """
+
+    def __init__(self, axes: int, dry: bool = False) -> None:
+        self.axes = axes
+        self.dry = dry
+        self.layer = ""
+        self.operations: list[Operation] = []
+        self._known: dict[Hashable, int] = {}
+
+    def emit(self, op: DenseOp, inputs: Sequence[Ref], channels: int, same: Hashable = None) -> Ref:
+        """Append an operation, or find the one that computes the same.
+
+        Parameters
+        ----------
+        op : DenseOp
+            What it computes.
+        inputs : sequence of Ref
+            What it reads.
+        channels : int
+            Number of channels of its result.
+        same : hashable, optional
+            Operations that are given the same thing here and read the same compute the same.
+
+        Raises
+        ------
+        TooLargeError
+            If there are too many.
+        """
+        if self.dry:
+            return Ref(IMAGE, (0,) * self.axes)
+        first = inputs[0].offset
+        relative = tuple(ref.shifted([-o for o in first]) for ref in inputs)
+        known = (same, relative) if same is not None else None
+        if known is not None and known in self._known:
+            return Ref(self._known[known], first)
+        if len(self.operations) >= MAX_OPERATIONS:
+            raise TooLargeError
+        self.operations.append(Operation(op, relative, self.layer, channels))
+        if known is not None:
+            self._known[known] = len(self.operations) - 1
+        return Ref(len(self.operations) - 1, first)
+
+    def zeros(self, channels: int) -> Ref:
+        """Return a map of zeros."""
+        return self.emit(Zeros(), (Ref(IMAGE, (0,) * self.axes),), channels, same=(Zeros, channels))
