@@ -8,16 +8,20 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import tifffile
 from _keras_side import save_model
+from _two_outputs import save_two_outputs
 
 import napari_fcnseg as nf
-from napari_fcnseg import cli
+from napari_fcnseg import cli, verification
+from napari_fcnseg.certificate import Certificate
 from napari_fcnseg.engine import engine
+from napari_fcnseg.sidecar import Sidecar, blank, read_sidecar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +39,8 @@ def folder(keras_child, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     keras_child(save_model, {"input": (9, 9, 2), "layers": LAYERS}, str(folder / "a.keras"))
     keras_child(save_model, {"input": (9, 9, 2), "layers": LAYERS, "seed": 1}, str(folder / "b.h5"))
-    same = [("Conv2D", {"filters": 4, "kernel_size": 3, "padding": "same", "name": "padded"}), *LAYERS[1:]]
-    keras_child(save_model, {"input": (9, 9, 2), "layers": same}, str(folder / "same.keras"))
+    recurrent = [("Reshape", {"target_shape": (9, 18)}), ("LSTM", {"units": 3, "name": "memory"})]
+    keras_child(save_model, {"input": (9, 9, 2), "layers": recurrent}, str(folder / "recurrent.keras"))
     image = np.random.default_rng(0).integers(1, 1000, (2, 40, 50)).astype(np.uint16)
     tifffile.imwrite(
         folder / "image.tif", image, imagej=True, resolution=(2, 2), metadata={"axes": "CYX", "unit": "um"}
@@ -93,10 +97,144 @@ def test_one_file_per_channel_is_the_same_image(folder, capsys, tmp_path) -> Non
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), tifffile.imread(tmp_path / "b.tif"))
 
 
-def test_verify_says_what_it_found(folder, capsys) -> None:
-    code, out, _ = run(capsys, "verify", folder / "image.tif", "--model", folder / "a.keras", "--points", 50)
+def test_verify_says_what_it_found_and_leaves_the_certificate(folder, capsys, tmp_path) -> None:
+    arguments = ("verify", folder / "image.tif", "--model", folder / "a.keras", "--points", 50, "--seed", 3)
+    code, out, _ = run(capsys, *arguments)
     assert code == 0
     assert out.startswith("Verified: 50 of 50 pixels")
+    beside = folder / "image.a.certificate.json"
+    assert f"Certificate: {beside}" in out
+    assert (Certificate.load(beside).points, Certificate.load(beside).seed) == (50, 3)
+    beside.unlink()
+    run(capsys, *arguments, "--certificate", tmp_path / "proof.json")
+    assert Certificate.load(tmp_path / "proof.json").passed
+    assert "Certificate" not in run(capsys, *arguments, "--no-certificate")[1]
+    assert not beside.exists()
+
+
+def test_segment_can_verify_what_it_writes(folder, capsys, tmp_path) -> None:
+    arguments = ("segment", folder / "image.tif", "--model", folder / "a.keras", "-o", tmp_path / "l.tif")
+    code, out, _ = run(capsys, *arguments, "--verify", "--tile", 16)
+    assert code == 0
+    assert "Verified: 256 of 256 pixels" in out
+    provenance = json.loads((tmp_path / "l.provenance.json").read_text(encoding="utf-8"))
+    certificate = Certificate.from_dict(provenance["certificate"])
+    assert certificate.tile == tuple(provenance["tile"]) == (16, 16)
+    assert certificate.models[0].sha256 == provenance["models"][0]["sha256"]
+    assert run(capsys, *arguments)[0] == 0
+    assert "certificate" not in json.loads((tmp_path / "l.provenance.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("command", ["verify", "segment"])
+def test_a_difference_is_told_by_the_exit_code(folder, capsys, tmp_path, monkeypatch, command) -> None:
+    real = verification.patchwise_scores
+    monkeypatch.setattr(verification, "patchwise_scores", lambda *a: real(*a) + np.float32(0.01))
+    place = {"verify": ("--certificate", tmp_path / "proof.json"), "segment": ("--verify", "-o", tmp_path / "l.tif")}
+    code, out, _ = run(capsys, command, folder / "image.tif", "--model", folder / "a.keras", "--quiet", *place[command])
+    assert code == 3
+    assert "NOT verified" in out
+    if command == "verify":
+        assert not Certificate.load(tmp_path / "proof.json").passed
+    else:
+        assert (tmp_path / "l.tif").exists()
+
+
+def test_inspect_writes_updates_and_shows_the_sidecar(folder, capsys, tmp_path) -> None:
+    model = tmp_path / "m.keras"
+    model.write_bytes((folder / "a.keras").read_bytes())
+    _, out, _ = run(capsys, "inspect", model)
+    assert "No sidecar" in out
+    assert not read_sidecar(model)
+    _, out, _ = run(capsys, "inspect", model, "--write-sidecar")
+    assert read_sidecar(model) == blank(classes=3, channels=2, spatial=2)
+    code, out, _ = run(
+        capsys, "inspect", model, "--write-sidecar", "--class-names", "background,edge,[red]inside", "--channel-names",
+        "phase, of light", "DAPI", "--preprocess", "divide_by_median", "clip:0,2", "--pixel-size", 0.65, "--unit", "µm",
+        "--citation", "Somebody 2026", "--doi", "10.1000/182", "--name", "HeLa",
+    )  # fmt: skip
+    assert code == 0
+    for text in ("background #999999, edge #0072b2, [red]inside #d55e00", "phase, of light, DAPI", "y 0.65, x 0.65"):
+        assert text in out
+    sidecar = read_sidecar(model)
+    assert sidecar.preprocess == ("divide_by_median", "clip:0,2")
+    assert (sidecar.cite[0].text, sidecar.cite[0].doi) == ("Somebody 2026", "10.1000/182")
+    run(
+        capsys, "inspect", model, "--write-sidecar", "--preprocess", "none", "--class-colors", "#000000,#111111,#222222"
+    )
+    changed = replace(sidecar, preprocess=(), class_colors=("#000000", "#111111", "#222222"))
+    assert read_sidecar(model) == changed
+    _, out, _ = run(capsys, "inspect", model, "--json")
+    assert Sidecar.from_dict(json.loads(out)["sidecar"]) == changed
+
+
+def test_a_run_is_prepared_as_the_sidecar_says(folder, capsys, tmp_path) -> None:
+    model = tmp_path / "m.keras"
+    model.write_bytes((folder / "a.keras").read_bytes())
+    run(capsys, "inspect", model, "--write-sidecar", "--preprocess", "clip:0,2")
+    steps = {}
+    for name, option in (("sidecar", ()), ("none", ("--preprocess", "none")), ("own", ("--preprocess", "sigmoid"))):
+        output = tmp_path / f"{name}.npy"
+        assert run(capsys, "segment", folder / "image.tif", "--model", model, "-o", output, *option)[0] == 0
+        provenance = json.loads((tmp_path / f"{name}.provenance.json").read_text(encoding="utf-8"))
+        steps[name] = provenance["settings"]["preprocess"]
+    assert steps == {"sidecar": ["clip:0,2"], "none": [], "own": ["sigmoid"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--class-names", "a,b"], "'class_names' has 2 entries, and the model has 3 classes"),
+        (["--channel-names", "a"], "'channel_names' has 1 entries, and the model has 2 channels"),
+        (["--pixel-size", "small"], "a number, or one per axis"),
+        (["--pixel-size", "1,2,3"], "'pixel_size' has 3 entries"),
+        (["--unit", "furlong"], "instead of a unit of length"),
+        (["--class-colors", "red,green,blue"], "instead of a colour"),
+        (["--preprocess", "blur"], "no preprocessing step 'blur'"),
+        (["--citation", "X", "--doi", "here"], "instead of a DOI"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_not_written(folder, capsys, tmp_path, options, says) -> None:
+    model = tmp_path / "m.keras"
+    model.write_bytes((folder / "a.keras").read_bytes())
+    code, _, err = run(capsys, "inspect", model, "--write-sidecar", *options)
+    assert code == 1
+    assert says in err
+    assert os.listdir(tmp_path) == ["m.keras"]
+    assert "add --write-sidecar" in run(capsys, "inspect", model, *options)[2]
+
+
+def test_of_several_answers_one_is_chosen_and_each_has_names_of_its_own(keras_child, folder, capsys, tmp_path) -> None:
+    model = tmp_path / "m.keras"
+    keras_child(save_two_outputs, str(model))
+    run(capsys, "inspect", model, "--write-sidecar", "--class-names", "background,cell,dirt")
+    run(capsys, "inspect", model, "--write-sidecar", "--model-output", "edge", "--class-names", "no,yes")
+    kind, edge = nf.load_model(model), nf.load_model(model, output="edge")
+    assert (kind.output, kind.class_names) == ("kind", ("background", "cell", "dirt"))
+    assert (edge.output, edge.class_names) == ("edge", ("no", "yes"))
+    proof = tmp_path / "proof.json"
+    arguments = (folder / "image.tif", "--model", model, "--model-output", "edge", "--preprocess", "scale_linear:0.001")
+    assert run(capsys, "verify", *arguments, "--certificate", proof)[0] == 0
+    assert Certificate.load(proof).models[0].output == "edge"
+    assert (
+        run(capsys, "segment", *arguments, "-o", tmp_path / "edge.npy", "--probabilities", tmp_path / "p.npy")[0] == 0
+    )
+    assert np.load(tmp_path / "edge.npy").max() <= 2
+    assert np.load(tmp_path / "p.npy").shape == (1, 40, 50)
+    code, _, err = run(capsys, "inspect", model, "--model-output", "egde")
+    assert code == 1
+    assert "'kind', 'edge'" in err
+
+
+def test_a_sidecar_that_cannot_be_read_is_replaced_only_when_told(folder, capsys, tmp_path) -> None:
+    model = tmp_path / "m.keras"
+    model.write_bytes((folder / "a.keras").read_bytes())
+    (tmp_path / "m.fcnseg.json").write_text("my notes", encoding="utf-8")
+    code, _, err = run(capsys, "inspect", model, "--write-sidecar")
+    assert code == 1
+    assert "no valid JSON" in err
+    assert (tmp_path / "m.fcnseg.json").read_text(encoding="utf-8") == "my notes"
+    assert run(capsys, "inspect", model, "--write-sidecar", "--replace-sidecar")[0] == 0
+    assert read_sidecar(model) == blank(classes=3, channels=2, spatial=2)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +242,7 @@ def test_verify_says_what_it_found(folder, capsys) -> None:
     [
         ("segment {f}/gone.tif --model {f}/a.keras -o {o}/l.tif", "no image file"),
         ("segment {f}/image.tif --model {f}/gone.keras -o {o}/l.tif", "no such file"),
-        ("segment {f}/image.tif --model {f}/same.keras -o {o}/l.tif", "'padded' (Conv2D)"),
+        ("segment {f}/image.tif --model {f}/recurrent.keras -o {o}/l.tif", "'memory' (LSTM)"),
         ("segment {f}/image.tif --model {f}/image.tif -o {o}/l.tif", "cannot be used as a model"),
         ("segment {f}/x.tif --model {f}/a.keras -o {o}/l.tif", "takes 2 channels"),
         ("segment {f}/image.tif --model {f}/a.keras -o {o}/no/l.tif", "no folder"),
@@ -113,8 +251,9 @@ def test_verify_says_what_it_found(folder, capsys) -> None:
         ("segment {f}/image.tif --model {f}/a.keras -o {o}/l.tif --tile 0", "at least 1"),
         ("segment {f}/image.tif --model {f}/a.keras -o {o}/l.tif --preprocess blur", "no preprocessing step"),
         ("segment {f}/image.tif --model {f}/a.keras -o {o}/l.tif --device TPU", "no device"),
-        ("inspect {f}/same.keras", 'padding="same"'),
+        ("inspect {f}/recurrent.keras", "it is recurrent"),
         ("verify {f}/image.tif --model {f}/a.keras --points 0", "at least 1"),
+        ("verify {f}/image.tif --model {f}/a.keras --certificate {o}/no/p.json", "another --certificate FILE"),
         ("demo --sample fish --output {o}", "no sample 'fish'"),
     ],
 )
@@ -138,7 +277,7 @@ def test_a_real_process_gives_only_the_sentence_and_the_exit_code(folder, tmp_pa
     command = [sys.executable, "-m", "napari_fcnseg.cli", "segment", str(folder / "image.tif")]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
-        [*command, "--model", str(folder / "same.keras"), "-o", str(tmp_path / "l.tif")],
+        [*command, "--model", str(folder / "recurrent.keras"), "-o", str(tmp_path / "l.tif")],
         capture_output=True, text=True, timeout=60, env=environment, check=False,
     )  # fmt: skip
     assert done.returncode == 1

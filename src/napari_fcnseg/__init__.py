@@ -9,12 +9,16 @@ import importlib
 from typing import Any
 
 _HOME = {
+    "Certificate": "certificate",
     "FCN": "model",
     "PatchModel": "model",
+    "Estimate": "estimation",
     "Segmentation": "segmentation",
+    "Sidecar": "sidecar",
     "Tile": "run",
     "Verification": "verification",
     "convert": "model",
+    "estimate": "estimation",
     "iter_segment": "segmentation",
     "load_model": "model",
     "segment": "segmentation",

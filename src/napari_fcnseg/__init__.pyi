@@ -1,4 +1,7 @@
 from napari_fcnseg import errors as errors
+from napari_fcnseg.certificate import Certificate as Certificate
+from napari_fcnseg.estimation import Estimate as Estimate
+from napari_fcnseg.estimation import estimate as estimate
 from napari_fcnseg.model import FCN as FCN
 from napari_fcnseg.model import PatchModel as PatchModel
 from napari_fcnseg.model import convert as convert
@@ -8,5 +11,6 @@ from napari_fcnseg.segmentation import Segmentation as Segmentation
 from napari_fcnseg.segmentation import iter_segment as iter_segment
 from napari_fcnseg.segmentation import segment as segment
 from napari_fcnseg.segmentation import segment_patchwise as segment_patchwise
+from napari_fcnseg.sidecar import Sidecar as Sidecar
 from napari_fcnseg.verification import Verification as Verification
 from napari_fcnseg.verification import verify as verify

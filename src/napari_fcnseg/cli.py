@@ -7,7 +7,7 @@ verification found a difference; 130 stopped with Ctrl-C.
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
 import time
 from contextlib import contextmanager
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
+from napari_fcnseg.cli_inspect import add_arguments, steps_of
 from napari_fcnseg.errors import FcnSegError, OutputError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.model import PatchModel
     from napari_fcnseg.segmentation import Canvas
     from napari_fcnseg.settings import RunSettings
+    from napari_fcnseg.verification import Witness
 
 OK, MISFIT, DIFFERENT, STOPPED = 0, 1, 3, 130  # and 2, argparse's own, for a wrong command line
 
@@ -51,33 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK
 
 
-def _inspect(chosen: argparse.Namespace) -> int:
-    from napari_fcnseg.conversion.report import COLUMNS
-    from napari_fcnseg.model import load_model
-
-    model = load_model(chosen.model)
-    report = model.fcn.report
-    if chosen.json:
-        print(json.dumps({"model": model.name, "sha256": model.sha256, **report.as_dict()}, indent=1))
-        return OK
-    table = Table(title=f"{model.name}: {model.channels} channels, {model.classes} classes")
-    numeric = {"channels", "FLOP/pixel"}
-    for column in COLUMNS:
-        table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
-    for row in report.rows():
-        table.add_row(*row)
-    console = _console(sys.stdout)
-    console.print(table)
-    console.print(report.summary(), highlight=False)
-    for note in report.notes:
-        console.print(f"Note: {note}", highlight=False)
-    return OK
-
-
 def _segment(chosen: argparse.Namespace) -> int:
     from napari_fcnseg.imagefile import check_output
     from napari_fcnseg.run import Run
-    from napari_fcnseg.segmentation import Canvas
+    from napari_fcnseg.segmentation import Canvas, finished_tiles
+    from napari_fcnseg.verification import Witness
 
     settings = _settings(chosen, probabilities=chosen.probabilities is not None)
     outputs = [path for path in (chosen.output, chosen.probabilities) if path is not None]
@@ -85,11 +64,15 @@ def _segment(chosen: argparse.Namespace) -> int:
         check_output(path)
     image, models = _inputs(chosen)
     run = Run(image.data, models, _on_axis(settings, image))
-    canvas = Canvas(run)
+    canvas, witness = Canvas(run), Witness(run) if chosen.verify else None
     start = time.perf_counter()
     try:
         with _progress("Segmenting", chosen.quiet) as progress:
-            canvas.fill(progress)
+            for tile in finished_tiles(run):
+                canvas.write(tile)
+                if witness is not None:
+                    witness.see(tile)
+                progress(tile.done, tile.total)
     except (FcnSegError, KeyboardInterrupt):
         if canvas.done:
             _write(canvas, image, [p.with_name(f"{p.stem}.partial{p.suffix}") for p in outputs])
@@ -102,7 +85,22 @@ def _segment(chosen: argparse.Namespace) -> int:
     if not chosen.quiet:
         written = " and ".join(map(str, outputs))
         print(f"{written}: {canvas.labels.size:,} pixels in {seconds:.1f} s on {run.device}, tile {run.tile}.")
-    return OK
+    return _prove(run.provenance(), witness, chosen.output, quiet=chosen.quiet)
+
+
+def _prove(provenance: dict[str, Any], witness: Witness | None, output: Path, *, quiet: bool) -> int:
+    """Write the provenance beside the labels, with the certificate if the run was verified."""
+    from napari_fcnseg.jsonfile import write_json
+
+    code = OK
+    if witness is not None:
+        verification = witness.testify()
+        provenance = provenance | {"certificate": verification.certificate.as_dict()}
+        code = OK if verification.passed else DIFFERENT
+        if not quiet or code != OK:
+            print(verification)
+    write_json(output.with_name(f"{output.stem}.provenance.json"), provenance)
+    return code
 
 
 def _write(canvas: Canvas, image: ImageFile, outputs: Sequence[Path]) -> None:
@@ -127,8 +125,10 @@ def _verify(chosen: argparse.Namespace) -> int:
     from napari_fcnseg.segmentation import finished_tiles
     from napari_fcnseg.verification import Witness
 
+    settings = _settings(chosen)
     image, models = _inputs(chosen)
-    run = Run(image.data, models, _on_axis(_settings(chosen), image))
+    written_to = _certificate_path(chosen, models)
+    run = Run(image.data, models, _on_axis(settings, image))
     witness = Witness(run, chosen.points, chosen.seed)
     with _progress("Segmenting", chosen.quiet) as progress:
         for tile in finished_tiles(run):
@@ -136,7 +136,21 @@ def _verify(chosen: argparse.Namespace) -> int:
             progress(tile.done, tile.total)
     verification = witness.testify()
     print(verification)
+    if written_to is not None:
+        print(f"Certificate: {verification.certificate.save(written_to)}")
     return OK if verification.passed else DIFFERENT
+
+
+def _certificate_path(chosen: argparse.Namespace, models: Sequence[PatchModel]) -> Path | None:
+    """Return where the certificate goes, found before a long run to be a place that can be written."""
+    if chosen.no_certificate:
+        return None
+    image = Path(chosen.image[0])
+    names = "+".join(model.name for model in models)[:80]
+    path: Path = chosen.certificate or image.with_name(f"{image.stem}.{names}.certificate.json")
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise OutputError(f"{path} cannot be written. Choose another --certificate FILE, or --no-certificate.")
+    return path
 
 
 def _demo(chosen: argparse.Namespace) -> int:
@@ -147,9 +161,10 @@ def _demo(chosen: argparse.Namespace) -> int:
 
 def _inputs(chosen: argparse.Namespace) -> tuple[ImageFile, tuple[PatchModel, ...]]:
     from napari_fcnseg.imagefile import read_image
-    from napari_fcnseg.model import as_ensemble
+    from napari_fcnseg.model import as_ensemble, load_model
 
-    models = as_ensemble(_flat(chosen.model))
+    paths, output = _flat(chosen.model), chosen.model_output
+    models = as_ensemble(paths if output is None else [load_model(path, output) for path in paths])
     return read_image(chosen.image).without_alpha(models[0].channels), models
 
 
@@ -157,8 +172,8 @@ def _settings(chosen: argparse.Namespace, **more: Any) -> RunSettings:
     from napari_fcnseg import preprocess
     from napari_fcnseg.settings import RunSettings
 
-    steps = tuple(_flat(chosen.preprocess))
-    preprocess.parse(steps)  # a mistyped step is said before a model or an image is read
+    steps = steps_of(_flat(chosen.preprocess)) if chosen.preprocess is not None else None
+    preprocess.parse(steps or ())  # a mistyped step is said before a model or an image is read
     tile = tuple(chosen.tile) if chosen.tile and len(chosen.tile) > 1 else (chosen.tile or [None])[0]
     limit = int(chosen.memory_limit * 2**20) if chosen.memory_limit is not None else None
     return RunSettings(
@@ -178,11 +193,6 @@ def _flat(lists: Sequence[Sequence[str]] | None) -> list[str]:
     return [item for several in lists or () for item in several]
 
 
-def _console(stream: Any) -> Console:
-    # Where nobody measures the width, a line is as long as it needs to be.
-    return Console(file=stream, width=None if stream.isatty() else 200)
-
-
 @contextmanager
 def _progress(title: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     columns = (
@@ -200,21 +210,24 @@ def _parser() -> argparse.ArgumentParser:
         description="Run a trained patch classifier densely over whole images: exact, fast, proven.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    inspect = commands.add_parser("inspect", help="what becomes of each layer of a model, and what it costs")
-    inspect.add_argument("model", metavar="MODEL", help="a .keras or .h5 file")
-    inspect.add_argument("--json", action="store_true", help="the report as JSON")
-    inspect.set_defaults(run=_inspect)
+    inspect = commands.add_parser("inspect", help="what becomes of each layer of a model, and its sidecar")
+    add_arguments(inspect)
 
     segment = commands.add_parser("segment", help="segment an image")
     _add_run_arguments(segment)
     segment.add_argument("-o", "--output", type=Path, required=True, metavar="LABELS", help=".tif, .png or .npy")
     segment.add_argument("--probabilities", type=Path, metavar="FILE", help="write the network's numbers too")
+    segment.add_argument("--verify", action="store_true", help="compare with the patch model at 256 pixels too")
     segment.set_defaults(run=_segment)
 
     verify = commands.add_parser("verify", help="compare the result with the patch model itself")
     _add_run_arguments(verify)
     verify.add_argument("--points", type=int, default=256, metavar="N", help="pixels to compare (256)")
     verify.add_argument("--seed", type=int, default=0, help="of their random choice (0)")
+    certificate = verify.add_mutually_exclusive_group()
+    where = "where the proof is kept (IMAGE.MODEL.certificate.json beside the image)"
+    certificate.add_argument("--certificate", type=Path, metavar="FILE", help=where)
+    certificate.add_argument("--no-certificate", action="store_true", help="print the result only")
     verify.set_defaults(run=_verify)
 
     demo = commands.add_parser("demo", help="segment a sample image, in napari where there is a display")
@@ -229,10 +242,12 @@ def _add_run_arguments(command: argparse.ArgumentParser) -> None:
     from napari_fcnseg.preprocess import STEPS, usage
     from napari_fcnseg.tiling import BORDERS
 
+    steps = f"as the model's sidecar says; else none, or {', '.join(map(usage, STEPS))}"
     add = command.add_argument
     add("image", nargs="+", metavar="IMAGE", help="one file, or one per channel in the order the model wants")
     add("--model", action="append", nargs="+", required=True, metavar="M", help="several are averaged")
-    add("--preprocess", action="append", nargs="+", metavar="STEP", help=", ".join(map(usage, STEPS)))
+    add("--model-output", metavar="NAME", help="which answer of a model with several (the first)")
+    add("--preprocess", action="append", nargs="+", metavar="STEP", help=steps)
     add("--border", default="reflect", metavar="RULE", help=f"what surrounds the image: {', '.join(BORDERS)} (reflect)")
     add("--tile", type=int, nargs="+", metavar="N", help="largest tile in pixels, for all axes or per axis")
     add("--channel-axis", type=int, metavar="AXIS", help="axis of the image that holds the channels")

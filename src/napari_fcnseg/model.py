@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from napari_fcnseg.conversion import ConversionReport, DenseNetwork, convert_network
 from napari_fcnseg.engine import engine
+from napari_fcnseg.engine.memory import patch_batch
 from napari_fcnseg.errors import ImageError, ModelFileError, OutputError, SettingsError
 from napari_fcnseg.readers.apart import read_models
+from napari_fcnseg.sidecar import Sidecar, default_names, palette, sidecar_for
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
-
-_BATCH_BYTES = 2**26  # of patches; larger batches gain nothing
 
 
 class PatchModel:
@@ -34,12 +34,15 @@ class PatchModel:
         Where it was read from.
     sha256 : str
         Of the file's contents.
+    output : str
+        Which of :attr:`outputs` it is; empty where there is only one.
     """
 
-    def __init__(self, network: Network, path: Path | None = None, sha256: str = "") -> None:
+    def __init__(self, network: Network, path: Path | None = None, sha256: str = "", output: str = "") -> None:
         self.network = network
         self.path = path
         self.sha256 = sha256
+        self.output = output or (network.outputs[0] if network.outputs else "")
 
     @property
     def name(self) -> str:
@@ -57,9 +60,32 @@ class PatchModel:
         return self.network.channels
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """The model's answers by name, where it has several; :func:`load_model` takes one of them."""
+        return self.network.outputs
+
+    @property
     def classes(self) -> int:
         """Number of classes. A network with a single output number tells two apart."""
         return self.fcn.network.classes
+
+    @cached_property
+    def sidecar(self) -> Sidecar | None:
+        """What ``NAME.fcnseg.json`` beside the file says, found to fit the model; None where there is none."""
+        if self.path is None:
+            return None
+        spatial = len(self.patch_shape)
+        return sidecar_for(self.path, classes=self.classes, channels=self.channels, spatial=spatial, output=self.output)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, by the sidecar, or their numbers."""
+        return (self.sidecar.class_names if self.sidecar else ()) or default_names("class", self.classes)
+
+    @property
+    def class_colors(self) -> tuple[str, ...]:
+        """Colours of the classes as ``#rrggbb``, by the sidecar, or some that differ."""
+        return (self.sidecar.class_colors if self.sidecar else ()) or palette(self.classes)
 
     @cached_property
     def fcn(self) -> FCN:
@@ -90,7 +116,7 @@ class PatchModel:
                 f"The model takes patches of shape (n, {', '.join(map(str, self.network.input_shape))}), not {x.shape}."
             )
         device = engine().device()
-        size = max(1, min(1024, _BATCH_BYTES // max(x[:1].nbytes, 1)))
+        size = patch_batch(self.fcn.network)
         waiting = [engine().run(self.network, device, x[i : i + size]) for i in range(0, len(x), size)]
         answers = [future.result().reshape(-1, self.fcn.network.outputs) for future in waiting]
         return np.concatenate(answers) if answers else np.zeros((0, self.fcn.network.outputs), np.float32)
@@ -146,13 +172,17 @@ class FCN:
 ModelLike: TypeAlias = "str | os.PathLike[str] | PatchModel"
 
 
-def load_model(path: str | os.PathLike[str]) -> PatchModel:
+def load_model(path: str | os.PathLike[str], output: str | None = None) -> PatchModel:
     """Read a trained patch model.
 
     Parameters
     ----------
     path : path
-        A ``.keras`` file, or a full ``.h5`` file, of Keras 2 or 3. It is parsed; nothing in it is ever run.
+        A ``.keras`` file; a full ``.h5`` file of Keras 2 or 3; a SavedModel folder of Keras 2; an architecture as
+        ``.json`` or its weights as ``.h5``, with the other of the two beside it; an ONNX model as PyTorch exports it;
+        weights published with DeepCell in 2016. It is parsed; nothing in it is ever run.
+    output : str, optional
+        Which answer of a model with several (:attr:`PatchModel.outputs`); the first otherwise.
 
     Raises
     ------
@@ -161,19 +191,30 @@ def load_model(path: str | os.PathLike[str]) -> PatchModel:
     UnsupportedLayerError
         If it holds a layer that is not known; the error names it.
     """
-    return _load([Path(path)])[0]
+    return _load([Path(path)], [output])[0]
 
 
-def _load(paths: Sequence[Path]) -> list[PatchModel]:
-    return [PatchModel(n, path, _sha256(path)) for n, path in zip(read_models(paths), paths, strict=True)]
+def _load(paths: Sequence[Path], outputs: Sequence[str | None] | None = None) -> list[PatchModel]:
+    networks = read_models(paths, outputs)
+    chosen = outputs or [None] * len(networks)
+    return [
+        PatchModel(n, path, _sha256(path, n.files), (name or "") if n.outputs else "")
+        for n, path, name in zip(networks, paths, chosen, strict=True)
+    ]
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, more: Sequence[str]) -> str:
+    """Return the hash of a model's contents: of its file, or of all its files in the order of their names."""
+    folder, names = (path, set(more)) if path.is_dir() else (path.parent, {path.name, *more})
+    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        for name in sorted(names):
+            with (folder / name).open("rb") as file:
+                while chunk := file.read(2**20):
+                    digest.update(chunk)
     except OSError as error:
         raise ModelFileError(f"The file {str(path)!r} cannot be read any more: {error.strerror}.") from None
+    return digest.hexdigest()
 
 
 def convert(model: ModelLike) -> FCN:

@@ -8,19 +8,20 @@ import platform
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg import preprocess
-from napari_fcnseg.conversion.report import by
 from napari_fcnseg.engine import Device, engine
-from napari_fcnseg.engine.memory import choose_tile
-from napari_fcnseg.errors import ImageError, SettingsError
-from napari_fcnseg.tiling import Layout, Region, WindowReader, check_border, cut, predicted, slices
+from napari_fcnseg.errors import ImageError
+from napari_fcnseg.extent import extent_of, tile_of
+from napari_fcnseg.sidecar import agreed_preprocess
+from napari_fcnseg.tiling import Layout, check_border, cut, slices
 from napari_fcnseg.tiling.layout import check_dtype
+from napari_fcnseg.ways import Way
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -92,15 +93,19 @@ class Run:
         check_dtype(np.dtype(self.image.dtype))
         check_border(settings.border)
         self.models = tuple(models)
-        self.settings = settings
-        self.steps = preprocess.parse(settings.preprocess)
+        steps = settings.preprocess
+        if steps is None:
+            steps = agreed_preprocess([(m.name, m.sidecar) for m in self.models])
+        self.settings = replace(settings, preprocess=steps)
+        self.steps = preprocess.parse(steps)
         self.networks: tuple[DenseNetwork, ...] = tuple(m.fcn.network for m in self.models)
         first = self.networks[0]
         spatial = len(first.patch_shape)
         self.layout = Layout.of(tuple(self.image.shape), first.channels, spatial, settings.channel_axis)
         self.patch = tuple(max(n.patch_shape[axis] for n in self.networks) for axis in range(spatial))
-        self.extent = self._extent()
-        self.tile = self._tile()
+        self.ways = tuple(Way(m, settings) for m in self.models)
+        self.extent = extent_of(self.layout.frame_shape, [n.patch_shape for n in self.networks], settings)
+        self.tile = tile_of(self.ways, tuple(stop - start for start, stop in self.extent), settings)
         self.tiles = cut(self.extent, self.tile)
         self.device: Device | None = None
         self.seconds = 0.0
@@ -110,6 +115,12 @@ class Run:
     def outputs(self) -> int:
         """Numbers per pixel."""
         return self.networks[0].outputs
+
+    @property
+    def result_shape(self) -> tuple[int, ...]:
+        """Shape of the labels; along the model's axes one entry per ``every`` pixels of the image."""
+        every = self.settings.every
+        return (*self.layout.stack_shape, *(-(-n // every) for n in self.layout.frame_shape))
 
     @property
     def total(self) -> int:
@@ -155,8 +166,8 @@ class Run:
         try:
             yield from _await(engine().start(), poll)
             self.device = engine().device(self.settings.device)
-            for network in self.networks:
-                yield from _await(engine().load(network, self.device), poll)
+            for way in self.ways:
+                yield from _await(way.load(self.device), poll)
             self._start, self._done = time.perf_counter(), 0
             for index, coming in self._frames(reader):
                 if not coming.done():  # deliver what is finished while a slow frame is read
@@ -172,13 +183,27 @@ class Run:
                 for future in job.answers:
                     future.cancel()
 
+    def estimate(self) -> float:
+        """Return the seconds that computing will take, from the time of a small part."""
+        device = self.device = engine().device(self.settings.device)
+        frame = self.frame((0,) * len(self.layout.stack_shape))
+        seconds = sum(way.estimate(way.reader(frame), self.tiles, device) for way in self.ways)
+        return seconds * math.prod(self.layout.stack_shape)
+
     def provenance(self) -> dict[str, Any]:
         """Return what another person needs to get the same result, as plain data for JSON."""
         return {
             "program": "napari-fcnseg",
             "models": [
-                {"name": m.name, "path": str(m.path or ""), "sha256": m.sha256, "patch_shape": list(m.patch_shape)}
-                for m in self.models
+                {
+                    "name": m.name,
+                    "path": str(m.path or ""),
+                    "sha256": m.sha256,
+                    "output": m.network.output,
+                    "patch_shape": list(m.patch_shape),
+                    "method": way.method,
+                }
+                for m, way in zip(self.models, self.ways, strict=True)
             ],
             "settings": self.settings.as_dict(),
             "image": {"shape": list(self.layout.shape), "dtype": str(self.image.dtype)},
@@ -194,30 +219,6 @@ class Run:
             },
         }
 
-    def _extent(self) -> Region:
-        shape, border = self.layout.frame_shape, self.settings.border
-        starts_stops = [predicted(shape, n.patch_shape, border) for n in self.networks]  # type: ignore[arg-type]
-        extent = tuple(
-            (max(r[axis][0] for r in starts_stops), min(r[axis][1] for r in starts_stops)) for axis in range(len(shape))
-        )
-        if any(stop <= start for start, stop in extent):
-            raise ImageError(
-                f'The image ({by(shape)}) is smaller than the patch ({by(self.patch)}), and border="valid" predicts '
-                "only where a whole patch fits. "
-                'Choose another border, for example "reflect".'
-            )
-        return extent
-
-    def _tile(self) -> tuple[int, ...]:
-        sizes = tuple(stop - start for start, stop in self.extent)
-        chosen = self.settings.tile
-        if chosen is None:
-            return choose_tile(self.networks, sizes, self.settings.memory_limit)
-        tile = (chosen,) * len(sizes) if isinstance(chosen, int) else chosen
-        if len(tile) != len(sizes):
-            raise SettingsError(f"The tile {tile} has {len(tile)} sizes and the model {len(sizes)} spatial axes.")
-        return tuple(min(t, n) for t, n in zip(tile, sizes, strict=True))
-
     def _frames(self, reader: ThreadPoolExecutor) -> Iterator[tuple[tuple[int, ...], Future[_Image]]]:
         """Yield each frame as it is being read and prepared, with the next one already begun."""
         ahead: deque[tuple[tuple[int, ...], Future[_Image]]] = deque()
@@ -229,10 +230,9 @@ class Run:
 
     def _jobs(self, index: tuple[int, ...], frame: _Image, device: Device) -> Iterator[_Job]:
         """Hand a frame's tiles to the engine, one whenever the next is asked for."""
-        readers = [WindowReader(frame, n.patch_shape, self.settings.border) for n in self.networks]  # type: ignore[arg-type]
+        readers = [way.reader(frame) for way in self.ways]
         for region in self.tiles:
-            windows = (r.read(region, n.reach)[None] for r, n in zip(readers, self.networks, strict=True))
-            answers = [engine().run(n, device, w) for n, w in zip(self.networks, windows, strict=True)]
+            answers = [way.begin(reader, region, device) for way, reader in zip(self.ways, readers, strict=True)]
             yield _Job((*index, *slices(region)), answers)
 
     def _deliver(self, waiting: deque[_Job], keep: int, poll: float | None) -> Generator[Tile | None, None, None]:
@@ -240,8 +240,8 @@ class Run:
         while len(waiting) > keep:
             job = waiting[0]
             answers = []
-            for future in job.answers:
-                answers.append((yield from _await(future, poll))[0])
+            for way, future in zip(self.ways, job.answers, strict=True):
+                answers.append(way.finish((yield from _await(future, poll))))
             waiting.popleft()
             scores = answers[0] if len(answers) == 1 else np.stack(answers).mean(axis=0, dtype=np.float32)
             labels = labels_of(scores, self.networks[0].head, self.label_dtype)

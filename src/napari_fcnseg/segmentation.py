@@ -13,7 +13,7 @@ from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model import as_ensemble
 from napari_fcnseg.run import Run, Tile, labels_of
 from napari_fcnseg.settings import RunSettings
-from napari_fcnseg.tiling import WindowReader, slices
+from napari_fcnseg.tiling import WindowReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,13 +47,16 @@ def segment(
     model: ModelLike | Sequence[ModelLike],
     *,
     channel_axis: int | None = None,
-    preprocess: str | Sequence[str] = (),
+    preprocess: str | Sequence[str] | None = None,
     border: str = "reflect",
     precision: str = "float32",
     device: str | None = None,
     tile: int | tuple[int, ...] | None = None,
     memory_limit: int | None = None,
     probabilities: bool = False,
+    method: str = "auto",
+    every: int = 1,
+    region: Sequence[tuple[int, int]] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Segmentation:
     """Segment an image: at every pixel exactly what the patch model says of the patch around it.
@@ -68,7 +71,8 @@ def segment(
     channel_axis : int, optional
         Axis of the channels; found by its length otherwise.
     preprocess : sequence of str
-        Steps applied to each whole frame, for example ``["divide_by_median", "subtract_local_mean:61"]``.
+        Steps applied to each whole frame, for example ``["divide_by_median", "subtract_local_mean:61"]``; those that
+        the model's sidecar names otherwise, and none where there is no sidecar.
     border : {"reflect", "edge", "constant", "valid"}
         What surrounds the image. ``"valid"`` pads nothing: the frame without a full patch stays unlabelled.
     precision : {"float32"}
@@ -81,6 +85,14 @@ def segment(
         Bytes that computing a tile may take; half of what is free otherwise.
     probabilities : bool
         Whether to keep the network's numbers as well.
+    method : {"auto", "dense", "patchwise"}
+        Both are exact: ``"dense"`` is the converted network, ``"patchwise"`` the patch network at one pixel after the
+        other. ``"auto"`` takes the one with less arithmetic.
+    every : int
+        Only every so-manieth pixel along the model's axes gets a label: the result is smaller by that factor, its
+        entry ``i`` is pixel ``i * every``.
+    region : sequence of (int, int), optional
+        Only pixels ``start <= i < stop`` along each of the model's axes get a label; the others stay 0.
     progress : callable, optional
         Called with the number of finished tiles and of all tiles after each.
 
@@ -99,7 +111,8 @@ def segment(
     pixelwise classification", 2014, arXiv 1412.4526.
     """
     settings = RunSettings(
-        channel_axis, preprocess, border, precision, device, tile, memory_limit, probabilities  # type: ignore[arg-type]
+        channel_axis, preprocess, border, precision, device, tile, memory_limit, probabilities,  # type: ignore[arg-type]
+        method, every, region,  # type: ignore[arg-type]
     )  # fmt: skip
     run = Run(image, as_ensemble(model), settings)
     return Canvas(run).fill(progress)
@@ -124,7 +137,7 @@ class Canvas:
     """
 
     def __init__(self, run: Run) -> None:
-        shape = run.layout.result_shape
+        shape = run.result_shape
         self.run = run
         self.labels: npt.NDArray[np.unsignedinteger[Any]] = np.zeros(shape, run.label_dtype)
         self.scores = np.zeros((*shape, run.outputs), np.float32) if run.settings.probabilities else None
@@ -200,9 +213,9 @@ def segment_patchwise(
     points : array_like of int, shape (n, axes of the labels), optional
         Only these pixels; every pixel otherwise.
     progress : callable, optional
-        Called with the number of finished pixels and of all pixels.
+        Called with the number of finished tiles, or points, and of all.
     **settings
-        The other arguments of :func:`segment`; ``tile`` and ``memory_limit`` have no effect.
+        The other arguments of :func:`segment` but ``method``.
 
     Returns
     -------
@@ -215,25 +228,20 @@ def segment_patchwise(
     FcnSegError
         As for :func:`segment`, and if a point has no full patch under ``border="valid"``.
     """
-    run = Run(image, as_ensemble(model), RunSettings.from_dict({**settings, "probabilities": True}))
-    if points is not None:
-        where = _checked_points(run, points)
-        scores = patchwise_scores(run, where, progress)
-        return Segmentation(labels_of(scores, run.networks[0].head, run.label_dtype), scores, run.provenance())
-    shape = run.layout.result_shape
-    inside: npt.NDArray[np.bool_] = np.zeros(shape, bool)
-    np.moveaxis(inside, range(-len(run.extent), 0), range(len(run.extent)))[slices(run.extent)] = True
-    scores = np.zeros((*shape, run.outputs), np.float32)
-    labels = np.zeros(shape, run.label_dtype)
-    scores[inside] = patchwise_scores(run, np.argwhere(inside), progress)
-    labels[inside] = labels_of(scores[inside], run.networks[0].head, run.label_dtype)
-    return Segmentation(labels, scores, run.provenance())
+    chosen = RunSettings.from_dict({**settings, "probabilities": True, "method": "patchwise"})
+    run = Run(image, as_ensemble(model), chosen)
+    if points is None:
+        return Canvas(run).fill(progress)
+    where = _checked_points(run, points)
+    scores = patchwise_scores(run, where, progress)
+    return Segmentation(labels_of(scores, run.networks[0].head, run.label_dtype), scores, run.provenance())
 
 
 def patchwise_scores(
     run: Run, points: npt.NDArray[np.integer[Any]], progress: Callable[[int, int], object] | None = None
 ) -> npt.NDArray[np.float32]:
     """Return the patch models' mean numbers at points of the labels, ``(n, class)``."""
+    every = run.settings.every
     scores = np.zeros((len(points), run.outputs), np.float32)
     stack = len(run.layout.stack_shape)
     done = 0
@@ -244,7 +252,7 @@ def patchwise_scores(
         for start in range(0, len(mine), _PATCHES_AT_ONCE):
             chosen = mine[start : start + _PATCHES_AT_ONCE]
             answers = [
-                model.predict(reader.patches(points[chosen, stack:], model.patch_shape))
+                model.predict(reader.patches(points[chosen, stack:] * every, model.patch_shape))
                 for model, reader in zip(run.models, readers, strict=True)
             ]
             scores[chosen] = np.mean(answers, axis=0, dtype=np.float32)
@@ -256,7 +264,7 @@ def patchwise_scores(
 
 def _checked_points(run: Run, points: npt.ArrayLike) -> npt.NDArray[np.intp]:
     where = np.asarray(points)
-    axes = len(run.layout.result_shape)
+    axes = len(run.result_shape)
     if where.ndim != 2 or where.shape[1] != axes or where.dtype.kind not in "iu":
         raise SettingsError(f"Points are whole numbers of shape (n, {axes}), one per axis of the labels.")
     stack = [(0, n) for n in run.layout.stack_shape]

@@ -10,6 +10,7 @@ from typing import Any
 from napari_fcnseg.errors import SettingsError
 
 PRECISIONS = ("float32",)
+METHODS = ("auto", "dense", "patchwise")
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,9 @@ class RunSettings:
     ----------
     channel_axis : int or None
         Axis of the image that holds the channels; None to find it.
-    preprocess : tuple of str
-        Steps in order, for example ``("divide_by_median", "subtract_local_mean:61")``.
+    preprocess : tuple of str, or None
+        Steps in order, for example ``("divide_by_median", "subtract_local_mean:61")``; None for those that the model's
+        sidecar names.
     border : {"reflect", "edge", "constant", "valid"}
         What surrounds the image; ``"valid"`` leaves the frame without a full patch unlabelled.
     precision : {"float32"}
@@ -34,6 +36,13 @@ class RunSettings:
         Bytes that computing a tile may take; None for half of what is free.
     probabilities : bool
         Whether to keep the network's numbers as well as the labels.
+    method : {"auto", "dense", "patchwise"}
+        Both are exact. ``"dense"`` is the converted network, ``"patchwise"`` the patch network at one pixel after the
+        other; ``"auto"`` takes the one with less arithmetic.
+    every : int
+        Only every so-manieth pixel along each axis gets a label, and the result is smaller by that factor.
+    region : tuple of (int, int) or None
+        Only the pixels ``start <= i < stop`` along each of the model's axes get a label; None for all.
 
     Raises
     ------
@@ -42,21 +51,31 @@ class RunSettings:
     """
 
     channel_axis: int | None = None
-    preprocess: tuple[str, ...] = ()
+    preprocess: tuple[str, ...] | None = None
     border: str = "reflect"
     precision: str = "float32"
     device: str | None = None
     tile: int | tuple[int, ...] | None = None
     memory_limit: int | None = None
     probabilities: bool = False
+    method: str = "auto"
+    every: int = 1
+    region: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self) -> None:
-        steps = (self.preprocess,) if isinstance(self.preprocess, str) else tuple(map(str, self.preprocess))
-        object.__setattr__(self, "preprocess", steps)
+        if self.preprocess is not None:
+            steps = (self.preprocess,) if isinstance(self.preprocess, str) else tuple(map(str, self.preprocess))
+            object.__setattr__(self, "preprocess", steps)
         if self.tile is not None:
             object.__setattr__(self, "tile", _tile(self.tile))
         if self.precision not in PRECISIONS:
             raise SettingsError(f"There is no precision {self.precision!r}. Choose one of: {', '.join(PRECISIONS)}.")
+        if self.method not in METHODS:
+            raise SettingsError(f"There is no method {self.method!r}. Choose one of: {', '.join(METHODS)}.")
+        if not isinstance(self.every, int) or self.every < 1:
+            raise SettingsError(f"every is a whole number of pixels, at least 1, not {self.every!r}.")
+        if self.region is not None:
+            object.__setattr__(self, "region", _region(self.region))
         if self.memory_limit is not None and not self.memory_limit > 0:
             raise SettingsError(f"The memory limit is a positive number of bytes, not {self.memory_limit!r}.")
 
@@ -87,6 +106,17 @@ class RunSettings:
     def from_json(cls, text: str) -> RunSettings:
         """Return settings from JSON text."""
         return cls.from_dict(json.loads(text))
+
+
+def _region(region: object) -> tuple[tuple[int, int], ...]:
+    try:
+        pairs = tuple((int(start), int(stop)) for start, stop in region)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise SettingsError(f"A region is one (start, stop) per axis, in pixels, not {region!r}.") from None
+    for start, stop in pairs:
+        if not 0 <= start < stop:
+            raise SettingsError(f"A region starts at 0 or later and stops after its start; {(start, stop)} does not.")
+    return pairs
 
 
 def _tile(tile: object) -> int | tuple[int, ...]:

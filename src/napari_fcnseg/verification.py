@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_fcnseg.certificate import Certificate, certify, within_tolerance
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model import as_ensemble
 from napari_fcnseg.run import Run, Tile, labels_of
@@ -19,9 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fcnseg.model import ModelLike
-
-#: Largest difference in probability that counts as equal: some rounding steps of float32 arithmetic.
-TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,8 @@ class Verification:
         Largest number of the patch model itself at these points: at most 1 for probabilities.
     worst_point : tuple of int
         Where the largest difference is.
+    certificate : Certificate
+        The same with everything that it holds for: to save and to hand on.
     """
 
     points: npt.NDArray[np.intp]
@@ -47,11 +48,12 @@ class Verification:
     label_agreement: float
     scale: float
     worst_point: tuple[int, ...]
+    certificate: Certificate = field(repr=False)
 
     @property
     def passed(self) -> bool:
         """Whether every label agrees and no difference is above 1e-5 (of the scale, where that is above 1)."""
-        return self.label_agreement == 1.0 and self.max_abs_difference <= TOLERANCE * max(1.0, self.scale)
+        return within_tolerance(self.max_abs_difference, self.label_agreement, self.scale)
 
     def __str__(self) -> str:
         agree = round(self.label_agreement * len(self.points))
@@ -78,6 +80,7 @@ class Witness:
         if n < 1:
             raise SettingsError(f"The number of pixels to verify is at least 1, not {n}.")
         self.run = run
+        self.seed = seed
         self.points = choose_points(run, n, seed)
         self._scores = np.zeros((len(self.points), run.outputs), np.float32)
         self._seen = np.zeros(len(self.points), bool)
@@ -103,15 +106,21 @@ class Witness:
         points, scores = self.points[self._seen], self._scores[self._seen]
         if not len(points):
             raise SettingsError("There is nothing to verify yet: let at least one tile finish.")
+        start = time.perf_counter()
         truth = patchwise_scores(self.run, points)
         difference = np.abs(scores - truth).max(axis=1)
         head, dtype = self.run.networks[0].head, self.run.label_dtype
         agree = labels_of(scores, head, dtype) == labels_of(truth, head, dtype)
         worst = int(difference.argmax())
-        return Verification(
-            points, float(difference[worst]), float(agree.mean()), float(np.abs(truth).max()),
-            tuple(map(int, points[worst])),
-        )  # fmt: skip
+        found: dict[str, Any] = {
+            "max_abs_difference": float(difference[worst]),
+            "label_agreement": float(agree.mean()),
+            "scale": float(np.abs(truth).max()),
+            "worst_point": tuple(map(int, points[worst])),
+        }
+        seconds = time.perf_counter() - start
+        certificate = certify(self.run, points=len(points), seed=self.seed, seconds=seconds, **found)
+        return Verification(points, **found, certificate=certificate)
 
 
 def verify(

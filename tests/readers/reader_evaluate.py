@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 import math
-from functools import singledispatch
+from functools import reduce, singledispatch
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fcnseg.graph import ops
+from napari_fcnseg.graph.network import INPUT
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
 
 
 def evaluate(network: Network, x: np.ndarray) -> np.ndarray:
-    """Apply a single-path network to a batch of patches."""
-    x = x.astype(np.float64)
+    """Apply a network to a batch of patches."""
+    results = {INPUT: x.astype(np.float64)}
     for node in network.nodes:
-        for op in node.ops:
-            x = apply(op, x)
-    return x
+        inputs = [results[name] for name in node.inputs]
+        rest = node.ops
+        if isinstance(rest[0], ops.Merge):
+            value, rest = merge(rest[0], inputs), rest[1:]
+        else:
+            (value,) = inputs
+        for op in rest:
+            value = expand(value, len(network.patch_shape)) if isinstance(op, ops.Expand) else apply(op, value)
+        results[node.name] = value
+    return results[network.output]
+
+
+def expand(x: np.ndarray, rank: int) -> np.ndarray:
+    """Make a map of one position of a vector."""
+    return x.reshape(len(x), *(1,) * rank, -1)
+
+
+def merge(op: ops.Merge, inputs: list[np.ndarray]) -> np.ndarray:
+    """Join the inputs of a node."""
+    assert len({x.ndim for x in inputs}) == 1
+    if op.kind == "concatenate":
+        return np.concatenate(inputs, op.axis)
+    if op.kind == "average":
+        return sum(inputs) / len(inputs)
+    ufuncs = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply}
+    return reduce(ufuncs.get(op.kind, np.maximum if op.kind == "maximum" else np.minimum), inputs)
 
 
 @singledispatch
@@ -38,6 +62,8 @@ def _windows(x, size, strides, dilation, padding, fill):
             max((math.ceil(n / s) - 1) * s + e - n, 0) for n, s, e in zip(x.shape[1:-1], strides, extent, strict=True)
         ]
         pads = [(t // 2, t - t // 2) for t in total]
+    if padding != "valid":
+        pads = pads if padding == "same" else padding
         x = np.pad(x, [(0, 0), *pads, (0, 0)], constant_values=fill)
     view = np.lib.stride_tricks.sliding_window_view(x, extent, axis=tuple(range(1, rank + 1)))
     steps = tuple(slice(None, None, s) for s in strides)
@@ -113,8 +139,56 @@ def _(op: ops.PReLU, x):
 
 
 @apply.register
+def _(op: ops.GroupNorm, x):
+    grouped = x.reshape(len(x), -1, op.groups, x.shape[-1] // op.groups)
+    mean, variance = grouped.mean((1, 3), keepdims=True), grouped.var((1, 3), keepdims=True)
+    return ((grouped - mean) / np.sqrt(variance + op.epsilon)).reshape(x.shape) * op.gamma + op.beta
+
+
+@apply.register
+def _(op: ops.ConvTranspose, x):
+    *window, out, _ = op.kernel.shape
+    sizes = [
+        (n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(x.shape[1:-1], op.strides, window, op.dilation, strict=True)
+    ]
+    full = np.zeros((len(x), *sizes, out))
+    for tap in np.ndindex(*window):
+        where = tuple(
+            slice(t * d, t * d + (n - 1) * s + 1, s)
+            for t, d, n, s in zip(tap, op.dilation, x.shape[1:-1], op.strides, strict=True)
+        )
+        full[(slice(None), *where)] += x @ op.kernel[tap].astype(np.float64).T
+    grown = np.pad(full, [(0, 0), *((max(-a, 0), max(-b, 0)) for a, b in op.crop), (0, 0)])
+    cut = tuple(slice(max(a, 0), n - max(b, 0)) for (a, b), n in zip(op.crop, grown.shape[1:-1], strict=True))
+    return grown[(slice(None), *cut)] + (0 if op.bias is None else op.bias)
+
+
+@apply.register
+def _(op: ops.Channels, x):
+    return x[..., op.start : op.stop]
+
+
+@apply.register
+def _(op: ops.ZeroPad, x):
+    return np.pad(x, [(0, 0), *op.width, (0, 0)])
+
+
+@apply.register
+def _(op: ops.Crop, x):
+    return x[(slice(None), *(slice(a, n - b) for (a, b), n in zip(op.width, x.shape[1:-1], strict=True)))]
+
+
+@apply.register
+def _(op: ops.UpSample, x):
+    for axis, size in enumerate(op.size, 1):
+        x = np.repeat(x, size, axis)
+    return x
+
+
+@apply.register
 def _(op: ops.Flatten, x):
-    return x.reshape(len(x), -1)
+    order = op.order or range(x.ndim - 1)
+    return x.transpose(0, *(i + 1 for i in order)).reshape(len(x), -1)
 
 
 @apply.register
@@ -157,7 +231,8 @@ def _sigmoid(x):
 
 
 def _gelu(x, approximate):
-    assert approximate is False
+    if approximate:
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
     return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
 
 

@@ -22,7 +22,7 @@ Entry = dict[str, Any]
 
 def entry(class_name: str, name: str | None = None, **config: Any) -> Entry:
     """Describe one layer."""
-    return {"class_name": class_name, "config": {"name": name or class_name.lower(), **config}}
+    return {"class_name": class_name, "config": {"name": name or class_name.lower(), "trainable": True, **config}}
 
 
 def input_entry(*shape: int | None, keras: int = 3) -> Entry:

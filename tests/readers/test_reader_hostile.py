@@ -6,11 +6,15 @@ import copy
 import io
 import json
 import sys
+import tempfile
 import warnings
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 from readers.reader_forge import BIAS, CONV, KERNEL, arrays_file, entry, functional, h5_file, keras_file, sequential
@@ -20,7 +24,6 @@ from napari_fcnseg.readers import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 CONV_MODEL = sequential(entry("Conv2D", "conv2d", **CONV))
 
@@ -206,7 +209,13 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 @pytest.mark.parametrize("keras", [2, 3])
 def test_any_value_of_the_description_may_be_anything(tmp_path: Path, keras: int) -> None:
-    settings = {"name": "conv2d", **CONV, "padding": "same", "activation": {"class_name": "ReLU", "config": {}}}
+    settings = {
+        "name": "conv2d",
+        "trainable": True,
+        **CONV,
+        "padding": "same",
+        "activation": {"class_name": "ReLU", "config": {}},
+    }
     policy = {"class_name": "DTypePolicy", "config": {"name": "float32"}}
     layers = [
         ({"class_name": "Conv2D", "config": settings}, ["input"]),
@@ -225,6 +234,91 @@ def test_any_value_of_the_description_may_be_anything(tmp_path: Path, keras: int
                 read_model(keras_file(tmp_path / "m.keras", changed))
             except FcnSegError as error:
                 str(error).encode()
+
+
+def nested(depth: int, calls: int) -> dict[str, Any]:
+    """Describe models that each call the one before several times in a row."""
+    model = functional((entry("ReLU"), ["input"]), outputs=["relu"])
+    for number in range(depth):
+        inner = {"class_name": "Functional", "config": {**model["config"], "name": f"m{number}"}}
+        model = functional((inner, ["input"]), outputs=[f"m{number}"])
+        called = model["config"]["layers"][1]
+        called["inbound_nodes"] = [[["input" if i == 0 else f"m{number}", i, 0, {}]] for i in range(calls)]
+        model["config"]["output_layers"] = [[f"m{number}", calls, 0]]
+    return model
+
+
+def test_models_that_call_models_do_not_multiply_without_end(tmp_path: Path) -> None:
+    assert len(read_model(keras_file(tmp_path / "m.keras", nested(3, 5), {})).nodes) == 125
+    for depth, calls in ((12, 2000), (12, 5), (13, 3)):
+        assert "more than 20000 layers" in problem(keras_file(tmp_path / "m.keras", nested(depth, calls), {}))
+
+
+def test_layers_that_read_each_other_in_a_circle(tmp_path: Path) -> None:
+    a, b = entry("ReLU", "a"), entry("ReLU", "b")
+    for keras in (2, 3):
+        model = functional((a, ["b"]), (b, ["a"]), outputs=["b"], keras=keras)
+        assert "circle" in problem(keras_file(tmp_path / "m.keras", model))
+        model = functional((a, ["a"]), outputs=["a"], keras=keras)
+        assert "circle" in problem(keras_file(tmp_path / "m.keras", model))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 4) | st.sampled_from(["input", "a", "b", "m", "x", "_CONSTANT_VALUE"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["a", "b", "x", "y", "axis"]), inner),
+    max_leaves=8,
+)
+TYPES = ("ReLU", "Add", "Concatenate", "Flatten", "Reshape", "Permute", "TFOpLambda", "Multiply", "GlobalMaxPooling2D")
+
+
+@st.composite
+def descriptions(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a model that is nearly right: layers of any type that call each other, themselves, and what there is not."""
+    keras = draw(st.sampled_from([2, 3]))
+    inner = functional((entry("ReLU", "r"), ["input"]), outputs=["r"], keras=keras)
+    layers = []
+    for name in ("a", "b"):
+        settings = {"target_shape": draw(JSON), "dims": draw(JSON), "function": draw(st.sampled_from(FUNCTIONS))}
+        kind = entry(draw(st.sampled_from(TYPES)), name, **settings)
+        if keras == 3 and draw(st.booleans()):
+            kind["module"] = draw(st.sampled_from(["keras.layers", "keras.src.ops.numpy", "keras.src.ops.nn"]))
+        layers.append((kind, draw(st.lists(st.sampled_from(["input", "a", "b", "m"]), max_size=3))))
+    layers.append(({**inner, "config": {**inner["config"], "name": "m"}}, ["input"]))
+    outputs = draw(st.lists(st.sampled_from(["input", "a", "b", "m", "x"]), max_size=3))
+    model = functional(*layers, outputs=outputs, keras=keras)
+    for number in range(3):
+        if draw(st.booleans()):
+            place = model["config"]["layers"][1 + number]
+            place["inbound_nodes"] = draw(JSON | st.just(place["inbound_nodes"] * 2))
+    if draw(st.booleans()):
+        model["config"][draw(st.sampled_from(["input_layers", "output_layers"]))] = draw(JSON)
+    return model
+
+
+FUNCTIONS = (
+    "math.add",
+    "math.multiply",
+    "concat",
+    "nn.softmax",
+    "reshape",
+    "transpose",
+    "math.reduce_mean",
+    "cast",
+    "x",
+)
+
+
+@hypothesis.settings(max_examples=300)
+@hypothesis.given(descriptions())
+def test_any_graph_is_read_or_a_sentence(description: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = keras_file(Path(folder) / "m.keras", description, {})
+        sentence = "."
+        try:
+            assert read_model(path).nodes
+        except FcnSegError as error:
+            sentence = str(error)
+        assert sentence.endswith(".")
 
 
 @pytest.mark.parametrize("end", ["keras", "h5"])

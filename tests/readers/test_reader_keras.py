@@ -9,7 +9,6 @@ import pytest
 from readers.reader_evaluate import evaluate
 from readers.reader_keras_files import ACTIVATIONS, KERAS_ONLY, NAMES
 
-from napari_fcnseg.errors import UnsupportedLayerError
 from napari_fcnseg.graph.network import INPUT
 from napari_fcnseg.graph.ops import (
     AXIS_ACTIVATIONS,
@@ -107,42 +106,6 @@ def test_every_activation_of_the_graph_can_be_read() -> None:
 
 def test_linear_activation_layer_is_kept_as_a_node(keras_files: Path) -> None:
     assert read_model(keras_files / "activation_linear.keras").nodes[1].ops == (Activation("linear"),)
-
-
-@pytest.mark.parametrize("end", ["keras", "h5"])
-def test_zoo_of_real_frameworks(shared_data: Path, end: str) -> None:
-    single_path = {"m1", "m9", "m12", "m17"}
-    for path in sorted((shared_data / "model-zoo").glob(f"*/m*.{end}")):
-        name = path.name.split(".")[0]
-        if path.name.endswith(".weights.h5"):
-            continue
-        truth = np.load(path.with_name(f"{name}.truth.npz"))
-        if name not in single_path:
-            with pytest.raises(UnsupportedLayerError) as caught:
-                read_model(path)
-            assert caught.value.layer.encode() in _config_bytes(path)
-            continue
-        network, io = read_model(path), np.load(path.with_name(f"{name}.io.npz"))
-        np.testing.assert_allclose(evaluate(network, io["x"]), io["y"], rtol=1e-4, atol=2e-6)
-        found = [v for node in network.nodes for op in node.ops for v in vars(op).values() if isinstance(v, np.ndarray)]
-        for key in truth.files:
-            if not key.startswith("normalization|"):
-                assert any(v.shape == truth[key].shape and np.array_equal(v, truth[key]) for v in found), (path, key)
-
-
-def _config_bytes(path: Path) -> bytes:
-    import zipfile
-
-    return path.read_bytes() if path.suffix == ".h5" else zipfile.ZipFile(path).read("config.json")
-
-
-def test_weights_only_files_and_folders_of_the_zoo(shared_data: Path) -> None:
-    from napari_fcnseg.errors import ModelFileError
-
-    zoo = shared_data / "model-zoo"
-    for path in [*zoo.glob("*/m*.weights.h5"), *zoo.glob("*/*.sm")]:
-        with pytest.raises(ModelFileError, match=r"weights of a model only|SavedModel folder"):
-            read_model(path)
 
 
 def test_deepcell_models(shared_data: Path) -> None:

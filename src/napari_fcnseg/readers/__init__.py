@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from napari_fcnseg.errors import ModelFileError
 from napari_fcnseg.readers.problem import UnreadableError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["read_model"]
 
 
-def read_model(path: str | os.PathLike[str]) -> Network:
+def read_model(path: str | os.PathLike[str], output: str | None = None) -> Network:
     """Read a model file into an inert network.
 
     The format is told by the file's first bytes. Nothing is imported or run because the file says so.
@@ -25,7 +25,11 @@ def read_model(path: str | os.PathLike[str]) -> Network:
     Parameters
     ----------
     path : str or os.PathLike
-        A ``.keras`` file (Keras 3, tf.keras 2.12 to 2.15) or a whole model in ``.h5`` (Keras 2 and 3).
+        A ``.keras`` file (Keras 3, tf.keras 2.12 to 2.15); a whole model in ``.h5`` (Keras 2 and 3); a SavedModel
+        folder of Keras 2; an architecture as ``.json`` or its weights as ``.h5``, with the other of the two beside it;
+        weights published with DeepCell in 2016; an ONNX model as PyTorch exports it.
+    output : str, optional
+        Which of several outputs; the first where none is named.
 
     Returns
     -------
@@ -43,7 +47,7 @@ def read_model(path: str | os.PathLike[str]) -> Network:
     """
     path = Path(path)
     try:
-        return _read(path)
+        return _read(path, output)
     except UnreadableError as problem:
         reason, advice = problem.reason, problem.advice
     except FileNotFoundError:
@@ -56,28 +60,37 @@ def read_model(path: str | os.PathLike[str]) -> Network:
     raise ModelFileError(f"The file {str(path)!r} cannot be used as a model: {reason}. {advice}")
 
 
-def _read(path: Path) -> Network:
+def _read(path: Path, output: str | None) -> Network:
     # Late: who has files read apart needs none of the libraries that read them.
-    from napari_fcnseg.readers import keras_h5, keras_zip
+    from napari_fcnseg.readers import keras_zip, onnx_network, savedmodel, weights_only
 
     status = path.stat()
-    if stat.S_ISDIR(status.st_mode):
-        raise _directory(path)
+    folder = path if stat.S_ISDIR(status.st_mode) else savedmodel.folder_of(path)
+    if folder is not None:
+        if not savedmodel.is_saved_model(folder):
+            raise UnreadableError("it is a folder", "Choose the model file inside it.")
+        return savedmodel.read(path, output)
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableError("it is no ordinary file", "Copy its content into a file first.")
     with path.open("rb") as file:
         kind = sniff(file.read(HEAD))
         file.seek(0)
         if kind == "zip":
-            return keras_zip.read(file)
-        return keras_h5.read(file, os.fstat(file.fileno()).st_size)
+            return keras_zip.read(file, output)
+        if kind == "onnx":
+            return onnx_network.read(file, path, output)
+        if kind == "json":
+            return weights_only.read_json(path, file, output)
+        return _read_hdf5(path, file, output)
 
 
-def _directory(path: Path) -> UnreadableError:
-    if (path / "saved_model.pb").exists():
-        return UnreadableError(
-            "it is a TensorFlow SavedModel folder, which is not read yet",
-            "Where the model was trained, load it with tf.keras.models.load_model and save it with "
-            "model.save('my_model.keras'), then open that file.",
-        )
-    return UnreadableError("it is a folder", "Choose the model file inside it.")
+def _read_hdf5(path: Path, file: BinaryIO, output: str | None) -> Network:
+    from napari_fcnseg.readers import keras_h5, weights_only
+    from napari_fcnseg.readers.hdf5 import Hdf5
+
+    size = os.fstat(file.fileno()).st_size
+    with Hdf5(file, size) as content:
+        if weights_only.holds_weights_only(content):
+            return weights_only.read_weights(path, content, output)
+    file.seek(0)
+    return keras_h5.read(file, size, output)

@@ -23,7 +23,11 @@ _MEMORY = 2**31  # bytes that reading may take beside the arrays themselves
 
 
 def read_models(
-    paths: Sequence[str | os.PathLike[str]], *, seconds: float = _SECONDS, memory: int = _MEMORY
+    paths: Sequence[str | os.PathLike[str]],
+    outputs: Sequence[str | None] | None = None,
+    *,
+    seconds: float = _SECONDS,
+    memory: int = _MEMORY,
 ) -> list[Network]:
     """Read model files as :func:`napari_fcnseg.readers.read_model` does, in a process of their own.
 
@@ -31,6 +35,8 @@ def read_models(
     ----------
     paths : sequence of path
         The files.
+    outputs : sequence of str or None, optional
+        For every file which of several outputs; the first where none is named.
     seconds : float
         That one file may take.
     memory : int
@@ -45,14 +51,17 @@ def read_models(
         return []
     child = Child(__name__)
     try:
-        return [_read(child, Path(path), seconds, memory) for path in paths]
+        return [
+            _read(child, Path(path), output, seconds, memory)
+            for path, output in zip(paths, outputs or [None] * len(paths), strict=True)
+        ]
     finally:
         child.kill()
 
 
-def _read(child: Child, path: Path, seconds: float, memory: int) -> Network:
+def _read(child: Child, path: Path, output: str | None, seconds: float, memory: int) -> Network:
     try:
-        network: Network = child.call("read_limited", str(path), memory).result(seconds)
+        network: Network = child.call("read_limited", str(path), output, memory).result(seconds)
     except TimeoutError:
         problem = f"reading it took more than {seconds:.0f} seconds"
     except EngineError:
@@ -65,12 +74,12 @@ def _read(child: Child, path: Path, seconds: float, memory: int) -> Network:
     )
 
 
-def read_limited(path: str, memory: int) -> Network:
+def read_limited(path: str, output: str | None, memory: int) -> Network:
     """Read one file with a limit on memory, where the system has one to set. Runs in the child."""
     from napari_fcnseg.readers import read_model
 
     _limit_memory(path, memory)
-    return read_model(path)
+    return read_model(path, output)
 
 
 def _limit_memory(path: str, memory: int) -> None:

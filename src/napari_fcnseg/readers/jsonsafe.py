@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 32 * 2**20
 MAX_DEPTH: Final = 64
+#: Objects and lists in one text: a network of 2,000 layers has fewer than 100,000.
+MAX_BRACKETS: Final = 500_000
 #: Sizes, strides and axes above this are no honest network, and would only cost memory.
 MAX_WHOLE: Final = 2**24
 
@@ -44,6 +46,8 @@ def parse(text: bytes, what: str) -> Fields:
     """
     if len(text) > MAX_BYTES:
         raise UnreadableError(f"{what} is larger than {MAX_BYTES // 2**20} MiB")
+    if text.count(b"{") + text.count(b"[") > MAX_BRACKETS or text.count(b'"') > 4 * MAX_BRACKETS:
+        raise UnreadableError(f"{what} has more than {MAX_BRACKETS:,} parts")
     try:
         decoded = text.decode("utf-8")
         _check_depth(decoded, what)
@@ -150,6 +154,15 @@ class Fields:
             if all(is_whole(v) and 1 <= v <= MAX_WHOLE for v in values):
                 return tuple(values)
         self._wrong(key, f"{count} whole numbers above 0")
+
+    def counts(self, key: str, count: int) -> tuple[int, ...]:
+        """Give ``count`` whole numbers of at least 0; a single one stands for all."""
+        value = self._get(key, _REQUIRED)
+        values: Any = [value] * count if is_whole(value) else value
+        if isinstance(values, list | tuple) and len(values) == count:
+            if all(is_whole(v) and 0 <= v <= MAX_WHOLE for v in values):
+                return tuple(values)
+        self._wrong(key, f"{count} whole numbers")
 
     def axes(self, key: str, default: object = _REQUIRED) -> tuple[int, ...]:
         """Give axis numbers; a single one stands for itself."""

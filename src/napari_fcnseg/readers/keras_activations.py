@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from napari_fcnseg.graph.ops import Activation
+from napari_fcnseg.graph.ops import AXIS_ACTIVATIONS, Activation
 from napari_fcnseg.readers.jsonsafe import Fields
 from napari_fcnseg.readers.keras_refused import CUSTOM_ADVICE, is_builtin
+from napari_fcnseg.readers.layout import Tensor, advance
 from napari_fcnseg.readers.problem import RefusedError, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from napari_fcnseg.readers.layer import Generation
+    from napari_fcnseg.readers.layout import Built
 
 Params: TypeAlias = "Mapping[str, float | bool | None]"
 
 #: The activations of Keras 3 that go by a name, with the defaults of ``keras.activations``.
-_KERAS_3: Final[Mapping[str, Params]] = {
+KERAS_3: Final[Mapping[str, Params]] = {
     "celu": {"alpha": 1.0},
     "elu": {"alpha": 1.0},
     "exponential": {},
@@ -57,7 +59,13 @@ _KERAS_2: Final = {
     **{name: name for name in ("softmax", "softplus", "softsign", "tanh")},
     "swish": "silu",
     "hard_sigmoid": "hard_sigmoid_keras2",
-    **{"softmax_v2": "softmax", "log_softmax": "log_softmax", "leaky_relu": "leaky_relu", "relu6": "relu6"},
+    **{
+        "softmax_v2": "softmax",
+        "log_softmax": "log_softmax",
+        "log_softmax_v2": "log_softmax",
+        "leaky_relu": "leaky_relu",
+        "relu6": "relu6",
+    },
 }
 
 
@@ -89,15 +97,37 @@ def activation_ops(stored: Any, generation: Generation) -> tuple[Activation, ...
     return () if activation.name == "linear" else (activation,)
 
 
+def activated(stored: Any, generation: Generation, tensor: Tensor) -> Built:
+    """Apply a layer's ``activation`` setting, as :func:`activation_ops` reads it, to a tensor."""
+    return placed(tensor, *activation_ops(stored, generation))
+
+
+def placed(tensor: Tensor, *activations: Activation) -> Built:
+    """Apply activations to a tensor; what Keras says of its axes becomes what holds for ours.
+
+    Raises
+    ------
+    RefusedError
+        One acts along an axis that is none of ours.
+    """
+    ops = []
+    for op in activations:
+        if op.name in AXIS_ACTIVATIONS:
+            axis = tensor.own_axis(int(op.params["axis"] or 0))
+            op = Activation(op.name, {**op.params, "axis": axis})
+        ops.append(op)
+    return advance(tensor, *ops)
+
+
 def _by_name(name: str, generation: Generation) -> Activation:
     if generation == 2:
         known = _KERAS_2.get(name)
         # hard_sigmoid_keras2 takes no parameters.
-        params: Params = _KERAS_3.get(known or "", {})
+        params: Params = KERAS_3.get(known or "", {})
     else:
         known = _KERAS_3_ALIASES.get(name, name)
-        params = _KERAS_3.get(known, {})
-        known = known if known in _KERAS_3 else None
+        params = KERAS_3.get(known, {})
+        known = known if known in KERAS_3 else None
     if known is None:
         raise RefusedError(f"its activation {name[:60]!r} is none of Keras's own", CUSTOM_ADVICE)
     return Activation(known, dict(params))

@@ -1,25 +1,23 @@
-"""The JSON that describes a Keras model -> its layers and how they are joined, each checked against the allow-list."""
+"""The JSON that describes a Keras model -> the tree of its layers and the graph of their calls."""
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_fcnseg.errors import ConversionError
 from napari_fcnseg.graph.network import INPUT
-from napari_fcnseg.readers.jsonsafe import MAX_WHOLE, Fields, is_whole
-from napari_fcnseg.readers.keras_layers import LAYERS
-from napari_fcnseg.readers.keras_paths import functional_inputs
-from napari_fcnseg.readers.keras_refused import is_builtin, refuse
-from napari_fcnseg.readers.layer import INPUT_LAYER, Architecture, Entry, Generation, Layer
-from napari_fcnseg.readers.problem import UnreadableError, naming, within
-from napari_fcnseg.readers.shapes import MAX_ELEMENTS
+from napari_fcnseg.readers.jsonsafe import Fields, is_whole
+from napari_fcnseg.readers.keras_graph import flatten
+from napari_fcnseg.readers.keras_refused import is_builtin
+from napari_fcnseg.readers.layer import INPUT_LAYER, Architecture, Generation, Leaf, Model
+from napari_fcnseg.readers.problem import UnreadableError, within
 
 if TYPE_CHECKING:
-    from napari_fcnseg.readers.shapes import Shape
+    from collections.abc import Iterator
 
 MAX_LAYERS: Final = 2_000
+#: The same for all models inside the model together.
+MAX_ALL_LAYERS: Final = 20_000
+MODELS: Final = ("Sequential", "Functional", "Model")
 #: Settings that only Keras 1 wrote.
 _KERAS_1: Final = frozenset({"nb_filter", "nb_row", "border_mode", "output_dim", "subsample", "dim_ordering"})
 
@@ -35,147 +33,120 @@ def read_architecture(model: Fields) -> Architecture:
     Returns
     -------
     Architecture
-        Its layers, each of a known class, joined in a single path.
+        Its layers as a tree, and their calls as a graph.
 
     Raises
     ------
     UnsupportedLayerError
-        A layer, or the way the layers are joined, cannot be used.
-    ConversionError
-        The patch size is not fixed.
+        The way the layers are joined cannot be used.
     UnreadableError
         The description is malformed.
     """
     class_name = model.text("class_name")
-    if class_name not in ("Sequential", "Functional", "Model"):
+    if class_name not in MODELS:
         raise UnreadableError(
             f"its model is of the type {class_name[:60]!r}, whose structure is Python code and not in the file",
             "Build the same network with keras.Sequential, load the weights into it, and save that.",
         )
-    # Keras before 2.2.3 wrote a Sequential model as a bare list of layers.
-    bare = isinstance(model.raw("config"), list)
-    config = Fields({"layers": model.raw("config")}) if bare else model.fields("config")
-    entries = _entries(config)
-    source, batch_shape = _input(entries)
-    generation = _generation(entries)
-    for entry in entries:
-        _check_class(entry)
-    inputs = _chain(entries, source) if class_name == "Sequential" else functional_inputs(config, entries)
-    name = config.text("name", "model")
-    return Architecture(
-        name=name,
-        kind="Sequential" if class_name == "Sequential" else "Functional",
-        input_shape=_patch_shape(name, batch_shape),
-        entries=entries,
-        layers=tuple(
-            Layer(e.name, e.layer_type, e.config, generation, inputs[e.name]) for e in _ordered(entries, inputs)
-        ),
-        source=source,
+    generation = _generation(model)
+    config = _settings(model)
+    root = Model(
+        config.text("name", "model"), class_name, _kind(class_name), config, {}, _children(config, (), (), generation)
     )
+    if root.kind == "Sequential" and root.children[0].layer_type != INPUT_LAYER:
+        # Older Sequential models have no input layer: the shape stands in their first layer.
+        source: Leaf | None = Leaf(
+            INPUT, INPUT_LAYER, Fields({"batch_shape": _first_shape(root)}), {}, generation, (INPUT,), ()
+        )
+    else:
+        source = None
+    uses, inputs, outputs = flatten(root, generation, source)
+    return Architecture(root, generation, uses, inputs, outputs)
 
 
-def _entries(config: Fields) -> tuple[Entry, ...]:
+def _kind(class_name: str) -> Any:
+    return "Sequential" if class_name == "Sequential" else "Functional"
+
+
+def _settings(model: Fields) -> Fields:
+    # Keras before 2.2.3 wrote a Sequential model as a bare list of layers.
+    stored = model.raw("config")
+    return Fields({"layers": stored}) if isinstance(stored, list) else model.fields("config")
+
+
+def _children(
+    config: Fields, path: tuple[str, ...], index: tuple[int, ...], generation: Generation
+) -> tuple[Leaf | Model, ...]:
     stored = config.items("layers")
     if not 0 < len(stored) <= MAX_LAYERS:
         raise UnreadableError(f"its model has {len(stored)} layers")
-    entries = tuple(_entry(item, number) for number, item in enumerate(stored, 1))
-    if len({entry.name for entry in entries}) != len(entries):
+    children = tuple(_child(item, path, (*index, number), generation) for number, item in enumerate(stored))
+    if len({child.name for child in children}) != len(children):
         raise UnreadableError("two of its layers have the same name")
-    return entries
+    return children
 
 
-def _entry(stored: Any, number: int) -> Entry:
+def _child(stored: Any, path: tuple[str, ...], index: tuple[int, ...], generation: Generation) -> Leaf | Model:
+    number = index[-1] + 1
     with within(f"layer number {number}"):
         if not isinstance(stored, dict):
             raise UnreadableError("its description is no object")
         outer = Fields(stored)
         layer_type = outer.text("class_name")
-        # The settings of a model inside the model may be a bare list, and those of a bare operation have no name.
-        config = Fields({}) if isinstance(outer.raw("config"), list) else outer.fields("config")
+        config = _settings(outer) if layer_type in MODELS else outer.fields("config")
+        # The settings of a bare operation may have no name.
         name = config.text("name", None) if "name" in config else outer.text("name", f"{layer_type} number {number}")
+    path = (*path, name)
+    if layer_type in MODELS and is_builtin(stored) and isinstance(config.raw("layers"), list):
+        with within(f"the model {name[:60]!r} inside it"):
+            children = _children(config, path, index, generation)
+        return Model(name, layer_type, _kind(layer_type), config, stored, children, path, index)
     if _KERAS_1 & config.keys() and "units" not in config and "filters" not in config:
         raise UnreadableError(
             "it was written by Keras 1 (2017 or older)",
             "Load its weights into the same network in Keras 3 (the arrays of a convolution may have to be flipped and "
             "transposed), save that with model.save('my_model.keras'), and open that file.",
         )
-    return Entry(name, layer_type, config, stored)
+    return Leaf(name, layer_type, config, stored, generation, path, index, _shared_id(stored))
 
 
-def _check_class(entry: Entry) -> None:
-    if entry.layer_type == INPUT_LAYER and is_builtin(entry.stored):
-        return
-    with naming(entry.name, entry.layer_type):
-        if entry.layer_type not in LAYERS or not is_builtin(entry.stored):
-            raise refuse(entry.layer_type, entry.stored)
+def _shared_id(stored: dict[str, Any]) -> int | None:
+    config = stored.get("config")
+    number = stored.get("shared_object_id", config.get("shared_object_id") if isinstance(config, dict) else None)
+    return number if is_whole(number) else None
 
 
-def _generation(entries: tuple[Entry, ...]) -> Generation:
+def _generation(model: Fields) -> Generation:
     """Decide which Keras wrote the file by how it writes input shapes, not by a version text."""
-    three = any(entry.layer_type == INPUT_LAYER and "batch_shape" in entry.config for entry in entries)
-    two = any("batch_input_shape" in entry.config for entry in entries)
+    two = three = False
+    for number, entry in enumerate(_entries(model.raw("config"))):
+        if number >= MAX_ALL_LAYERS:
+            raise UnreadableError(
+                f"its model has more than {MAX_ALL_LAYERS} layers, those of models inside it included"
+            )
+        config = entry["config"]
+        three |= entry.get("class_name") == INPUT_LAYER and config.get("batch_shape") is not None
+        two |= config.get("batch_input_shape") is not None
     if three and two:
         raise UnreadableError("its layers are written partly in the way of Keras 2 and partly in that of Keras 3")
     return 3 if three else 2
 
 
-def _input(entries: tuple[Entry, ...]) -> tuple[str, list[Any] | None]:
-    """Give the name of the input layer and the shape of what goes in; old Sequential models have no input layer."""
-    first = next((entry for entry in entries if entry.layer_type == INPUT_LAYER), None)
-    config = first.config if first else entries[0].config
-    shape = config.raw("batch_shape") if first and "batch_shape" in config else config.raw("batch_input_shape")
-    if shape is not None and not isinstance(shape, list):
-        raise UnreadableError("the shape of its input is malformed")
-    return first.name if first else INPUT, shape
+def _entries(config: Any) -> Iterator[dict[str, Any]]:
+    """Walk through all layers whose settings are an object, as yet unchecked."""
+    layers = config.get("layers") if isinstance(config, dict) else config
+    for entry in layers if isinstance(layers, list) else ():
+        if isinstance(entry, dict):
+            if isinstance(entry.get("config"), dict):
+                yield entry
+            if entry.get("class_name") in MODELS:
+                yield from _entries(entry.get("config"))
 
 
-def _chain(entries: tuple[Entry, ...], source: str) -> dict[str, tuple[str, ...]]:
-    computing = entries[1:] if entries[0].layer_type == INPUT_LAYER else entries
-    for entry in computing:
-        if entry.layer_type == INPUT_LAYER:
-            raise UnreadableError(f"its input layer {entry.name!r} does not come first")
-    names = [source, *(entry.name for entry in computing)]
-    return {name: (before,) for before, name in pairwise(names)}
-
-
-def _ordered(entries: tuple[Entry, ...], inputs: dict[str, tuple[str, ...]]) -> list[Entry]:
-    """Sort layers so that each follows what it reads; the file's order is not always that of the data."""
-    waiting = {entry.name: entry for entry in entries if entry.name in inputs}
-    ordered: list[Entry] = []
-    while waiting:
-        ready = [entry for entry in waiting.values() if not any(name in waiting for name in inputs[entry.name])]
-        if not ready:
-            raise UnreadableError("its layers read each other in a circle")
-        for entry in ready:
-            del waiting[entry.name]
-        ordered += ready
-    if not ordered:
-        raise UnreadableError("its model has no layer that computes anything")
-    return ordered
-
-
-def _patch_shape(name: str, batch_shape: list[Any] | None) -> Shape:
-    if batch_shape is None:
-        raise ConversionError(
-            f"The model {name!r} has no fixed patch size: it was saved before it knew its input. Add "
-            "keras.Input((height, width, channels)) with the size of your training patches, load the weights, save it."
-        )
-    sizes = batch_shape[1:]
-    if any(size is None for size in sizes):
-        raise ConversionError(
-            f"The model {name!r} has no fixed patch size: its input is {_shown(sizes)}. Build it again with "
-            "keras.Input((height, width, channels)), with the size of your training patches in place of None, load the "
-            "weights and save it."
-        )
-    if not all(is_whole(size) and 0 < size <= MAX_WHOLE for size in sizes) or math.prod(sizes) > MAX_ELEMENTS:
-        raise UnreadableError(f"the shape of its input, {_shown(sizes)}, is malformed or too large to be true")
-    if len(sizes) < 2:
-        raise UnreadableError(
-            f"the shape of its input, {_shown(sizes)}, is not that of an image patch (positions, then channels)",
-            "Open a model that classifies patches of an image; with one channel its input is (height, width, 1).",
-        )
-    return tuple(sizes)
-
-
-def _shown(sizes: list[Any]) -> str:
-    return "(" + ", ".join(str(size)[:20] for size in sizes[:8]) + ")"
+def _first_shape(model: Model) -> Any:
+    """Find the shape of what goes into a model that has no input layer of its own."""
+    if "build_input_shape" in model.config:
+        return model.config.raw("build_input_shape")
+    first = model.children[0]
+    shape = first.config.raw("batch_input_shape") or first.config.raw("batch_shape")
+    return _first_shape(first) if shape is None and isinstance(first, Model) else shape

@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from napari_fcnseg.graph.ops import AXIS_ACTIVATIONS, Activation, Dense, Flatten, Identity, Op, PReLU
-from napari_fcnseg.readers.keras_activations import ACTIVATION_LAYERS, activation_ops
+from napari_fcnseg.graph.ops import Activation, Dense, Identity, Op, PReLU
+from napari_fcnseg.readers.keras_activations import ACTIVATION_LAYERS, activated, activation_ops, placed
+from napari_fcnseg.readers.keras_axes import AXIS_LAYERS
+from napari_fcnseg.readers.keras_merges import MERGE_LAYERS
 from napari_fcnseg.readers.keras_norms import NORM_LAYERS
+from napari_fcnseg.readers.keras_refused import is_builtin
 from napari_fcnseg.readers.keras_windows import WINDOW_LAYERS
+from napari_fcnseg.readers.layer import INPUT_LAYER
+from napari_fcnseg.readers.layout import TRAIN_AGAIN, Tensor, advance, joined
 from napari_fcnseg.readers.problem import RefusedError, UnreadableError
-from napari_fcnseg.readers.shapes import Shape, after, array_axis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from napari_fcnseg.readers.layer import Layer
+    from napari_fcnseg.readers.layer import Leaf
+    from napari_fcnseg.readers.layout import Builder, Built
     from napari_fcnseg.readers.weights import Weights
-
-    Builder: TypeAlias = Callable[[Layer, Shape, Weights], tuple[Op, ...]]
 
 _TRAINING_ONLY: Final = "it acts during training only"
 _AUGMENTATION: Final = "image augmentation is off when a trained model is applied"
 
 
-def build(layer: Layer, shape: Shape, weights: Weights) -> tuple[tuple[Op, ...], Shape]:
-    """Turn one layer into operations.
+def is_known(layer: Leaf) -> bool:
+    """Say whether a layer is one of Keras's own that can be read."""
+    if not is_builtin(layer.stored):
+        return False
+    return layer.layer_type in LAYERS or layer.layer_type in MERGE_LAYERS or layer.layer_type == INPUT_LAYER
+
+
+def build(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+    """Turn one layer that reads one tensor into operations.
 
     Parameters
     ----------
-    layer : Layer
+    layer : Leaf
         One whose class is in :data:`LAYERS`.
-    shape : tuple of int
-        What it reads, without the batch axis.
+    tensor : Tensor
+        What it reads.
     weights : Weights
         Its arrays; all are taken.
 
@@ -40,65 +48,65 @@ def build(layer: Layer, shape: Shape, weights: Weights) -> tuple[tuple[Op, ...],
     -------
     ops : tuple of Op
         What it does, in order.
-    shape : tuple of int
-        What it returns, without the batch axis.
+    tensor : Tensor
+        What it returns.
 
     Raises
     ------
     UnreadableError
         Settings, arrays and input do not fit together.
     RefusedError
-        One of its settings cannot be used.
+        One of its settings cannot be used, or what it reads is not what it takes it for.
     """
-    if layer.config.raw("data_format") == "channels_first":
-        raise RefusedError(
-            "it expects the channels before the positions (channels_first)",
-            'Build the model with data_format="channels_last" and train again.',
-        )
-    ops = LAYERS[layer.layer_type](layer, shape, weights)
+    ops, result = LAYERS[layer.layer_type](layer, tensor, weights)
     if not any(isinstance(op, Identity) for op in ops):
         # What a layer without effect keeps in the file (a random state) is nobody's concern.
         weights.finish()
-    for op in ops:
-        if isinstance(op, Activation) and op.name in AXIS_ACTIVATIONS:
-            array_axis(int(op.params["axis"] or 0), shape)
-        shape = after(op, shape)
-    return ops, shape
+    return ops, result
 
 
-def _dense(layer: Layer, shape: Shape, weights: Weights) -> tuple[Op, ...]:
+def _dense(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
     config = layer.config
     if "lora_rank" in config:
         raise RefusedError("it holds a LoRA adapter", "Save the model again without LoRA (its weights merged).")
-    units = config.whole("units")
-    kernel = weights.take((shape[-1], units), "kernel")
+    before: tuple[Op, ...] = ()
+    view = tensor.with_channels_at(len(tensor.axes) - 1)
+    if view is None:
+        if any(tensor.core(i) for i in range(len(tensor.axes) - 1)):
+            raise RefusedError(
+                "it mixes positions, along an axis that an earlier layer (Reshape, Permute, or another data_format) "
+                "put last",
+                TRAIN_AGAIN,
+            )
+        before, view = joined(tensor)
+    units, width = config.whole("units"), view.shape[-1]
+    kernel = weights.take((width, units), "kernel")
     bias = weights.take((units,), "bias") if config.flag("use_bias", True) else None
-    return (Dense(kernel, bias), *activation_ops(config.raw("activation"), layer.generation))
+    ops, result = advance(view, Dense(kernel, bias))
+    more, result = activated(config.raw("activation"), layer.generation, result)
+    return (*before, *ops, *more), result
 
 
-def _flatten(layer: Layer, shape: Shape, weights: Weights) -> tuple[Op, ...]:
-    return (Flatten(),)
+def _activation(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+    found = activation_ops(layer.config.raw("activation"), layer.generation) or (Activation("linear"),)
+    return placed(tensor, *found)
 
 
-def _activation(layer: Layer, shape: Shape, weights: Weights) -> tuple[Op, ...]:
-    return activation_ops(layer.config.raw("activation"), layer.generation) or (Activation("linear"),)
+def _activation_layer(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+    return placed(tensor, ACTIVATION_LAYERS[layer.layer_type](layer.config))
 
 
-def _activation_layer(layer: Layer, shape: Shape, weights: Weights) -> tuple[Op, ...]:
-    return (ACTIVATION_LAYERS[layer.layer_type](layer.config),)
-
-
-def _prelu(layer: Layer, shape: Shape, weights: Weights) -> tuple[Op, ...]:
-    sizes = list(shape)
+def _prelu(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+    sizes = list(tensor.seen)
     for axis in layer.config.axes("shared_axes") if "shared_axes" in layer.config else ():
         if axis < 1:
             raise UnreadableError(f"it shares its parameters along axis {axis}, which is none of the patch")
-        sizes[array_axis(axis, shape)] = 1
-    return (PReLU(weights.take(tuple(sizes), "alpha")),)
+        sizes[tensor.index(axis)] = 1
+    return advance(tensor, PReLU(tensor.array(weights.take(tuple(sizes), "alpha"))))
 
 
-def _identity(reason: str, layer: Layer, shape: Shape, weights: Weights) -> tuple[Op, ...]:
-    return (Identity(reason),)
+def _identity(reason: str, layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+    return advance(tensor, Identity(reason))
 
 
 _INERT: Final = {
@@ -117,14 +125,14 @@ _INERT: Final = {
     ),
 }
 
-#: Class -> function of (layer, shape of what it reads, its arrays). A class that is not here is not read.
+#: Class -> function of (layer, what it reads, its arrays). A class that is neither here nor a merge is not read.
 LAYERS: Final[dict[str, Builder]] = {
     **WINDOW_LAYERS,
     **NORM_LAYERS,
+    **AXIS_LAYERS,
     **dict.fromkeys(ACTIVATION_LAYERS, _activation_layer),
     **{name: partial(_identity, reason) for reason, names in _INERT.items() for name in names.split()},
     "Activation": _activation,
     "Dense": _dense,
-    "Flatten": _flatten,
     "PReLU": _prelu,
 }

@@ -13,28 +13,16 @@ CUSTOM_ADVICE: Final = (
     "Only Keras's own layers and activations can be read, because code from a model file is never run: "
     "replace it by one of them and train again."
 )
-_SINGLE_PATH: Final = "Rebuild the network as one chain of layers (for example with keras.Sequential) and train again."
 _PLAIN: Final = "Replace it by convolutions, pooling and dense layers, and train again."
 _BEFORE: Final = "Leave it out of the model, do this step on the image before, and save the model again."
-_U_NET: Final = (
-    "A network that holds it (such as a U-Net) usually returns a whole image already: run it with a tool for such "
-    "networks. Here a classifier of small patches is needed."
-)
-
-_BRANCH = ("it joins several branches, and only networks of a single path can be read", _SINGLE_PATH)
-_NESTED = (
-    "it is a model inside the model, and only networks of a single level can be read",
-    "Add the inner model's layers to the outer one directly (their weights stay) and save the model again.",
+_DOT = ("it multiplies positions with positions", _PLAIN)
+_MODEL = (
+    "it is a model inside the model whose layers are not listed",
+    "Save the model again with model.save('my_model.keras') where it was trained, and open that file.",
 )
 _RECURRENT = ("it is recurrent: it reads positions one after the other", _PLAIN)
 _ATTENTION = ("it is an attention layer: it mixes all positions of a patch", _PLAIN)
 _MOVES = ("it moves values to other positions or axes", _PLAIN)
-_RESIZES = ("it changes the size of the image inside the network", _U_NET)
-_BORDERS = (
-    "it adds or cuts a border inside the network",
-    'Leave it out, or use padding="same" or "valid" in the convolution beside it, and train again.',
-)
-_MIXES = ("it normalises with statistics over the whole patch", "Use BatchNormalization instead and train again.")
 _NORMALISES = ("its kind of normalisation cannot be read", "Use BatchNormalization instead and train again.")
 _WRAPPER = ("it wraps another layer", "Use the inner layer itself and train again.")
 _OPERATION = (
@@ -52,27 +40,17 @@ _POOL = ("its windows have no fixed size", "Use MaxPooling, AveragePooling or a 
 _OLD = ("it belongs to an old version of Keras", _PLAIN)
 
 _GROUPS: Final = (
-    (_BRANCH, "Add Average Concatenate Dot Maximum Minimum Multiply Subtract Merge"),
-    (_NESTED, "Sequential Functional Model"),
+    (_DOT, "Dot"),
+    (_MODEL, "Sequential Functional Model"),
     (
         _RECURRENT,
         "RNN LSTM LSTMCell GRU GRUCell SimpleRNN SimpleRNNCell StackedRNNCells ConvLSTM1D ConvLSTM2D ConvLSTM3D "
         "ConvLSTM2DCell Bidirectional CuDNNLSTM CuDNNGRU",
     ),
     (_ATTENTION, "Attention AdditiveAttention MultiHeadAttention GroupQueryAttention GroupedQueryAttention"),
-    (_MOVES, "Reshape Permute RepeatVector EinsumDense LocallyConnected1D LocallyConnected2D"),
-    (
-        _RESIZES,
-        "UpSampling1D UpSampling2D UpSampling3D Conv1DTranspose Conv2DTranspose Conv3DTranspose Convolution1DTranspose "
-        "Convolution2DTranspose Convolution3DTranspose Deconvolution2D Deconvolution3D",
-    ),
-    (
-        _BORDERS,
-        "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D",
-    ),
-    (_MIXES, "GroupNormalization"),
-    (_NORMALISES, "RMSNormalization SpectralNormalization UnitNormalization"),
-    (_WRAPPER, "TimeDistributed Wrapper"),
+    (_MOVES, "EinsumDense LocallyConnected1D LocallyConnected2D"),
+    (_NORMALISES, "RMSNormalization UnitNormalization"),
+    (_WRAPPER, "TimeDistributed SpectralNormalization Wrapper"),
     (_OPERATION, "TFOpLambda SlicingOpLambda TensorFlowOpLayer ClassMethod InstanceMethod InstanceProperty TFSMLayer"),
     (
         _TEXT,
@@ -91,7 +69,7 @@ _GROUPS: Final = (
         "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D "
         "AdaptiveMaxPooling2D AdaptiveMaxPooling3D",
     ),
-    (_OLD, "Highway MaxoutDense RandomFourierFeatures"),
+    (_OLD, "Merge Highway MaxoutDense RandomFourierFeatures Deconvolution2D Deconvolution3D"),
 )
 
 #: Class -> (reason, advice).

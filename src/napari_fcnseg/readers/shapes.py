@@ -8,7 +8,10 @@ from typing import Final, TypeAlias
 
 from napari_fcnseg.graph.ops import (
     Activation,
+    Channels,
     Conv,
+    ConvTranspose,
+    Crop,
     Dense,
     DepthwiseConv,
     Flatten,
@@ -16,6 +19,8 @@ from napari_fcnseg.graph.ops import (
     Op,
     Padding,
     Pool,
+    UpSample,
+    ZeroPad,
 )
 from napari_fcnseg.readers.problem import RefusedError, UnreadableError
 
@@ -23,7 +28,7 @@ from napari_fcnseg.readers.problem import RefusedError, UnreadableError
 Shape: TypeAlias = tuple[int, ...]
 
 #: No patch network comes near; it keeps a forged size from costing memory.
-MAX_ELEMENTS: Final = 2**28
+MAX_ELEMENTS: Final = 2**26
 
 
 def after(op: Op, shape: Shape) -> Shape:
@@ -118,11 +123,50 @@ def _(op: Activation, shape: Shape) -> Shape:
     return (*shape[:index], shape[index] // 2, *shape[index + 1 :])
 
 
+@_after.register
+def _(op: ConvTranspose, shape: Shape) -> Shape:
+    *window, channels, _ = op.kernel.shape
+    sizes = []
+    for size, width, stride, step, (before, behind) in zip(
+        shape[:-1], window, op.strides, op.dilation, op.crop, strict=True
+    ):
+        sizes.append((size - 1) * stride + (width - 1) * step + 1 - before - behind)
+    return (*_positive(sizes, shape), channels)
+
+
+@_after.register
+def _(op: Channels, shape: Shape) -> Shape:
+    return (*shape[:-1], op.stop - op.start)
+
+
+@_after.register
+def _(op: ZeroPad, shape: Shape) -> Shape:
+    return (*(n + sum(width) for n, width in zip(shape[:-1], op.width, strict=True)), shape[-1])
+
+
+@_after.register
+def _(op: Crop, shape: Shape) -> Shape:
+    sizes = [n - sum(width) for n, width in zip(shape[:-1], op.width, strict=True)]
+    return (*_positive(sizes, shape), shape[-1])
+
+
+@_after.register
+def _(op: UpSample, shape: Shape) -> Shape:
+    return (*(n * size for n, size in zip(shape[:-1], op.size, strict=True)), shape[-1])
+
+
+def _positive(sizes: list[int], shape: Shape) -> list[int]:
+    if min(sizes) < 1:
+        raise UnreadableError(f"nothing is left of its input of the shape {shape}")
+    return sizes
+
+
 def _windows(sizes: Shape, window: Shape, strides: Shape, dilation: Shape, padding: Padding) -> Shape:
     results = []
-    for size, width, stride, step in zip(sizes, window, strides, dilation, strict=True):
+    pads = [(0, 0)] * len(sizes) if isinstance(padding, str) else padding
+    for size, width, stride, step, pad in zip(sizes, window, strides, dilation, pads, strict=True):
         extent = (width - 1) * step + 1
-        result = -(-size // stride) if padding == "same" else (size - extent) // stride + 1
+        result = -(-size // stride) if padding == "same" else (size + sum(pad) - extent) // stride + 1
         if result < 1:
             raise UnreadableError(f"its window is {extent} pixels long, but its input only {size}")
         results.append(result)

@@ -9,7 +9,7 @@ from napari_fcnseg.readers.problem import SAVE_AGAIN, UnreadableError
 #: How many of a file's first bytes are looked at.
 HEAD: Final = 64
 
-_MODEL: Final = "Open a model file that Keras wrote (.keras or .h5)."
+_MODEL: Final = "Open a model file that Keras wrote (.keras or .h5), or an ONNX export."
 _PYTORCH: Final = "Export the model with torch.onnx.export, or rebuild it in Keras and save it as .keras."
 _PICKLE: Final = (
     "it is a Python pickle (perhaps a PyTorch or scikit-learn model), which is never opened because that runs its code"
@@ -30,7 +30,7 @@ _FOREIGN: Final = (
 )
 
 
-def sniff(head: bytes) -> Literal["zip", "hdf5"]:
+def sniff(head: bytes) -> Literal["zip", "hdf5", "json", "onnx"]:
     """Tell the format by the first bytes.
 
     Parameters
@@ -40,7 +40,7 @@ def sniff(head: bytes) -> Literal["zip", "hdf5"]:
 
     Returns
     -------
-    {"zip", "hdf5"}
+    {"zip", "hdf5", "json", "onnx"}
         The format.
 
     Raises
@@ -52,6 +52,11 @@ def sniff(head: bytes) -> Literal["zip", "hdf5"]:
         return "zip"
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "hdf5"
+    if head.lstrip().startswith(b"{"):
+        return "json"
+    # A bare protocol buffer whose first field is the version of the ONNX format, a small number.
+    if head[:1] == b"\x08" and len(head) > 2 and 2 < head[1] < 0x20:
+        return "onnx"
     for magic, reason, advice in _FOREIGN:
         if head.startswith(magic):
             raise UnreadableError(reason, advice)
@@ -66,22 +71,19 @@ def _unnamed(head: bytes) -> UnreadableError:
         return UnreadableError("it is a TensorFlow Lite model", SAVE_AGAIN)
     if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return UnreadableError(_PICKLE, _PYTORCH)
-    # ONNX and SavedModel are bare protocol buffers: field 1 as a small number, then another field.
-    if head[0] == 0x08 and len(head) > 2 and head[1] < 0x20:
+    # Bare protocol buffers: a SavedModel starts with its version, 1; a GraphDef with its first node.
+    if head.startswith(b"\x08\x01\x12") or (head.startswith(b"\x0a") and b"Placeholder" in head):
         return UnreadableError(
-            "it seems to be an ONNX or TensorFlow model",
-            "Where the model was trained, save it with Keras: model.save('my_model.keras').",
+            "it seems to be a TensorFlow graph or a part of a SavedModel",
+            "Open the folder of the SavedModel, or save the model with Keras: model.save('my_model.keras').",
         )
-    if head.lstrip().startswith((b"{", b"[")):
-        return UnreadableError(
-            "it is a JSON text, which at best describes a model without its weights",
-            SAVE_AGAIN,
-        )
+    if head.lstrip().startswith(b"["):
+        return UnreadableError("it is a JSON text that describes no model", _MODEL)
     if _is_text(head):
         return UnreadableError(
             "it is a text file, whatever its name says (perhaps the download saved a web page)", _MODEL
         )
-    return UnreadableError("it is neither a zip archive nor an HDF5 file", _MODEL)
+    return UnreadableError("it is neither a zip archive nor an HDF5 file nor an ONNX model", _MODEL)
 
 
 def _is_text(head: bytes) -> bool:

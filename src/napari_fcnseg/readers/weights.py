@@ -40,7 +40,15 @@ class Weights:
     """The arrays of one layer, to be taken in the order in which Keras made them."""
 
     def __init__(self, stored: Sequence[StoredArray]) -> None:
+        self._all = tuple(stored)
         self._stored = list(stored)
+        self._taken: dict[int, Array] = {}
+
+    def again(self) -> Weights:
+        """Start over: the arrays of a layer that is used several times are the same ones."""
+        weights = Weights(self._all)
+        weights._taken = self._taken
+        return weights
 
     def take(self, shape: tuple[int, ...], *names: str) -> Array:
         """Take the next array.
@@ -69,14 +77,10 @@ class Weights:
             raise UnreadableError(f"the file holds the array {stored.name[:60]!r} where {names[0]!r} belongs")
         if stored.shape != shape:
             raise UnreadableError(f"its array {names[0]!r} has the shape {stored.shape} instead of {shape}")
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = np.ascontiguousarray(stored.read(), dtype=np.float32).reshape(shape)
-        if not np.isfinite(values).all():
-            raise UnreadableError(
-                f"its array {names[0]!r} holds values that are not finite (NaN, infinite, or beyond single precision)",
-                "The training probably diverged: use an earlier checkpoint, or train again with a lower learning rate.",
-            )
-        return values
+        number = len(self._all) - len(self._stored)
+        if number not in self._taken:
+            self._taken[number] = _read(stored, names[0])
+        return self._taken[number]
 
     def finish(self) -> None:
         """Check that no array is left over.
@@ -88,3 +92,14 @@ class Weights:
         """
         if self._stored:
             raise UnreadableError(f"the file holds {len(self._stored)} more arrays for it than it can have")
+
+
+def _read(stored: StoredArray, name: str) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.ascontiguousarray(stored.read(), dtype=np.float32).reshape(stored.shape)
+    if not np.isfinite(values).all():
+        raise UnreadableError(
+            f"its array {name!r} holds values that are not finite (NaN, infinite, or beyond single precision)",
+            "The training probably diverged: use an earlier checkpoint, or train again with a lower learning rate.",
+        )
+    return values

@@ -1,0 +1,67 @@
+"""How long a run will take, before it is begun."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_fcnseg.model import as_ensemble
+from napari_fcnseg.run import Run
+from napari_fcnseg.settings import RunSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_fcnseg.model import ModelLike
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take.
+
+    Attributes
+    ----------
+    seconds : float
+        Computing time, by the time that a small part took on the device.
+    pixels : int
+        Pixels that get a label.
+    methods : tuple of {"dense", "patchwise"}
+        The way of each model.
+    device : str
+        Where it was measured.
+    """
+
+    seconds: float
+    pixels: int
+    methods: tuple[str, ...]
+    device: str
+
+
+def estimate(image: Any, model: ModelLike | Sequence[ModelLike], **settings: Any) -> Estimate:
+    """Estimate how long :func:`napari_fcnseg.segment` will take, by computing a small part of it.
+
+    Parameters
+    ----------
+    image, model
+        As for :func:`napari_fcnseg.segment`.
+    **settings
+        The other arguments of :func:`napari_fcnseg.segment` but ``progress``.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    FcnSegError
+        As for :func:`napari_fcnseg.segment`.
+    """
+    return estimate_run(Run(image, as_ensemble(model), RunSettings.from_dict(settings)))
+
+
+def estimate_run(run: Run) -> Estimate:
+    """Estimate how long a run will take."""
+    seconds = run.estimate()
+    pixels = math.prod(stop - start for start, stop in run.extent) * math.prod(run.layout.stack_shape)
+    return Estimate(seconds, pixels, tuple(way.method for way in run.ways), str(run.device))

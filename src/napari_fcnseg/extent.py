@@ -1,0 +1,94 @@
+"""Which places of an image a run computes, and in what tiles.
+
+Places are in steps of ``every`` pixels: place ``i`` is pixel ``i * every``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_fcnseg.conversion.report import by
+from napari_fcnseg.engine.memory import choose_tile, patch_tile
+from napari_fcnseg.errors import ImageError, SettingsError
+from napari_fcnseg.tiling import predicted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_fcnseg.settings import RunSettings
+    from napari_fcnseg.tiling import Region
+    from napari_fcnseg.ways import Way
+
+
+def extent_of(shape: tuple[int, ...], patches: Sequence[tuple[int, ...]], settings: RunSettings) -> Region:
+    """Return the places that get a prediction.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Spatial shape of a frame.
+    patches : sequence of tuple of int
+        Patch shape of each model.
+    settings : RunSettings
+        What the user chose.
+
+    Raises
+    ------
+    ImageError, SettingsError
+        If there is none.
+    """
+    starts_stops = [predicted(shape, patch, settings.border) for patch in patches]  # type: ignore[arg-type]
+    extent = tuple((max(a for a, _ in axis), min(b for _, b in axis)) for axis in zip(*starts_stops, strict=True))
+    if any(stop <= start for start, stop in extent):
+        largest = tuple(map(max, zip(*patches, strict=True)))
+        raise ImageError(
+            f'The image ({by(shape)}) is smaller than the patch ({by(largest)}), and border="valid" predicts only '
+            'where a whole patch fits. Choose another border, for example "reflect".'
+        )
+    if settings.region is not None:
+        extent = _within(extent, settings.region)
+    places = tuple((-(-start // settings.every), -(-stop // settings.every)) for start, stop in extent)
+    if any(stop <= start for start, stop in places):
+        raise SettingsError(f"With every={settings.every} no pixel is left to predict. Choose a smaller number.")
+    return places
+
+
+def _within(extent: Region, region: Region) -> Region:
+    if len(region) != len(extent):
+        raise SettingsError(f"The region has {len(region)} axes and the model {len(extent)} spatial ones.")
+    both = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(extent, region, strict=True))
+    if any(stop <= start for start, stop in both):
+        raise SettingsError(f"The region {region} holds no pixel with a prediction; predictions reach {extent}.")
+    return both
+
+
+def tile_of(ways: Sequence[Way], sizes: tuple[int, ...], settings: RunSettings) -> tuple[int, ...]:
+    """Return the largest tile, in places per axis.
+
+    Parameters
+    ----------
+    ways : sequence of Way
+        How each model's numbers are computed.
+    sizes : tuple of int
+        Places per axis that are computed.
+    settings : RunSettings
+        What the user chose.
+
+    Raises
+    ------
+    SettingsError
+        If the chosen tile does not fit the model's axes, or no tile fits into memory.
+    """
+    every = settings.every
+    if settings.tile is not None:
+        tile = (settings.tile,) * len(sizes) if isinstance(settings.tile, int) else settings.tile
+        if len(tile) != len(sizes):
+            raise SettingsError(f"The tile {tile} has {len(tile)} sizes and the model {len(sizes)} spatial axes.")
+        return tuple(min(max(t // every, 1), n) for t, n in zip(tile, sizes, strict=True))
+    best = sizes
+    dense = [way.dense for way in ways if way.method == "dense"]
+    if dense:
+        pixels = choose_tile(dense, tuple(n * every for n in sizes), settings.memory_limit)
+        best = tuple(min(max(p // every, 1), n) for p, n in zip(pixels, sizes, strict=True))
+    patchwise = [way.dense for way in ways if way.method == "patchwise"]
+    return tuple(map(min, best, patch_tile(patchwise, sizes))) if patchwise else best

@@ -1,0 +1,104 @@
+"""Small JSON files beside models and images: written whole or not at all, read as a stranger's."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING, Any
+
+from napari_fcnseg.errors import ModelFileError, OutputError
+from napari_fcnseg.readers import jsonsafe
+from napari_fcnseg.readers.problem import UnreadableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_BYTES = 2**20
+_WIDTH = 100
+
+
+def read_json(path: Path, what: str, limit: int = MAX_BYTES) -> dict[str, Any]:
+    """Read one JSON object.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    what : str
+        What it is, for the error's sentence.
+    limit : int
+        Bytes that it may have.
+
+    Raises
+    ------
+    ModelFileError
+        If it cannot be read, is no ordinary file, is too large or nested too deep, or is no JSON object.
+    """
+    try:
+        fields = jsonsafe.parse(_content(path, limit), "its text")
+    except UnreadableError as problem:
+        reason = problem.reason
+    except OSError as error:
+        reason = f"the system reports: {error.strerror or error}"
+    else:
+        return {key: fields.raw(key) for key in fields.keys()}
+    raise ModelFileError(f"The {what} {str(path)!r} cannot be used: {reason}. Correct it, or move it away.")
+
+
+def _content(path: Path, limit: int) -> bytes:
+    # Without waiting: opening a pipe would, for ever.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UnreadableError("it is no ordinary file")
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise UnreadableError(f"it is larger than {limit // 2**10} KiB")
+    return content
+
+
+def write_json(path: Path, data: dict[str, Any], limit: int | None = None) -> None:
+    """Write one JSON object; the file is complete or not there at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    data : dict
+        Plain data.
+    limit : int, optional
+        Bytes that it may have.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or would be larger than the limit.
+    """
+    text = _text(data) + "\n"
+    if limit is not None and len(text.encode()) > limit:
+        raise OutputError(f"{path} would be larger than {limit // 2**10} KiB. Shorten its texts.")
+    part = path.with_name(f".{path.name}.part-{secrets.token_hex(4)}")
+    try:
+        with part.open("x", encoding="utf-8", newline="\n") as file:  # "x" never writes through a link
+            file.write(text)
+        os.replace(part, path)
+    except OSError as error:
+        raise OutputError(f"{path} could not be written ({error.strerror}). Choose another folder or name.") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _text(value: Any, indent: int = 0) -> str:
+    """Return JSON for people to edit: what fits on a line stands on one."""
+    flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if not isinstance(value, dict | list) or not value or (indent and len(flat) + indent <= _WIDTH):
+        return flat
+    if isinstance(value, dict):
+        ends = "{}"
+        entries = [f"{json.dumps(str(k), ensure_ascii=False)}: {_text(v, indent + 1)}" for k, v in value.items()]
+    else:
+        ends, entries = "[]", [_text(entry, indent + 1) for entry in value]
+    pad = "\n" + " " * (indent + 1)
+    return ends[0] + pad + f",{pad}".join(entries) + "\n" + " " * indent + ends[1]

@@ -1,0 +1,95 @@
+"""Frozen dataclasses to plain data for JSON, and back with every value checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from napari_fcnseg.errors import SettingsError
+
+#: Takes what JSON holds and returns a field's value; raises TypeError for another kind.
+Reader: TypeAlias = Callable[[Any], Any]
+
+
+def plain(value: Any) -> Any:
+    """Return data as JSON has it: lists, and None for a number that is none."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def checked(kind: type, data: Mapping[str, Any], readers: Mapping[str, Reader], what: str) -> dict[str, Any]:
+    """Return the fields of a dataclass from plain data, each found to be of its kind.
+
+    Parameters
+    ----------
+    kind : type
+        The dataclass.
+    data : mapping
+        The data.
+    readers : mapping of str to callable
+        How a field of each type, as it is written in the dataclass, is read.
+    what : str
+        What the data is, for the error's sentence.
+
+    Raises
+    ------
+    SettingsError
+        If a field is missing or of another kind.
+    """
+    values = {}
+    for field in fields(kind):
+        try:
+            values[field.name] = readers[str(field.type)](data[field.name])
+        except (KeyError, TypeError):
+            raise SettingsError(
+                f"The {what}'s field {field.name!r} is missing or of another kind: the file was changed or cut off."
+            ) from None
+    return values
+
+
+def of(*kinds: type) -> Reader:
+    """Return a reader of values of some types; true and false are no numbers."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise TypeError
+        return value
+
+    return read
+
+
+def many(read: Reader) -> Reader:
+    """Return a reader of lists, as tuples."""
+    return lambda value: tuple(map(read, of(list)(value)))
+
+
+def table(read: Reader) -> Reader:
+    """Return a reader of objects whose values are of one kind."""
+    return lambda value: {str(key): read(entry) for key, entry in of(dict)(value).items()}
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(of(int, float)(value))
+
+
+#: How a field of each type is read from JSON.
+READ: Final[Mapping[str, Reader]] = {
+    "str": of(str),
+    "int": of(int),
+    "int | None": of(int, type(None)),
+    "float": _number,
+    "tuple[int, ...]": many(of(int)),
+    "tuple[str, ...]": many(of(str)),
+    "tuple[Mapping[str, Any], ...]": many(of(dict)),
+    "Mapping[str, float]": table(_number),
+    "Mapping[str, str]": table(of(str)),
+}
