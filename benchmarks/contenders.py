@@ -8,6 +8,7 @@ differs.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +44,36 @@ def deepcell(size: int) -> list[tuple[str, dict[str, Any]]]:
     return [*layers, ("Dense", {"units": 3, "activation": "softmax"})]
 
 
+def same_padded() -> list[tuple[str, dict[str, Any]]]:
+    """Return the layers of a Keras tutorial's network, its convolutions padded with zeros (``padding="same"``)."""
+    layers: list[tuple[str, dict[str, Any]]] = []
+    for filters in (32, 64, 128):
+        conv = {"filters": filters, "kernel_size": 3, "padding": "same", "activation": "relu"}
+        layers += [("Conv2D", conv), ("MaxPooling2D", {})]
+    layers += [("Flatten", {}), ("Dense", {"units": 128, "activation": "relu"})]
+    return [*layers, ("Dense", {"units": 3, "activation": "softmax"})]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network to measure: its layers, one patch ``(row, col, channel)``, and the image.
+
+    ``chain`` says whether it is a chain without padding, which can be written down by hand.
+    """
+
+    layers: list[tuple[str, dict[str, Any]]]
+    patch: tuple[int, int, int]
+    image: tuple[int, int]
+    chain: bool = True
+
+
+CASES = {
+    "DeepCell-61": Case(deepcell(61), (61, 61, 2), (1040, 1392)),
+    "DeepCell-31": Case(deepcell(31), (31, 31, 2), (1040, 1392)),
+    "same-padded-64": Case(same_padded(), (64, 64, 3), (512, 512), chain=False),
+}
+
+
 def save_random(layers: list[tuple[str, dict[str, Any]]], input_shape: tuple[int, ...], path: str) -> None:
     """Write a Keras model with random weights; speed does not depend on them."""
     import keras
@@ -59,18 +90,18 @@ def by_hand(network: DenseNetwork, convolve: Callable[[Any, Any, int], Any]) -> 
     import tensorflow as tf
 
     constants = [
-        (tf.Variable(s.op.kernel), tf.Variable(s.op.bias)) if isinstance(s.op, DenseConv) else None
+        (tf.Variable(s.op.kernels[0]), tf.Variable(s.op.bias)) if isinstance(s.op, DenseConv) else None
         for s in network.steps
     ]
 
     def apply(x: Any) -> Any:
         for step, weights in zip(network.steps, constants, strict=True):
             if weights is not None:
-                x = tf.nn.bias_add(convolve(x, weights[0], step.op.dilation[0]), weights[1])
+                x = tf.nn.bias_add(convolve(x, weights[0], step.op.dilations[0][0]), weights[1])
             elif isinstance(step.op, DensePool):
-                d = step.op.dilation[0]
-                x = tf.maximum(x[:, d:], x[:, :-d])
-                x = tf.maximum(x[:, :, d:], x[:, :, :-d])
+                d = max(step.op.dilation)
+                rows = step.op.sizes[0] == (2, 1)
+                x = tf.maximum(x[:, d:], x[:, :-d]) if rows else tf.maximum(x[:, :, d:], x[:, :, :-d])
             else:
                 x = getattr(tf.nn, step.op.name)(x)
         return x

@@ -39,12 +39,16 @@ BATCHES = (64, 256, 1024)
 def main() -> None:
     """Measure, print, and where asked write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=int, choices=(31, 61), nargs="+", default=[61, 31], help="DeepCell networks")
-    parser.add_argument("--shape", type=int, nargs=2, default=(1040, 1392), help="rows and columns of the image")
+    names = tuple(contenders.CASES)
+    parser.add_argument("--network", choices=names, nargs="+", default=names, help="which networks")
+    parser.add_argument("--shape", type=int, nargs=2, help="rows and columns of the image, for all of them")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--write", action="store_true", help="write benchmarks/RESULTS.md and results.json")
     chosen = parser.parse_args()
-    results = {f"DeepCell-{size}": measure(size, tuple(chosen.shape), chosen.rounds) for size in chosen.size}
+    results = {
+        name: measure(name, tuple(chosen.shape or contenders.CASES[name].image), chosen.rounds)
+        for name in chosen.network
+    }
     print("\n\n".join(map(as_table, results.values())))
     if chosen.write:
         write(results)
@@ -60,25 +64,31 @@ def write(results: dict[str, dict[str, Any]]) -> None:
     (HERE / "RESULTS.md").write_text("\n\n".join([header, *map(as_table, known.values())]) + "\n", encoding="utf-8")
 
 
-def measure(size: int, shape: tuple[int, int], rounds: int) -> dict[str, Any]:
+def measure(name: str, shape: tuple[int, int], rounds: int) -> dict[str, Any]:
     """Measure every contender on one network."""
-    image = np.random.default_rng(0).standard_normal((*shape, 2)).astype(np.float32)
+    case = contenders.CASES[name]
+    image = np.random.default_rng(0).standard_normal((*shape, case.patch[-1])).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / f"deepcell{size}.keras")
-        contenders.save_random(contenders.deepcell(size), (size, size, 2), path)
+        path = str(Path(folder) / f"{name}.keras")
+        contenders.save_random(case.layers, case.patch, path)
         model = load_model(path)
         network = model.fcn.network
-        run = Run(image, (model,), RunSettings())
-        native = contenders.by_hand(network, contenders.native)
-        blog = contenders.by_hand(network, contenders.blog)
-        pieces = contenders.four_pieces(shape)
+        run = Run(image, (model,), RunSettings(channel_axis=-1))
         ways: dict[str, Callable[[], np.ndarray | None]] = {
-            "ours: segment(), engine warm": lambda: segment(image, model, probabilities=True).probabilities,
-            "bare loop of tf.nn.conv2d(dilations), same tiles": lambda: contenders.over_tiles(
-                native, network, image, run.tiles
-            ),
-            "blog post: tf.nn.convolution, four pieces": lambda: contenders.over_tiles(blog, network, image, pieces),
+            "ours: segment(), engine warm": lambda: (
+                segment(image, model, channel_axis=-1, probabilities=True).probabilities
+            )
         }
+        if case.chain:
+            native = contenders.by_hand(network, contenders.native)
+            blog = contenders.by_hand(network, contenders.blog)
+            pieces = contenders.four_pieces(shape)
+            ways["bare loop of tf.nn.conv2d(dilations), same tiles"] = lambda: contenders.over_tiles(
+                native, network, image, run.tiles
+            )
+            ways["blog post: tf.nn.convolution, four pieces"] = lambda: contenders.over_tiles(
+                blog, network, image, pieces
+            )
         engine().load(network, engine().device()).result()
         seconds, scores = take_turns(ways, rounds)
         peak = max(engine().measure_peak() for _ in range(rounds))
@@ -93,10 +103,10 @@ def measure(size: int, shape: tuple[int, int], rounds: int) -> dict[str, Any]:
     seconds["patch by patch, one at a time (extrapolated from a sample)"] = pixels / patch[1]
     today = datetime.datetime.now(tz=datetime.UTC).date()
     return {
-        "network": f"DeepCell-{size}", "measured": f"{today}, {machine()} Best of {rounds} rounds.",
+        "network": name, "channels": case.patch[-1], "measured": f"{today}, {machine()} Best of {rounds} rounds.",
         "shape": list(shape), "tile": list(run.tile), "seconds": seconds,
         "flop_per_pixel": network.report.flop_per_pixel, "ceiling": network.report.speedup_ceiling,
-        "peak_flops": peak, "largest_difference": max(float(np.abs(ours - o).max()) for o in others),
+        "peak_flops": peak, "largest_difference": max((float(np.abs(ours - o).max()) for o in others), default=None),
     }  # fmt: skip
 
 
@@ -119,8 +129,9 @@ def as_table(result: dict[str, Any]) -> str:
     """Return a result as a Markdown table."""
     rows, columns = result["shape"]
     ours = result["seconds"]["ours: segment(), engine warm"]
+    known = result["largest_difference"]
     lines = [
-        f"## {result['network']}, {rows} × {columns} × 2, float32, tile {result['tile']}",
+        f"## {result['network']}, {rows} × {columns} × {result.get('channels', 2)}, float32, tile {result['tile']}",
         "",
         f"Measured {result['measured']}",
         "",
@@ -137,8 +148,8 @@ def as_table(result: dict[str, Any]) -> str:
         "",
         f"Ceiling of the speed-up by arithmetic alone: {result['ceiling']:.0f} ×. Peak: "
         f"{result['peak_flops'] / 1e9:.0f} GFLOP/s (float32 product of two 4096² matrices in TensorFlow). GFLOP/s "
-        "count the network's own arithmetic without the halo of the tiles. Largest difference between ours and the "
-        f"other dense ways: {result['largest_difference']:.1g}.",
+        "count the network's own arithmetic without the halo of the tiles."
+        + (f" Largest difference between ours and the other dense ways: {known:.1g}." if known is not None else ""),
     ]
     return "\n".join(lines)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from napari_fcnseg.errors import ConversionError
 from napari_fcnseg.readers.jsonsafe import MAX_WHOLE, is_whole
@@ -68,9 +68,7 @@ def entrances(model: str, inputs: Sequence[Use], uses: Sequence[Use]) -> tuple[S
     found: list[Entrance] = []
     first: Tensor | None = None
     for use in inputs:
-        config = use.leaf.config
-        stored = config.raw("batch_shape") if "batch_shape" in config else config.raw("batch_input_shape")
-        sizes = _sizes(model, stored)
+        sizes = _sizes(model, use)
         with naming(use.name, use.leaf.layer_type):
             if len(sizes) < 2:
                 raise _no_patch(sizes, len(inputs))
@@ -101,7 +99,9 @@ def _no_patch(sizes: Shape, count: int) -> Exception:
     )
 
 
-def _sizes(model: str, batch_shape: Any) -> Shape:
+def _sizes(model: str, use: Use) -> Shape:
+    config = use.leaf.config
+    batch_shape = config.raw("batch_shape") if "batch_shape" in config else config.raw("batch_input_shape")
     if batch_shape is not None and not isinstance(batch_shape, list):
         raise UnreadableError("the shape of its input is malformed")
     if batch_shape is None:

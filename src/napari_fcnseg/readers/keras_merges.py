@@ -68,19 +68,18 @@ def merged(kind: MergeKind, tensors: Sequence[Tensor], axis: int = -1) -> Merged
         tensors = [replace(t, axes=((),) * (most - len(t.axes)) + t.axes) for t in tensors]
     if len({len(tensor.axes) for tensor in tensors}) > 1:
         raise UnreadableError(f"its inputs have the shapes {_shapes(tensors)}, which do not fit together")
-    before: list[tuple[Op, ...]] = [()] * len(tensors)
-    tensors = list(tensors)
+    before, tensors = [list[Op]() for _ in tensors], list(tensors)
     if len({tensor.is_flat for tensor in tensors}) > 1:
         for i, tensor in enumerate(tensors):
             if tensor.is_flat:
-                before[i], tensors[i] = (Expand(),), expanded(tensor)
+                before[i], tensors[i] = [Expand()], expanded(tensor)
     if kind == "concatenate":
         op, result = _concatenated(tensors, axis)
     else:
         op, result = Merge(kind), _broadcast(tensors)
     if math.prod(result.shape) > MAX_ELEMENTS:
         raise UnreadableError(f"its result would have the shape {result.seen}, which is too large to be true")
-    return tuple(before), (op,), result
+    return tuple(map(tuple, before)), (op,), result
 
 
 def _broadcast(tensors: Sequence[Tensor]) -> Tensor:

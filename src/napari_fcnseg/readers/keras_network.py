@@ -76,16 +76,12 @@ def assemble(architecture: Architecture, stored: Stored, output: str | None = No
         raise UnreadableError("its model has no layer that computes anything")
     assembly.check_result(uses[-1])
     outputs = tuple(name for name, _ in architecture.outputs)
-    notes = assembly.notes()
-    if len(outputs) > 1:
-        listed = ", ".join(repr(name) for name in outputs[:20])
-        notes = (f"The model has {len(outputs)} outputs ({listed}); this is {chosen!r}.", *notes)
     return Network(
         name=architecture.name,
         input_shape=shape,
         nodes=tuple(assembly.nodes),
         output=assembly.ends[end],
-        notes=notes,
+        notes=(*_on_outputs(chosen, outputs), *assembly.notes()),
         outputs=outputs if len(outputs) > 1 else (),
         input_names=tuple(w.use.name for w in ways_in for _ in range(w.stop - w.start)) if len(ways_in) > 1 else (),
     )
@@ -100,6 +96,12 @@ def _choose(architecture: Architecture, output: str | None) -> tuple[str, str]:
             return name, use
     listed = ", ".join(repr(name) for name, _ in architecture.outputs[:50])
     raise UnreadableError(f"its model has no output {output[:60]!r}", f"It has these: {listed}.")
+
+
+def _on_outputs(chosen: str, outputs: tuple[str, ...]) -> tuple[str, ...]:
+    """Say which of several outputs this is."""
+    listed = ", ".join(repr(name) for name in outputs[:20])
+    return (f"The model has {len(outputs)} outputs ({listed}); this is {chosen!r}.",) if len(outputs) > 1 else ()
 
 
 def _needed(architecture: Architecture, end: str) -> list[Use]:

@@ -57,8 +57,6 @@ _ARITHMETIC: Final[dict[str, MergeKind]] = {
 _POOLS: Final[dict[str, PoolKind]] = {"mean": "average", "max": "max"}
 #: Names of Keras 3's operations where those of its activations differ.
 _ACTIVATIONS: Final = {"exp": "exponential", "swish": "silu", "hard_swish": "hard_silu"}
-#: Arguments without an effect on the numbers.
-_IDLE: Final = frozenset({"name"})
 
 _Operands: TypeAlias = "list[Any]"
 
@@ -110,7 +108,7 @@ def operate(use: Use, tensors: Mapping[str, Tensor]) -> Merged:
     settings = {key: v for key, v in use.kwargs.items() if not any(sources_in(v)) and v is not None}
     if use.leaf.is_operation:
         settings = {key: use.leaf.config.raw(key) for key in use.leaf.config.keys()} | settings
-    settings = {key: value for key, value in settings.items() if key not in _IDLE}
+    settings.pop("name", None)
     found = [tensors[source.name] for source in sources_in(operands)]
     if name == "concatenate":
         axis = settings.get("axis", operands[1] if len(operands) == 2 else 0)
