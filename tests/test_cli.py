@@ -90,6 +90,33 @@ def test_segment_writes_labels_and_scores_with_the_image_s_axes_and_pixel_size(f
         assert tiff.pages.first.tags["XResolution"].value == (2, 1)
 
 
+def test_some_pixels_patch_by_patch_come_with_their_pixel_size_and_a_time_beforehand(folder, capsys, tmp_path) -> None:
+    labels, whole = tmp_path / "some.tif", tmp_path / "whole.tif"
+    common = ("segment", folder / "image.tif", "--model", folder / "a.keras", "-o")
+    code, _, err = run(
+        capsys, *common, labels, "--method", "patchwise", "--every", 3, "--region", "6:40", "0:33"
+    )  # fmt: skip
+    assert code == 0
+    assert "Patch by patch: about" in err
+    assert "132 pixels" in err  # 12 x 11
+    run(capsys, *common, whole, "--quiet")
+    expected = np.zeros((40, 50), np.uint8)
+    expected[6:40, :33] = tifffile.imread(whole)[6:40, :33]
+    np.testing.assert_array_equal(tifffile.imread(labels), expected[::3, ::3])
+    with tifffile.TiffFile(labels) as tiff:
+        assert tiff.series[0].axes == "YX"
+        count, of = tiff.pages[0].tags["XResolution"].value
+        assert count / of == pytest.approx(2 / 3)
+
+
+def test_channels_that_the_file_does_not_name_are_no_axis_of_the_labels(folder, capsys, tmp_path) -> None:
+    image, labels = tmp_path / "plain.tif", tmp_path / "labels.tif"
+    tifffile.imwrite(image, np.zeros((2, 20, 25), np.float32))
+    assert run(capsys, "segment", image, "--model", folder / "a.keras", "-o", labels)[0] == 0
+    with tifffile.TiffFile(labels) as tiff:
+        assert (tiff.series[0].axes, tiff.series[0].shape) == ("YX", (20, 25))
+
+
 def test_one_file_per_channel_is_the_same_image(folder, capsys, tmp_path) -> None:
     for name, image in (("a", ["image.tif"]), ("b", ["x.tif", "y.tif"])):
         paths = [folder / i for i in image]

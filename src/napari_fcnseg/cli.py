@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.model import PatchModel
+    from napari_fcnseg.run import Run
     from napari_fcnseg.segmentation import Canvas
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.verification import Witness
@@ -65,6 +66,7 @@ def _segment(chosen: argparse.Namespace) -> int:
     image, models = _inputs(chosen)
     run = Run(image.data, models, _on_axis(settings, image))
     canvas, witness = Canvas(run), Witness(run) if chosen.verify else None
+    _foretell(run, chosen.quiet)
     start = time.perf_counter()
     try:
         with _progress("Segmenting", chosen.quiet) as progress:
@@ -88,6 +90,14 @@ def _segment(chosen: argparse.Namespace) -> int:
     return _prove(run.provenance(), witness, chosen.output, quiet=chosen.quiet)
 
 
+def _foretell(run: Run, quiet: bool) -> None:
+    """Say how long it will take where the patch network runs at one pixel after the other."""
+    from napari_fcnseg.estimation import estimate_run
+
+    if not quiet and any(way.method == "patchwise" for way in run.ways):
+        print(estimate_run(run), file=sys.stderr)
+
+
 def _prove(provenance: dict[str, Any], witness: Witness | None, output: Path, *, quiet: bool) -> int:
     """Write the provenance beside the labels, with the certificate if the run was verified."""
     from napari_fcnseg.jsonfile import write_json
@@ -107,6 +117,8 @@ def _write(canvas: Canvas, image: ImageFile, outputs: Sequence[Path]) -> None:
     """Write labels and scores; where one cannot be written, the other is all the same."""
     from napari_fcnseg.imagefile import write_image
 
+    image = image.with_channels_along(canvas.run.layout.channel_axis)
+    image = image.sampled(canvas.run.settings.every, len(canvas.run.extent))
     results = [image.labelled(canvas.labels)]
     if canvas.scores is not None:
         results.append(image.scored(canvas.scores))
@@ -178,7 +190,7 @@ def _settings(chosen: argparse.Namespace, **more: Any) -> RunSettings:
     limit = int(chosen.memory_limit * 2**20) if chosen.memory_limit is not None else None
     return RunSettings(
         channel_axis=chosen.channel_axis, preprocess=steps, border=chosen.border, device=chosen.device, tile=tile,
-        memory_limit=limit, **more,
+        memory_limit=limit, method=chosen.method, every=chosen.every, region=chosen.region, **more,
     )  # fmt: skip
 
 
@@ -187,6 +199,15 @@ def _on_axis(settings: RunSettings, image: ImageFile) -> RunSettings:
     from dataclasses import replace
 
     return settings if settings.channel_axis is not None else replace(settings, channel_axis=image.channel_axis)
+
+
+def _span(text: str) -> tuple[int, int]:
+    try:
+        start, stop = map(int, text.split(":"))
+    except ValueError:
+        problem = f"{text!r} is not A:B, the first pixel and the one after the last"
+        raise argparse.ArgumentTypeError(problem) from None
+    return start, stop
 
 
 def _flat(lists: Sequence[Sequence[str]] | None) -> list[str]:
@@ -240,6 +261,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run_arguments(command: argparse.ArgumentParser) -> None:
     from napari_fcnseg.preprocess import STEPS, usage
+    from napari_fcnseg.settings import METHODS
     from napari_fcnseg.tiling import BORDERS
 
     steps = f"as the model's sidecar says; else none, or {', '.join(map(usage, STEPS))}"
@@ -249,6 +271,9 @@ def _add_run_arguments(command: argparse.ArgumentParser) -> None:
     add("--model-output", metavar="NAME", help="which answer of a model with several (the first)")
     add("--preprocess", action="append", nargs="+", metavar="STEP", help=steps)
     add("--border", default="reflect", metavar="RULE", help=f"what surrounds the image: {', '.join(BORDERS)} (reflect)")
+    add("--method", default="auto", metavar="NAME", help=f"{', '.join(METHODS)}; all are exact (auto: the quicker)")
+    add("--every", type=int, default=1, metavar="N", help="label only every N-th pixel along each axis (1)")
+    add("--region", type=_span, nargs="+", metavar="A:B", help="label only these pixels, one A:B per axis")
     add("--tile", type=int, nargs="+", metavar="N", help="largest tile in pixels, for all axes or per axis")
     add("--channel-axis", type=int, metavar="AXIS", help="axis of the image that holds the channels")
     add("--device", metavar="NAME", help="CPU, GPU, GPU:1 (the fastest)")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.model import ModelLike
 
+_MINUTE = 60
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -36,6 +38,21 @@ class Estimate:
     pixels: int
     methods: tuple[str, ...]
     device: str
+
+    def __str__(self) -> str:
+        way = "Patch by patch" if "patchwise" in self.methods else "Densely"
+        return f"{way}: about {duration(self.seconds)} for {self.pixels:,} pixels on {self.device}."
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person would say it."""
+    if seconds < 1:
+        return f"{seconds:.1f} s"
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * _MINUTE * _MINUTE:
+        return f"{seconds / _MINUTE:.0f} min"
+    return f"{seconds / _MINUTE / _MINUTE:.1f} h"
 
 
 def estimate(image: Any, model: ModelLike | Sequence[ModelLike], **settings: Any) -> Estimate:

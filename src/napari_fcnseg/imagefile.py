@@ -61,6 +61,19 @@ class ImageFile:
             return self
         return replace(self, data=self.data.take(range(3), axis=samples))
 
+    def with_channels_along(self, axis: int | None) -> ImageFile:
+        """Return the file with an axis named as that of the channels, which a file without names leaves open."""
+        if axis is None or axis == self.channel_axis:
+            return self
+        others = self.axes.replace("C", "Q").replace("S", "Q")
+        return replace(self, axes=others[:axis] + "C" + others[axis + 1 :])
+
+    def sampled(self, every: int, axes: int) -> ImageFile:
+        """Return the file with the pixel size of every so-manieth pixel along its last axes, channels not counted."""
+        coarse = self._result_axes()[-axes:]
+        size = {axis: length * every if axis in coarse else length for axis, length in self.pixel_size.items()}
+        return replace(self, pixel_size=size)
+
     def labelled(self, labels: npt.NDArray[Any]) -> ImageFile:
         """Return labels with this image's axes but the channel axis, and its pixel size."""
         return ImageFile(labels, self._result_axes(), self.pixel_size, self.unit)

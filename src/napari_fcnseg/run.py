@@ -103,8 +103,9 @@ class Run:
         spatial = len(first.patch_shape)
         self.layout = Layout.of(tuple(self.image.shape), first.channels, spatial, settings.channel_axis)
         self.patch = tuple(max(n.patch_shape[axis] for n in self.networks) for axis in range(spatial))
-        self.ways = tuple(Way(m, settings) for m in self.models)
         self.extent = extent_of(self.layout.frame_shape, [n.patch_shape for n in self.networks], settings)
+        places = math.prod(stop - start for start, stop in self.extent) * math.prod(self.layout.stack_shape)
+        self.ways = tuple(Way(m, settings, places) for m in self.models)
         self.tile = tile_of(self.ways, tuple(stop - start for start, stop in self.extent), settings)
         self.tiles = cut(self.extent, self.tile)
         self.device: Device | None = None
@@ -199,7 +200,7 @@ class Run:
                     "name": m.name,
                     "path": str(m.path or ""),
                     "sha256": m.sha256,
-                    "output": m.network.output,
+                    "output": m.output,
                     "patch_shape": list(m.patch_shape),
                     "method": way.method,
                 }

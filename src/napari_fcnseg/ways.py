@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     _Image = npt.NDArray[np.float32]
 
+#: Putting one of the dense network's operations together takes as long as so much arithmetic (10 ms); the first ones
+#: are not counted. It matters for a small image and a network with hundreds of edge variants.
+_BUILD, _QUICK = 1_000_000_000, 50
 _PROBE = 96  # pixels per axis of the tile that a time is estimated from, at most
 
 
@@ -38,6 +41,8 @@ class Way:
         The model.
     settings : RunSettings
         What the user chose.
+    places : int
+        How many places get a prediction in the whole run.
 
     Attributes
     ----------
@@ -50,10 +55,10 @@ class Way:
         If the dense network is asked for and there is none worth building.
     """
 
-    def __init__(self, model: PatchModel, settings: RunSettings) -> None:
+    def __init__(self, model: PatchModel, settings: RunSettings, places: int) -> None:
         self.model = model
         self.dense = model.fcn.network
-        self.method = _method(model, settings)
+        self.method = _method(model, settings, places)
         self._every, self._border = settings.every, settings.border
 
     def load(self, device: Device) -> Future[float]:
@@ -108,7 +113,7 @@ def _product(numbers: Sequence[int]) -> int:
     return int(np.prod(numbers, dtype=np.int64))
 
 
-def _method(model: PatchModel, settings: RunSettings) -> Literal["dense", "patchwise"]:
+def _method(model: PatchModel, settings: RunSettings, places: int) -> Literal["dense", "patchwise"]:
     report = model.fcn.report
     if settings.method == "patchwise":
         return "patchwise"
@@ -119,5 +124,7 @@ def _method(model: PatchModel, settings: RunSettings) -> Literal["dense", "patch
                 "method patchwise, which is exact too, or auto."
             )
         return "dense"
-    patchwise = report.work_per_patch / settings.every ** len(model.patch_shape)
-    return "dense" if report.dense and report.work_per_pixel <= patchwise else "patchwise"
+    pixels = places * settings.every ** len(model.patch_shape)
+    building = _BUILD * max(len(model.fcn.network.steps) - _QUICK, 0)
+    dense = report.work_per_pixel * pixels + building
+    return "dense" if report.dense and dense <= report.work_per_patch * places else "patchwise"

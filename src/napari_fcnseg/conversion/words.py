@@ -89,9 +89,12 @@ def _maps(value: Value) -> int:
 
 
 def _dilation(ops: Sequence[DenseOp]) -> tuple[int, ...] | None:
-    """Return the dilation of the largest window, along axes where it is longer than one."""
+    """Return the dilation along each axis of the windows that are longer than one there."""
     windows = [window for op in ops for window in windows_of(op) or () if max(window[0]) > 1]
-    return max(windows, key=lambda window: sum(window[0]))[1] if windows else None
+    if not windows:
+        return None
+    axes = range(len(windows[0][0]))
+    return tuple(max([dilation[a] for size, dilation in windows if size[a] > 1], default=1) for a in axes)
 
 
 def _words(ops: Sequence[DenseOp]) -> list[str]:

@@ -66,7 +66,7 @@ def load(key: str, network: DenseNetwork | Network, device: str) -> float:
     import tensorflow as tf
 
     from napari_fcnseg.conversion.fcn import DenseNetwork
-    from napari_fcnseg.engine.build import dense_model
+    from napari_fcnseg.engine.apply import applied
     from napari_fcnseg.engine.patch import patch_model
 
     if (key, device) in _compiled:
@@ -74,9 +74,13 @@ def load(key: str, network: DenseNetwork | Network, device: str) -> float:
     start = time.perf_counter()
     warm_up()
     with tf.device(device):
-        model = dense_model(network) if isinstance(network, DenseNetwork) else patch_model(network)
-    signature = [tf.TensorSpec(model.input_shape, tf.float32)]
-    function = tf.function(lambda x: model(x, training=False), input_signature=signature)
+        if isinstance(network, DenseNetwork):
+            call, shape = applied(network), (1, *(None,) * len(network.patch_shape), network.channels)
+        else:
+            model = patch_model(network)
+            call, shape = functools.partial(model, training=False), (None, *network.input_shape)
+    # autograph would rewrite every function it passes through, for minutes
+    function = tf.function(call, input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False)
     _compiled[key, device] = function.get_concrete_function()
     return time.perf_counter() - start
 

@@ -1,8 +1,9 @@
 """Read what a tile's pixels see, with the border continued as the user chose.
 
 The patch that speaks for pixel ``i`` starts at ``i - P // 2``. A tile ``start … stop`` therefore reads
-``start - P // 2 … stop - P // 2 + P - 1``, or less where the network does not look at all of a patch, and where that leaves the image the border rule says which pixel stands
-there. Nothing is padded as a whole: each axis has a table from coordinates to pixels, as long as the axis.
+``start - P // 2 … stop - P // 2 + P - 1``, or less where the network does not look at all of a patch. Where that leaves
+the image the border rule says which pixel stands there. Nothing is padded as a whole: each axis has a table from
+coordinates to pixels, as long as the axis.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from napari_fcnseg.engine.layers.maps import (
     SomeChannels,
     ZeroMap,
 )
-from napari_fcnseg.engine.layers.pixels import ChannelAffine, ChannelPReLU, Pointwise, activation
+from napari_fcnseg.engine.layers.pixels import ChannelAffine, ChannelPReLU, Pointwise
 from napari_fcnseg.engine.layers.windows import DilatedConv, DilatedDepthwise, DilatedPool
 
 __all__ = [
@@ -29,5 +29,4 @@ __all__ = [
     "SideBySide",
     "SomeChannels",
     "ZeroMap",
-    "activation",
 ]

@@ -6,8 +6,3 @@ import keras
 
 #: Lets Keras find a layer again in a file that was saved.
 register = keras.saving.register_keras_serializable(package="napari_fcnseg")
-
-
-def native() -> bool:
-    """Return whether TensorFlow's own operations are at hand."""
-    return bool(keras.backend.backend() == "tensorflow")

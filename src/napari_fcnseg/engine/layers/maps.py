@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
 import keras
-from keras import ops
 
+from napari_fcnseg.engine import functions
 from napari_fcnseg.engine.layers.base import register
 
 
@@ -33,8 +32,7 @@ class Cut(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any) -> Any:
         """Return what is left."""
-        inner = (slice(b or None, -a if a else None) for b, a in zip(self.before, self.after, strict=True))
-        return x[(slice(None), *inner)]
+        return functions.cut(x, self.before, self.after)
 
 
 @register
@@ -55,9 +53,7 @@ class Combine(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """Return the joined map."""
-        if self.kind == "average":
-            return functools.reduce(ops.add, inputs) / len(inputs)
-        return functools.reduce(getattr(ops, self.kind), inputs)
+        return functions.combine(inputs, self.kind)
 
 
 @register
@@ -78,8 +74,7 @@ class SideBySide(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """Return the joined map."""
-        x = ops.concatenate(inputs, axis=-1)
-        return x if self.order is None else ops.take(x, list(self.order), axis=-1)
+        return functions.join(inputs, self.order)
 
 
 @register
@@ -121,7 +116,7 @@ class ZeroMap(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any) -> Any:
         """Return zeros."""
-        return ops.zeros((*ops.shape(x)[:-1], self.channels), x.dtype)
+        return functions.zeros(x, self.channels)
 
 
 @register
@@ -142,7 +137,7 @@ class PatchTensor(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any) -> Any:
         """Return the tensors."""
-        return ops.reshape(x, (-1, *self.sizes, x.shape[-1] // math.prod(self.sizes)))
+        return functions.to_patches(x, self.sizes)
 
 
 @register
@@ -157,4 +152,4 @@ class BackToMap(keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any) -> Any:
         """Return the map."""
         tensor, like = inputs
-        return ops.reshape(tensor, (*ops.shape(like)[:-1], math.prod(tensor.shape[1:])))
+        return functions.from_patches(tensor, like)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
-from keras import ops
 
+from napari_fcnseg.engine import functions
 from napari_fcnseg.engine.layers.base import register
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @register
@@ -38,7 +35,7 @@ class ChannelAffine(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any) -> Any:
         """Return ``(x - center) * scale + offset``."""
-        return (x - self.center if self.centered else x) * self.scale + self.offset
+        return functions.affine(x, self.center if self.centered else None, self.scale, self.offset)
 
 
 @register
@@ -55,7 +52,7 @@ class ChannelPReLU(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any) -> Any:
         """Return the rectified map."""
-        return ops.relu(x) - self.alpha * ops.relu(-x)
+        return functions.prelu(x, self.alpha)
 
 
 @register
@@ -78,12 +75,4 @@ class Pointwise(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any) -> Any:
         """Return the activation of every number."""
-        return activation(self.function, self.params)(x)
-
-
-def activation(name: str, params: dict[str, Any]) -> Callable[[Any], Any]:
-    """Return an activation of :mod:`napari_fcnseg.graph.ops` as a function of tensors."""
-    if name == "hard_sigmoid_keras2":
-        return lambda x: ops.clip(0.2 * x + 0.5, 0.0, 1.0)
-    function = getattr(keras.activations, name)
-    return lambda x: function(x, **params)
+        return functions.activation(self.function, self.params)(x)

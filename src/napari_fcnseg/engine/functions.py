@@ -1,0 +1,176 @@
+"""What the dense network's operations compute, as functions of tensors.
+
+On TensorFlow they use its native operations: ``Conv2D(dilation_rate=…)`` and ``tf.nn.convolution`` shuffle every map
+into batches and back around each layer, ``tf.nn.conv2d(dilations=…)`` does not and is a quarter faster. On every other
+backend they fall back to ``keras.ops``, so the same network runs there too.
+
+This module imports Keras; it is imported inside functions of :mod:`napari_fcnseg.engine` alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import keras
+from keras import ops
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Ints: TypeAlias = tuple[int, ...]
+
+
+def native() -> bool:
+    """Return whether TensorFlow's own operations are at hand."""
+    return bool(keras.backend.backend() == "tensorflow")
+
+
+def convolve(
+    inputs: Sequence[Any], kernels: Sequence[Any], bias: Any, dilations: Sequence[Ints], side_by_side: Ints
+) -> Any:
+    """Return a sum of valid cross-correlations plus bias; ``side_by_side`` inputs go to each kernel, as channels."""
+    waiting = iter(inputs)
+    terms = []
+    for kernel, dilation, count in zip(kernels, dilations, side_by_side, strict=True):
+        maps = [next(waiting) for _ in range(count)]
+        x = ops.concatenate(maps, axis=-1) if count > 1 else maps[0]
+        terms.append(_convolve(x, kernel, _needed(kernel, dilation)))
+    return _add_bias(functools.reduce(ops.add, terms), bias)
+
+
+def convolve_channels(inputs: Sequence[Any], kernels: Sequence[Any], bias: Any, dilations: Sequence[Ints]) -> Any:
+    """Return a sum of valid cross-correlations of each channel, one per input, plus bias."""
+    terms = [
+        ops.depthwise_conv(
+            x, kernel, padding="valid", data_format="channels_last", dilation_rate=_needed(kernel, dilation)
+        )
+        for x, kernel, dilation in zip(inputs, kernels, dilations, strict=True)
+    ]
+    return _add_bias(functools.reduce(ops.add, terms), bias)
+
+
+def pool(inputs: Sequence[Any], kind: str, sizes: Sequence[Ints], dilations: Sequence[Ints], count: int) -> Any:
+    """Return the maximum over the windows of all inputs, or their sum divided by ``count``."""
+    combine = ops.maximum if kind == "max" else ops.add
+    parts = []
+    for x, size, dilation in zip(inputs, sizes, dilations, strict=True):
+        for axis, (k, d) in enumerate(zip(size, dilation, strict=True), start=1):
+            x = _running(x, axis, k, d, combine)
+        parts.append(x)
+    result = functools.reduce(combine, parts)
+    return result if kind == "max" else result * (1.0 / count)
+
+
+def cut(x: Any, before: Ints, after: Ints) -> Any:
+    """Cut entries off both ends of each spatial axis."""
+    inner = (slice(b or None, -a if a else None) for b, a in zip(before, after, strict=True))
+    return x[(slice(None), *inner)]
+
+
+def combine(inputs: Sequence[Any], kind: str) -> Any:
+    """Join inputs pixel by pixel: ``kind`` is add, subtract, multiply, average, maximum or minimum."""
+    if kind == "average":
+        return functools.reduce(ops.add, inputs) / len(inputs)
+    return functools.reduce(getattr(ops, kind), inputs)
+
+
+def join(inputs: Sequence[Any], order: Ints | None) -> Any:
+    """Put inputs side by side as channels; then channel ``i`` is number ``order[i]`` of them."""
+    x = ops.concatenate(inputs, axis=-1) if len(inputs) > 1 else inputs[0]
+    return x if order is None else ops.take(x, list(order), axis=-1)
+
+
+def zeros(x: Any, channels: int) -> Any:
+    """Return a map of zeros as large as another."""
+    return ops.zeros((*ops.shape(x)[:-1], channels), x.dtype)
+
+
+def to_patches(x: Any, sizes: Ints) -> Any:
+    """Return the channels of each pixel as a tensor ``(*sizes, channel)`` of its own in the batch."""
+    return ops.reshape(x, (-1, *sizes, x.shape[-1] // math.prod(sizes)))
+
+
+def from_patches(tensor: Any, like: Any) -> Any:
+    """Return tensors of each pixel as the channels of a map that is as large as another."""
+    return ops.reshape(tensor, (*ops.shape(like)[:-1], math.prod(tensor.shape[1:])))
+
+
+def affine(x: Any, center: Any, scale: Any, offset: Any) -> Any:
+    """Return ``(x - center) * scale + offset``; there may be no centre."""
+    return (x if center is None else x - center) * scale + offset
+
+
+def prelu(x: Any, alpha: Any) -> Any:
+    """Return ``max(x, 0) + alpha * min(x, 0)``."""
+    return ops.relu(x) - alpha * ops.relu(-x)
+
+
+def activation(name: str, params: dict[str, Any]) -> Callable[[Any], Any]:
+    """Return an activation of :mod:`napari_fcnseg.graph.ops` as a function of tensors."""
+    if name == "hard_sigmoid_keras2":
+        return lambda x: ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+    function = getattr(keras.activations, name)
+    return lambda x: function(x, **params)
+
+
+def _needed(kernel: Any, dilation: Ints) -> Ints:
+    """Return a dilation of 1 where the window is one pixel."""
+    return tuple(d if k > 1 else 1 for k, d in zip(kernel.shape, dilation, strict=False))
+
+
+def _convolve(x: Any, kernel: Any, dilation: Ints) -> Any:
+    if native():
+        return _convolve_tf(x, kernel, dilation)
+    return ops.conv(x, kernel, padding="valid", dilation_rate=dilation, data_format="channels_last")
+
+
+def _shorter(x: Any, axis: int, before: int, after: int) -> Any:
+    """Drop entries from both ends of an axis."""
+    index = [slice(None)] * (axis + 1)
+    index[axis] = slice(before or None, -after if after else None)
+    return x[tuple(index)]
+
+
+def _running(x: Any, axis: int, size: int, step: int, combine: Callable[[Any, Any], Any]) -> Any:
+    """Combine ``size`` entries ``step`` apart, by doubling: ``2 log2(size)`` passes instead of ``size``."""
+    result, taken = None, 0  # `taken` entries of the window are in `result`
+    width, run = 1, x  # `run` holds windows of `width`
+    while True:
+        if size & width:
+            part = _shorter(run, axis, taken * step, (size - width - taken) * step)
+            result = part if result is None else combine(result, part)
+            taken += width
+        if taken == size:
+            return result
+        run = combine(_shorter(run, axis, 0, width * step), _shorter(run, axis, width * step, 0))
+        width *= 2
+
+
+def _add_bias(x: Any, bias: Any) -> Any:
+    if native():
+        import tensorflow as tf
+
+        return tf.nn.bias_add(x, bias)  # unlike a plain addition, fused into the convolution with what follows
+    return x + bias
+
+
+def _convolve_tf(x: Any, kernel: Any, dilation: Ints) -> Any:
+    """Convolve over any number of axes with TensorFlow's native dilated 2D convolution."""
+    import tensorflow as tf
+
+    if len(dilation) == 1:
+        return tf.squeeze(tf.nn.conv2d(x[:, None], kernel[None], 1, "VALID", dilations=(1, *dilation)), 1)
+    if len(dilation) == 2:
+        return tf.nn.conv2d(x, kernel, 1, "VALID", dilations=dilation)
+    # The leading axis becomes part of the batch: one convolution over the other axes per tap, summed.
+    total = None
+    for tap in range(kernel.shape[0]):
+        part = _shorter(x, 1, tap * dilation[0], (kernel.shape[0] - 1 - tap) * dilation[0])
+        shape = tf.shape(part)
+        merged = tf.reshape(part, tf.concat([[shape[0] * shape[1]], shape[2:]], 0))
+        merged = tf.ensure_shape(merged, (None, *part.shape[2:]))
+        result = _convolve_tf(merged, kernel[tap], dilation[1:])
+        total = result if total is None else total + result
+    return tf.reshape(total, tf.concat([shape[:2], tf.shape(total)[1:]], 0))
