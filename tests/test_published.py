@@ -46,6 +46,20 @@ def test_five_networks_give_the_published_maps(case, published, models, tmp_path
     np.testing.assert_array_equal(tifffile.imread(labels)[INSIDE], published.argmax(-1) + 1)
 
 
+def test_the_authors_own_files_give_the_published_maps_too(case, published) -> None:
+    """Weights of Keras 1 alone: the architecture, and what running_std is, are found out."""
+    image = np.stack([tifffile.imread(case / f"{name}.tif") for name in ("phase", "dapi")], axis=-1)
+    files = sorted(case.glob("keras1_weights_*.h5"))
+    assert len(files) == 5
+    part = (slice(180, 280), slice(210, 330))
+    region = [(axis.start, axis.stop) for axis in part]
+    ours = nf.segment(image, files, preprocess=STEPS, region=region, probabilities=True).probabilities
+    assert ours is not None
+    theirs = published[tuple(slice(axis.start - 30, axis.stop - 30) for axis in part)]
+    assert np.abs(ours[part] - theirs).max() <= 1e-5
+    assert len(np.unique(theirs.argmax(-1))) == 3  # a part that has all classes
+
+
 def test_one_network_is_the_patch_model_itself_under_the_api(case, models) -> None:
     image = np.stack([tifffile.imread(case / f"{name}.tif") for name in ("phase", "dapi")], axis=-1)
     verification = nf.verify(image[:200, :170], models[0], n=64, preprocess=STEPS, tile=96)

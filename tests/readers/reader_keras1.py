@@ -130,6 +130,36 @@ class Keras1:
         return path
 
 
+class Trained(Keras1):
+    """Makes normalisations with the statistics of the picture that the program is first run on, larger than a patch."""
+
+    def norm(self, x: Array) -> Array:
+        """Normalise; the first time also keep the picture's statistics."""
+        axes = tuple(range(1, x.ndim))
+        name = f"batchnormalization_{self._made.get('batchnormalization', self._first - 1) + 1}"
+        self.layers.setdefault(name, {}) or self.layers[name].update(
+            gamma=self._normal(len(x), scale=0.2) + 1,
+            beta=self._normal(len(x), scale=0.2),
+            running_mean=x.mean(axes).astype(np.float32),
+            running_std=x.std(axes).astype(np.float32),
+        )
+        return super().norm(x)
+
+    def head(self, x: Array, features: int) -> Array:
+        """Classify all positions."""
+        self._empty("flatten")
+        x = x.reshape(len(x), -1)
+        for number, width in enumerate((features, self.classes)):
+            w = self._layer(
+                "dense",
+                W=lambda x=x, n=width: self._normal(len(x), n, scale=1.4 / np.sqrt(len(x))),
+                b=lambda n=width: self._normal(n, scale=0.1),
+            )
+            x = w["W"].T.astype(np.float64) @ x + w["b"][:, None]
+            x = x if number else self._finish(x, "act")
+        return x
+
+
 def net_21(k: Keras1, x: Array) -> Array:
     x = k.pool(k.conv(k.conv(x, 32, 4), 32, 3))
     return k.head(k.conv(k.conv(k.conv(x, 32, 3), 32, 3), 200, 4), 200)

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from readers.reader_evaluate import evaluate
-from readers.reader_keras1 import PROGRAMS, Keras1
+from readers.reader_keras1 import PROGRAMS, Keras1, Trained
 
 from napari_fcnseg.errors import ModelFileError
 from napari_fcnseg.graph.ops import BatchNorm, Conv
@@ -18,6 +18,8 @@ from napari_fcnseg.readers.deepcell_families import FAMILIES
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from napari_fcnseg.graph.network import Network
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -72,6 +74,89 @@ def test_published_files_are_the_models_made_of_them(shared_data: Path) -> None:
             np.testing.assert_allclose(*variance, rtol=2e-6)
     x = np.random.default_rng(0).normal(0, 0.2, (2, *ours.input_shape))
     np.testing.assert_allclose(evaluate(ours, x), evaluate(theirs, x), rtol=0, atol=1e-6)
+
+
+def _squared(file: h5py.File) -> None:
+    """Turn standard deviations into variances, as Keras 1.0.7 and later would have kept them."""
+    for layer, group in file.items():
+        if layer.startswith("batchnormalization"):
+            group[f"{layer}_running_std"][...] = np.square(group[f"{layer}_running_std"][()])
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_published_files_keep_standard_deviations_and_their_squares_are_variances(
+    shared_data: Path, tmp_path: Path, number: int
+) -> None:
+    """All five published networks are told from what a later Keras would have written, without a doubt."""
+    content = (shared_data / "deepcell-3t3" / f"keras1_weights_{number}.h5").read_bytes()
+    path = tmp_path / "weights.h5"
+    path.write_bytes(content)
+    ours = read_model(path)
+    assert "running_std are standard deviations" in ours.notes[-1]
+    with h5py.File(path, "r+") as file:
+        _squared(file)
+    later = read_model(path)
+    assert "running_std are variances" in later.notes[-1]
+    for op, other in zip(*(_norms(network) for network in (ours, later)), strict=True):
+        np.testing.assert_allclose(other.variance, op.variance, rtol=1e-4)  # without the fuzz factor, and squared
+        assert (op.epsilon, other.epsilon) == (0.0, 1e-3)
+
+
+@pytest.mark.parametrize("name", ["bn_feature_net_31x31", "bn_feature_net_61x61"])
+def test_what_is_kept_is_told_from_the_weights(tmp_path: Path, name: str) -> None:
+    """Networks whose statistics are those of a picture that the reader does not have."""
+    patch, program, _ = PROGRAMS[name]
+    keras = Trained(normalized=True)
+    keras.run(program, _speckles(patch + 8 * 12))
+    path = keras.save_weights(tmp_path / "weights.h5")
+    assert "running_std are standard deviations" in read_model(path).notes[-1]
+    with h5py.File(path, "r+") as file:
+        _squared(file)
+    assert "running_std are variances" in read_model(path).notes[-1]
+
+
+def test_a_variance_is_computed_as_keras_1_2_did(tmp_path: Path) -> None:
+    patch, program, _ = PROGRAMS["bn_feature_net_31x31"]
+    keras = Trained(normalized=True)
+    keras.run(program, _speckles(patch + 8 * 12))
+    path = keras.save_weights(tmp_path / "weights.h5")
+    with h5py.File(path, "r+") as file:
+        _squared(file)
+    x = _speckles(patch, seed=1)
+    network = read_model(path)
+    for layer in keras.layers.values():
+        if "running_std" in layer:
+            layer["running_std"] = np.sqrt(np.square(layer["running_std"]) + np.float32(1e-3)) - np.float32(1e-6)
+    plain = Keras1(normalized=True)
+    plain.layers = keras.layers
+    expected = plain.run(program, x)
+    np.testing.assert_allclose(evaluate(network, x.transpose(1, 2, 0)[None])[0], expected, rtol=0, atol=1e-6)
+
+
+def test_where_nothing_tells_the_published_form_is_taken_and_the_doubt_is_said(tmp_path: Path) -> None:
+    """Statistics that have nothing to do with the weights."""
+    assert "neither the file nor its weights tell" in read_model(_small(tmp_path)).notes[-1]
+
+    def flat(file: h5py.File) -> None:
+        for number in range(1, 7):
+            file[f"batchnormalization_{number}/batchnormalization_{number}_running_std"][...] = 1
+
+    assert "neither the file nor its weights tell" in read_model(_small(tmp_path, flat)).notes[-1]
+
+
+def _norms(network: Network) -> list[BatchNorm]:
+    return [op for node in network.nodes for op in node.ops if isinstance(op, BatchNorm)]
+
+
+def _speckles(size: int, seed: int = 0) -> np.ndarray:
+    """Give one channel of round bright spots of one size on noise."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:size, :size]
+    image = random.normal(0, 0.05, (size, size))
+    for _ in range(size * size // 300):
+        y, x = random.uniform(0, size, 2)
+        image += random.uniform(0.5, 1.5) * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 18)
+    return (image - image.mean())[None]
 
 
 def _small(tmp_path: Path, change: Callable[[h5py.File], None] | None = None) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, BatchNorm, Conv, Dense, Flatten, Merge, Op, Pool
 from napari_fcnseg.readers.deepcell_families import FAMILIES, Family
+from napari_fcnseg.readers.deepcell_spread import Spread, spread_of
 from napari_fcnseg.readers.problem import UnreadableError, naming, within
 from napari_fcnseg.readers.weights import StoredArray, Weights
 
@@ -23,7 +25,25 @@ if TYPE_CHECKING:
 _CITATION: Final = "Van Valen et al. 2016, PLoS Computational Biology 12(11): e1005177"
 #: What Keras 1 before 1.0.7 added to a standard deviation.
 _FUZZ: Final = 1e-6
+#: What Keras 1.2 added to a variance.
+_EPSILON: Final = 1e-3
 _NORM_ARRAYS: Final = ("gamma", "beta", "running_mean", "running_std")
+_SPREAD_NOTES: Final[dict[Spread | None, str]] = {
+    "deviation": (
+        "Its running_std are standard deviations, as Keras before 1.0.7 (August 2016) kept them, and not variances: "
+        "they are as large, and vary as much, as the standard deviations that the weights give to a drawn picture."
+    ),
+    "variance": (
+        "Its running_std are variances, as Keras 1.0.7 and later (from August 2016) kept them: they are as large, and "
+        "vary as much, as the variances that the weights give to a drawn picture. The epsilon is that of Keras 1.2, "
+        "0.001; Keras 1.1 had 0.00001, which nothing in the file tells."
+    ),
+    None: (
+        "Its running_std are taken for standard deviations, as Keras before 1.0.7 (August 2016) kept them. Keras 1.0.7 "
+        "and later kept variances under the same name, and neither the file nor its weights tell which these are: if "
+        "the network was trained later, the results are wrong."
+    ),
+}
 
 
 def is_keras_1(content: Hdf5) -> bool:
@@ -55,7 +75,14 @@ def read(content: Hdf5) -> Network:
     """
     kinds = _arrays(content)
     family = _recognize(kinds)
-    return _Builder(family, kinds).network()
+    network = _Builder(family, kinds).network()
+    if not family.normalized:
+        return network
+    stored = [arrays[-1].read() for arrays in kinds["normalization"]]
+    spread = spread_of(network.nodes, family.patch, network.channels, stored)
+    if spread == "variance":
+        network = _Builder(family, kinds, spread).network()
+    return replace(network, notes=(*network.notes, _SPREAD_NOTES[spread]))
 
 
 def _arrays(content: Hdf5) -> dict[str, list[Arrays]]:
@@ -112,8 +139,9 @@ def _unknown(reason: str) -> UnreadableError:
 class _Builder:
     """Makes the network of a family, taking the file's arrays in order."""
 
-    def __init__(self, family: Family, kinds: dict[str, list[Arrays]]) -> None:
+    def __init__(self, family: Family, kinds: dict[str, list[Arrays]], spread: Spread = "deviation") -> None:
         self._family = family
+        self._spread = spread
         self._left = {kind: iter(layers) for kind, layers in kinds.items()}
         self._channels = kinds["convolution"][0][0].shape[1]
         self._classes = kinds["dense"][1][0].shape[1]
@@ -181,7 +209,12 @@ class _Builder:
         stages = {"conv": name, "norm": name}
         if self._family.normalized:
             stages["norm"] = self._layer(
-                "normalization", "norm", "BatchNormalization", lambda weights: _norm(weights, width), name, width
+                "normalization",
+                "norm",
+                "BatchNormalization",
+                lambda weights: _norm(weights, width, self._spread),
+                name,
+                width,
             )
         relu = Activation("relu", {"negative_slope": 0.0, "max_value": None, "threshold": 0.0})
         return {**stages, "act": self._add("relu", "Activation", (relu,), [stages["norm"]], width)}
@@ -203,11 +236,13 @@ class _Builder:
         return name
 
 
-def _norm(weights: Weights, width: int) -> BatchNorm:
-    gamma, beta, mean, deviation = (weights.take((width,), name) for name in _NORM_ARRAYS)
-    if (deviation < 0).any():
+def _norm(weights: Weights, width: int, spread: Spread) -> BatchNorm:
+    gamma, beta, mean, stored = (weights.take((width,), name) for name in _NORM_ARRAYS)
+    if (stored < 0).any():
         raise UnreadableError("its running_std is negative")
-    variance = np.square(deviation.astype(np.float64) + _FUZZ).astype(np.float32)
+    if spread == "variance":
+        return BatchNorm(gamma, beta, mean, stored, _EPSILON)
+    variance = np.square(stored.astype(np.float64) + _FUZZ).astype(np.float32)
     return BatchNorm(gamma, beta, mean, variance, 0.0)
 
 
@@ -226,8 +261,3 @@ def _sentences(family: Family) -> Iterator[str]:
         "phase contrast, then the nuclear stain; one alone is the nuclear stain, or phase contrast for bacteria. Of "
         "three classes the first is the cells' edge, the second their interior, the third the background."
     )
-    if family.normalized:
-        yield (
-            "Batch normalisation is computed as Keras before 1.0.7 (August 2016) did, from a running standard "
-            "deviation; a network trained later kept a variance under the same name, which nothing in the file tells."
-        )

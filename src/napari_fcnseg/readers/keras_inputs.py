@@ -10,6 +10,7 @@ from napari_fcnseg.errors import ConversionError
 from napari_fcnseg.readers.jsonsafe import MAX_WHOLE, is_whole
 from napari_fcnseg.readers.keras_axes import AXIS_LAYERS
 from napari_fcnseg.readers.keras_layers import LAYERS
+from napari_fcnseg.readers.keras_merges import MERGE_LAYERS
 from napari_fcnseg.readers.keras_windows import channels_first
 from napari_fcnseg.readers.layout import Tensor
 from napari_fcnseg.readers.problem import RefusedError, UnreadableError, naming
@@ -141,9 +142,9 @@ def _channel_axis(name: str, sizes: Shape, uses: Sequence[Use]) -> int:
     rank = len(sizes)
     views = {name: Tensor((*sizes, 1), tuple((i,) for i in range(rank)), rank)}
     for use in uses:
-        view = views.get(use.sources[0]) if len(use.sources) == 1 else None
+        view = next((views[source] for source in use.sources if source in views), None)
         leaf = use.leaf
-        if view is None or leaf.layer_type not in LAYERS:
+        if view is None or leaf.layer_type not in {*LAYERS, *MERGE_LAYERS}:
             continue
         if leaf.layer_type in ("Reshape", "Permute"):
             try:

@@ -72,9 +72,10 @@ class Leaf:
         module = self.stored.get("module")
         if isinstance(module, str):
             return module.startswith(("keras.src.ops", "keras.src.activations"))
-        # In ``.h5`` files nothing has a module, but every layer says whether it is trainable.
+        # In ``.h5`` files nothing has a module, but every layer says whether it is trainable; only SpatialDropout does
+        # not, and is known by its seed.
         called = self.generation == 3 and "inbound_nodes" in self.stored and self.layer_type != INPUT_LAYER
-        return called and "trainable" not in self.config.keys()
+        return called and not {"trainable", "seed"} & self.config.keys()
 
     @property
     def trainable(self) -> bool:
