@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,10 @@ from napari_fcnseg._napari.orders import Loaded
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Conv, Dense, Flatten, Pool
 from napari_fcnseg.model import PatchModel
+
+#: Small models that PyTorch exported: ``residual`` has two channels and three classes, ``two`` has two answers, and
+#: ``norms`` is better run patch by patch.
+ONNX = Path(__file__).resolve().parent.parent / "readers" / "onnx"
 
 
 def small_model(channels: int = 1, classes: int = 3, seed: int = 0, spatial: int = 2) -> PatchModel:
@@ -42,8 +47,9 @@ def image(*shape: int, seed: int = 0) -> np.ndarray:
 
 def give(dock: Any, *models: PatchModel, hints: Hints | None = None) -> None:
     """Hand models to the dock as if it had read them from files just now."""
-    dock._wanted, dock._hints = ("files",), hints or Hints()
-    dock._take_models(Loaded(("files",), models))
+    dock._wanted, dock._given, dock._output, dock._fill_in = ("files",), hints or Hints(), "", False
+    dock._request += 1
+    dock._take_models(Loaded(("files",), models, request=dock._request))
 
 
 def settle(qtbot: Any) -> None:
@@ -71,3 +77,10 @@ def run(qtbot: Any, dock: Any) -> str:
 def results(viewer: Any, layers_before: int) -> list[Any]:
     """Return the layers that a run has added."""
     return list(viewer.layers)[layers_before:]
+
+
+def choose(qtbot: Any, dock: Any, *paths: Path) -> None:
+    """Choose model files and wait until they are read."""
+    dock.choose_models([str(path) for path in paths])
+    qtbot.waitUntil(lambda: bool(dock.models), timeout=30_000)
+    settle(qtbot)

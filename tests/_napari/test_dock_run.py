@@ -26,13 +26,13 @@ def test_labels_and_probabilities_are_those_of_segment(qtbot, viewer, dock) -> N
     assert labels.name == "noise · small0"
     np.testing.assert_array_equal(labels.data, expected.labels)
     np.testing.assert_array_equal(np.stack([p.data for p in probabilities], axis=-1), expected.probabilities)
-    assert [p.name for p in probabilities] == [f"noise · small0 · class {c}" for c in range(3)]
+    assert [p.name for p in probabilities] == [f"noise · small0 · class {c}" for c in (1, 2, 3)]
     assert all(tuple(p.contrast_limits) == (0, 1) for p in probabilities)
     assert labels.metadata["napari_fcnseg"]["settings"]["border"] == "edge"
     assert labels.metadata["napari_fcnseg"]["device"]
-    assert list(labels.features["class"]) == ["not predicted", "class 0", "class 1", "class 2"]
+    assert list(labels.features["class"]) == ["not predicted", "class 1", "class 2", "class 3"]
     status = labels.get_status((3, 3), world=True)["value"]
-    assert f"class: class {expected.labels[3, 3] - 1}" in status
+    assert f"class: class {expected.labels[3, 3]}" in status
 
 
 def test_every_frame_of_a_stack_is_segmented_alone(qtbot, viewer, dock) -> None:

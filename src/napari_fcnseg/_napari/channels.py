@@ -30,11 +30,17 @@ class Need:
         Number of channels and of spatial axes.
     names : tuple of str
         What the channels are called, in the model's order; empty where nobody said.
+    pixel_size : tuple of float
+        Length of a pixel along each spatial axis in the images of training; empty where nobody said.
+    unit : str
+        Of the pixel size.
     """
 
     channels: int
     spatial: int
     names: tuple[str, ...] = ()
+    pixel_size: tuple[float, ...] = ()
+    unit: str = ""
 
     def name(self, channel: int) -> str:
         """Return what a channel is called."""
@@ -154,10 +160,11 @@ class Source:
         text = f"{_by(layout.frame_shape)} pixels"
         if layout.stack_shape:
             text = f"{_by(layout.stack_shape)} frames of {text}, each segmented alone"
+        names = f": {', '.join(self.need.names)}" if len(self.need.names) == self.need.channels else ""
         if self.layers[0].rgb:
-            text += "; colours are the channels" + (" (transparency left out)" if self._has_spare_alpha else "")
+            text += "; colours are the channels" + (" (transparency left out)" if self._has_spare_alpha else "") + names
         elif self.dropped_axis is not None:
-            text += f"; channels on axis {self.dropped_axis}"
+            text += f"; channels on axis {self.dropped_axis}{names}"
         return text + "."
 
 

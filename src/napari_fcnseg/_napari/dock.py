@@ -9,6 +9,7 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from napari_fcnseg._napari.certificate_dialog import CertificateDialog
 from napari_fcnseg._napari.channels import Need
 from napari_fcnseg._napari.engine_line import EngineLine
 from napari_fcnseg._napari.hints import Hints, hints_for, hints_of, sample_hints
@@ -16,6 +17,9 @@ from napari_fcnseg._napari.image_box import ImageBox
 from napari_fcnseg._napari.job import loading, sampling
 from napari_fcnseg._napari.live import LiveRun
 from napari_fcnseg._napari.model_box import ModelBox
+from napari_fcnseg._napari.naming import entries_of
+from napari_fcnseg._napari.naming_dialog import NamingDialog
+from napari_fcnseg._napari.result import result_name
 from napari_fcnseg._napari.run_box import RunBox
 from napari_fcnseg._napari.settings_box import SettingsBox
 from napari_fcnseg._napari.watch import LayerWatch
@@ -46,7 +50,11 @@ class DenseSegmentation(QWidget):
         self._wanted: tuple[str, ...] = ()
         self._by_hand = False  # whether the user chose the model, and not a layer
         self._models: tuple[PatchModel, ...] = ()
-        self._hints = Hints()
+        self._request = 0  # number of the latest one for models
+        self._reading = False
+        self._given = self._hints = Hints()  # what came with the model, and the same completed by its sidecar
+        self._output = ""  # the answer that the user chose, of a model with several
+        self._fill_in = True  # whether the model's preprocessing takes the place of what is written
         self._dropped: list[str] = []
         self.image = ImageBox()
         self.model = ModelBox()
@@ -58,9 +66,12 @@ class DenseSegmentation(QWidget):
         self.image.chosen.connect(self._follow_hints)
         self.model.files_chosen.connect(self.choose_models)
         self.model.sample_chosen.connect(self.choose_sample)
+        self.model.output_chosen.connect(self.choose_output)
+        self.model.naming.connect(self.open_naming)
         self.run.run.clicked.connect(self.start)
         self.run.cancel.clicked.connect(self.live.stop)
         self.run.verify.clicked.connect(self.start_verification)
+        self.run.certificate.clicked.connect(self.open_certificate)
         self._watch = LayerWatch(napari_viewer.layers, self)
         self._watch.changed.connect(self._offer_layers)
         self._watch.removed.connect(self.live.forget)
@@ -122,6 +133,11 @@ class DenseSegmentation(QWidget):
             QTimer.singleShot(0, self._take_dropped)
         self._dropped += paths
 
+    def choose_output(self, output: str) -> None:
+        """Take another answer of a model that has several."""
+        if self._wanted:
+            self._load(self._wanted, self._given, output, fill_in=False)
+
     def choose_sample(self, name: str) -> None:
         """Open a sample image, unless it is open, and load its model."""
         hints = sample_hints(SAMPLES[name])
@@ -140,6 +156,20 @@ class DenseSegmentation(QWidget):
         if (order := self._order()) is not None:
             self.live.verify(order)
 
+    def open_naming(self) -> None:
+        """Open the editor of what is kept beside the model."""
+        entries = entries_of(self._models[0], self._hints, self.settings.preprocess.value)
+        dialog = NamingDialog(self._models, entries, self)
+        dialog.written.connect(self._take_names)
+        dialog.show()
+
+    def open_certificate(self) -> None:
+        """Show the certificate of the last verification."""
+        verification, last = self.live.verification, self.live.last
+        if verification is not None and last is not None:
+            name = f"{result_name(last.order)}.certificate.json".replace("/", "-").replace(" · ", ".")
+            CertificateDialog(verification.certificate, name, self).show()
+
     def report_problem(self, error: Exception) -> None:
         """Say what went wrong, in the dock and as a notification."""
         self.live.report_problem(error)
@@ -148,7 +178,7 @@ class DenseSegmentation(QWidget):
         """Return a snapshot of what is chosen; say what is missing otherwise."""
         try:
             if not self._models:
-                waiting = "The model is still being read." if self._wanted else "No model was chosen."
+                waiting = "The model is still being read." if self._reading else "No model was chosen."
                 raise SettingsError(f"{waiting} Choose one under Model, or take a sample.")
             return self.live.order(self.image.source(), self._models, self.settings.settings(), self._hints)
         except FcnSegError as error:
@@ -166,26 +196,58 @@ class DenseSegmentation(QWidget):
         if hints is not None and not self._by_hand and (hints.model,) != self._wanted:
             self._load((hints.model,), hints)
 
-    def _load(self, paths: tuple[str, ...], hints: Hints) -> None:
-        self._wanted, self._models, self._hints = paths, (), hints
-        self.model.show_loading(paths)
-        if hints.model:
-            self.settings.set_preprocess(hints.preprocess)
-        create_worker(loading, paths, _connect={"returned": self._take_models}, _ignore_errors=True)
+    def _load(self, paths: tuple[str, ...], hints: Hints, output: str = "", *, fill_in: bool = True) -> None:
+        self._wanted, self._models, self._given = paths, (), hints
+        self._output, self._fill_in = output, fill_in
+        self._request += 1
+        self._reading = True
+        self.model.show_loading(paths, output)
+        arguments = (paths, output, self._request)
+        create_worker(loading, *arguments, _connect={"returned": self._take_models}, _ignore_errors=True)
 
     def _take_models(self, loaded: Loaded) -> None:
-        if loaded.paths != self._wanted:
+        if loaded.request != self._request:
             return  # the user has chosen others meanwhile
+        self._reading = False
         if loaded.error is not None:
-            self._wanted = ()
+            if not self._output:
+                self._wanted = ()
             self.model.show_refusal(str(loaded.error))
             self.report_problem(loaded.error)
             return
         self._models = loaded.models
-        first = loaded.models[0]
+        first, sidecar = loaded.models[0], loaded.models[0].sidecar
+        self._hints = self._given.completed(first)
+        if self._fill_in:
+            self._fill_in_preprocessing()
         self.model.show_models(loaded.models, self._hints)
-        need = Need(first.channels, len(first.patch_shape), self._hints.channel_names)
+        size, unit = (sidecar.pixel_size, sidecar.unit) if sidecar is not None else ((), "")
+        need = Need(first.channels, len(first.patch_shape), self._hints.channel_names, size, unit)
         self.image.set_need(need, self._viewer.layers.selection.active)
+
+    def _fill_in_preprocessing(self) -> None:
+        """Write down the steps that came with the model, or stand in its sidecar."""
+        if self._given.preprocess:
+            self.settings.set_preprocess(self._given.preprocess)
+        elif any(model.sidecar is not None for model in self._models):
+            from napari_fcnseg.sidecar import agreed_preprocess, sidecar_path
+
+            try:
+                steps = agreed_preprocess([(model.name, model.sidecar) for model in self._models])
+            except FcnSegError as error:
+                self.settings.forget_preprocess()
+                self.report_problem(error)
+                return
+            beside = next(m.path for m in self._models if m.sidecar is not None and m.path is not None)
+            self.settings.set_preprocess(steps, sidecar_path(beside).name)
+        elif self._given.model:
+            self.settings.set_preprocess(())
+        else:
+            self.settings.forget_preprocess()
+
+    def _take_names(self) -> None:
+        """Read the model again with what the user has just written beside it, which counts more than a sample's."""
+        self._load(self._wanted, Hints(), self._output)
 
     def _take_dropped(self) -> None:
         paths, self._dropped = self._dropped, []

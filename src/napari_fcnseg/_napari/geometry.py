@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.layers import Image
 
 
@@ -28,6 +30,44 @@ def spanning(layer: Image, axis: int) -> dict[str, Any]:
     translate += (np.asarray(place["rotate"]) @ place["shear"] @ np.diag(scale))[:, axis] * (length - 1) / 2
     scale[axis] *= length
     return {**place, "scale": scale, "translate": translate}
+
+
+def placed(layer: Image, dropped: int | None, spatial: int, every: int = 1) -> tuple[dict[str, Any], int | None]:
+    """Return the arguments that put a result over an image layer, and the axis of length 1 that it has to have.
+
+    Parameters
+    ----------
+    layer : Image
+        The image.
+    dropped : int or None
+        Its axis of channels.
+    spatial : int
+        Number of the model's spatial axes.
+    every : int
+        Pixels of the image per entry of the result along those.
+    """
+    spanned = spanned_axis(layer.ndim, dropped)
+    if spanned is None:
+        place, n = geometry(layer, dropped), layer.ndim - (dropped is not None)
+        axes = list(range(n - spatial, n))
+    else:
+        place = spanning(layer, spanned)
+        axes = [axis for axis in range(layer.ndim) if axis != spanned][-spatial:]
+    return coarser(place, axes, every), spanned
+
+
+def coarser(place: dict[str, Any], axes: Sequence[int], every: int) -> dict[str, Any]:
+    """Return the arguments for a layer that has every so-manieth pixel along some axes, the first among them.
+
+    The middle of its entry ``i`` is the middle of pixel ``i * every``.
+    """
+    if "scale" not in place:
+        affine = np.array(place["affine"])
+        affine[:, list(axes)] *= every
+        return {**place, "affine": affine}
+    scale = np.array(place["scale"])
+    scale[list(axes)] *= every
+    return {**place, "scale": scale}
 
 
 def geometry(layer: Image, dropped: int | None = None) -> dict[str, Any]:

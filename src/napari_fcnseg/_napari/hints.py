@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg._napari.channels import METADATA
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.layers import Image
+
+    from napari_fcnseg.model import PatchModel
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,17 @@ class Hints:
     def metadata(self) -> dict[str, Any]:
         """Return the entry for a layer's metadata that :func:`hints_of` reads."""
         return {METADATA: {name: getattr(self, name) for name in self.__dataclass_fields__}}
+
+    def completed(self, model: PatchModel) -> Hints:
+        """Return these hints, with what they leave open filled in from a model's sidecar."""
+        named, colored = (len(given) == model.classes for given in (self.class_names, self.class_colors))
+        channels = model.sidecar.channel_names if model.sidecar is not None else ()
+        return replace(
+            self,
+            channel_names=self.channel_names or channels,
+            class_names=self.class_names if named else model.class_names,
+            class_colors=self.class_colors if colored else model.class_colors,
+        )
 
 
 def sample_hints(sample: Sample) -> Hints:

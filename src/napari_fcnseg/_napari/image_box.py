@@ -9,6 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QLabel
 
 from napari_fcnseg._napari.channels import Need, Source, full_resolution, suggest, works_alone
+from napari_fcnseg._napari.pixel_size import pixel_size_note
 from napari_fcnseg.errors import FcnSegError, ImageError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from qtpy.QtWidgets import QWidget
 
+#: Legible on napari's dark and light backgrounds alike.
+_WARNING_STYLE = "color: #d97706;"
 _FIND, _SEPARATE = "find it", "one layer per channel"
 
 
@@ -69,11 +72,15 @@ class ImageBox(QGroupBox):
         self.axis.activated.connect(self._axis_chosen)
         self.mapping = QLabel()
         self.mapping.setWordWrap(True)
+        self.warning = QLabel()
+        self.warning.setWordWrap(True)
+        self.warning.setStyleSheet(_WARNING_STYLE)
         self.combos: list[LayerCombo] = []
         self._labels: list[QLabel] = []
         self._add_combo()
         self._form.addRow("Channels", self.axis)
         self._form.addRow(self.mapping)
+        self._form.addRow(self.warning)
         self._show()
 
     @property
@@ -127,6 +134,7 @@ class ImageBox(QGroupBox):
             layers = [combo.layer for combo in self.combos[: need.channels] if combo.layer is not None]
         source = Source.of(layers, need, self._axis())
         _ = source.layout  # says now what does not fit
+        self._warn(pixel_size_note(source))  # a layer's scale may have changed since it was chosen
         return source
 
     def _add_combo(self) -> None:
@@ -172,8 +180,13 @@ class ImageBox(QGroupBox):
             label = self.need.name(channel) if several and self.need is not None else "Layer"
             self._labels[channel].setText(label[:1].upper() + label[1:])
         self._offer_axes()
+        self._warn("")
         self.mapping.setText(self._mapping())
         self._form.setRowVisible(self.mapping, bool(self.mapping.text()))
+
+    def _warn(self, sentence: str) -> None:
+        self.warning.setText(sentence)
+        self._form.setRowVisible(self.warning, bool(sentence))
 
     def _offer_axes(self) -> None:
         """Offer the axes of a layer that may have all channels."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_fcnseg._napari.orders import Loaded, Outcome, Progress, Segmented
 from napari_fcnseg._napari.result import result_layers
+from napari_fcnseg._napari.timing import duration
 from napari_fcnseg.errors import FcnSegError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.orders import Order
     from napari_fcnseg._napari.sample_data import LayerData
     from napari_fcnseg.model import PatchModel
+    from napari_fcnseg.run import Run
     from napari_fcnseg.verification import Verification, Witness
 
 T = TypeVar("T")
@@ -58,9 +60,21 @@ def _prepare(order: Order) -> Generator[None, None, Segmented | None]:
 
     def prepare() -> Segmented:
         run = Run(order.source.image, order.models, settings)
-        return Segmented(order, Witness(run), LiveCanvas(run), run.total, provenance=run.provenance())
+        canvas = LiveCanvas(run)
+        return Segmented(order, Witness(run), canvas, run.total, provenance=run.provenance(), forecast=_forecast(run))
 
     return (yield from _elsewhere(prepare, order.stop))
+
+
+def _forecast(run: Run) -> str:
+    """Return how long a run will take, in words, where that may be long."""
+    if all(way.method == "dense" for way in run.ways):
+        return ""
+    from napari_fcnseg.estimation import estimate_run
+
+    estimate = estimate_run(run)
+    how = "Patch by patch" if set(estimate.methods) == {"patchwise"} else "Partly patch by patch"
+    return f"{how}: about {duration(estimate.seconds)} for {estimate.pixels:,} pixels on {estimate.device}."
 
 
 def _compute(segmented: Segmented) -> Generator[Progress | None, None, None]:
@@ -68,7 +82,7 @@ def _compute(segmented: Segmented) -> Generator[Progress | None, None, None]:
     order, canvas, total = segmented.order, segmented.canvas, segmented.total
     # The first layers of a session have napari import and compile for seconds; the engine need not wait for them.
     making = in_background(lambda: tuple(result_layers(order, canvas, segmented.provenance)), "napari-fcnseg-layers")
-    yield Progress(canvas, (), 0, total)
+    yield Progress(canvas, (), 0, total, forecast=segmented.forecast)
     problem: Exception | None = None
     try:
         yield from _tiles(segmented, making)
@@ -79,7 +93,7 @@ def _compute(segmented: Segmented) -> Generator[Progress | None, None, None]:
         while not making.done():
             time.sleep(POLL)
             yield None
-        yield Progress(canvas, making.result(), segmented.done, total)
+        yield Progress(canvas, making.result(), segmented.done, total, forecast=segmented.forecast)
     if problem is not None:
         raise problem
 
@@ -100,7 +114,7 @@ def _tiles(segmented: Segmented, making: Future[tuple[Layer, ...]]) -> Generator
                 first = first or time.perf_counter()
                 left = (time.perf_counter() - first) / (tile.done - 1) * (total - tile.done) if tile.done > 1 else None
             news = tile is not None or (made and segmented.done)
-            yield Progress(canvas, layers, segmented.done, total, left) if news else None
+            yield Progress(canvas, layers, segmented.done, total, left, segmented.forecast) if news else None
             if segmented.order.stop.is_set():
                 return
 
@@ -114,16 +128,29 @@ def verifying(witness: Witness, stop: threading.Event) -> Generator[None, None, 
     return Outcome(verification, cancelled=verification is None)
 
 
-def loading(paths: tuple[str, ...]) -> Generator[None, None, Loaded]:
-    """Read and convert model files, several as an ensemble."""
+def loading(paths: tuple[str, ...], output: str, request: int) -> Generator[None, None, Loaded]:
+    """Read and convert model files, several as an ensemble, and the sidecars beside them.
+
+    Parameters
+    ----------
+    paths : tuple of str
+        The files.
+    output : str
+        Which answer of models with several; empty for the first.
+    request : int
+        Number that is handed back.
+    """
 
     def load() -> tuple[PatchModel, ...]:
-        from napari_fcnseg.model import as_ensemble
+        from napari_fcnseg.model import as_ensemble, load_model
 
-        return as_ensemble(paths)
+        models = as_ensemble([load_model(path, output) for path in paths] if output else paths)
+        for model in models:
+            _ = model.sidecar  # read here; it is remembered
+        return models
 
     outcome = yield from working(load)
-    return Loaded(paths, outcome.value or (), outcome.error)
+    return Loaded(paths, outcome.value or (), outcome.error, request)
 
 
 def sampling(name: str) -> Generator[None, None, Outcome]:

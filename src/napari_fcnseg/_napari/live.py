@@ -10,11 +10,12 @@ from napari.utils import cancelable_progress
 from napari.utils.notifications import notification_manager, show_error, show_info
 from qtpy.QtCore import QObject, QTimer
 
-from napari_fcnseg._napari.geometry import geometry, spanned_axis, spanning
+from napari_fcnseg._napari.channels import METADATA
+from napari_fcnseg._napari.geometry import placed
 from napari_fcnseg._napari.job import is_expected, segmenting, verifying
 from napari_fcnseg._napari.orders import Order
 from napari_fcnseg._napari.result import ResultLayers, result_name
-from napari_fcnseg._napari.run_box import duration
+from napari_fcnseg._napari.timing import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -70,6 +71,7 @@ class LiveRun(QObject):
         self._timer.timeout.connect(self._look)
         self.last: Segmented | None = None
         self.verification: Verification | None = None
+        self._made: tuple[Layer, ...] = ()  # by the last run
         self._verify_next = False
         self._stops = [threading.Event()]  # of what runs; in a list that outlives this object
         parent.destroyed.connect(lambda _=None, stops=self._stops: stops[-1].set())
@@ -83,14 +85,14 @@ class LiveRun(QObject):
     def order(source: Source, models: tuple[PatchModel, ...], settings: RunSettings, hints: Hints) -> Order:
         """Return the snapshot that a run works from."""
         layer, dropped = source.layers[0], source.dropped_axis
-        spanned = spanned_axis(layer.ndim, dropped)
-        place = geometry(layer, dropped) if spanned is None else spanning(layer, spanned)
+        place, spanned = placed(layer, dropped, source.need.spatial, settings.every)
         return Order(source, models, settings, hints, place, spanned)
 
     def segment(self, order: Order) -> None:
         """Start a run."""
         self._results, self.last = ResultLayers(self._viewer), None
-        self.verification = None
+        self.verification, self._made = None, ()
+        self._box.certificate.hide()
         self._latest = self._shown = None
         self._stops[-1] = order.stop
         self._begin(segmenting, (order,), f"Preparing {order.source.layers[0].name}…", self._segmented)
@@ -156,11 +158,12 @@ class LiveRun(QObject):
     def _advance(self, progress: Progress) -> None:
         if progress is self._shown:
             return
+        if self._shown is None:
+            tiles = "" if progress.total == 1 else f" {progress.total} tiles"
+            self._box.say(f"{progress.forecast} Computing{tiles}…".lstrip())
         self._shown = progress
         if progress.done:
             self._box.advance(progress.done, progress.total, progress.seconds_left)
-        else:
-            self._box.say("Computing…" if progress.total == 1 else f"Computing {progress.total} tiles…")
         if self._bar is not None:
             self._bar.total = progress.total
             self._bar.update(progress.done - self._bar.n)  # napari lets the whole event queue run in this
@@ -186,6 +189,7 @@ class LiveRun(QObject):
         segmented: Segmented | None = outcome.value if outcome is not None else None
         if self._results is not None:
             self._results.finish(self._latest, segmented.provenance if segmented is not None else None)
+            self._made = self._results.layers
         self._results, self._latest, self.last = None, None, segmented
         verify, self._verify_next = self._verify_next, False
         if outcome is not None and outcome.error is not None:
@@ -209,6 +213,10 @@ class LiveRun(QObject):
             self.report_problem(outcome.error)
         else:
             self.verification = outcome.value
+            certificate = outcome.value.certificate.as_dict()
+            for layer in self._made:
+                layer.metadata[METADATA] = {**layer.metadata.get(METADATA, {}), "certificate": certificate}
+            self._box.certificate.show()
             self._box.say(str(outcome.value))
             show_info(str(outcome.value))
 
@@ -216,7 +224,7 @@ class LiveRun(QObject):
 def _summary(segmented: Segmented) -> str:
     """Return what was done, how long it took, and where."""
     seconds, device = segmented.provenance["seconds"], segmented.provenance["device"]
-    shape = " × ".join(map(str, segmented.witness.run.layout.result_shape))
+    shape = " × ".join(map(str, segmented.witness.run.result_shape))
     return (
         f"Done: {shape} pixels in {duration(seconds)} on {device}. Press Verify to compare with the patch model itself."
     )

@@ -67,6 +67,8 @@ class Progress:
         Tiles.
     seconds_left : float or None
         An estimate, once there is one.
+    forecast : str
+        What is said beforehand about the time it takes; empty where nothing is.
     """
 
     canvas: LiveCanvas
@@ -74,6 +76,7 @@ class Progress:
     done: int
     total: int
     seconds_left: float | None = None
+    forecast: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +114,8 @@ class Segmented:
         Tiles.
     provenance : dict
         What the result comes from.
+    forecast : str
+        What was said beforehand about the time it takes.
     """
 
     order: Order
@@ -119,6 +124,7 @@ class Segmented:
     total: int
     done: int = 0
     provenance: dict[str, Any] = field(default_factory=dict)
+    forecast: str = ""
 
     @property
     def labels(self) -> npt.NDArray[Any]:
@@ -138,8 +144,11 @@ class Loaded:
         Empty if they were refused.
     error : Exception or None
         Why they were refused.
+    request : int
+        Number of the request: only the latest one counts.
     """
 
     paths: tuple[str, ...]
     models: tuple[PatchModel, ...] = ()
     error: Exception | None = None
+    request: int = 0

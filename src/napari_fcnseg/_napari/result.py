@@ -43,6 +43,11 @@ class ResultLayers:
         self._shown = 0  # tiles
 
     @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All of them that have appeared."""
+        return self._layers[: self._added]
+
+    @property
     def labels(self) -> Layer | None:
         """The labels; None before they appear."""
         return self._layers[-1] if self._layers and self._added == len(self._layers) else None
@@ -95,9 +100,9 @@ def models_name(models: Sequence[PatchModel]) -> str:
 
 
 def class_names(order: Order, classes: int) -> tuple[str, ...]:
-    """Return what the classes are called, or their numbers as the model counts them."""
+    """Return what the classes are called, or their numbers, which are those of the labels."""
     names = order.hints.class_names
-    return names if len(names) == classes else tuple(f"class {index}" for index in range(classes))
+    return names if len(names) == classes else tuple(f"class {index + 1}" for index in range(classes))
 
 
 def _spanned(array: npt.NDArray[Any], order: Order) -> npt.NDArray[Any]:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QGroupBox, QLabel, QProgressBar, QPushButton
 
+from napari_fcnseg._napari.timing import duration
+
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
-_ERROR = "color: #e5484d;"  # legible on napari's dark and light backgrounds alike
-_MINUTE = 60
+#: Legible on napari's dark and light backgrounds alike.
+ERROR_STYLE = "color: #e5484d;"
 
 
 class RunBox(QGroupBox):
@@ -28,6 +30,12 @@ class RunBox(QGroupBox):
             "<p>Ask the patch model itself about 256 pixels, corners, borders and tile seams among them, and compare. "
             "The image is segmented first if that has not been done.</p>"
         )
+        self.certificate = QPushButton("Certificate…")
+        self.certificate.setToolTip(
+            "<p>The proof of this run, to read, to copy and to save: models, image, settings, device, and how far the "
+            "result was from the patch model itself.</p>"
+        )
+        self.certificate.hide()
         self.bar = QProgressBar()
         self.message = QLabel()
         self.message.setWordWrap(True)
@@ -37,6 +45,7 @@ class RunBox(QGroupBox):
             layout.addWidget(button, 0, column)
         layout.addWidget(self.bar, 1, 0, 1, 3)
         layout.addWidget(self.message, 2, 0, 1, 3)
+        layout.addWidget(self.certificate, 3, 0, 1, 3)
         self.say("")
         self.ready()
 
@@ -72,7 +81,7 @@ class RunBox(QGroupBox):
 
     def complain(self, sentence: str) -> None:
         """Show what went wrong."""
-        self._show(sentence, _ERROR)
+        self._show(sentence, ERROR_STYLE)
 
     def _show(self, text: str, style: str) -> None:
         self.message.setStyleSheet(style)
@@ -83,14 +92,3 @@ class RunBox(QGroupBox):
         self.run.setEnabled(not running)
         self.verify.setEnabled(not running)
         self.cancel.setEnabled(running)
-
-
-def duration(seconds: float) -> str:
-    """Return a time as a person would say it."""
-    if seconds < 1:
-        return f"{seconds:.1f} s"
-    if seconds < 2 * _MINUTE:
-        return f"{seconds:.0f} s"
-    if seconds < 2 * _MINUTE * _MINUTE:
-        return f"{seconds / _MINUTE:.0f} min"
-    return f"{seconds / _MINUTE / _MINUTE:.1f} h"

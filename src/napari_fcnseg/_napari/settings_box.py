@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox, ComboBox, LineEdit
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QSpinBox
 
 from napari_fcnseg._napari.docwords import words
@@ -18,36 +20,65 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
 _LARGEST_TILE = 65536
+_LARGEST_STEP = 10_000
+_LONGEST_NAME = 30
+_CAPTION = "Preprocessing, as in training"
+#: What a method is called in the window.
+_METHODS = {"auto": "automatic", "dense": "dense", "patchwise": "patch by patch"}
 
 
 class SettingsBox(QGroupBox):
-    """Preprocessing, border, tile and whether to keep probabilities."""
+    """Preprocessing, border, method, which pixels, tile, and whether to keep probabilities."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("3  Settings", parent)
         self.preprocess = LineEdit(tooltip=step_help())
         self.preprocess.native.setPlaceholderText("no preprocessing")
+        self.preprocess.changed.connect(self._show_origin)
+        self._filled, self._origin = "", ""
         self.border = ComboBox(choices=BORDERS, tooltip=_tooltip(words(RunSettings, "border")))
-        self.tile = QSpinBox()  # magicgui's has no word for its lowest value
-        self.tile.setRange(0, _LARGEST_TILE)
-        self.tile.setSpecialValueText("automatic")
-        self.tile.setSuffix(" pixels")
+        self.method = ComboBox(
+            choices=[(text, method) for method, text in _METHODS.items()],
+            tooltip=_tooltip(words(RunSettings, "method")),
+        )
+        self.every = _spin_box(1, _LARGEST_STEP, "pixel")
+        self.every.setToolTip(_tooltip(words(RunSettings, "every")))
+        self.tile = _spin_box(0, _LARGEST_TILE, "automatic")
         self.tile.setToolTip(_tooltip(words(RunSettings, "tile") + " It changes speed and memory, never the labels."))
         self.probabilities = CheckBox(
             text="Keep a probability layer per class", tooltip=_tooltip(words(RunSettings, "probabilities"))
         )
         form = QFormLayout(self)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow(_caption("Preprocessing, as in training", self.preprocess.native))
+        self.caption = _caption(_CAPTION, self.preprocess.native)
+        self.caption.setWordWrap(True)
+        self.caption.setTextFormat(Qt.TextFormat.PlainText)  # a file's name may look like markup
+        form.addRow(self.caption)
         form.addRow(self.preprocess.native)  # a row of its own: two steps are long
         form.addRow(_caption("Border", self.border.native), self.border.native)
+        form.addRow(_caption("Method", self.method.native), self.method.native)
+        form.addRow(_caption("Every", self.every), self.every)
         form.addRow(_caption("Tile", self.tile), self.tile)
         form.addRow(self.probabilities.native)
 
-    def set_preprocess(self, steps: Sequence[str]) -> None:
-        """Write steps into the text line."""
-        self.preprocess.value = ", ".join(steps)
+    def set_preprocess(self, steps: Sequence[str], origin: str = "") -> None:
+        """Write steps into the text line, and say where they come from for as long as they stand there."""
+        self._filled, self._origin = ", ".join(steps), origin
+        self.preprocess.value = self._filled
         self.preprocess.native.setCursorPosition(0)
+        self._show_origin()
+
+    def forget_preprocess(self) -> None:
+        """Take back what was filled in for another model; what the user wrote stays."""
+        if self.preprocess.value == self._filled:
+            self.set_preprocess(())
+
+    def _show_origin(self) -> None:
+        filled = self._origin if self.preprocess.value == self._filled else ""
+        self.caption.setText(f"Preprocessing, from {_shortened(filled)}" if filled else _CAPTION)
+        note = f"<p>Filled in from {escape(filled)}. Change it here, or under Names and colours.</p>" if filled else ""
+        self.preprocess.tooltip = note + step_help()
+        self.caption.setToolTip(self.preprocess.tooltip)
 
     def settings(self) -> RunSettings:
         """Return what the user chose.
@@ -62,8 +93,24 @@ class SettingsBox(QGroupBox):
             preprocess=(text,) if text else (),
             border=self.border.value,
             tile=self.tile.value() or None,
+            method=self.method.value,
+            every=self.every.value(),
             probabilities=self.probabilities.value,
         )
+
+
+def _shortened(name: str) -> str:
+    """Return a file's name with its middle left out where it is long: it cannot be wrapped."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME // 2]}…{name[-_LONGEST_NAME // 2 :]}"
+
+
+def _spin_box(lowest: int, highest: int, lowest_means: str) -> QSpinBox:
+    """Return a box for a number of pixels; magicgui's has no word for its lowest value."""
+    box = QSpinBox()
+    box.setRange(lowest, highest)
+    box.setSpecialValueText(lowest_means)
+    box.setSuffix(" pixels")
+    return box
 
 
 def _caption(text: str, widget: QWidget) -> QLabel:
