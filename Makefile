@@ -10,12 +10,14 @@ endif
 PY := $(BIN)/python
 WITH_DISPLAY := $(PY) tools/with_display.py
 ARGS ?=
+N ?= 300
+SEED ?= 0
 
 # TensorFlow's start-up notes say nothing about this program; its warnings and errors still show.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env display check lint types layers manifest test demo bench tour clean
+.PHONY: help env display check lint types layers manifest test prove demo bench tour clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -45,6 +47,9 @@ manifest: env
 
 test: env display ## all tests, in a real window
 	$(WITH_DISPLAY) $(PY) -m pytest $(ARGS)
+
+prove: env ## random architectures against Keras: `make prove N=5000 SEED=1`
+	$(PY) tools/prove.py --number $(N) --seed $(SEED) $(ARGS)
 
 demo: env display ## napari with a sample image, segmented and verified; pictures in demo/
 	$(WITH_DISPLAY) $(BIN)/napari-fcnseg demo --output demo $(ARGS)

@@ -75,13 +75,13 @@ def portable_difference(path: str, image: Any) -> float:
     import numpy as np
 
     from napari_fcnseg import convert
-    from napari_fcnseg.engine.layers import windows
+    from napari_fcnseg.engine import functions
 
     model = convert(path).to_keras()
     native = np.asarray(model(image[None]))
-    kept, windows.native = windows.native, lambda: False
+    kept, functions.native = functions.native, lambda: False
     try:
         portable = np.asarray(model(image[None]))
     finally:
-        windows.native = kept
+        functions.native = kept
     return float(np.abs(native - portable).max())

@@ -1,19 +1,24 @@
 """The claim of the program: the dense network gives the patch model's own numbers, whatever the network.
 
-The reference is Keras itself: it loads the file it wrote and is applied to patches that plain NumPy cut out.
+The reference is Keras itself: the model it saved is applied to patches that plain NumPy cut out. ``make prove`` asks
+the same of as many architectures as wanted.
 """
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import json
+from functools import partial
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from _keras_side import portable_difference, predict, predict_whole, save_model
-from chains import chains
-from hypothesis import HealthCheck, given, settings
+from architectures import keras_model
+from architectures.draw import draw_architecture
+from architectures.proof import Outcome, check, draw_case
+from architectures.recipes import RECIPES
+from hypothesis import HealthCheck, given, note, seed, settings
 from hypothesis import strategies as st
 
 from napari_fcnseg import convert, load_model, segment
@@ -21,60 +26,45 @@ from napari_fcnseg import convert, load_model, segment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TOLERANCE = 1e-5
-NUMPY_MODE = {"reflect": "reflect", "edge": "edge", "constant": "constant"}
+    Spec = dict[str, Any]
 
 
-def all_patches(image: np.ndarray, patch: tuple[int, ...], border: str) -> np.ndarray:
-    """Cut out the patch of every pixel: ``(*spatial, *patch, channel)``."""
-    before_after = [(p // 2, p - 1 - p // 2) for p in patch]
-    padded = np.pad(image, [*before_after, (0, 0)], mode=NUMPY_MODE[border])
-    axes = tuple(range(len(patch)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, patch, axes)
-    return np.moveaxis(windows, len(patch), -1)
+def prove(child: Callable[..., Any], case: dict[str, Any]) -> Outcome:
+    """Compare our segmentation with Keras, which lives in the child; fail where they differ."""
+    functions = (keras_model.make, keras_model.answers, keras_model.exact_answers)
+    outcome = check(case, *(partial(child, function) for function in functions))
+    assert outcome.passed, f"{outcome}\n{json.dumps(case)}"
+    return outcome
 
 
-def check_exact(child: Callable[..., Any], spec: dict[str, Any], border: str, tile: int, margin: int) -> None:
-    """Compare our segmentation of a random image with Keras at every pixel."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "model.keras")
-        child(save_model, spec, path)
-        *patch, channels = spec["input"]
-        random = np.random.default_rng(spec["seed"])
-        image = random.standard_normal((*(margin + i for i in range(len(patch))), channels)).astype(np.float32)
-        ours = segment(image, path, border=border, tile=tile, probabilities=True, channel_axis=-1)
-        patches = all_patches(image, tuple(patch), border)
-        truth = child(predict, path, patches.reshape(-1, *spec["input"])).reshape(ours.probabilities.shape)
-    difference = np.abs(ours.probabilities - truth) / np.maximum(np.abs(truth), 1)
-    assert difference.max() <= TOLERANCE
-    threshold = 0.5 if spec["layers"][-1][1]["activation"] == "sigmoid" else 0.0
-    labels = (truth[..., 0] > threshold) + 1 if truth.shape[-1] == 1 else truth.argmax(-1) + 1
-    ranked = np.sort(truth, axis=-1)
-    lead = np.abs(truth[..., 0] - threshold) if truth.shape[-1] == 1 else ranked[..., -1] - ranked[..., -2]
-    clear = lead > 2 * TOLERANCE  # below it the patch model itself is undecided
-    np.testing.assert_array_equal(ours.labels[clear], labels[clear])
+#: Dimensions and number of architectures, in parts that each end well before pytest's time limit.
+PARTS = [(1, 25), *[(2, 31)] * 4, *[(3, 23)] * 2]
 
 
-COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
-RUNS = {"border": st.sampled_from(sorted(NUMPY_MODE)), "tile": st.integers(3, 12), "margin": st.integers(1, 14)}
+@pytest.mark.parametrize(("part", "rank", "number"), [(part, *which) for part, which in enumerate(PARTS)])
+def test_random_architectures_equal_keras(keras_child, part: int, rank: int, number: int) -> None:
+    outcomes: list[Outcome] = []
+
+    @seed(part)  # `make prove` draws others each time
+    @settings(max_examples=number, suppress_health_check=list(HealthCheck))
+    @given(random=st.randoms(use_true_random=False))
+    def each(random: Random) -> None:
+        case = draw_case(random, draw_architecture(random, rank))
+        note(json.dumps(case))
+        outcomes.append(prove(keras_child, case))
+
+    each()
+    assert len(outcomes) >= number
+    assert sum(outcome.telling for outcome in outcomes) > 0.7 * number, "answers that never vary prove nothing"
+    assert sum(outcome.way == "dense" for outcome in outcomes) > 0.9 * number
+    assert sum(outcome.maps > 1 for outcome in outcomes) > 0.2 * number, "padding inside the patch is what is hard"
 
 
-@given(spec=chains(spatial=2), **RUNS)
-@settings(max_examples=60, **COMMON)
-def test_random_2d_chain_equals_keras_at_every_pixel(keras_child, spec, border, tile, margin) -> None:
-    check_exact(keras_child, spec, border, tile, margin)
-
-
-@given(spec=chains(spatial=3), **{**RUNS, "margin": st.integers(1, 6)})
-@settings(max_examples=15, **COMMON)
-def test_random_3d_chain_equals_keras_at_every_voxel(keras_child, spec, border, tile, margin) -> None:
-    check_exact(keras_child, spec, border, tile, margin)
-
-
-@given(spec=chains(spatial=1), **RUNS)
-@settings(max_examples=15, **COMMON)
-def test_random_1d_chain_equals_keras_at_every_sample(keras_child, spec, border, tile, margin) -> None:
-    check_exact(keras_child, spec, border, tile, margin)
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.__name__)
+def test_what_people_build_equals_keras(keras_child, recipe: Callable[[], Spec]) -> None:
+    outcome = prove(keras_child, draw_case(Random(4), recipe()))
+    assert outcome.telling
+    assert outcome.way == "dense"
 
 
 PATCH16 = {

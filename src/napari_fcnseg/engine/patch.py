@@ -44,6 +44,9 @@ def patch_model(network: Network) -> keras.Model:
 
 def _apply(op: graph.Op, x: Any) -> Any:
     match op:
+        case graph.DepthwiseConv() if op.kernel.shape[-2] == 1:
+            # oneDNN in TensorFlow 2.21 takes the one for the other where both have one channel, and fails
+            return _apply(graph.Conv(op.kernel, op.bias, op.strides, op.dilation, padding=op.padding), x)
         case graph.Conv() | graph.DepthwiseConv():
             op, x = _plain(op, x)
             if max(op.strides) > 1 and (max(op.dilation) > 1 or _unequal(op)):

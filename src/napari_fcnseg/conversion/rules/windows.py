@@ -48,6 +48,8 @@ def _conv(op: Conv, values: tuple[Value, ...], emitter: Emitter) -> Value:
 @rewrite.register(DepthwiseConv)
 def _depthwise(op: DepthwiseConv, values: tuple[Value, ...], emitter: Emitter) -> Value:
     *size, channels, multiplier = op.kernel.shape
+    if channels == 1:  # an ordinary convolution, which TensorFlow (2.21) then does not mistake for another's kernel
+        return rewrite(Conv(op.kernel, op.bias, op.strides, op.dilation, padding=op.padding), values, emitter)
     out = channels * multiplier
     bias = _bias(op.bias, out)
 
