@@ -38,7 +38,7 @@ def prove(child: Callable[..., Any], case: dict[str, Any]) -> Outcome:
 
 
 #: Dimensions and number of architectures, in parts that each end well before pytest's time limit.
-PARTS = [(1, 25), *[(2, 31)] * 4, *[(3, 23)] * 2]
+PARTS = [(1, 25), *[(2, 33)] * 4, *[(3, 23)] * 2]
 
 
 @pytest.mark.parametrize(("part", "rank", "number"), [(part, *which) for part, which in enumerate(PARTS)])
@@ -81,10 +81,20 @@ PATCH16 = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def even_patch(keras_child, tmp_path_factory) -> str:
+#: The same with padding inside the patch: every kind of map that it makes.
+PADDED16 = {
+    **PATCH16,
+    "layers": [
+        (name, {**arguments, "padding": "same"} if "Conv" in name or "Pooling" in name else arguments)
+        for name, arguments in PATCH16["layers"]
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=[PATCH16, PADDED16], ids=["valid", "same"])
+def even_patch(request, keras_child, tmp_path_factory) -> str:
     path = str(tmp_path_factory.mktemp("models") / "even.keras")
-    keras_child(save_model, PATCH16, path)
+    keras_child(save_model, request.param, path)
     return path
 
 
@@ -93,7 +103,7 @@ def test_the_file_written_by_save_gives_the_same_numbers_in_keras(keras_child, e
     fcn = convert(even_patch)
     written = fcn.save(tmp_path / "dense.keras")
     whole = keras_child(predict_whole, str(written), image)
-    inside = segment(image, even_patch, border="valid", probabilities=True).probabilities[8:23, 6:19]
+    inside = segment(image, even_patch, border="valid", probabilities=True, method="dense").probabilities[8:23, 6:19]
     np.testing.assert_allclose(whole[:15, :13], inside, atol=1e-6)
 
 

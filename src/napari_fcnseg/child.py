@@ -208,5 +208,8 @@ _OUT_OF_MEMORY = "The tile does not fit into memory. Choose a smaller tile or a 
 def _as_engine_error(error: Exception) -> EngineError:
     if type(error).__name__ == "ResourceExhaustedError":
         return EngineError(_OUT_OF_MEMORY)
-    text = str(error).strip().splitlines()
-    return EngineError(f"The computing process failed with {type(error).__name__}: {text[0] if text else 'no message'}")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # TensorFlow begins with a heading and a stack, and says only then what happened.
+    told = [line for line in lines if not line.startswith(("Graph execution error", "Detected at node", "File "))]
+    text = next(iter(told or lines), "no message")[:300]
+    return EngineError(f"The computing process failed with {type(error).__name__}: {text}")
