@@ -54,12 +54,18 @@ def draw_architecture(random: Random, rank: int, maps: int | None = None) -> dic
         node["in"] == [number] and node.get("layer", "")[:4] != "ops." and "again" not in node
         for number, node in enumerate(graph.nodes)
     )
+    # Nobody can read off a file where the channels are when no layer in it says so.
+    first = first and any("Conv" in name or "Pool" in name for name in _names(graph.nodes))
     operations = any(node.get("layer", "")[:4] == "ops." for node in graph.nodes)
     return graph.spec(
         outputs, pick=pick, first=first, seed=random.randint(0, 999),
         kind="Sequential" if chain and random.randint(0, 3) else "Functional",
         file="h5" if not operations and random.randint(0, 7) == 0 else "keras",
     )  # fmt: skip
+
+
+def _names(nodes: list[dict[str, Any]]) -> list[str]:
+    return [name for node in nodes for name in ([node["layer"]] if "layer" in node else _names(node.get("nodes", [])))]
 
 
 def _entrance(drawing: Drawing, inputs: int) -> int:

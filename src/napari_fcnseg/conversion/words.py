@@ -100,12 +100,19 @@ def _dilation(ops: Sequence[DenseOp]) -> tuple[int, ...] | None:
 def _words(ops: Sequence[DenseOp]) -> list[str]:
     """Return what a layer's operations are called, each kind once and with the largest of its windows."""
     windows: dict[str, tuple[int, ...]] = {}
+    several: set[str] = set()
     for op in ops:
         name = _name(op)
-        for size, _ in windows_of(op) or (((), ()),):
+        found = windows_of(op) or (((), ()),)
+        several |= {name} if len(found) > 1 else set()
+        for size, _ in found:
             known = windows.get(name, size)
             windows[name] = tuple(map(max, zip(known, size, strict=True)))
-    return [f"{name} {by(size)}" if size else name for name, size in windows.items() if name]
+    return [
+        (f"{name} {by(size)}" if size else name) + " and edge variants" * (name in several)
+        for name, size in windows.items()
+        if name
+    ]
 
 
 def _name(op: DenseOp) -> str:

@@ -11,6 +11,7 @@ from napari_fcnseg.readers.jsonsafe import MAX_WHOLE, is_whole
 from napari_fcnseg.readers.keras_axes import AXIS_LAYERS
 from napari_fcnseg.readers.keras_layers import LAYERS
 from napari_fcnseg.readers.keras_merges import MERGE_LAYERS
+from napari_fcnseg.readers.keras_operations import keeps_axes
 from napari_fcnseg.readers.keras_windows import channels_first
 from napari_fcnseg.readers.layout import Tensor
 from napari_fcnseg.readers.problem import RefusedError, UnreadableError, naming
@@ -144,7 +145,12 @@ def _channel_axis(name: str, sizes: Shape, uses: Sequence[Use]) -> int:
     for use in uses:
         view = next((views[source] for source in use.sources if source in views), None)
         leaf = use.leaf
-        if view is None or leaf.layer_type not in {*LAYERS, *MERGE_LAYERS}:
+        if view is None:
+            continue
+        if keeps_axes(use):
+            views[use.name] = view
+            continue
+        if leaf.layer_type not in {*LAYERS, *MERGE_LAYERS}:
             continue
         if leaf.layer_type in ("Reshape", "Permute"):
             try:

@@ -77,6 +77,11 @@ def operation_name(use: Use) -> str | None:
     return name if name in _KNOWN else None
 
 
+def keeps_axes(use: Use) -> bool:
+    """Say whether a use is a bare operation whose result has the axes of what it reads."""
+    return is_operation(use) and operation_name(use) in _IN_PLACE | {"concatenate"}
+
+
 def operate(use: Use, tensors: Mapping[str, Tensor]) -> Merged:
     """Turn a bare operation into ours.
 
@@ -266,4 +271,8 @@ _ALONE: Final[dict[str, Callable[[str, Tensor, Mapping[str, Any], _Operands], Bu
     "expand_dims": _expand_dims,
     "squeeze": _squeeze,
 }
+#: What acts on every number where it is.
+_IN_PLACE: Final = frozenset(
+    {*_ARITHMETIC, *KERAS_3, *_ACTIVATIONS, "negative", "absolute", "abs", "cast", "identity", "divide", "square"}
+)
 _KNOWN: Final = frozenset({*_ARITHMETIC, *_ALONE, *KERAS_3, *_ACTIVATIONS, "divide", "square", "concatenate"})
