@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from napari_fcnseg.conversion.report import by
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.jsonfile import read_json, write_json
 from napari_fcnseg.plaindata import READ, checked, many, of, plain
+from napari_fcnseg.wording import by
 
 if TYPE_CHECKING:
     import os

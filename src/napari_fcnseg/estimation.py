@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from napari_fcnseg.model import as_ensemble
 from napari_fcnseg.run import Run
 from napari_fcnseg.settings import RunSettings
+from napari_fcnseg.wording import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fcnseg.model import ModelLike
-
-_MINUTE = 60
 
 
 @dataclass(frozen=True)
@@ -42,17 +41,6 @@ class Estimate:
     def __str__(self) -> str:
         way = "Patch by patch" if "patchwise" in self.methods else "Densely"
         return f"{way}: about {duration(self.seconds)} for {self.pixels:,} pixels on {self.device}."
-
-
-def duration(seconds: float) -> str:
-    """Return a time as a person would say it."""
-    if seconds < 1:
-        return f"{seconds:.1f} s"
-    if seconds < 2 * _MINUTE:
-        return f"{seconds:.0f} s"
-    if seconds < 2 * _MINUTE * _MINUTE:
-        return f"{seconds / _MINUTE:.0f} min"
-    return f"{seconds / _MINUTE / _MINUTE:.1f} h"
 
 
 def estimate(image: Any, model: ModelLike | Sequence[ModelLike], **settings: Any) -> Estimate:

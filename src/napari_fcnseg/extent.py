@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_fcnseg.conversion.report import by
 from napari_fcnseg.engine.memory import choose_tile, patch_tile
 from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.tiling import predicted
+from napari_fcnseg.wording import by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

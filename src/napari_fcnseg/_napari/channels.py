@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.tiling import Layout
+from napari_fcnseg.wording import by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +108,7 @@ class Source:
         for layer, array in zip(layers, data, strict=True):
             if array.shape != data[0].shape:
                 raise ImageError(
-                    f"Layers {layers[0].name!r} ({_by(data[0].shape)}) and {layer.name!r} ({_by(array.shape)}) cannot "
+                    f"Layers {layers[0].name!r} ({by(data[0].shape)}) and {layer.name!r} ({by(array.shape)}) cannot "
                     "be channels of one image: their shapes differ. Choose layers of the same shape."
                 )
         return cls(tuple(layers), data, need, channel_axis)
@@ -157,9 +158,9 @@ class Source:
     def describe(self) -> str:
         """Return which axis is what, in words."""
         layout = self.layout
-        text = f"{_by(layout.frame_shape)} pixels"
+        text = f"{by(layout.frame_shape)} pixels"
         if layout.stack_shape:
-            text = f"{_by(layout.stack_shape)} frames of {text}, each segmented alone"
+            text = f"{by(layout.stack_shape)} frames of {text}, each segmented alone"
         names = f": {', '.join(self.need.names)}" if len(self.need.names) == self.need.channels else ""
         if self.layers[0].rgb:
             text += "; colours are the channels" + (" (transparency left out)" if self._has_spare_alpha else "") + names
@@ -230,7 +231,3 @@ def _by_name(layers: Sequence[Image], need: Need) -> list[Image] | None:
         chosen.append((exact or called)[-1])
     same = len({full_resolution(layer).shape for layer in chosen}) == 1
     return chosen if same else None
-
-
-def _by(shape: Sequence[int]) -> str:
-    return " × ".join(map(str, shape))

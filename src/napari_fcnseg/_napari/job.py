@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_fcnseg._napari.orders import Loaded, Outcome, Progress, Segmented
 from napari_fcnseg._napari.result import result_layers
-from napari_fcnseg._napari.timing import duration
 from napari_fcnseg.errors import FcnSegError
+from napari_fcnseg.wording import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

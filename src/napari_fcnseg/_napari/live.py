@@ -15,7 +15,7 @@ from napari_fcnseg._napari.geometry import placed
 from napari_fcnseg._napari.job import is_expected, segmenting, verifying
 from napari_fcnseg._napari.orders import Order
 from napari_fcnseg._napari.result import ResultLayers, result_name
-from napari_fcnseg._napari.timing import duration
+from napari_fcnseg.wording import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

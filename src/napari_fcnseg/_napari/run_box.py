@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QGroupBox, QLabel, QProgressBar, QPushButton
 
-from napari_fcnseg._napari.timing import duration
+from napari_fcnseg.wording import duration
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

@@ -10,7 +10,7 @@ from napari_fcnseg.conversion.emitter import Emitter, TooLargeError
 from napari_fcnseg.conversion.fcn import DenseNetwork, Head
 from napari_fcnseg.conversion.fold import fold_affine
 from napari_fcnseg.conversion.ranges import lowered, needed, receptive_fields
-from napari_fcnseg.conversion.report import ConversionReport, by
+from napari_fcnseg.conversion.report import ConversionReport
 from napari_fcnseg.conversion.rules import Refusal, rewrite
 from napari_fcnseg.conversion.rules.places import joined
 from napari_fcnseg.conversion.tables import Ref, Table, Value, Vector
@@ -18,6 +18,7 @@ from napari_fcnseg.conversion.words import layer_report, patch_layer_report
 from napari_fcnseg.errors import ConversionError, UnsupportedLayerError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Expand, Flatten, Identity, Merge
+from napari_fcnseg.wording import by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from napari_fcnseg.wording import by
+
 #: What a processor computes while it moves one byte: with edge variants, small maps make memory the limit. With this
 #: number the model agreed with measured ratios of five networks between 0.4 and 11 to within 1.5.
 FLOP_PER_BYTE = 8
@@ -155,8 +157,3 @@ class ConversionReport:
 
 #: Headings of :meth:`ConversionReport.rows`.
 COLUMNS = ("layer", "type", "became", "dilation", "receptive field", "channels", "maps", "FLOP/pixel")
-
-
-def by(numbers: tuple[int, ...]) -> str:
-    """Return ``(3, 4)`` as ``"3 × 4"``."""
-    return " × ".join(map(str, numbers))

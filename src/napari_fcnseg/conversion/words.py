@@ -19,9 +19,10 @@ from napari_fcnseg.conversion.fcn import (
     Zeros,
     windows_of,
 )
-from napari_fcnseg.conversion.report import LayerReport, by
+from napari_fcnseg.conversion.report import LayerReport
 from napari_fcnseg.conversion.tables import Table, Value
 from napari_fcnseg.graph.ops import Channels, Identity
+from napari_fcnseg.wording import by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

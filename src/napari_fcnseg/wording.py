@@ -1,8 +1,18 @@
-"""Times in words."""
+"""Numbers as a person would say them."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _MINUTE = 60
+
+
+def by(numbers: Iterable[int]) -> str:
+    """Return ``(3, 4)`` as ``"3 × 4"``."""
+    return " × ".join(map(str, numbers))
 
 
 def duration(seconds: float) -> str:
