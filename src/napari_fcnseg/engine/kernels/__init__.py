@@ -1,0 +1,1 @@
+"""Convolutions with less arithmetic than the definition asks for, and the choice among them by measurement."""

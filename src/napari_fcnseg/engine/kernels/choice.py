@@ -1,0 +1,154 @@
+"""Which way of computing a convolution is the quickest on this machine: measured, once.
+
+A way may do less arithmetic and still lose, by the memory it moves; no formula knows a machine's caches. So each
+convolution that is worth it is timed on a small map, every way in turn, and the winner is remembered for as long as the
+machine and the libraries are the same.
+
+Imported in the engine's child process alone, for TensorFlow on a processor.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import math
+import os
+import platform
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fcnseg.engine.kernels.threads import cores
+from napari_fcnseg.engine.kernels.toom_cook import LENGTH
+from napari_fcnseg.remembered import recall, remember
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_fcnseg.conversion.fcn import DenseConv, DensePool
+
+    Convolution = Callable[[Any], Any]
+
+#: The plain sum, as the framework computes it.
+PLAIN = "plain"
+#: Environment variable that names the way for every convolution that it can compute, for tests and for those who want
+#: the plain sum: ``plain``, ``winograd``, ``fourier``.
+WAY = "NAPARI_FCNSEG_CONVOLUTION"
+
+_VERSION = 1  # of the ways: what was measured of others counts no more
+_WORTH = 4000  # FLOP per pixel; below it the plain way is as good
+_MAP = {2: (96, 256), 3: (8, 48, 64)}  # pixels of a result that is timed
+_MOST = 4e10  # FLOP of such a map
+_ROUNDS = 3
+_LARGE = 5  # entries per axis from which on the Fourier transform is tried
+_WEIGHTS = 2**30  # bytes of transformed weights, at most
+
+
+def convolution(op: DenseConv, relu: bool, plain: Convolution) -> Convolution | None:
+    """Return the quickest way to compute a convolution on TensorFlow's processor, None for the plain one.
+
+    Parameters
+    ----------
+    op : DenseConv
+        The convolution.
+    relu : bool
+        Whether negative results become zero.
+    plain : callable
+        The plain way, from a tensor ``(1, *spatial, in)`` to a tensor.
+    """
+    wanted = os.environ.get(WAY, "auto")
+    possible = _possible(op)
+    if wanted != "auto":
+        return _made(wanted, op, relu) if wanted in possible else None
+    if not possible or 2 * op.kernels[0].size < _WORTH:
+        return None
+    key = f"{_machine()} {op.kernels[0].shape} {op.dilations[0]} {relu}"
+    name = recall("convolutions", key)
+    made = {}
+    if name not in (PLAIN, *possible):
+        made = {way: _made(way, op, relu) for way in possible}
+        example = _example(op)
+        seconds = {way: _seconds(function, example) for way, function in {PLAIN: plain, **made}.items()}
+        name = min(seconds, key=seconds.__getitem__)
+        remember("convolutions", key, name)
+    return None if name == PLAIN else made.get(name) or _made(name, op, relu)
+
+
+def pooling(op: DensePool) -> Convolution | None:
+    """Return the quicker way to pool one map, if there is one: it won every comparison, so none is made."""
+    if os.environ.get(WAY) == PLAIN or len(op.sizes) != 1 or len(op.dilation) not in (2, 3):
+        return None
+    from napari_fcnseg.engine.kernels.pooling import Pooling
+
+    return _in_graph(Pooling(op.kind == "max", op.sizes[0], op.dilation, op.count), len(op.dilation), None)
+
+
+def _possible(op: DenseConv) -> list[str]:
+    """Return the names of the ways that can compute a convolution."""
+    if len(op.kernels) != 1 or op.groups != 1 or op.side_by_side != (1,):
+        return []
+    *window, inputs, outputs = op.kernels[0].shape
+    ways = []
+    if len(window) in (2, 3) and all(2 <= k < LENGTH for k in window[-2:]):
+        ways.append("winograd")
+    if len(window) == 2 and min(window) >= _LARGE:
+        from napari_fcnseg.engine.kernels.fourier import weight_bytes
+
+        if weight_bytes(window, inputs, outputs) <= _WEIGHTS:
+            ways.append("fourier")
+    return ways
+
+
+def _made(way: str, op: DenseConv, relu: bool) -> Convolution:
+    """Return a way as a function of a tensor."""
+    from napari_fcnseg.engine.kernels.fourier import Fourier
+    from napari_fcnseg.engine.kernels.winograd import Winograd
+
+    make: type[Winograd | Fourier] = Winograd if way == "winograd" else Fourier
+    function = make(op.kernels[0], op.bias, op.dilations[0], relu)
+    return _in_graph(function, len(op.dilations[0]), len(op.bias))
+
+
+def _in_graph(function: Callable[[np.ndarray], np.ndarray], axes: int, channels: int | None) -> Convolution:
+    """Return a function of arrays as one of tensors ``(1, *spatial, channel)``."""
+    import tensorflow as tf
+
+    def compute(x: Any) -> Any:
+        y = tf.numpy_function(function, [x], tf.float32, stateful=False)
+        return tf.ensure_shape(y, (1, *(None,) * axes, x.shape[-1] if channels is None else channels))
+
+    return compute
+
+
+@functools.cache
+def _machine() -> str:
+    """Return all that a time depends on but the convolution."""
+    versions = (importlib.metadata.version(name) for name in ("tensorflow", "numba", "numpy", "scipy"))
+    return " ".join([str(_VERSION), platform.node(), platform.machine(), str(cores()), *versions])
+
+
+def _example(op: DenseConv) -> np.ndarray:
+    """Return a map to time a convolution on; a smaller one where that would take seconds."""
+    kernel, dilation = op.kernels[0], op.dilations[0]
+    sizes = _MAP[len(dilation)]
+    share = min(1.0, _MOST / (2 * kernel.size * math.prod(sizes))) ** (1 / len(sizes))
+    reach = [(k - 1) * d for k, d in zip(kernel.shape, dilation, strict=False)]
+    spatial = [max(round(n * share), 2 * d) + r for n, d, r in zip(sizes, dilation, reach, strict=True)]
+    size = math.prod(spatial) * kernel.shape[-2]
+    return np.linspace(-1, 1, size, dtype=np.float32).reshape(1, *spatial, -1)
+
+
+def _seconds(way: Convolution, example: np.ndarray) -> float:
+    """Return the best time of some rounds; the first, which is slower, is not counted."""
+    import tensorflow as tf
+
+    spec = tf.TensorSpec((1, *(None,) * (example.ndim - 2), example.shape[-1]), tf.float32)
+    function = tf.function(way, input_signature=[spec], autograph=False)
+    x = tf.constant(example)
+    times = []
+    for _ in range(_ROUNDS + 1):
+        start = time.perf_counter()
+        function(x)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])

@@ -1,0 +1,92 @@
+"""Winograd's and Fourier's convolutions and the pool are what the definition says, in double precision."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_fcnseg.engine.kernels.fourier import Fourier
+from napari_fcnseg.engine.kernels.pooling import Pooling
+from napari_fcnseg.engine.kernels.winograd import Winograd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SEED = st.integers(0, 2**31)
+
+
+def reference(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, dilation: Sequence[int], relu: bool) -> np.ndarray:
+    """Return the definition's sum in double precision."""
+    window = kernel.shape[:-2]
+    sizes = [n - (k - 1) * d for n, k, d in zip(x.shape[1:], window, dilation, strict=False)]
+    total = np.zeros((1, *sizes, kernel.shape[-1])) + bias
+    for tap in itertools.product(*map(range, window)):
+        part = tuple(slice(t * d, t * d + n) for t, d, n in zip(tap, dilation, sizes, strict=True))
+        total += x[(slice(None), *part)].astype(np.float64) @ kernel[tap].astype(np.float64)
+    return np.maximum(total, 0) if relu else total
+
+
+def compare(make: Any, window: Sequence[int], dilation: Sequence[int], results: Sequence[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs, outputs, relu = rng.integers(1, 9), rng.integers(1, 9), bool(rng.integers(2))
+    spatial = [n + (k - 1) * d for n, k, d in zip(results, window, dilation, strict=True)]
+    x = rng.standard_normal((1, *spatial, inputs)).astype(np.float32)
+    kernel = rng.standard_normal((*window, inputs, outputs)).astype(np.float32)
+    bias = rng.standard_normal(outputs).astype(np.float32)
+    wanted = reference(x, kernel, bias, dilation, relu)
+    found = make(kernel, bias, dilation, relu)(x)
+    assert found.shape == wanted.shape
+    assert found.dtype == np.float32
+    largest = np.abs(reference(np.abs(x), np.abs(kernel), 0 * bias, dilation, False)).max()
+    np.testing.assert_allclose(found, wanted, atol=2e-6 * largest, rtol=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_winograd(data: st.DataObject) -> None:
+    axes = data.draw(st.sampled_from([2, 3]))
+    window = [data.draw(st.integers(1, 3))] * (axes - 2) + [data.draw(st.integers(2, 5)) for _ in range(2)]
+    dilation = [data.draw(st.integers(1, 9)) for _ in range(axes)]
+    results = [data.draw(st.integers(1, 4))] * (axes - 2) + [data.draw(st.integers(1, 40)) for _ in range(2)]
+    compare(Winograd, window, dilation, results, data.draw(_SEED))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_fourier(data: st.DataObject) -> None:
+    window = [data.draw(st.integers(2, 11)) for _ in range(2)]
+    dilation = [data.draw(st.integers(1, 9)) for _ in range(2)]
+    results = [data.draw(st.integers(1, 40)) for _ in range(2)]
+    compare(Fourier, window, dilation, results, data.draw(_SEED))
+
+
+@pytest.mark.parametrize(("make", "window"), [(Winograd, 3), (Winograd, 4), (Fourier, 10)])
+def test_many_channels_stay_within_a_few_roundings(make: Any, window: int) -> None:
+    rng = np.random.default_rng(0)
+    kernel = (rng.standard_normal((window, window, 64, 48)) / window / 8).astype(np.float32)
+    x = np.maximum(rng.standard_normal((1, 40 + 4 * window, 41 + 4 * window, 64)), 0).astype(np.float32)
+    bias = np.zeros(48, np.float32)
+    wanted = reference(x, kernel, bias, (4, 4), False)
+    error = make(kernel, bias, (4, 4), False)(x) - wanted
+    assert np.sqrt((error**2).mean()) < 1.5e-6 * wanted.std()  # the plain sum in float32 has 2e-7
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_pooling(data: st.DataObject) -> None:
+    axes = data.draw(st.sampled_from([2, 3]))
+    size = [data.draw(st.integers(1, 3)) for _ in range(axes)]
+    dilation = [data.draw(st.integers(1, 5)) for _ in range(axes)]
+    spatial = [(k - 1) * d + data.draw(st.integers(1, 12)) for k, d in zip(size, dilation, strict=True)]
+    x = np.random.default_rng(data.draw(_SEED)).standard_normal((1, *spatial, 3)).astype(np.float32)
+    footprint = np.zeros([(k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)], bool)
+    footprint[tuple(slice(None, None, d) for d in dilation)] = True
+    windows = np.lib.stride_tricks.sliding_window_view(x[0], footprint.shape, range(axes))[..., footprint]
+    np.testing.assert_array_equal(Pooling(True, size, dilation, 1)(x)[0], windows.max(axis=-1))
+    count = data.draw(st.integers(1, 9))
+    np.testing.assert_allclose(Pooling(False, size, dilation, count)(x)[0], windows.sum(axis=-1) / count, atol=1e-5)
