@@ -32,6 +32,7 @@ from napari_fcnseg import preprocess
 from napari_fcnseg.samples import CELLS_SEED, CELLS_TRAINING_SEEDS, SAMPLES, Sample
 from napari_fcnseg.samples.synthetic import cell_instances, fluorescence_cells
 from napari_fcnseg.samples.teacher import TEACHER_COLUMNS
+from napari_fcnseg.source import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,7 +108,8 @@ def cells_network() -> keras.Model:
 
 def preprocessed(image: np.ndarray, steps: tuple[str, ...]) -> np.ndarray:
     """Run the sample's own preprocessing on the whole image, as the program does before it segments."""
-    return preprocess.apply(image.astype(np.float32), preprocess.parse(steps))
+    frame = preprocess.prepare(Held(image.astype(np.float32)), preprocess.parse(steps))
+    return frame.read(frame.everything())
 
 
 def columns_of(sample: Sample, chosen: slice) -> Ground:

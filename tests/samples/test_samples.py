@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import napari_fcnseg
-from napari_fcnseg.preprocess import apply, parse
+from napari_fcnseg.preprocess import parse, prepare
 from napari_fcnseg.samples import CELLS_SEED, CELLS_TRAINING_SEEDS, SAMPLES
 from napari_fcnseg.samples.teacher import TEACHER_COLUMNS, stain_labels
+from napari_fcnseg.source import Held
 
 PACKAGE = Path(napari_fcnseg.__file__).parent
 ALL = pytest.mark.parametrize("sample", SAMPLES.values(), ids=list(SAMPLES))
@@ -41,8 +42,9 @@ def test_every_class_has_a_name_and_a_colour_of_its_own(sample):
 
 @ALL
 def test_preprocessing_is_known_and_gives_finite_numbers(sample):
-    prepared = apply(sample.image().astype(np.float32), parse(sample.preprocess))
-    assert np.isfinite(prepared).all()
+    image = sample.image().astype(np.float32)
+    prepared = prepare(Held(image), parse(sample.preprocess))
+    assert np.isfinite(prepared.read(prepared.everything())).all()
 
 
 @ALL

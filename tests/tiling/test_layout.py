@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_fcnseg import source
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.tiling import Layout
+
+
+def frame(layout: Layout, image: np.ndarray, index: tuple[int, ...] = ()) -> np.ndarray:
+    """Return the whole of one frame."""
+    one = layout.source(image, index)
+    return one.read(one.everything())
 
 
 @pytest.mark.parametrize(
@@ -48,17 +55,17 @@ def test_frames_are_the_stack_s_images_with_channels_last() -> None:
     image = np.arange(2 * 3 * 4 * 5 * 6).reshape(2, 3, 4, 5, 6)
     layout = Layout.of(image.shape, channels=4, spatial=2, channel_axis=2)
     assert list(layout.frames()) == [(a, b) for a in range(2) for b in range(3)]
-    np.testing.assert_array_equal(layout.frame(image, (1, 2)), np.moveaxis(image[1, 2], 0, -1))
+    np.testing.assert_array_equal(frame(layout, image, (1, 2)), np.moveaxis(image[1, 2], 0, -1))
     first = Layout.of((4, 2, 5, 6), channels=4, spatial=2, channel_axis=0)
-    np.testing.assert_array_equal(first.frame(image[0, :2].swapaxes(0, 1), (1,)), np.moveaxis(image[0, 1], 0, -1))
+    np.testing.assert_array_equal(frame(first, image[0, :2].swapaxes(0, 1), (1,)), np.moveaxis(image[0, 1], 0, -1))
 
 
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int32", "uint64", "float16", "float64", ">i2"])
 def test_every_numeric_type_is_taken(dtype) -> None:
     image = np.array([[0, 1], [1, 0]], dtype)
-    frame = Layout.of((2, 2), 1, 2).frame(image, ())
-    assert frame.dtype == np.float32
-    np.testing.assert_array_equal(frame[..., 0], [[0, 1], [1, 0]])
+    pixels = frame(Layout.of((2, 2), 1, 2), image)
+    assert pixels.dtype == np.float32
+    np.testing.assert_array_equal(pixels[..., 0], [[0, 1], [1, 0]])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
@@ -66,19 +73,32 @@ def test_values_that_are_not_finite_are_said_with_their_place(bad) -> None:
     image = np.zeros((2, 5, 6, 2))
     image[1, 3, 4, 1] = image[1, 4, 0, 0] = bad
     layout = Layout.of(image.shape, 2, 2, channel_axis=-1)
-    layout.frame(image, (0,))
+    frame(layout, image, (0,))
     with pytest.raises(ImageError, match=r"2 values .* first at pixel \(1, 3, 4\), channel 1"):
-        layout.frame(image, (1,))
+        frame(layout, image, (1,))
 
 
 def test_infinities_of_both_signs_do_not_hide_each_other() -> None:
     image = np.zeros((4, 4))
     image[0, 1], image[2, 2] = np.inf, -np.inf
     with pytest.raises(ImageError, match=r"2 values .* pixel \(0, 1\)"):
-        Layout.of((4, 4), 1, 2).frame(image, ())
+        frame(Layout.of((4, 4), 1, 2), image)
+
+
+def test_of_an_image_on_disk_the_first_bad_value_of_the_frame_is_named_whatever_is_read(monkeypatch) -> None:
+    """A window far behind it finds a bad value; the sentence is that for the whole frame."""
+    dask = pytest.importorskip("dask.array")
+    monkeypatch.setattr(source, "_CELL", 1)
+    monkeypatch.setattr(source, "_BLOCK", 64)
+    image = np.zeros((2, 40, 50))
+    image[1, 3, 40] = image[1, 4, 2] = image[1, 35, 45] = np.nan
+    lazy = Layout.of(image.shape, 1, 2).source(dask.from_array(image, chunks=(1, 8, 16)), (1,))
+    assert not lazy.read(((8, 30), (0, 50))).any()
+    with pytest.raises(ImageError, match=r"3 values .* first at pixel \(1, 3, 40\)"):
+        lazy.read(((30, 40), (40, 50)))
 
 
 @pytest.mark.parametrize(("dtype", "says"), [("complex64", "complex numbers.*magnitude"), ("U3", "type <U3")])
 def test_what_is_no_real_number_is_refused(dtype, says) -> None:
     with pytest.raises(ImageError, match=says):
-        Layout.of((2, 2), 1, 2).frame(np.zeros((2, 2), dtype), ())
+        Layout.of((2, 2), 1, 2).source(np.zeros((2, 2), dtype), ())

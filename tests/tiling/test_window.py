@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.source import Held
 from napari_fcnseg.tiling import WindowReader, check_border, predicted
 
 
@@ -22,17 +23,18 @@ def test_windows_equal_the_padded_image(shape, patch, border, data) -> None:
     start = [data.draw(st.integers(0, n - 1)) for n in shape]
     stop = [data.draw(st.integers(a + 1, n)) for a, n in zip(start, shape, strict=True)]
     reach = tuple(data.draw(st.integers(1, p)) for p in patch)
+    origin = tuple(data.draw(st.integers(0, p - r)) for p, r in zip(patch, reach, strict=True))
     before = [p // 2 for p in patch]
     padded = np.pad(image, [*((b, p - 1 - b) for b, p in zip(before, patch, strict=True)), (0, 0)], mode=border)
-    window = WindowReader(image, patch, border).read(tuple(zip(start, stop, strict=True)), reach)
-    where = tuple(slice(a, b + r - 1) for a, b, r in zip(start, stop, reach, strict=True))
+    window = WindowReader(Held(image), patch, border).read(tuple(zip(start, stop, strict=True)), reach, origin)
+    where = tuple(slice(a + o, b + o + r - 1) for a, b, r, o in zip(start, stop, reach, origin, strict=True))
     np.testing.assert_array_equal(window, padded[where])
 
 
 def test_the_centre_of_a_patch_is_its_index_p_half() -> None:
     image = np.arange(10, dtype=np.float32)[:, None]
     for size in (3, 4):
-        (patch,) = WindowReader(image, (size,), "reflect").patches(np.array([[5]]), (size,))
+        (patch,) = WindowReader(Held(image), (size,), "reflect").patches(np.array([[5]]), (size,))
         assert patch[size // 2, 0] == 5
 
 

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg.errors import ImageError
+from napari_fcnseg.source import Chunked, Image, Region, Source, chunks_of
+from napari_fcnseg.tiling.plan import slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,24 +95,84 @@ class Layout:
         """Yield the index of every frame in the stack."""
         return itertools.product(*map(range, self.stack_shape))
 
-    def frame(self, image: Any, index: tuple[int, ...]) -> npt.NDArray[np.float32]:
-        """Return one frame as ``(*spatial, channel)`` in float32.
+    def source(self, image: Any, index: tuple[int, ...]) -> Frame:
+        """Return one frame of the image, to be read region by region."""
+        return Frame(image, self, index)
+
+
+class Frame(Source):
+    """One frame of an image as it is, ``(*spatial, channel)`` in float32; only what is asked for is read.
+
+    Parameters
+    ----------
+    image : array_like
+        With ``shape``, ``dtype`` and slicing; of one that is stored in chunks, the last chunks are kept decoded.
+    layout : Layout
+        Which axis of it is what.
+    index : tuple of int
+        Of the frame in the stack.
+
+    Raises
+    ------
+    ImageError
+        If its type is not numeric.
+    """
+
+    def __init__(self, image: Any, layout: Layout, index: tuple[int, ...]) -> None:
+        check_dtype(np.dtype(image.dtype))
+        self._image, self._layout, self._index = image, layout, index
+        axis = layout.channel_axis
+        self.shape = (*layout.frame_shape, 1 if axis is None else layout.shape[axis])
+        chunks = chunks_of(image)
+        self._fetch = self._raw
+        if chunks is None:
+            self.chunks = (*(1,) * (layout.spatial - 1), self.shape[-2])
+        else:
+            spatial = tuple(c for a, c in enumerate(chunks) if a != axis)[-layout.spatial :]
+            chunked = Chunked(self._raw, self.shape[:-1], spatial)
+            self._fetch, self.chunks = chunked.read, chunked.cell
+
+    def read(self, region: Region) -> Image:
+        """Return a region.
 
         Raises
         ------
         ImageError
-            If its type is not numeric or it holds values that are not finite; the error says where.
+            If it holds values that are not finite; the error says where the first one of the frame is.
         """
-        where: list[int | slice] = [*index] + [slice(None)] * self.spatial
-        if self.channel_axis is not None:
-            where.insert(self.channel_axis, slice(None))
-        raw = np.asarray(image[tuple(where)])
-        if self.channel_axis is None:
-            raw = raw[..., None]
-        else:
-            before = sum(1 for axis in range(len(index)) if axis < self.channel_axis)
-            raw = np.moveaxis(raw, self.channel_axis - before, -1)
-        return _finite_float32(raw, index)
+        pixels, finite = _as_float32(self._fetch(region))
+        if not finite:
+            self._complain()
+        return pixels
+
+    def _raw(self, region: Region) -> npt.NDArray[Any]:
+        layout = self._layout
+        where: list[int | slice] = [*self._index, *slices(region)]
+        if layout.channel_axis is None:
+            return np.asarray(self._image[tuple(where)])[..., None]
+        where.insert(layout.channel_axis, slice(None))
+        before = sum(1 for axis in range(len(self._index)) if axis < layout.channel_axis)
+        return np.moveaxis(np.asarray(self._image[tuple(where)]), layout.channel_axis - before, -1)
+
+    def _complain(self) -> None:
+        """Look for the values that are not finite in the whole frame, and say how many and where the first is."""
+        count, places = 0, []
+        for region in self.blocks():
+            bad = ~np.isfinite(_as_float32(self._fetch(region))[0])
+            if found := int(np.count_nonzero(bad)):
+                count += found
+                first = np.unravel_index(int(bad.argmax()), bad.shape)
+                starts = (*(start for start, _ in region), 0)
+                places.append(tuple(int(p) + start for p, start in zip(first, starts, strict=True)))
+        if count:
+            *place, channel = min(places)
+            at = f"pixel ({', '.join(map(str, (*self._index, *place)))})"
+            many = f", channel {channel}" if self.shape[-1] > 1 else ""
+            raise ImageError(
+                f"The image holds {count} value{'s' * (count > 1)} that "
+                f"{'are' if count > 1 else 'is'} NaN, infinite or too large, the first at {at}{many}. Replace them "
+                "(for example by 0 or the local mean) and run again."
+            )
 
 
 def check_dtype(dtype: np.dtype[Any]) -> None:
@@ -138,21 +200,10 @@ def _find_channel_axis(shape: tuple[int, ...], channels: int, spatial: int, text
     return fitting[0]
 
 
-def _finite_float32(raw: npt.NDArray[Any], index: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    check_dtype(raw.dtype)
+def _as_float32(raw: npt.NDArray[Any]) -> tuple[Image, bool]:
+    """Return pixels in float32, and whether all are finite as far as their sum tells."""
     with np.errstate(over="ignore", invalid="ignore"):
-        frame = np.ascontiguousarray(raw, np.float32)
-        total = frame.sum(dtype=np.float64)  # one pass without a copy; only a bad image pays for the search
-    if raw.dtype.kind == "f" and not np.isfinite(total):
-        bad = ~np.isfinite(frame)
-        count = int(np.count_nonzero(bad))
-        if count:
-            *place, channel = map(int, np.unravel_index(int(bad.argmax()), bad.shape))
-            at = f"pixel ({', '.join(map(str, (*index, *place)))})"
-            many = f", channel {channel}" if frame.shape[-1] > 1 else ""
-            raise ImageError(
-                f"The image holds {count} value{'s' * (count > 1)} that "
-                f"{'are' if count > 1 else 'is'} NaN, infinite or too large, the first at {at}{many}. Replace them "
-                "(for example by 0 or the local mean) and run again."
-            )
-    return frame
+        pixels = np.ascontiguousarray(raw, np.float32)
+        # One pass without a copy; only a bad image pays for the search.
+        finite = raw.dtype.kind != "f" or bool(np.isfinite(pixels.sum(dtype=np.float64)))
+    return pixels, finite

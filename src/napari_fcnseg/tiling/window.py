@@ -16,7 +16,7 @@ import numpy.typing as npt
 from napari_fcnseg.errors import SettingsError
 
 if TYPE_CHECKING:
-    from napari_fcnseg.tiling.plan import Region
+    from napari_fcnseg.source import Image, Region, Source
 
 Border: TypeAlias = Literal["reflect", "edge", "constant", "valid"]
 #: What may surround the image.
@@ -40,25 +40,25 @@ def predicted(shape: tuple[int, ...], patch: tuple[int, ...], border: Border) ->
 
 
 class WindowReader:
-    """Reads windows of an image ``(*spatial, channel)`` that may reach over its border.
+    """Reads windows of a frame that may reach over its border.
 
     Parameters
     ----------
-    image : ndarray of float32, shape (*spatial, channel)
-        The prepared image.
+    source : Source
+        The prepared frame ``(*spatial, channel)``.
     patch : tuple of int
         Patch shape.
     border : {"reflect", "edge", "constant", "valid"}
         What surrounds the image; ``"constant"`` is zero.
     """
 
-    def __init__(self, image: npt.NDArray[np.float32], patch: tuple[int, ...], border: Border) -> None:
-        self._image = image
+    def __init__(self, source: Source, patch: tuple[int, ...], border: Border) -> None:
+        self._source = source
         self._before = tuple(p // 2 for p in patch)
         self._constant = border == "constant"
         mode: Literal["reflect", "edge"] = "edge" if border == "edge" else "reflect"
         self._pixel = []  # per axis: coordinate + before -> pixel, -1 for outside
-        for n, p, before in zip(image.shape[:-1], patch, self._before, strict=True):
+        for n, p, before in zip(source.shape[:-1], patch, self._before, strict=True):
             after = p - 1 - before
             if self._constant:
                 table = np.full(n + before + after, -1)
@@ -67,9 +67,7 @@ class WindowReader:
                 table = np.pad(np.arange(n), (before, after), mode=mode)
             self._pixel.append(table)
 
-    def read(
-        self, region: Region, reach: tuple[int, ...], origin: tuple[int, ...] | None = None
-    ) -> npt.NDArray[np.float32]:
+    def read(self, region: Region, reach: tuple[int, ...], origin: tuple[int, ...] | None = None) -> Image:
         """Return what the pixels of a region see: ``(*(size + reach - 1), channel)``.
 
         ``reach`` pixels of each patch are seen, from pixel ``origin`` of the patch on.
@@ -79,13 +77,28 @@ class WindowReader:
             table[start + skip : stop + skip + length - 1]
             for table, (start, stop), length, skip in zip(self._pixel, region, reach, first, strict=True)
         ]
-        window: npt.NDArray[np.float32] = self._image[np.ix_(*tables)]
-        if self._constant:
-            for axis, table in enumerate(tables):
-                window[(slice(None),) * axis + (table < 0,)] = 0
-        return window
+        inside = [table[table >= 0] for table in tables]
+        shape = (*map(len, tables), self._source.shape[-1])
+        if not all(map(len, inside)):  # it sees nothing of the image
+            return np.zeros(shape, np.float32)
+        box = [(int(table.min()), int(table.max()) + 1) for table in inside]
+        window = self._source.read(tuple(box))
+        for axis, (table, (low, high)) in enumerate(zip(inside, box, strict=True)):
+            if not np.array_equal(table, np.arange(low, high)):  # over the border: pixels come again, or backwards
+                window = window.take(table - low, axis=axis)
+        if window.shape == shape:
+            return np.ascontiguousarray(window)
+        whole = np.zeros(shape, np.float32)
+        whole[tuple(_span(table) for table in tables)] = window
+        return whole
 
-    def patches(self, points: npt.NDArray[np.integer], patch: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    def patches(self, points: npt.NDArray[np.integer], patch: tuple[int, ...]) -> Image:
         """Return the patch of each point: ``(n, *patch, channel)``."""
         regions = [tuple((int(i), int(i) + 1) for i in point) for point in points]
         return np.stack([self.read(region, patch) for region in regions])
+
+
+def _span(table: npt.NDArray[np.integer]) -> slice:
+    """Return where a table says pixels of the image; they follow each other."""
+    where = np.flatnonzero(table >= 0)
+    return slice(int(where[0]), int(where[-1]) + 1)

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_fcnseg import imagefile
 from napari_fcnseg.errors import ImageError, OutputError
-from napari_fcnseg.imagefile import ImageFile, check_output, read_image, write_image
+from napari_fcnseg.imagefile import ImageFile, check_output, read_image, write_image, writing
 
 LABELS = np.arange(4 * 30 * 20, dtype=np.uint8).reshape(4, 30, 20)
 
@@ -125,7 +124,7 @@ def test_a_read_only_folder_is_said(tmp_path, monkeypatch) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     # root may write anywhere, so the operating system's answer is given here
-    monkeypatch.setattr(imagefile.tempfile, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr(writing.tempfile, "NamedTemporaryFile", refuse)
     with pytest.raises(OutputError, match=r"Permission denied.*another folder"):
         check_output(tmp_path / "a.tif")
 
@@ -138,7 +137,7 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, error) -> None:
     target, spare = tmp_path / "full", tmp_path / "spare"
     target.mkdir()
     spare.mkdir()
-    real = imagefile._write_tiff
+    real = writing._write_tiff
 
     def write(path, image, *, ome) -> None:
         if path.parent == target:
@@ -146,8 +145,8 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, error) -> None:
             raise error
         real(path, image, ome=ome)
 
-    monkeypatch.setattr(imagefile, "_write_tiff", write)
-    monkeypatch.setattr(imagefile.tempfile, "gettempdir", lambda: str(spare))
+    monkeypatch.setattr(writing, "_write_tiff", write)
+    monkeypatch.setattr(writing.tempfile, "gettempdir", lambda: str(spare))
     with pytest.raises(OutputError, match=r"disk is full\. The result was kept as"):
         write_image(target / "labels.tif", ImageFile(LABELS, "ZYX"))
     assert list(target.iterdir()) == []

@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 
 from napari_fcnseg.errors import SettingsError
-from napari_fcnseg.preprocess import Step, apply, parse, usage
+from napari_fcnseg.preprocess import Step, parse, prepare, usage
+from napari_fcnseg.source import Held
 
 IMAGE = np.random.default_rng(0).gamma(2.0, 50.0, (40, 30, 2)).astype(np.float32) + 1
 
 
 def prepared(*steps: str) -> np.ndarray:
-    return apply(IMAGE, parse(steps))
+    return whole(IMAGE, *steps)
+
+
+def whole(image: np.ndarray, *steps: str) -> np.ndarray:
+    source = prepare(Held(image), parse(steps))
+    return source.read(source.everything())
 
 
 def test_each_channel_is_divided_by_its_own_median() -> None:
@@ -120,4 +126,4 @@ def test_arguments_out_of_range_are_said(text, says) -> None:
 
 def test_a_median_of_zero_is_said() -> None:
     with pytest.raises(SettingsError, match="median is 0"):
-        apply(np.zeros((5, 5, 1), np.float32), parse("divide_by_median"))
+        whole(np.zeros((5, 5, 1), np.float32), "divide_by_median")

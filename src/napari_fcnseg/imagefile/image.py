@@ -1,0 +1,77 @@
+"""An image with the meaning of its axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - dataclass fields are read at run time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fcnseg.source import first_channels
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image with the meaning of its axes.
+
+    Attributes
+    ----------
+    data : array_like
+        The pixels, with ``shape``, ``dtype`` and slicing: in memory, or on disk and read where they are asked for.
+    axes : str
+        One letter per axis of ``data``, as tifffile gives them: ``"YX"``, ``"ZCYX"``, ``"YXS"`` (``S``: RGB samples).
+    pixel_size : dict of str to float
+        Size per axis letter, where the file says it.
+    unit : str
+        Of the pixel size, for example ``"µm"``.
+    """
+
+    data: Any
+    axes: str
+    pixel_size: Mapping[str, float] = field(default_factory=dict)
+    unit: str = ""
+
+    @property
+    def channel_axis(self) -> int | None:
+        """The axis the file says holds channels or RGB samples, None where it says none."""
+        return next((self.axes.index(letter) for letter in "CS" if letter in self.axes), None)
+
+    def without_alpha(self, channels: int) -> ImageFile:
+        """Return an RGBA image as RGB where a model takes three channels."""
+        samples = self.channel_axis
+        if channels != 3 or samples is None or self.axes[samples] != "S" or self.data.shape[samples] != 4:
+            return self
+        return replace(self, data=first_channels(self.data, samples, 3))
+
+    def with_channels_along(self, axis: int | None) -> ImageFile:
+        """Return the file with an axis named as that of the channels, which a file without names leaves open."""
+        if axis is None or axis == self.channel_axis:
+            return self
+        others = self.axes.replace("C", "Q").replace("S", "Q")
+        return replace(self, axes=others[:axis] + "C" + others[axis + 1 :])
+
+    def sampled(self, every: int, axes: int) -> ImageFile:
+        """Return the file with the pixel size of every so-manieth pixel along its last axes, channels not counted."""
+        coarse = self.result_axes[-axes:]
+        size = {axis: length * every if axis in coarse else length for axis, length in self.pixel_size.items()}
+        return replace(self, pixel_size=size)
+
+    def labelled(self, labels: npt.NDArray[Any]) -> ImageFile:
+        """Return labels with this image's axes but the channel axis, and its pixel size."""
+        return ImageFile(labels, self.result_axes, self.pixel_size, self.unit)
+
+    def scored(self, scores: npt.NDArray[Any]) -> ImageFile:
+        """Return scores ``(…, class)`` with the classes as channels before the last two axes."""
+        axes = self.result_axes
+        at = max(len(axes) - 2, 0)
+        return ImageFile(np.moveaxis(scores, -1, at), axes[:at] + "C" + axes[at:], self.pixel_size, self.unit)
+
+    @property
+    def result_axes(self) -> str:
+        """Letters of the axes that labels have: all but the channel's."""
+        channel = self.channel_axis
+        return self.axes if channel is None else self.axes[:channel] + self.axes[channel + 1 :]

@@ -1,0 +1,218 @@
+"""Zarr in and out: a plain array, or an OME-Zarr image (0.4 and 0.5), of which the finest level is read.
+
+A result is written while a run goes on, under a name that says it is not complete, and gets its own name at the end.
+
+References
+----------
+OME-Zarr specification 0.5, https://ngff.openmicroscopy.org/0.5/
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fcnseg.errors import ImageError, OutputError
+from napari_fcnseg.imagefile.image import ImageFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+ZARR = ".zarr"
+_MARKS = ("zarr.json", ".zarray", ".zgroup")
+_UNITS = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
+_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
+_SPACE = "ZYX"
+_MOST_AXES = 5
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder holds a Zarr array or group."""
+    return path.is_dir() and any((path / mark).is_file() for mark in _MARKS)
+
+
+def read_zarr(path: Path) -> ImageFile:
+    """Open a Zarr array or an OME-Zarr image; no pixel is read.
+
+    Raises
+    ------
+    ImageError
+        If it holds no image.
+    """
+    import zarr  # late: a window that opens would wait for it
+
+    node = zarr.open(path, mode="r")
+    if isinstance(node, zarr.Group) and "bioformats2raw.layout" in _ome(node) and "0" in node:
+        node = node["0"]
+    if isinstance(node, zarr.Array):
+        names = getattr(node.metadata, "dimension_names", None) or ()
+        return ImageFile(node, _letters([str(name) for name in names], node.ndim))
+    scales = _ome(node).get("multiscales")
+    if scales:
+        return _finest(node, scales[0])
+    arrays = [array for _, array in node.arrays()]
+    if len(arrays) != 1:
+        raise ImageError(f"{path} holds {len(arrays)} arrays and does not say which is the image. Name one of them.")
+    return ImageFile(arrays[0], _letters([], arrays[0].ndim))
+
+
+def _ome(group: Any) -> dict[str, Any]:
+    attributes = dict(group.attrs)
+    return dict(attributes.get("ome", attributes))
+
+
+def _finest(group: Any, scales: dict[str, Any]) -> ImageFile:
+    level = scales["datasets"][0]
+    array = group[level["path"]]
+    axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", "tczyx"[-array.ndim :])]
+    letters = _letters([axis["name"] for axis in axes], array.ndim)
+    steps = [*level.get("coordinateTransformations", ()), *scales.get("coordinateTransformations", ())]
+    size = np.prod([s["scale"] for s in steps if s.get("type") == "scale"] or [np.ones(array.ndim)], axis=0)
+    units = [
+        str(axis["unit"]) for axis, letter in zip(axes, letters, strict=True) if letter in _SPACE and "unit" in axis
+    ]
+    if not units and (size == 1).all():  # nobody said anything
+        return ImageFile(array, letters)
+    unit = units[-1] if units else ""
+    pixel_size = {letter: float(n) for letter, n in zip(letters, size, strict=True) if letter in _SPACE}
+    return ImageFile(array, letters, pixel_size, _UNITS.get(unit, unit))
+
+
+def _letters(names: Sequence[str], ndim: int) -> str:
+    """Return one letter per axis; one that has no usual name gets a letter of its own."""
+    if len(names) != ndim:
+        names = ["?"] * (ndim - 2) + ["y", "x"][-ndim:]
+    spare = iter("QPONMLKJI")
+    usual = [name.upper()[:1] if name.upper()[:1] in _TYPES else "" for name in names]
+    return "".join(letter if letter and usual.count(letter) == 1 else next(spare) for letter in usual)
+
+
+class GrowingZarr:
+    """A Zarr result that a run writes into; it has its final name only once it is complete.
+
+    Parameters
+    ----------
+    path : Path
+        Ends with ``.zarr``.
+    shape, chunks : tuple of int
+        Of the array.
+    dtype : dtype
+        Of the array.
+    meaning : ImageFile, optional
+        Axes and pixel size of a result like this one, without its classes: it becomes an OME-Zarr image. Without it,
+        it becomes a plain array.
+    classes : bool
+        Whether the last axis is that of the classes; in an OME-Zarr image it comes before those of space.
+
+    Attributes
+    ----------
+    array : array_like
+        What to write into, axes as in ``shape``.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, ...],
+        chunks: tuple[int, ...],
+        dtype: np.dtype[Any],
+        meaning: ImageFile | None = None,
+        *,
+        classes: bool = False,
+    ) -> None:
+        self.path = path
+        self.part = path.with_name(f"{path.stem}.partial{path.suffix}")
+        self._group = meaning is not None
+        if self.part.is_dir() and not is_zarr(self.part):
+            raise OutputError(f"{self.part} is in the way: the result is kept there until it is complete. Remove it.")
+        try:
+            self.array: Any = self._create(shape, chunks, dtype, meaning, classes)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written ({error.strerror}). Choose another folder or name.") from None
+
+    def _create(
+        self, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: np.dtype[Any], meaning: ImageFile | None,
+        classes: bool,
+    ) -> Any:  # fmt: skip
+        import zarr  # late: a window that opens would wait for it
+
+        if meaning is None:
+            return zarr.create_array(self.part, shape=shape, chunks=chunks, dtype=dtype, overwrite=True)
+        axes, at = meaning.result_axes, None
+        if classes:
+            at = _space_begins(axes)
+            axes = axes[:at] + "C" + axes[at:]
+            shape, chunks = ((*n[:at], n[-1], *n[at:-1]) for n in (shape, chunks))
+        group = zarr.create_group(self.part, overwrite=True)
+        array = group.create_array("0", shape=shape, chunks=chunks, dtype=dtype, dimension_names=list(axes.lower()))
+        if (described := _multiscales(self.path.stem, axes, meaning)) is not None:
+            group.attrs["ome"] = {"version": "0.5", "multiscales": [described]}
+        return array if at is None else _ClassesLast(array, at)
+
+    def finish(self) -> Any:
+        """Give the complete result its name; return the array, opened for reading."""
+        import zarr
+
+        try:
+            os.rename(self.part, self.path)
+        except OSError as error:
+            raise OutputError(
+                f"{self.path} could not get its name ({error.strerror}). The result is complete and lies in "
+                f"{self.part}: move it from there."
+            ) from None
+        return zarr.open_array(self.path / "0" if self._group else self.path, mode="r")
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        shutil.rmtree(self.part, ignore_errors=True)
+
+
+class _ClassesLast:
+    """A view of an array with one of its axes last, for writing."""
+
+    def __init__(self, array: Any, axis: int) -> None:
+        self._array, self._axis = array, axis
+        self.dtype = array.dtype
+        self.shape = (*array.shape[:axis], *array.shape[axis + 1 :], array.shape[axis])
+
+    def __setitem__(self, where: tuple[int | slice, ...], numbers: npt.NDArray[Any]) -> None:
+        before, after = where[: self._axis], where[self._axis :]
+        axis = sum(isinstance(w, slice) for w in before)
+        self._array[(*before, slice(None), *after)] = np.moveaxis(numbers, -1, axis)
+
+
+def _space_begins(axes: str) -> int:
+    return next((n for n, letter in enumerate(axes) if letter in _SPACE), len(axes))
+
+
+def _multiscales(name: str, axes: str, meaning: ImageFile) -> dict[str, Any] | None:
+    """Return the metadata of an image with one level; None where the specification has no place for such axes."""
+    kinds = [_TYPES.get(letter, "") for letter in axes]
+    order = [{"time": 0, "space": 2}.get(kind, 1) for kind in kinds]
+    if len(axes) > _MOST_AXES or not 2 <= kinds.count("space") <= 3 or order != sorted(order) or order.count(1) > 1:
+        return None
+    units = {short: name for name, short in _UNITS.items()}
+    described: list[dict[str, str]] = []
+    for letter, kind in zip(axes, kinds, strict=True):
+        axis = {"name": letter.lower()} | ({"type": kind} if kind else {})
+        if letter in meaning.pixel_size and meaning.unit:
+            axis["unit"] = units.get(meaning.unit, meaning.unit)
+        described.append(axis)
+    scale = [float(meaning.pixel_size.get(letter, 1.0)) for letter in axes]
+    transformations = [{"type": "scale", "scale": scale}]
+    return {
+        "name": name,
+        "axes": described,
+        "datasets": [{"path": "0", "coordinateTransformations": transformations}],
+    }

@@ -1,0 +1,125 @@
+"""Write results: TIFF by tifffile, PNG by imageio."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import imageio.v3 as iio
+import numpy as np
+import tifffile
+
+from napari_fcnseg.errors import OutputError
+from napari_fcnseg.imagefile.omezarr import ZARR, is_zarr
+from napari_fcnseg.imagefile.reading import TIFF
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_fcnseg.imagefile.image import ImageFile
+
+#: Endings a result can be written with; the last is written while a run goes on.
+OUTPUTS = (*TIFF, ".png", ".npy", ZARR)
+_IMAGEJ_AXES = "TZCYX"
+_IMAGEJ_LIMIT = 2**32 - 2**25  # ImageJ files count bytes with 32 bits
+
+
+def check_output(path: Path) -> None:
+    """Find out before a long run whether a result can be written.
+
+    Raises
+    ------
+    OutputError
+        If the ending is unknown, or the folder is missing or may not be written.
+    """
+    if path.suffix.lower() not in OUTPUTS:
+        raise OutputError(f"{path} has no ending that can be written. Choose one of: {', '.join(OUTPUTS)}.")
+    if not path.parent.is_dir():
+        raise OutputError(f"There is no folder {path.parent}. Create it, or choose another one.")
+    if path.is_dir():
+        advice = "Remove it, or choose another name" if is_zarr(path) else "Choose a file name in it"
+        raise OutputError(f"{path} is a folder. {advice}.")
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".napari-fcnseg-"):
+            pass
+        if path.exists():
+            with path.open("ab"):
+                pass
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror}). Choose another folder or name.") from None
+
+
+def write_image(path: Path, image: ImageFile) -> None:
+    """Write a result; a file is complete or not there at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written. The result is then kept in a file that the error names, where that is possible.
+    """
+    write = _writer(path, image)
+    try:
+        _write_whole(path, write)
+    except OSError as error:
+        # NumPy reports a short write without a number, and there is one cause of it.
+        reason = "the disk is full" if error.errno in (None, errno.ENOSPC) else error.strerror
+        raise OutputError(f"{path} could not be written: {reason}. {_rescue(path, write)}") from None
+
+
+def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    part = path.with_name(f".{path.stem}.part-{os.getpid()}{path.suffix}")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _rescue(path: Path, write: Callable[[Path], None]) -> str:
+    """Put the result where there is room and say where."""
+    for folder in (Path(tempfile.gettempdir()), Path.home(), Path.cwd()):
+        spare = folder / f"rescued-{os.getpid()}-{path.name}"
+        try:
+            _write_whole(spare, write)
+        except OSError:
+            continue
+        return f"The result was kept as {spare}: move it from there."
+    return "No other folder could take it either: free some space and run again."
+
+
+def _writer(path: Path, image: ImageFile) -> Callable[[Path], None]:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return lambda target: np.save(target, image.data)
+    if suffix == ".png":
+        if image.data.ndim != 2 or image.data.dtype.kind != "u":
+            raise OutputError(f"{path}: a PNG holds one 2D label image. Choose a name that ends with .tif.")
+        return lambda target: iio.imwrite(target, image.data)
+    ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+    return lambda target: _write_tiff(target, image, ome=ome)
+
+
+def _write_tiff(path: Path, image: ImageFile, *, ome: bool) -> None:
+    size, metadata = image.pixel_size, {"axes": image.axes}
+    extra: dict[str, Any] = {}
+    places = [_IMAGEJ_AXES.find(letter) for letter in image.axes]
+    imagej = not ome and -1 not in places and places == sorted(places) and image.data.nbytes < _IMAGEJ_LIMIT
+    if ome:
+        for letter in "XYZ":
+            if letter in size:
+                metadata |= {f"PhysicalSize{letter}": size[letter], f"PhysicalSize{letter}Unit": image.unit or "µm"}  # type: ignore[dict-item]
+    elif size.get("X") and size.get("Y"):
+        extra["resolution"] = (1 / size["X"], 1 / size["Y"])
+        if imagej:
+            metadata["unit"] = image.unit.replace("µ", "u")
+            if "Z" in size:
+                metadata["spacing"] = size["Z"]  # type: ignore[assignment]
+        elif image.unit in ("µm", "um"):
+            extra = {"resolution": (1e4 / size["X"], 1e4 / size["Y"]), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(
+        path, image.data, imagej=imagej, ome=ome, metadata=metadata, photometric="minisblack",
+        compression=None if imagej else "zlib", **extra,
+    )  # fmt: skip

@@ -1,0 +1,97 @@
+"""Prepare a frame: take the statistics that the steps need, then work out any part of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fcnseg.errors import ImageError, SettingsError
+from napari_fcnseg.preprocess.statistics import Statistics
+from napari_fcnseg.preprocess.steps import halo_of_local_mean
+from napari_fcnseg.preprocess.text import STEPS, Step
+from napari_fcnseg.source import Mapped, Source, held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from napari_fcnseg.source import Image, Region
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A step with the numbers of one frame in it.
+
+    Attributes
+    ----------
+    functions : tuple of callable
+        What is done to the pixels of each channel.
+    halo : int
+        How many pixels to each side they look at.
+    """
+
+    functions: tuple[Callable[[Image], Image], ...]
+    halo: int
+
+
+def prepare(source: Source, steps: Sequence[Step], bound: list[Bound] | None = None) -> Source:
+    """Apply steps in order to each channel of a whole frame, or have them applied to what is read of a large one.
+
+    Parameters
+    ----------
+    source : Source
+        The frame.
+    steps : sequence of Step
+        The steps.
+    bound : list of Bound, optional
+        The steps with this frame's numbers in them, as an earlier call has left them here: they are not taken again.
+
+    Raises
+    ------
+    SettingsError
+        If a step's arguments do not fit the frame.
+    ImageError
+        If values are not finite, before or after; of a large frame when they are read.
+    """
+    bound = [] if bound is None else bound
+    source = held(source)
+    for number, step in enumerate(steps):
+        if number == len(bound):
+            bound.append(_bind(step, source))
+        source = held(_Prepared(source, bound[number], step))
+    return source
+
+
+def _bind(step: Step, source: Source) -> Bound:
+    statistics = Statistics(source, step.joint)
+    arguments = _per_channel(step, source.shape[-1])
+    functions = tuple(STEPS[step.name](statistics.of(channel), *a) for channel, a in enumerate(arguments))
+    halo = halo_of_local_mean(*next(_per_channel(step, 1))) if step.name == "subtract_local_mean" else 0
+    return Bound(functions, halo)
+
+
+class _Prepared(Mapped):
+    """A frame after a step, looked at wherever it is read."""
+
+    def __init__(self, source: Source, bound: Bound, step: Step) -> None:
+        super().__init__(source, bound.functions, bound.halo)
+        self._step = step
+
+    def read(self, region: Region) -> Image:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the result is looked at below
+            pixels = super().read(region)
+        if not np.isfinite(pixels.sum(dtype=np.float64)):
+            raise ImageError(f"Preprocessing ({self._step}) made values that are not finite. Choose other steps.")
+        return pixels
+
+
+def _per_channel(step: Step, channels: int) -> Iterator[tuple[float, ...]]:
+    for argument in step.arguments:
+        if isinstance(argument, tuple) and len(argument) != channels:
+            raise SettingsError(
+                f"The preprocessing step {str(step)!r} has numbers for {len(argument)} channels, and the image "
+                f"{channels}: write one number for each channel, or a single one for all."
+            )
+    for c in range(channels):
+        yield tuple(a[c] if isinstance(a, tuple) else a for a in step.arguments)

@@ -1,0 +1,133 @@
+"""Steps as text and as data: which there are, what their arguments are."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.preprocess import steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+#: One number, or one per channel.
+Argument: TypeAlias = float | tuple[float, ...]
+
+#: The steps there are. Each takes the statistics of a channel and its arguments, and returns what is done to pixels.
+STEPS: dict[str, Callable[..., Any]] = {
+    step.__name__: step
+    for step in (
+        steps.binarize, steps.clip, steps.divide_by_median, steps.fixed_zero_mean_unit_variance,
+        steps.scale_linear, steps.scale_range, steps.sigmoid, steps.subtract_local_mean, steps.zero_mean_unit_variance,
+    )
+}  # fmt: skip
+#: Those that can take their statistics over all channels together.
+JOINT_STEPS = frozenset({"scale_range", "zero_mean_unit_variance"})
+#: Those whose numbers may differ between channels.
+PER_CHANNEL_STEPS = frozenset({"binarize", "fixed_zero_mean_unit_variance", "scale_linear"})
+_JOINT = "@all"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step with its arguments; ``str(step)`` is the text it was parsed from.
+
+    Attributes
+    ----------
+    name : str
+        One of :data:`STEPS`.
+    arguments : tuple of float or tuple of float
+        In the order of the step's parameters; a tuple holds one number per channel.
+    joint : bool
+        Whether its statistics are those of all channels together.
+    """
+
+    name: str
+    arguments: tuple[Argument, ...] = ()
+    joint: bool = False
+
+    def __str__(self) -> str:
+        arguments = ",".join("/".join(map(_written, a if isinstance(a, tuple) else (a,))) for a in self.arguments)
+        return self.name + (_JOINT if self.joint else "") + (":" + arguments if arguments else "")
+
+
+def _written(number: float) -> str:
+    return repr(number).removesuffix(".0")
+
+
+def parse(text: str | Iterable[str]) -> tuple[Step, ...]:
+    """Parse steps.
+
+    Parameters
+    ----------
+    text : str or iterable of str
+        Steps such as ``"divide_by_median"`` and ``"subtract_local_mean:61"``; several in one text are separated by
+        commas, semicolons or white space.
+
+    Raises
+    ------
+    SettingsError
+        If a step is unknown or its arguments do not fit; the error lists what there is.
+    """
+    texts = (text,) if isinstance(text, str) else tuple(text)
+    words = [word for t in texts for word in re.split(r"[;\s]+|,(?=\s*(?!inf\b)[A-Za-z_])", str(t)) if word]
+    return tuple(_parse_one(word) for word in words)
+
+
+def _parse_one(word: str) -> Step:
+    name, colon, arguments = word.partition(":")
+    joint, name = name.endswith(_JOINT), name.removesuffix(_JOINT)
+    if name not in STEPS:
+        raise SettingsError(f"There is no preprocessing step {name!r}. Choose from: {', '.join(map(usage, STEPS))}.")
+    try:
+        return checked(Step(name, tuple(map(_argument, arguments.split(","))) if colon else (), joint))
+    except ValueError:
+        raise SettingsError(f"{word!r} does not fit: write the preprocessing step as {usage(name)}.") from None
+
+
+def _argument(text: str) -> Argument:
+    numbers = tuple(float(number) for number in text.split("/"))
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def checked(step: Step) -> Step:
+    """Return a step whose arguments fit; where one has a number per channel, all have.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit: in number, in kind, or because they are no finite numbers.
+    """
+    try:
+        inspect.signature(STEPS[step.name]).bind(None, *step.arguments)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    numbers = [n for argument in step.arguments for n in (argument if isinstance(argument, tuple) else (argument,))]
+    if any(math.isnan(n) for n in numbers) or (step.name != "clip" and not all(map(math.isfinite, numbers))):
+        raise ValueError("its arguments are finite numbers")
+    if step.name == "clip" and all(map(math.isinf, numbers)):
+        raise ValueError("a range without ends clips nothing")
+    if len(numbers) > len(step.arguments) and step.name not in PER_CHANNEL_STEPS:
+        raise ValueError("its arguments are single numbers")
+    if step.joint and step.name not in JOINT_STEPS:
+        raise ValueError("it takes each channel alone")
+    lengths = {len(argument) for argument in step.arguments if isinstance(argument, tuple)}
+    if len(lengths) > 1:
+        raise ValueError("its arguments are for different numbers of channels")
+    spread = tuple(a if isinstance(a, tuple) else (a,) * length for length in lengths for a in step.arguments)
+    return replace(step, arguments=spread) if lengths else step
+
+
+def usage(name: str) -> str:
+    """Return how a step is written, for example ``"scale_linear:gain,offset"``."""
+    parameters = parameters_of(name)
+    return name + (":" + ",".join(parameters) if parameters else "")
+
+
+def parameters_of(name: str) -> tuple[str, ...]:
+    """Return the names of a step's arguments, in order."""
+    return tuple(inspect.signature(STEPS[name]).parameters)[1:]
