@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -130,6 +131,8 @@ def _dense(network: Network, walk: _Walk, answer: Ref, outputs: int) -> DenseNet
     return DenseNetwork(
         name=network.name,
         patch_shape=network.patch_shape,
+        every=(1,) * len(network.patch_shape),
+        strides=_strides(walk),
         origin=tuple(first for first, _ in seen),
         reach=reach,
         channels=network.channels,
@@ -138,6 +141,13 @@ def _dense(network: Network, walk: _Walk, answer: Ref, outputs: int) -> DenseNet
         head=_head(network),
         report=report,
     )
+
+
+def _strides(walk: _Walk) -> tuple[int, ...]:
+    """Return the product of the strides on the way through the network; where branches differ, a common multiple."""
+    values = walk.result.values()
+    tables = [t for v in values for t in ([b.table for b in v.blocks] if isinstance(v, Vector) else [v])]
+    return tuple(math.lcm(*(axis.step for axis in axes)) for axes in zip(*(t.axes for t in tables), strict=True))
 
 
 def _numbers(value: Value) -> int:
@@ -153,6 +163,8 @@ def _patch_by_patch(network: Network, walk: _Walk, outputs: int) -> DenseNetwork
     return DenseNetwork(
         name=network.name,
         patch_shape=patch,
+        every=(1,) * len(patch),
+        strides=_strides(walk),
         origin=(0,) * len(patch),
         reach=patch,
         channels=network.channels,

@@ -16,7 +16,7 @@ from napari_fcnseg.graph.ops import Conv, ConvTranspose, Dense, DepthwiseConv, G
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fcnseg.conversion.fcn import Step
+    from napari_fcnseg.conversion.fcn import DenseNetwork, Step
 
 
 def dense_flop(op: DenseOp, inputs: int, channels: int) -> int:
@@ -31,13 +31,19 @@ def dense_flop(op: DenseOp, inputs: int, channels: int) -> int:
     return 0
 
 
+def place_flop(network: DenseNetwork) -> int:
+    """Return the FLOP that a dense network spends on one place, tile borders not counted."""
+    return sum(dense_flop(step.op, len(step.inputs), step.channels) * math.prod(step.density) for step in network.steps)
+
+
 def dense_bytes(steps: Sequence[Step], image_channels: int) -> int:
-    """Return the bytes that the dense network reads and writes for one pixel; inputs side by side are copied."""
+    """Return the bytes that the dense network reads and writes for one place; inputs side by side are copied."""
     channels = {IMAGE: image_channels, **{number: step.channels for number, step in enumerate(steps)}}
     total = 0
     for step in steps:
         read = sum(channels[source.step] for source in step.inputs)
-        total += read * (1 + (len(step.inputs) > 1)) + step.channels
+        entries = math.prod(n * s for n, s in zip(step.density, step.stride, strict=True))
+        total += entries * read * (1 + (len(step.inputs) > 1)) + math.prod(step.density) * step.channels
     return 4 * total
 
 

@@ -142,11 +142,14 @@ class Source:
         Number of the step, or :data:`IMAGE`.
     before, after : tuple of int
         Entries cut off at either end, per axis.
+    stride : tuple of int
+        Of the entries between, every so-manieth is read.
     """
 
     step: int
     before: tuple[int, ...]
     after: tuple[int, ...]
+    stride: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -163,20 +166,28 @@ class Step:
         Name of the model's layer it comes from.
     channels : int
         Number of channels of its result.
-    extra : tuple of int
-        Entries of its result along each axis beyond one per pixel of a tile.
+    stride : tuple of int
+        Windows begin so many entries apart; 1 in a network that answers at every pixel.
+    density, extra : tuple of int
+        Entries of its result along each axis: so many per place of a tile, and so many more (or less).
     """
 
     op: DenseOp
     inputs: tuple[Source, ...]
     layer: str
     channels: int
+    stride: tuple[int, ...]
+    density: tuple[int, ...]
     extra: tuple[int, ...]
+
+    def shape(self, tile: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the spatial shape of its result for a tile of so many places."""
+        return tuple(t * n + e for t, n, e in zip(tile, self.density, self.extra, strict=True))
 
 
 @dataclass(frozen=True)
 class DenseNetwork:
-    """A dense (fully convolutional) network that equals the patch network at every pixel.
+    """A dense (fully convolutional) network that equals the patch network at every pixel, or at every so-manieth.
 
     Attributes
     ----------
@@ -184,6 +195,10 @@ class DenseNetwork:
         The model's own name.
     patch_shape : tuple of int
         Spatial shape of a patch; the pixel it speaks for is at ``patch_shape // 2``.
+    every : tuple of int
+        It answers at places that are so many pixels apart; 1 is at every pixel.
+    strides : tuple of int
+        The product of the patch network's strides.
     origin, reach : tuple of int
         Per axis, the first pixel of the patch that the answer depends on, and how many from there. Less than the
         patch where a stride does not divide and the patch network never looks at its last rows.
@@ -200,6 +215,8 @@ class DenseNetwork:
 
     name: str
     patch_shape: tuple[int, ...]
+    every: tuple[int, ...]
+    strides: tuple[int, ...]
     origin: tuple[int, ...]
     reach: tuple[int, ...]
     channels: int
@@ -207,6 +224,10 @@ class DenseNetwork:
     steps: tuple[Step, ...]
     head: Head
     report: ConversionReport = field(repr=False)
+
+    def window(self, tile: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the spatial shape of the image that a tile of so many places sees."""
+        return tuple((t - 1) * k + r for t, k, r in zip(tile, self.every, self.reach, strict=True))
 
     @property
     def classes(self) -> int:

@@ -55,7 +55,7 @@ def receptive_fields(operations: Sequence[Operation], axes: int) -> list[Span]:
 
 def lowered(operations: Sequence[Operation], spans: dict[int, Span]) -> tuple[Step, ...]:
     """Return the needed operations as steps that compute what is needed of them and no more."""
-    moved = {IMAGE: IMAGE}
+    moved, ones = {IMAGE: IMAGE}, (1,) * len(next(iter(spans.values())))
     steps: list[Step] = []
     for number, operation in enumerate(operations):
         if number not in spans:
@@ -65,10 +65,10 @@ def lowered(operations: Sequence[Operation], spans: dict[int, Span]) -> tuple[St
             there = spans[ref.step]
             before = tuple(r[0] - t[0] for r, t in zip(read, there, strict=True))
             after = tuple(t[1] - r[1] for r, t in zip(read, there, strict=True))
-            sources.append(Source(moved[ref.step], before, after))
+            sources.append(Source(moved[ref.step], before, after, ones))
         extra = tuple(last - first for first, last in spans[number])
         moved[number] = len(steps)
-        steps.append(Step(operation.op, tuple(sources), operation.layer, operation.channels, extra))
+        steps.append(Step(operation.op, tuple(sources), operation.layer, operation.channels, ones, ones, extra))
     return tuple(steps)
 
 
