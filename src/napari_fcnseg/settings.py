@@ -9,7 +9,8 @@ from typing import Any
 
 from napari_fcnseg.errors import SettingsError
 
-PRECISIONS = ("float32",)
+EXACT = "float32"
+PRECISIONS = (EXACT, "tf32", "bfloat16", "float16")
 METHODS = ("auto", "dense", "patchwise")
 
 
@@ -26,14 +27,17 @@ class RunSettings:
         sidecar names.
     border : {"reflect", "edge", "constant", "valid"}
         What surrounds the image; ``"valid"`` leaves the frame without a full patch unlabelled.
-    precision : {"float32"}
-        Arithmetic; ``"float32"`` is exact.
+    precision : {"float32", "tf32", "bfloat16", "float16"}
+        Arithmetic; only ``"float32"`` is exact. ``"tf32"`` is a way of NVIDIA's cards since 2020 to multiply; other
+        devices compute float32 then. The patch network itself is always computed in float32.
     device : str or None
-        ``"CPU"``, ``"GPU"``, ``"GPU:1"``; None for the fastest.
+        ``"CPU"``, ``"GPU"``, ``"GPU:1"``, ``"torch:GPU"``, ``"jax:GPU:0"``; several with commas, or ``"all"``; None for
+        the fastest.
     tile : int, tuple of int, or None
         Largest tile in pixels, for all axes or per axis; None to choose by memory.
     memory_limit : int or None
-        Bytes that computing a tile may take; None for half of what is free.
+        Bytes that the computing process may take in all, of which the framework itself takes about 700 MiB; on a
+        card, bytes of its memory. None for half of what the system has free, and most of what a card has.
     probabilities : bool
         Whether to keep the network's numbers as well as the labels.
     method : {"auto", "dense", "patchwise"}

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from napari_fcnseg.conversion import convert_network
-from napari_fcnseg.engine.memory import choose_tile, free_memory, tile_bytes
-from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.engine.memory import SMALLEST, choose_tile, countable, patch_bytes, tile_bytes
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Conv, Pool
 
@@ -28,21 +26,24 @@ def test_bytes_are_those_of_the_worst_step() -> None:
 
 
 def test_the_tile_is_never_larger_than_the_image() -> None:
-    assert choose_tile([dense()], (30, 20)) == (30, 20)
+    assert choose_tile([dense()], (30, 20), 2**30) == (30, 20)
 
 
-def test_the_tile_shrinks_until_it_fits() -> None:
-    limit = 2**20
-    tile = choose_tile([dense()], (4000, 4000), limit)
-    assert tile_bytes(dense(), tile) <= limit < tile_bytes(dense(), tuple(2 * t for t in tile))
+def test_the_tile_shrinks_until_it_fits_and_no_further() -> None:
+    budget = 2**20
+    tile = choose_tile([dense()], (4000, 4000), budget)
+    assert tile_bytes(dense(), tile) <= budget < tile_bytes(dense(), tuple(2 * t for t in tile))
 
 
-def test_a_limit_too_small_for_any_tile_is_said() -> None:
-    with pytest.raises(SettingsError, match=r"too small: even a tile of \d pixels takes"):
-        choose_tile([dense(1000)], (400, 400), 1000)
+def test_where_nothing_fits_the_smallest_tile_is_given() -> None:
+    assert max(choose_tile([dense(1000)], (400, 400), 1000)) <= SMALLEST
 
 
-def test_free_memory_is_some_but_not_more_than_there_is() -> None:
-    import psutil
+def test_a_map_with_more_elements_than_the_framework_can_number_is_no_tile() -> None:
+    assert not countable(dense(), (20_000, 20_000))  # 3.2e9 of them
+    assert countable(dense(), choose_tile([dense()], (20_000, 20_000), 2**60))
 
-    assert 0 < free_memory() <= psutil.virtual_memory().total
+
+def test_patch_by_patch_a_batch_is_what_takes_memory() -> None:
+    assert patch_bytes(dense(), 10) == 10 * patch_bytes(dense(), 1)
+    assert patch_bytes(dense(), 10**9) == patch_bytes(dense(), 10**6)

@@ -9,12 +9,14 @@ Imported inside functions of :mod:`napari_fcnseg.engine` alone: it imports Keras
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from keras import ops
 
 from napari_fcnseg.conversion import fcn
 from napari_fcnseg.engine import functions
+from napari_fcnseg.engine.kernels import choice
 from napari_fcnseg.engine.patch import patch_layer
 from napari_fcnseg.graph.ops import Activation, Channels, LayerNorm
 
@@ -26,44 +28,157 @@ if TYPE_CHECKING:
     Apply = Callable[[Sequence[Any]], Any]
 
 
-def applied(network: fcn.DenseNetwork) -> Callable[[Any], Any]:
-    """Return the dense network as a function of an image ``(1, *spatial, channel)``.
+def applied(network: fcn.DenseNetwork, dtype: str = "float32") -> Dense:
+    """Return the dense network, thinned or not, as a function of an image ``(1, *spatial, channel)``.
 
     Its arrays are put on the present device.
     """
-    prepared = [_prepared(step) for step in network.steps]
+    return Dense(network, dtype)
 
-    def apply(image: Any) -> Any:
-        tensors = {fcn.IMAGE: image}
-        cut: dict[fcn.Source, Any] = {}
-        for number, (step, function) in enumerate(zip(network.steps, prepared, strict=True)):
+
+class Dense:
+    """A dense network as functions of tensors.
+
+    Called with an image ``(1, *spatial, channel)`` it returns its answer. A tall image can also come in strips, from
+    top to bottom: then each operation keeps the last rows of what it read, and nothing is computed twice where two
+    strips meet. A thinned network cannot do that.
+
+    Parameters
+    ----------
+    network : DenseNetwork
+        The network; its arrays are put on the present device.
+    dtype : str
+        Of maps and weights. The answer is float32, and so is what the last activation makes it of.
+
+    Attributes
+    ----------
+    kept : dict of int to int
+        Rows that are kept of each step's result, and of the image (:data:`~napari_fcnseg.conversion.fcn.IMAGE`),
+        where they are any.
+    """
+
+    def __init__(self, network: fcn.DenseNetwork, dtype: str = "float32") -> None:
+        self._steps = network.steps
+        self._dtype = dtype
+        self._prepared = _all_prepared(network, dtype)
+        self._dead = _last_reads(network)
+        extra = {fcn.IMAGE: network.reach[0] - 1} | {n: step.extra[0] for n, step in enumerate(network.steps)}
+        # A strip has so many rows more than its answer. A reader whose strip begins `before` rows later than that
+        # needs the difference from the strip above.
+        self._above = {
+            (number, source): extra[source.step] - step.extra[0] - source.before[0]
+            for number, step in enumerate(network.steps)
+            for source in step.inputs
+        }
+        most: dict[int, int] = {}
+        for (_, source), rows in self._above.items():
+            most[source.step] = max(most.get(source.step, 0), rows)
+        self.kept = {step: rows for step, rows in sorted(most.items()) if rows}
+
+    def __call__(self, image: Any) -> Any:
+        """Return the answer to an image."""
+        return self._compute(image, drop=True)[len(self._steps) - 1]
+
+    def first(self, image: Any) -> list[Any]:
+        """Return the answer to the topmost strip, and the rows that :meth:`more` needs of it."""
+        tensors = self._compute(image)
+        return [tensors[len(self._steps) - 1], *(tensors[step][:, -rows:] for step, rows in self.kept.items())]
+
+    def more(self, rows: Any, *kept: Any) -> list[Any]:
+        """Return the answer to the next strip, of which only the rows that are new are given, and its last rows."""
+        above = dict(zip(self.kept, kept, strict=True))
+        tensors = self._compute(rows, above)
+        return [tensors[len(self._steps) - 1], *(tensors[step][:, -rows:] for step, rows in self.kept.items())]
+
+    def _compute(self, image: Any, above: dict[int, Any] | None = None, drop: bool = False) -> dict[int, Any]:
+        """Return every step's result; with the rows ``above`` a strip, these are put before it.
+
+        What is read no more is dropped where it may be: where operations run at once, results would pile up.
+        """
+
+        def whole(number: int, result: Any) -> Any:
+            return ops.concatenate([above[number], result], axis=1) if above and number in above else result
+
+        tensors = {fcn.IMAGE: whole(fcn.IMAGE, functions.as_type(image, self._dtype))}
+        cut: dict[tuple[fcn.Source, int], Any] = {}
+        for number, (step, function) in enumerate(zip(self._steps, self._prepared, strict=True)):
+            inputs = []
             for source in step.inputs:
-                if source not in cut:
-                    cut[source] = _cut(tensors[source.step], source)
-            tensors[number] = function([cut[source] for source in step.inputs])
-        return tensors[len(network.steps) - 1]
+                top = source.before[0] if above is None else self.kept.get(source.step, 0) - self._above[number, source]
+                if (source, top) not in cut:
+                    seen = replace(source, before=(top, *source.before[1:]))
+                    cut[source, top] = _cut(tensors[source.step], seen)
+                inputs.append(cut[source, top])
+            tensors[number] = whole(number, function(inputs))
+            if drop and self._dead[number]:
+                for read in self._dead[number]:
+                    del tensors[read]
+                cut = {key: tensor for key, tensor in cut.items() if key[0].step in tensors}
+        return tensors
 
-    return apply
+
+def _last_reads(network: fcn.DenseNetwork) -> list[list[int]]:
+    """Return for each step the steps whose results nothing reads after it, the image among them."""
+    end = {source.step: number for number, step in enumerate(network.steps) for source in step.inputs}
+    dead: list[list[int]] = [[] for _ in network.steps]
+    for step, number in end.items():
+        dead[number].append(step)
+    return dead
 
 
 def _cut(tensor: Any, source: fcn.Source) -> Any:
-    if any(source.before) or any(source.after):
-        return functions.cut(tensor, source.before, source.after)
-    return tensor
+    return functions.cut(tensor, source.before, source.after, source.stride) if _cuts(source) else tensor
 
 
-def _prepared(step: fcn.Step) -> Apply:
+def _cuts(source: fcn.Source) -> bool:
+    return any(source.before) or any(source.after) or max(source.stride) > 1
+
+
+def _all_prepared(network: fcn.DenseNetwork, dtype: str) -> list[Apply]:
+    """Return each step as a function; a rectifier after a convolution becomes part of it."""
+    rectified = _rectified(network)
+    exact = dtype == "float32"
+    prepared = [_prepared(step, number in rectified, exact) for number, step in enumerate(network.steps)]
+    for number in rectified.values():
+        prepared[number] = lambda xs: xs[0]
+    if not exact:  # layers of Keras answer in float32
+        last = len(network.steps) - 1
+        head = isinstance(network.steps[last].op, Activation)
+        prepared[:last] = [_in_type(function, dtype, dtype) for function in prepared[:last]]
+        prepared[last] = _in_type(prepared[last], "float32" if head else dtype, "float32")
+    return prepared
+
+
+def _in_type(function: Apply, read: str, answer: str) -> Apply:
+    """Return a function of maps that are read and answered as types of numbers."""
+    return lambda xs: functions.as_type(function([functions.as_type(x, read) for x in xs]), answer)
+
+
+def _rectified(network: fcn.DenseNetwork) -> dict[int, int]:
+    """Return the convolutions whose result goes whole into a rectifier and nowhere else, each with that rectifier."""
+    readers: dict[int, list[tuple[int, fcn.Source]]] = {}
+    for number, step in enumerate(network.steps):
+        for source in step.inputs:
+            readers.setdefault(source.step, []).append((number, source))
+    found = {}
+    for number, step in enumerate(network.steps):
+        if isinstance(step.op, fcn.DenseConv) and len(readers.get(number, ())) == 1:
+            reader, source = readers[number][0]
+            if network.steps[reader].op == Activation("relu") and not _cuts(source):
+                found[number] = reader
+    return found
+
+
+def _prepared(step: fcn.Step, relu: bool, exact: bool) -> Apply:
     op = step.op
     match op:
         case fcn.DenseConv():
-            kernels, bias = [_tensor(kernel) for kernel in op.kernels], _tensor(op.bias)
-            return lambda xs: functions.convolve(xs, kernels, bias, op.dilations, op.side_by_side)
+            return _convolution(op, step.stride, relu, exact)
         case fcn.DenseDepthwise():
             kernels, bias = [_tensor(kernel) for kernel in op.kernels], _tensor(op.bias)
-            return lambda xs: functions.convolve_channels(xs, kernels, bias, op.dilations)
+            return lambda xs: functions.convolve_channels(xs, kernels, bias, op.dilations, step.stride)
         case fcn.DensePool():
-            dilations = (op.dilation,) * len(op.sizes)
-            return lambda xs: functions.pool(xs, op.kind, op.sizes, dilations, op.count)
+            return _pool(op, step.stride, exact)
         case fcn.DenseMerge():
             return lambda xs: functions.combine(xs, op.kind)
         case fcn.Join():
@@ -73,6 +188,26 @@ def _prepared(step: fcn.Step) -> Apply:
         case fcn.PerPatch():
             return _per_patch(op, step.channels)
     return _of_one(op)
+
+
+def _convolution(op: fcn.DenseConv, stride: tuple[int, ...], relu: bool, exact: bool) -> Apply:
+    kernels, bias = [_tensor(kernel) for kernel in op.kernels], _tensor(op.bias)
+
+    def plain(xs: Sequence[Any]) -> Any:
+        y = functions.convolve(xs, kernels, bias, op.dilations, op.side_by_side, stride)
+        return ops.relu(y) if relu else y
+
+    if not exact or max(stride) > 1 or not functions.on_processor():
+        return plain
+    quick = choice.convolution(op, relu, lambda x: plain([x]))
+    return plain if quick is None else lambda xs: quick(xs[0])
+
+
+def _pool(op: fcn.DensePool, stride: tuple[int, ...], exact: bool) -> Apply:
+    if exact and max(stride) == 1 and functions.on_processor() and (quick := choice.pooling(op)) is not None:
+        return lambda xs: quick(xs[0])
+    dilations = (op.dilation,) * len(op.sizes)
+    return lambda xs: functions.pool(xs, op.kind, op.sizes, dilations, op.count, stride)
 
 
 def _of_one(op: fcn.DenseOp) -> Apply:

@@ -7,24 +7,25 @@ convolution library may hold copies in an order of its own.
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
-from napari_fcnseg.conversion.cost import dense_flop
+from napari_fcnseg.conversion.cost import dense_flop, place_flop
 from napari_fcnseg.conversion.fcn import IMAGE, DenseNetwork
-from napari_fcnseg.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+#: Bytes that the computing process takes before it computes anything: TensorFlow and Numba, on Linux.
+FRAMEWORK = 700 * 2**20
 #: Work in a default tile, in FLOP: a few seconds on a laptop, so that progress and Cancel are prompt.
 _WORK = 2.5e11
+_STRIP_WORK = 1e11  # the same for strips: less is as good, since no halo is thrown away
+_ROWS = {2: 64, 3: 8}  # of a strip, at least, by the number of axes
 _PIXELS = 1024**2  # at most, however cheap the network is
 _PATCH_WORK = 1e11  # the same patch by patch
 _BATCH_BYTES = 2**28  # of the largest layer's result
-_SMALLEST = 8
+#: Pixels per axis: a smaller tile takes hardly less, since its halo stays.
+SMALLEST = 8
 _LARGEST_TENSOR = 2**31 - 1  # elements; TensorFlow counts with 32 bits
 _FLOAT = 4
 
@@ -33,7 +34,8 @@ def tile_bytes(network: DenseNetwork, tile: tuple[int, ...]) -> int:
     """Return the bytes that computing one tile takes at its worst layer, weights not counted.
 
     The framework runs the steps of a layer in any order, so all their results may be alive together with what they
-    read; and the largest of them may work on copies of what it reads. Measured with edge variants: 1.2 times the truth.
+    read; and the largest of them may work on copies of what it reads. What a process is then measured to take is two to
+    three times that (:mod:`napari_fcnseg.allowance`).
 
     Parameters
     ----------
@@ -57,53 +59,76 @@ def tile_bytes(network: DenseNetwork, tile: tuple[int, ...]) -> int:
 
 def _tensor_sizes(network: DenseNetwork, tile: tuple[int, ...]) -> dict[int, int]:
     """Return the number of elements of every step's result, and of the image's window."""
-    sizes = {IMAGE: math.prod(t + r - 1 for t, r in zip(tile, network.reach, strict=True)) * network.channels}
+    sizes = {IMAGE: math.prod(network.window(tile)) * network.channels}
     for number, step in enumerate(network.steps):
-        sizes[number] = math.prod(t + e for t, e in zip(tile, step.extra, strict=True)) * step.channels
+        sizes[number] = math.prod(step.shape(tile)) * step.channels
     return sizes
 
 
-def choose_tile(networks: Sequence[DenseNetwork], frame: tuple[int, ...], limit: int | None = None) -> tuple[int, ...]:
-    """Return the tile for a frame: a few seconds of work, shrunk until every network's tile fits.
+def patch_bytes(network: DenseNetwork, patches: int) -> int:
+    """Return the bytes that computing so many patches by the patch network takes, weights not counted."""
+    batch = min(patches, patch_batch(network))
+    return 3 * _FLOAT * batch * _patch_numbers(network)
+
+
+def choose_tile(
+    networks: Sequence[DenseNetwork], frame: tuple[int, ...], budget: float, in_strips: bool = False
+) -> tuple[int, ...]:
+    """Return the tile for a frame, in places: a second or so of work, shrunk until every network's tile fits.
 
     Parameters
     ----------
     networks : sequence of DenseNetwork
         Run one after the other on each tile.
     frame : tuple of int
-        Spatial shape of the image.
-    limit : int, optional
-        Bytes; half of what is free otherwise.
-
-    Raises
-    ------
-    SettingsError
-        If not even the smallest tile fits.
+        Places per axis: pixels, unless the networks answer at some only.
+    budget : float
+        Bytes that a tile may take. The smallest tile is returned where not even that fits.
+    in_strips : bool
+        Whether a tile is computed from what is kept of the one above it: then it has no halo along the first axis and
+        is best low and wide, so that its maps stay in the processor's cache.
     """
-    budget = limit or free_memory() // 2
-    reach = [max(n.reach[axis] for n in networks) for axis in range(len(frame))]
-    pixels = min(_PIXELS, _WORK / max(sum(n.report.flop_per_pixel for n in networks), 1))
-    side = round(pixels ** (1 / len(frame)))
-    # A halo is computed and thrown away: where that tile would be hardly larger than it, take a larger one.
-    tile = [min(n, max(side, 4 * r)) for n, r in zip(frame, reach, strict=True)]
-    while not _fits(networks, tuple(tile), budget):
-        axis = max(range(len(tile)), key=tile.__getitem__)
-        if tile[axis] <= _SMALLEST:
-            least = max(tile_bytes(n, tuple(tile)) for n in networks)
-            raise SettingsError(
-                f"The memory limit of {budget / 2**20:.0f} MiB is too small: even a tile of {tile[axis]} pixels takes "
-                f"{least / 2**20:.0f} MiB. Allow more memory, or choose the method patchwise."
-            )
-        tile[axis] = -(-tile[axis] // 2)
-    return tuple(tile)
+    reach = [max(-(-n.reach[axis] // n.every[axis]) for n in networks) for axis in range(len(frame))]
+    most = _PIXELS / max(math.prod(n.every) for n in networks)  # in the image, where the largest maps are
+    pixels = min(most, (_STRIP_WORK if in_strips else _WORK) / max(sum(place_flop(n) for n in networks), 1))
+    if in_strips:
+        tile = _strip(frame, reach, pixels)
+    else:
+        side = round(pixels ** (1 / len(frame)))
+        # A halo is computed and thrown away: where that tile would be hardly larger than it, take a larger one.
+        tile = tuple(min(n, max(side, 4 * r)) for n, r in zip(frame, reach, strict=True))
+    return shrunk(tile, lambda t: all(tile_bytes(n, t) <= budget and countable(n, t) for n in networks))
+
+
+def _strip(frame: tuple[int, ...], reach: Sequence[int], pixels: float) -> tuple[int, ...]:
+    """Return a strip of about so many places: as wide as it can be while it has some rows."""
+    rows = min(frame[0], _ROWS.get(len(frame), 1))
+    sides = []
+    for axis, length in enumerate(frame[1:], start=1):
+        most = max((pixels / rows) ** (1 / (len(frame) - 1)), 4 * reach[axis])
+        sides.append(math.ceil(length / math.ceil(length / most)))
+    return (min(frame[0], max(rows, round(pixels / math.prod(sides)))), *sides)
+
+
+def shrunk(tile: tuple[int, ...], fits: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
+    """Return a tile halved along its longest axis until it fits, or the smallest if none does."""
+    while not fits(tile) and (smaller := halved(tile)) is not None:
+        tile = smaller
+    return tile
+
+
+def halved(tile: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return a tile halved along its longest axis, None if it is as small as makes a difference."""
+    axis = max(range(len(tile)), key=tile.__getitem__)
+    if tile[axis] <= SMALLEST:
+        return None
+    return (*tile[:axis], -(-tile[axis] // 2), *tile[axis + 1 :])
 
 
 def tile_flop(network: DenseNetwork, tile: tuple[int, ...]) -> int:
     """Return the FLOP of one tile, its halo included."""
     return sum(
-        dense_flop(step.op, len(step.inputs), step.channels)
-        * math.prod(t + e for t, e in zip(tile, step.extra, strict=True))
-        for step in network.steps
+        dense_flop(step.op, len(step.inputs), step.channels) * math.prod(step.shape(tile)) for step in network.steps
     )
 
 
@@ -116,23 +141,14 @@ def patch_tile(networks: Sequence[DenseNetwork], frame: tuple[int, ...]) -> tupl
 
 def patch_batch(network: DenseNetwork) -> int:
     """Return how many patches are computed at once: larger batches gain nothing and take memory."""
-    numbers = max(network.report.patch_numbers, math.prod(network.patch_shape) * network.channels)
-    return max(1, min(1024, _BATCH_BYTES // (_FLOAT * numbers)))
+    return max(1, min(1024, _BATCH_BYTES // (_FLOAT * _patch_numbers(network))))
 
 
-def _fits(networks: Sequence[DenseNetwork], tile: tuple[int, ...], budget: int) -> bool:
-    return all(
-        tile_bytes(n, tile) <= budget and max(_tensor_sizes(n, tile).values()) <= _LARGEST_TENSOR for n in networks
-    )
+def _patch_numbers(network: DenseNetwork) -> int:
+    """Return the numbers of a patch or of the largest layer's result for it."""
+    return max(network.report.patch_numbers, math.prod(network.patch_shape) * network.channels)
 
 
-def free_memory() -> int:
-    """Return the bytes this process may still take: what the system has free, or its control group if that is less."""
-    free = int(psutil.virtual_memory().available)
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = int((group / "memory.max").read_text())
-        used = int((group / "memory.current").read_text())
-    except (OSError, ValueError):  # no limit, or no control groups
-        return free
-    return max(min(free, limit - used), 0)
+def countable(network: DenseNetwork, tile: tuple[int, ...]) -> bool:
+    """Return whether the framework can number the elements of every map of a tile."""
+    return max(_tensor_sizes(network, tile).values()) <= _LARGEST_TENSOR

@@ -1,120 +1,243 @@
-"""The computing process of this session: started once, warm, reused, replaced when it dies."""
+"""The computing processes of this session: started when needed, warm, reused, replaced when they die."""
 
 from __future__ import annotations
 
 import atexit
-import hashlib
-import os
-import pickle
 import threading
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from napari_fcnseg.child import Child
-from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.conversion.fcn import DenseNetwork
+from napari_fcnseg.engine import hardware
+from napari_fcnseg.engine.device import BACKENDS, Device, Wanted
+from napari_fcnseg.engine.host import KEPT, Host, Place
+from napari_fcnseg.errors import EngineError, FcnSegError, SettingsError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
 
-    from napari_fcnseg.conversion.fcn import DenseNetwork
-    from napari_fcnseg.engine.device import Device
     from napari_fcnseg.graph.network import Network
 
-_ENV = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")}
+_EXTRAS = {"tensorflow": "", "jax": "[jax]", "torch": "[torch]"}
 
 
 class Engine:
-    """Runs networks in a child process; safe to use from several threads.
+    """Runs networks in child processes; safe to use from several threads.
 
     A child that has died is replaced at the next call. What a caller was waiting for when it died ends with an
-    :class:`~napari_fcnseg.errors.EngineError`.
+    :class:`~napari_fcnseg.errors.EngineError`. Calls for different devices run at the same time, those for one device
+    in order.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._child: Child | None = None
-        self._devices: Future[tuple[Device, ...]] | None = None
-        self._loaded: dict[tuple[str, str], Future[float]] = {}
+        self._hosts: dict[Place, Host] = {}
+        self._first: Place | None = None  # of the device that is taken where none was chosen
+        self._found: Future[tuple[Device, ...]] | None = None
 
     @property
     def pid(self) -> int | None:
-        """Process id of the child, None before the first start."""
-        return self._child.pid if self._child is not None else None
+        """Process id of the child that computes where no device was chosen, None before the first start."""
+        with self._lock:
+            host = self._hosts.get(self._first) if self._first is not None else None
+        return host.child.pid if host is not None else None
 
     @property
     def warm(self) -> bool:
         """Whether the framework is imported and a network could run at once."""
-        return (
-            self._child is not None and self._child.alive and self._devices is not None and self._devices.done()
-            and self._devices.exception() is None
-        )  # fmt: skip
+        with self._lock:
+            host = self._hosts.get(self._first) if self._first is not None else None
+            found = self._found
+        return host is not None and host.warm and found is not None and found.done() and found.exception() is None
 
     def start(self) -> Future[tuple[Device, ...]]:
-        """Start the child if there is none and have it import the framework; return at once.
+        """Start a child if there is none and have it import its framework; return at once.
+
+        Where an accelerator may be found by another framework than the first, they are asked one after the other.
 
         Returns
         -------
         concurrent.futures.Future
-            The devices, the fastest first.
+            The devices of the framework with the fastest one, the fastest first.
         """
         with self._lock:
-            if self._child is None or not self._child.alive or self._devices is None:
-                self._child = Child("napari_fcnseg.engine.worker", _ENV)
-                self._loaded = {}
-                self._devices = self._child.call("warm_up")
-            return self._devices
+            host = self._hosts.get(self._first) if self._first is not None else None
+            if self._found is None or (host is not None and not host.child.alive):
+                names = hardware.order_of_looking()
+                if not names:
+                    raise EngineError('TensorFlow is not installed here. Run: pip install "napari-fcnseg".')
+                self._first = Place(names[0])
+                if len(names) == 1:
+                    self._found = self._host(self._first).devices
+                else:
+                    self._found = Future()
+                    threading.Thread(target=self._look, args=(names, self._found), daemon=True).start()
+            return self._found
+
+    def _look(self, names: Sequence[str], found: Future[tuple[Device, ...]]) -> None:
+        """Ask one framework after the other until one has an accelerator; the last will do without."""
+        for name in names:
+            with self._lock:
+                self._first = Place(name)
+                host = self._host(self._first)
+            failure = host.devices.exception()
+            if failure is None and (name == names[-1] or not host.devices.result()[0].is_cpu):
+                found.set_result(host.devices.result())
+                return
+            if name != names[-1]:
+                self._end(Place(name))
+        found.set_exception(failure or EngineError("No framework is installed."))
+
+    def _host(self, place: Place) -> Host:
+        """Return the child for a place, started if there is none; the lock is held."""
+        host = self._hosts.get(place)
+        if host is None or not host.child.alive:
+            host = self._hosts[place] = Host(place)
+        return host
+
+    def _host_of(self, device: Device) -> Host:
+        with self._lock:
+            return self._host(Place.of(device))
+
+    def _end(self, place: Place) -> None:
+        with self._lock:
+            host = self._hosts.pop(place, None)
+        if host is not None:
+            host.child.kill()
 
     def stop(self) -> None:
-        """End the child; the next call starts a new one."""
+        """End the children; the next call starts new ones."""
         with self._lock:
-            if self._child is not None:
-                self._child.kill()
-            self._child = None
+            hosts = list(self._hosts.values())
+            self._hosts, self._first, self._found = {}, None, None
+        for host in hosts:
+            host.child.kill()
 
-    def device(self, key: str | None = None) -> Device:
-        """Return the device a user chose, or the fastest.
+    def end_all_but(self, device: Device) -> None:
+        """End the children but one, for the memory they take."""
+        for place in set(self._hosts) - {Place.of(device)}:
+            self._end(place)
+
+    def device(self, key: str | None = None, precision: str = "float32") -> Device:
+        """Return the device a user chose, or the fastest (see :meth:`devices_for`)."""
+        return self.devices_for(key, precision)[0]
+
+    def devices_for(self, setting: str | None, precision: str = "float32") -> tuple[Device, ...]:
+        """Return the devices a user chose, as :mod:`napari_fcnseg.engine.device` writes them.
+
+        Parameters
+        ----------
+        setting : str or None
+            ``"GPU"``, ``"torch:GPU:0"``, ``"GPU:0,GPU:1"``, ``"all"``; None for the fastest.
+        precision : str
+            Arithmetic to ask for. A device without TF32 computes float32 instead, which is exact.
 
         Raises
         ------
         SettingsError
             If there is no such device; the error lists those there are.
         """
-        devices = self.start().result()
-        if key is None:
-            return devices[0]
-        wanted = key.upper() if ":" in key else f"{key.upper()}:0"
-        for device in devices:
-            if device.key == wanted:
-                return device
+        if setting is None:
+            chosen: tuple[Device, ...] = self.start().result()[:1]
+        else:
+            chosen = tuple(dict.fromkeys(d for wanted in Wanted.all_of(setting) for d in self._chosen(wanted)))
+        return tuple(replace(d, precision=precision if precision in d.precisions else "float32") for d in chosen)
+
+    def choose(self, setting: str | None, precision: str = "float32") -> Future[tuple[Device, ...]]:
+        """Begin to find the devices a user chose, whose frameworks may take seconds to start; return at once.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            What :meth:`devices_for` returns or raises.
+        """
+        chosen: Future[tuple[Device, ...]] = Future()
+
+        def find() -> None:
+            try:
+                chosen.set_result(self.devices_for(setting, precision))
+            except FcnSegError as error:
+                chosen.set_exception(error)
+
+        threading.Thread(target=find, daemon=True).start()
+        return chosen
+
+    def _chosen(self, wanted: Wanted) -> tuple[Device, ...]:
+        if wanted.backend is not None and not hardware.installed(wanted.backend):
+            raise SettingsError(
+                f"There is no device {wanted.text!r} here: {wanted.backend} is not installed. "
+                f'Run: pip install "napari-fcnseg{_EXTRAS[wanted.backend]}".'
+            )
+        if wanted.backend is None and (chosen := wanted.among(self.start().result())):
+            return chosen
+        before, seen = set(self._hosts), list[Device]()
+        for backend in (wanted.backend,) if wanted.backend is not None else BACKENDS:
+            devices = self._tried(backend, wanted)
+            if chosen := wanted.among(devices):
+                return chosen
+            seen += devices
+        for place in set(self._hosts) - before:  # started in vain
+            self._end(place)
         raise SettingsError(
-            f"There is no device {key!r} here. Choose one of: {', '.join(map(str, devices))}, or none for the first."
+            f"There is no device {wanted.text!r} here. Choose one of: {', '.join(map(str, seen))}, or none for the "
+            "fastest; napari-fcnseg doctor says why there is no other."
         )
+
+    def _tried(self, backend: str, wanted: Wanted) -> tuple[Device, ...]:
+        try:
+            return self.devices_of(backend)
+        except EngineError:
+            if wanted.backend is not None:
+                raise
+            return ()  # a framework that is broken is no answer to another question
+
+    def devices_of(self, backend: str) -> tuple[Device, ...]:
+        """Return the devices of a framework, the fastest first; none where it is not installed.
+
+        Raises
+        ------
+        EngineError
+            If the framework cannot be imported.
+        """
+        if not hardware.installed(backend):
+            return ()
+        with self._lock:
+            host = self._host(Place(backend))
+        return host.devices.result()
 
     def load(self, network: DenseNetwork | Network, device: Device) -> Future[float]:
         """Have the child compile a network, once; return the seconds it took."""
-        self.start()
-        key = network_key(network)
-        with self._lock:
-            assert self._child is not None, "start() made one"
-            place = (key, device.address)
-            if place not in self._loaded:
-                self._loaded[place] = self._child.call("load", key, network, device.address)
-            return self._loaded[place]
+        device = _for(network, device)
+        return self._host_of(device).load(network, device)
 
     def run(self, network: DenseNetwork | Network, device: Device, x: np.ndarray) -> Future[np.ndarray]:
         """Apply a network to ``x``: ``(1, *spatial, channel)`` for a dense one, ``(n, *patch, channel)`` else."""
-        self.load(network, device)
-        return self._call("run", network_key(network), device.address, x)
+        device = _for(network, device)
+        return self._host_of(device).call("run", network, device, x)
+
+    def run_strip(
+        self, network: DenseNetwork, device: Device, x: np.ndarray, number: int, follows: int | None
+    ) -> Future[np.ndarray]:
+        """Apply a dense network to a strip of an image (:func:`napari_fcnseg.engine.worker.run_strip`)."""
+        return self._host_of(device).call("run_strip", network, device, x, number, follows)
+
+    def forget_strip(self, network: DenseNetwork, device: Device, number: int) -> None:
+        """Have the child give up what it keeps of a strip for one that would follow; return at once."""
+        with self._lock:
+            host = self._hosts.get(Place.of(device))
+        if host is not None:  # a new process would have nothing to give up
+            host.forget_strip(network, device, number)
 
     def run_patches(
         self, network: Network, device: Device, window: np.ndarray, every: int, batch: int
     ) -> Future[np.ndarray]:
         """Apply a patch network to every ``every``-th patch of a window ``(*spatial, channel)``."""
-        self.load(network, device)
-        key = network_key(network)
-        return self._call("run_patches", key, device.address, window, network.patch_shape, every, batch)
+        device = _for(network, device)
+        return self._host_of(device).call("run_patches", network, device, window, network.patch_shape, every, batch)
 
     def save(self, network: DenseNetwork, path: Path) -> None:
         """Write a dense network as a ``.keras`` file.
@@ -124,27 +247,43 @@ class Engine:
         OutputError
             If the file cannot be written.
         """
-        self.start()
-        self._call("save_dense", network, str(path)).result()
+        self._host_of(self.device()).child.call("save_dense", network, str(path)).result()
 
-    def measure_peak(self) -> float:
-        """Return the measured peak of the child's fastest device, in FLOP/s."""
-        self.start()
-        return float(self._call("measure_peak").result())
+    def measure_peak(self, device: Device | None = None, size: int = 4096, repeat: int = 3) -> float:
+        """Return the measured peak of a device in its precision, in FLOP/s: a product of ``size`` × ``size`` matrices.
 
-    def _call(self, function: str, *args: object) -> Future[Any]:
+        Parameters
+        ----------
+        device : Device, optional
+            The fastest otherwise.
+        size, repeat : int
+            Of the matrices, and of the trials; the best counts.
+        """
+        device = device if device is not None else self.device()
+        child = self._host_of(device).child
+        return float(child.call("measure_peak", device.address, device.precision, size, repeat).result())
+
+    def free_memory(self, device: Device) -> int | None:
+        """Return the bytes of a device's own memory that may still be taken; None where it has none or nobody knows."""
+        free: int | None = self._host_of(device).child.call("free_memory", device.address).result()
+        return free
+
+    def release(self, kept: int = KEPT) -> tuple[Future[None], ...]:
+        """Have the children give memory back to the system; return at once.
+
+        Parameters
+        ----------
+        kept : int
+            Networks that stay compiled, those used last; 0 for none.
+        """
         with self._lock:
-            assert self._child is not None, "start() made one"
-            return self._child.call(function, *args)
+            hosts = [host for host in self._hosts.values() if host.child.alive]
+        return tuple(host.release(kept) for host in hosts)
 
 
-def network_key(network: DenseNetwork | Network) -> str:
-    """Return a name for a network's contents; it is computed once per object."""
-    key: str | None = network.__dict__.get("_key")
-    if key is None:
-        key = hashlib.sha256(pickle.dumps(network, 5)).hexdigest()
-        network.__dict__["_key"] = key  # frozen for users; this is a memo and no part of the value
-    return key
+def _for(network: DenseNetwork | Network, device: Device) -> Device:
+    """Return how a device runs a network: the patch network is the reference and always exact."""
+    return device if isinstance(network, DenseNetwork) else replace(device, precision="float32")
 
 
 _engine: Engine | None = None

@@ -1,109 +1,136 @@
-"""What the child process can be asked to do. Runs in the child alone."""
+"""What a child process can be asked to do, whichever its framework. Runs in the child alone."""
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import gc
+import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.engine.device import Device
+from napari_fcnseg.engine.backends import present
+from napari_fcnseg.engine.device import BACKENDS
 from napari_fcnseg.errors import EngineError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_fcnseg.conversion.fcn import DenseNetwork
+    from napari_fcnseg.engine.backends import Compiled, Places
+    from napari_fcnseg.engine.device import Device
     from napari_fcnseg.graph.network import Network
 
-_compiled: dict[tuple[str, str], Callable[[Any], Any]] = {}
+_compiled: dict[tuple[str, str, str], Compiled] = {}
 
 
 @functools.cache
-def warm_up() -> tuple[Device, ...]:
-    """Import the framework, set it to exact arithmetic, and return its devices, the fastest first."""
-    import tensorflow as tf
-
+def warm_up(tf32: bool = False) -> tuple[Device, ...]:
+    """Import the framework, set its arithmetic, and return its devices, the fastest first."""
+    devices = present().start(tf32)
     import napari_fcnseg.engine.build  # noqa: F401 - Keras too is imported before the user waits for it
 
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
-    # The first convolution of a process sets up the library's kernels.
-    tf.nn.conv2d(np.zeros((1, 8, 8, 1), np.float32), np.zeros((3, 3, 1, 1), np.float32), 1, "VALID")
-    return (*_devices("GPU"), *_devices("CPU"))
+    # What libraries made when they were imported stays; looking through it takes half a second at every release.
+    gc.collect()
+    gc.freeze()
+    return devices
 
 
-def _devices(kind: str) -> list[Device]:
-    import tensorflow as tf
-
-    found = zip(tf.config.list_physical_devices(kind), tf.config.list_logical_devices(kind), strict=False)
-    return [
-        Device(f"{kind}:{number}", logical.name, _cpu_name() if kind == "CPU" else _gpu_name(physical))
-        for number, (physical, logical) in enumerate(found)
-    ]
-
-
-def _gpu_name(physical: Any) -> str:
-    import tensorflow as tf
-
-    return str(tf.config.experimental.get_device_details(physical).get("device_name", "GPU"))
-
-
-def _cpu_name() -> str:
-    try:
-        with open("/proc/cpuinfo") as info:
-            return next(line.split(":", 1)[1].strip() for line in info if line.startswith("model name"))
-    except (OSError, StopIteration):
-        import platform
-
-        return platform.processor() or platform.machine()
-
-
-def load(key: str, network: DenseNetwork | Network, device: str) -> float:
+def load(network: DenseNetwork | Network, key: str, address: str, precision: str) -> float:
     """Compile a network for a device under a key and return the seconds it took."""
-    import tensorflow as tf
-
     from napari_fcnseg.conversion.fcn import DenseNetwork
     from napari_fcnseg.engine.apply import applied
-    from napari_fcnseg.engine.patch import patch_model
 
-    if (key, device) in _compiled:
-        return 0.0
     start = time.perf_counter()
-    warm_up()
-    with tf.device(device):
-        if isinstance(network, DenseNetwork):
-            call, shape = applied(network), (1, *(None,) * len(network.patch_shape), network.channels)
-        else:
-            model = patch_model(network)
-            call, shape = functools.partial(model, training=False), (None, *network.input_shape)
-    # autograph would rewrite every function it passes through, for minutes
-    function = tf.function(call, input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False)
-    _compiled[key, device] = function.get_concrete_function()
+    if isinstance(network, DenseNetwork):
+        shape: tuple[int | None, ...] = (1, *(None,) * len(network.patch_shape), network.channels)
+        dense = functools.partial(applied, network, _type_of(precision))
+        function = present().compiled(dense, address, shape, _places(network))
+    else:
+        patch = functools.partial(_patch_function, network)
+        function = present().compiled(patch, address, (None, *network.input_shape), None)
+    _compiled[key, address, precision] = function
     return time.perf_counter() - start
 
 
-def run(key: str, device: str, x: np.ndarray) -> np.ndarray:
+def _patch_function(network: Network) -> Callable[[Any], Any]:
+    from napari_fcnseg.engine.patch import patch_model
+
+    return functools.partial(patch_model(network), training=False)
+
+
+def _places(network: DenseNetwork) -> Places:
+    return lambda shape: tuple(
+        (n - reach) // every + 1 for n, reach, every in zip(shape, network.reach, network.every, strict=True)
+    )
+
+
+def _type_of(precision: str) -> str:
+    """Return the type of the maps' numbers. TF32 is a way to multiply float32."""
+    return "float32" if precision == "tf32" else precision
+
+
+def run(key: str, address: str, precision: str, x: np.ndarray) -> np.ndarray:
     """Apply a loaded network to a batch and return its answer as float32.
 
     Raises
     ------
     EngineError
-        If the network was not loaded.
+        If the network was not loaded, or its numbers are too large for float16.
     """
-    import tensorflow as tf
+    return _checked(_loaded(key, address, precision)(x), precision)
 
-    function = _compiled.get((key, device))
+
+def run_strip(key: str, address: str, precision: str, x: np.ndarray, number: int, follows: int | None) -> np.ndarray:
+    """Apply a loaded dense network to a strip of an image.
+
+    Parameters
+    ----------
+    key, address, precision : str
+        Which network.
+    x : ndarray, shape (1, *spatial, channel)
+        The strip's whole window, or if it follows another one the rows that are new.
+    number : int
+        The strip's.
+    follows : int, optional
+        The number of the strip above it.
+
+    Raises
+    ------
+    EngineError
+        As :func:`run`, and if the strip above was not the last one.
+    """
+    return _checked(_loaded(key, address, precision).strip(x, number, follows), precision)  # type: ignore[attr-defined]
+
+
+def forget_strip(key: str, address: str, precision: str, number: int) -> None:
+    """Give up what is kept of a strip that no other one follows."""
+    network = _compiled.get((key, address, precision))
+    if network is not None:
+        network.forget(number)  # type: ignore[attr-defined]
+
+
+def _loaded(key: str, address: str, precision: str) -> Compiled:
+    function = _compiled.get((key, address, precision))
     if function is None:
         raise EngineError("The network is not loaded in the computing process; run again.")
-    with tf.device(device):
-        return np.asarray(function(tf.constant(x)))
+    return function
+
+
+def _checked(answer: np.ndarray, precision: str) -> np.ndarray:
+    if precision == "float16" and not np.isfinite(answer).all():
+        raise EngineError(
+            "Numbers inside the network are too large for float16, which ends at 65,504. Choose the precision bfloat16 "
+            "or float32."
+        )
+    return answer
 
 
 def run_patches(
-    key: str, device: str, window: np.ndarray, patch: tuple[int, ...], every: int, batch: int
+    key: str, address: str, precision: str, window: np.ndarray, patch: tuple[int, ...], every: int, batch: int
 ) -> np.ndarray:
     """Apply a loaded patch network to every ``every``-th patch of a window ``(*spatial, channel)``.
 
@@ -116,9 +143,26 @@ def run_patches(
     answers = []
     for start in range(0, count, batch):
         where = np.unravel_index(np.arange(start, min(start + batch, count)), patches.shape[: len(patch)])
-        answer = run(key, device, patches[where])
+        answer = run(key, address, precision, patches[where])
         answers.append(answer.reshape(len(answer), -1))
     return np.concatenate(answers).reshape(*patches.shape[: len(patch)], -1)
+
+
+def forget(key: str, address: str, precision: str) -> None:
+    """Give a loaded network up."""
+    _compiled.pop((key, address, precision), None)
+
+
+def release() -> None:
+    """Give memory that is not in use back to the system."""
+    if not _compiled:
+        import keras
+
+        keras.backend.clear_session()
+    present().release()
+    if sys.platform.startswith("linux"):
+        with suppress(OSError, AttributeError):  # a C library other than GNU's
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def save_dense(network: DenseNetwork, path: str) -> None:
@@ -131,22 +175,27 @@ def save_dense(network: DenseNetwork, path: str) -> None:
     """
     from napari_fcnseg.engine.build import dense_model
 
-    warm_up()
     try:
         dense_model(network).save(path)
     except (OSError, ValueError) as error:
         raise OutputError(f"The converted network could not be written to {path}: {error}") from None
 
 
-def measure_peak(size: int = 4096, repeat: int = 3) -> float:
-    """Return the machine's measured peak in FLOP/s: a float32 matrix product of ``size`` squared."""
-    import tensorflow as tf
+def frameworks() -> list[str]:
+    """Return the frameworks that are imported here."""
+    return sorted(set(BACKENDS) & sys.modules.keys())
 
-    warm_up()
-    a = tf.random.stateless_normal((size, size), (0, 0))
-    tf.linalg.matmul(a, a)[0, 0].numpy()
-    best = min(_timed(lambda: tf.linalg.matmul(a, a)[0, 0].numpy()) for _ in range(repeat))
-    return 2 * size**3 / best
+
+def free_memory(address: str) -> int | None:
+    """Return the bytes of a device's own memory that may still be taken; None where it has none."""
+    return present().free_memory(address)
+
+
+def measure_peak(address: str, precision: str, size: int, repeat: int) -> float:
+    """Return a device's measured peak in FLOP/s: a product of matrices of ``size`` squared."""
+    multiply = present().product(address, size, _type_of(precision))
+    multiply()
+    return 2 * size**3 / min(_timed(multiply) for _ in range(repeat))
 
 
 def _timed(function: Callable[[], object]) -> float:
