@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_fcnseg.errors import UnsupportedLayerError
 
 
@@ -45,6 +47,10 @@ def exhaust() -> None:
     raise MemoryError
 
 
+def take(count: int) -> None:
+    np.ones(count, np.uint8)
+
+
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -53,3 +59,33 @@ def leave() -> None:
     sys.stderr.write("last words\n")
     sys.stderr.flush()
     os._exit(7)
+
+
+def number(region: tuple[tuple[int, int], ...], side: int, most: int, how: str) -> Any:
+    """Return the numbers of a square's pixels in a region; make trouble, as ``how`` says, over more than ``most``."""
+    (top, bottom), (left, right) = region
+    if how == "kill below" and top > 0:
+        die()
+    if (bottom - top) * (right - left) > most:
+        if how == "raise":
+            raise MemoryError
+        if how == "fail":
+            raise RuntimeError("something else")
+        if how == "kill":
+            die()
+        if how == "abort":
+            sys.stderr.write("terminate called after throwing an instance of 'std::bad_alloc'\n")
+            sys.stderr.flush()
+            os.abort()
+        if how == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if how == "answer":
+            return _Unpicklable()
+    return np.arange(side * side).reshape(side, side)[top:bottom, left:right]
+
+
+class _Unpicklable:
+    """Stands for an answer that is too large to be sent."""
+
+    def __reduce__(self) -> str:
+        raise MemoryError

@@ -13,8 +13,8 @@ import numpy as np
 import psutil
 import pytest
 
-from napari_fcnseg.child import Child
-from napari_fcnseg.errors import EngineError, UnsupportedLayerError
+from napari_fcnseg.child import Child, usage_of
+from napari_fcnseg.errors import EngineError, OutOfMemoryError, UnsupportedLayerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,19 +62,53 @@ def test_our_errors_arrive_whole_and_others_as_a_sentence(child) -> None:
         child.call("refuse").result(30)
     with pytest.raises(EngineError, match=r"failed with RuntimeError: first line$"):
         child.call("fail").result(30)
-    with pytest.raises(EngineError, match="smaller tile"):
+    with pytest.raises(OutOfMemoryError, match="smaller tile") as caught:
         child.call("exhaust").result(30)
+    assert caught.value.pid is None  # the process is still there
     assert child.call("echo", 1).result(30) == 1
 
 
 def test_a_killed_child_ends_every_waiting_call_with_a_sentence(child) -> None:
     waiting = [child.call("die"), child.call("echo", 1)]
     for future in waiting:
-        with pytest.raises(EngineError, match=r"ended before it answered \(signal 9\).*press Run"):
+        with pytest.raises(OutOfMemoryError, match=r"ended before it answered \(signal 9\).*press Run") as caught:
             future.result(30)
+        assert caught.value.pid == child.pid
     assert not child.alive
     with pytest.raises(EngineError, match="ended"):
         child.call("echo", 1).result(30)
+
+
+def test_that_we_ended_it_is_no_want_of_memory(child) -> None:
+    waiting = child.call("sleep", 60)
+    child.kill()
+    with pytest.raises(EngineError, match="ended before it answered") as caught:
+        waiting.result(30)
+    assert type(caught.value) is EngineError
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process")
+def test_a_message_that_does_not_fit_into_the_child_is_want_of_memory(child) -> None:
+    child.call("echo", 1).result(30)
+    process = psutil.Process(child.pid)
+    room = process.memory_info().vms + 64 * 2**20
+    process.rlimit(psutil.RLIMIT_AS, (room, process.rlimit(psutil.RLIMIT_AS)[1]))
+    with pytest.raises(OutOfMemoryError):
+        child.call("echo", np.ones(2**25)).result(30)  # 256 MiB
+
+
+def test_an_answer_says_what_memory_it_took(child) -> None:
+    small, large = child.call("echo", 1), child.call("take", 80 * 2**20)
+    large.result(30)
+    assert usage_of(small).peak - usage_of(small).before < 20 * 2**20
+    assert 70 * 2**20 < usage_of(large).peak - usage_of(large).before < 120 * 2**20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems choose for themselves")
+def test_when_memory_runs_out_the_system_is_to_end_the_child_and_not_its_parent(child) -> None:
+    child.call("echo", 1).result(30)
+    scores = [int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (child.pid, os.getpid())]
+    assert scores[0] > scores[1]
 
 
 def test_the_last_words_of_a_child_that_left_are_told(child) -> None:

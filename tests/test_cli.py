@@ -21,6 +21,7 @@ import napari_fcnseg as nf
 from napari_fcnseg import cli, verification
 from napari_fcnseg.certificate import Certificate
 from napari_fcnseg.engine import engine
+from napari_fcnseg.imagefile import GrowingZarr, ImageFile, read_image
 from napari_fcnseg.sidecar import Sidecar, blank, read_sidecar
 
 if TYPE_CHECKING:
@@ -88,6 +89,31 @@ def test_segment_writes_labels_and_scores_with_the_image_s_axes_and_pixel_size(f
     with tifffile.TiffFile(labels) as tiff:
         assert tiff.series[0].axes == "YX"
         assert tiff.pages.first.tags["XResolution"].value == (2, 1)
+
+
+def test_from_zarr_to_zarr_axes_and_pixel_size_are_kept_and_the_labels_are_the_same(folder, capsys, tmp_path) -> None:
+    pixels = tifffile.imread(folder / "image.tif")
+    meaning = ImageFile(pixels, "CYX", {"Y": 0.5, "X": 0.5}, "µm")
+    image = GrowingZarr(tmp_path / "image.zarr", (40, 50, 2), (16, 16, 1), pixels.dtype, meaning, classes=True)
+    image.array[:, :] = np.moveaxis(pixels, 0, -1)
+    image.finish()
+    code, out, _ = run(
+        capsys, "segment", tmp_path / "image.zarr", "--model", folder / "a.keras", "-o", tmp_path / "labels.zarr",
+        "--probabilities", tmp_path / "maps.zarr", "--tile", 16, "--verify",
+    )  # fmt: skip
+    assert code == 0
+    assert "256 of 256 pixels" in out
+    expected = nf.segment(np.moveaxis(pixels, 0, -1), folder / "a.keras", probabilities=True)
+    labels, maps = (read_image([tmp_path / name]) for name in ("labels.zarr", "maps.zarr"))
+    assert (labels.axes, maps.axes, labels.unit) == ("YX", "CYX", "µm")
+    assert labels.pixel_size == maps.pixel_size == {"Y": 0.5, "X": 0.5}
+    np.testing.assert_array_equal(labels.data[:], expected.labels)
+    np.testing.assert_allclose(np.moveaxis(maps.data[:], 0, -1), expected.probabilities, atol=1e-6)
+    assert (tmp_path / "labels.provenance.json").is_file()
+    again = ("segment", tmp_path / "image.zarr", "--model", folder / "a.keras", "-o", tmp_path / "labels.zarr")
+    code, _, err = run(capsys, *again)
+    assert code == 1
+    assert "Remove it, or choose another name" in err
 
 
 def test_some_pixels_patch_by_patch_come_with_their_pixel_size_and_a_time_beforehand(folder, capsys, tmp_path) -> None:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import napari_fcnseg as nf
+from napari_fcnseg.canvas import finished_tiles
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model import FCN
 from napari_fcnseg.run import Run
-from napari_fcnseg.segmentation import finished_tiles
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.verification import Witness, choose_points
 

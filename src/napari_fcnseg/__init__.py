@@ -12,8 +12,9 @@ _HOME = {
     "Certificate": "certificate",
     "FCN": "model",
     "PatchModel": "model",
+    "PrecisionTrial": "precision",
     "Estimate": "estimation",
-    "Segmentation": "segmentation",
+    "Segmentation": "canvas",
     "Sidecar": "sidecar",
     "Tile": "run",
     "Verification": "verification",
@@ -23,6 +24,7 @@ _HOME = {
     "load_model": "model",
     "segment": "segmentation",
     "segment_patchwise": "segmentation",
+    "try_precision": "precision",
     "verify": "verification",
 }
 

@@ -1,4 +1,5 @@
 from napari_fcnseg import errors as errors
+from napari_fcnseg.canvas import Segmentation as Segmentation
 from napari_fcnseg.certificate import Certificate as Certificate
 from napari_fcnseg.estimation import Estimate as Estimate
 from napari_fcnseg.estimation import estimate as estimate
@@ -6,8 +7,9 @@ from napari_fcnseg.model import FCN as FCN
 from napari_fcnseg.model import PatchModel as PatchModel
 from napari_fcnseg.model import convert as convert
 from napari_fcnseg.model import load_model as load_model
+from napari_fcnseg.precision import PrecisionTrial as PrecisionTrial
+from napari_fcnseg.precision import try_precision as try_precision
 from napari_fcnseg.run import Tile as Tile
-from napari_fcnseg.segmentation import Segmentation as Segmentation
 from napari_fcnseg.segmentation import iter_segment as iter_segment
 from napari_fcnseg.segmentation import segment as segment
 from napari_fcnseg.segmentation import segment_patchwise as segment_patchwise

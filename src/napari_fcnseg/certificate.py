@@ -188,13 +188,14 @@ class Certificate:
         agree = round(self.label_agreement * self.points)
         allowed = self.tolerance * max(1.0, self.scale)
         steps = ", ".join(self.preprocess) or "none"
+        exact = self.precision + (", which is not exact" if self.precision != "float32" else "")
         lines = [
             f"{'PASSED' if self.passed else 'NOT PASSED'}: {agree} of {self.points} pixels have the patch model's own "
             f"class; largest difference {self.max_abs_difference:.2g} at {self.worst_point}, allowed {allowed:.2g}.",
             f"Made         {self.created} by napari-fcnseg {self.versions.get('napari-fcnseg', '?')}",
             *(line for model in self.models for line in model.lines()),
             f"Image        {by(tuple(image['shape']))} {image['dtype']}, sha256 {image['sha256'] or '-'}",
-            f"Settings     preprocessing {steps}; border {self.border}; {self.precision}; tile {by(self.tile)}{part}",
+            f"Settings     preprocessing {steps}; border {self.border}; {exact}; tile {by(self.tile)}{part}",
             f"Device       {self.device}",
             f"Points       {self.points}, chosen with seed {self.seed}",
             f"Seconds      {', '.join(f'{what} {seconds:.2f}' for what, seconds in self.seconds.items())}",
@@ -238,7 +239,7 @@ def certify(
         channel_axis=run.layout.channel_axis,
         preprocess=tuple(map(str, run.steps)),
         border=run.settings.border,
-        precision=run.settings.precision,
+        precision=provenance["precision"],
         every=run.settings.every,
         region=run.settings.region,
         device=str(run.device),

@@ -1,4 +1,4 @@
-"""The command line: ``napari-fcnseg inspect | segment | verify | demo``.
+"""The command line: ``napari-fcnseg inspect | segment | verify | demo | doctor``.
 
 Exit codes: 0 all is well; 1 something does not fit, said in one line; 2 the command line itself was wrong; 3 the
 verification found a difference; 130 stopped with Ctrl-C.
@@ -7,6 +7,7 @@ verification found a difference; 130 stopped with Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from napari_fcnseg import cli_doctor
 from napari_fcnseg.cli_inspect import add_arguments, steps_of
 from napari_fcnseg.errors import FcnSegError, OutputError
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.model import PatchModel
     from napari_fcnseg.run import Run
-    from napari_fcnseg.segmentation import Canvas
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.verification import Witness
 
@@ -54,9 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _segment(chosen: argparse.Namespace) -> int:
+    from napari_fcnseg import cli_output
+    from napari_fcnseg.canvas import finished_tiles
     from napari_fcnseg.imagefile import check_output
     from napari_fcnseg.run import Run
-    from napari_fcnseg.segmentation import Canvas, finished_tiles
     from napari_fcnseg.verification import Witness
 
     settings = _settings(chosen, probabilities=chosen.probabilities is not None)
@@ -65,8 +67,9 @@ def _segment(chosen: argparse.Namespace) -> int:
         check_output(path)
     image, models = _inputs(chosen)
     run = Run(image.data, models, _on_axis(settings, image))
-    canvas, witness = Canvas(run), Witness(run) if chosen.verify else None
+    witness = Witness(run) if chosen.verify else None
     _foretell(run, chosen.quiet)
+    canvas = cli_output.canvas_for(run, image, outputs)
     start = time.perf_counter()
     try:
         with _progress("Segmenting", chosen.quiet) as progress:
@@ -75,25 +78,31 @@ def _segment(chosen: argparse.Namespace) -> int:
                 if witness is not None:
                     witness.see(tile)
                 progress(tile.done, tile.total)
+        canvas.finish()
     except (FcnSegError, KeyboardInterrupt):
+        canvas.abandon()
         if canvas.done:
-            _write(canvas, image, [p.with_name(f"{p.stem}.partial{p.suffix}") for p in outputs])
+            cli_output.write(canvas, image, list(map(cli_output.partial, outputs)))
             print(
                 f"napari-fcnseg: {canvas.done} of {run.total} tiles are done and kept (*.partial.*).", file=sys.stderr
             )
         raise
     seconds = time.perf_counter() - start
-    _write(canvas, image, outputs)
+    cli_output.write(canvas, image, outputs)
     if not chosen.quiet:
         written = " and ".join(map(str, outputs))
-        print(f"{written}: {canvas.labels.size:,} pixels in {seconds:.1f} s on {run.device}, tile {run.tile}.")
+        print(f"{written}: {math.prod(run.result_shape):,} pixels in {seconds:.1f} s on {run.device}, tile {run.tile}.")
     return _prove(run.provenance(), witness, chosen.output, quiet=chosen.quiet)
 
 
 def _foretell(run: Run, quiet: bool) -> None:
-    """Say how long it will take where the patch network runs at one pixel after the other."""
+    """Say what arithmetic costs that is not exact, and how long it takes to run patch by patch."""
     from napari_fcnseg.estimation import estimate_run
+    from napari_fcnseg.precision import try_run
+    from napari_fcnseg.settings import EXACT
 
+    if run.settings.precision != EXACT and not quiet:
+        print(try_run(run), file=sys.stderr)
     if not quiet and any(way.method == "patchwise" for way in run.ways):
         print(estimate_run(run), file=sys.stderr)
 
@@ -113,28 +122,9 @@ def _prove(provenance: dict[str, Any], witness: Witness | None, output: Path, *,
     return code
 
 
-def _write(canvas: Canvas, image: ImageFile, outputs: Sequence[Path]) -> None:
-    """Write labels and scores; where one cannot be written, the other is all the same."""
-    from napari_fcnseg.imagefile import write_image
-
-    image = image.with_channels_along(canvas.run.layout.channel_axis)
-    image = image.sampled(canvas.run.settings.every, len(canvas.run.extent))
-    results = [image.labelled(canvas.labels)]
-    if canvas.scores is not None:
-        results.append(image.scored(canvas.scores))
-    problems = []
-    for path, result in zip(outputs, results, strict=True):
-        try:
-            write_image(path, result)
-        except FcnSegError as error:
-            problems.append(error)
-    if problems:
-        raise problems[0] if len(problems) == 1 else OutputError(" ".join(map(str, problems)))
-
-
 def _verify(chosen: argparse.Namespace) -> int:
+    from napari_fcnseg.canvas import finished_tiles
     from napari_fcnseg.run import Run
-    from napari_fcnseg.segmentation import finished_tiles
     from napari_fcnseg.verification import Witness
 
     settings = _settings(chosen)
@@ -189,8 +179,9 @@ def _settings(chosen: argparse.Namespace, **more: Any) -> RunSettings:
     tile = tuple(chosen.tile) if chosen.tile and len(chosen.tile) > 1 else (chosen.tile or [None])[0]
     limit = int(chosen.memory_limit * 2**20) if chosen.memory_limit is not None else None
     return RunSettings(
-        channel_axis=chosen.channel_axis, preprocess=steps, border=chosen.border, device=chosen.device, tile=tile,
-        memory_limit=limit, method=chosen.method, every=chosen.every, region=chosen.region, **more,
+        channel_axis=chosen.channel_axis, preprocess=steps, border=chosen.border, precision=chosen.precision,
+        device=chosen.device, tile=tile, memory_limit=limit, method=chosen.method, every=chosen.every,
+        region=chosen.region, **more,
     )  # fmt: skip
 
 
@@ -236,7 +227,7 @@ def _parser() -> argparse.ArgumentParser:
 
     segment = commands.add_parser("segment", help="segment an image")
     _add_run_arguments(segment)
-    segment.add_argument("-o", "--output", type=Path, required=True, metavar="LABELS", help=".tif, .png or .npy")
+    segment.add_argument("-o", "--output", type=Path, required=True, metavar="LABELS", help=".tif, .zarr, .png or .npy")
     segment.add_argument("--probabilities", type=Path, metavar="FILE", help="write the network's numbers too")
     segment.add_argument("--verify", action="store_true", help="compare with the patch model at 256 pixels too")
     segment.set_defaults(run=_segment)
@@ -256,12 +247,15 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--output", type=Path, default=Path("demo"), metavar="FOLDER", help="for the pictures (demo)")
     demo.add_argument("--no-window", action="store_true", help="pictures only")
     demo.set_defaults(run=_demo)
+
+    doctor = commands.add_parser("doctor", help="what there is to compute with, and why there is no GPU")
+    cli_doctor.add_arguments(doctor)
     return parser
 
 
 def _add_run_arguments(command: argparse.ArgumentParser) -> None:
     from napari_fcnseg.preprocess import STEPS, usage
-    from napari_fcnseg.settings import METHODS
+    from napari_fcnseg.settings import EXACT, METHODS, PRECISIONS
     from napari_fcnseg.tiling import BORDERS
 
     steps = f"as the model's sidecar says; else none, or {', '.join(map(usage, STEPS))}"
@@ -276,8 +270,11 @@ def _add_run_arguments(command: argparse.ArgumentParser) -> None:
     add("--region", type=_span, nargs="+", metavar="A:B", help="label only these pixels, one A:B per axis")
     add("--tile", type=int, nargs="+", metavar="N", help="largest tile in pixels, for all axes or per axis")
     add("--channel-axis", type=int, metavar="AXIS", help="axis of the image that holds the channels")
-    add("--device", metavar="NAME", help="CPU, GPU, GPU:1 (the fastest)")
-    add("--memory-limit", type=float, metavar="MIB", help="MiB that computing a tile may take (half of what is free)")
+    devices = "CPU, GPU, GPU:1, torch:GPU, jax:GPU, GPU:0,GPU:1, all (the fastest); doctor lists them"
+    add("--device", metavar="NAME", help=devices)
+    exact = "float32 is exact; tf32, bfloat16 and float16 are tried on this image first and compared with it"
+    add("--precision", default=EXACT, metavar="NAME", help=f"{', '.join(PRECISIONS)} ({EXACT}): {exact}")
+    add("--memory-limit", type=float, metavar="MIB", help="MiB that the computing process may take in all")
     add("--quiet", action="store_true", help="no progress, no summary")
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_fcnseg.canvas import Canvas, finished_tiles
 from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.model import load_model
 from napari_fcnseg.run import Run
 from napari_fcnseg.samples import SAMPLES, Sample
-from napari_fcnseg.segmentation import Canvas, finished_tiles
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.verification import Verification, Witness
 from napari_fcnseg.wording import by

@@ -8,6 +8,7 @@ __all__ = [
     "FcnSegError",
     "ImageError",
     "ModelFileError",
+    "OutOfMemoryError",
     "OutputError",
     "SettingsError",
     "UnsupportedLayerError",
@@ -61,7 +62,27 @@ class SettingsError(FcnSegError):
 
 
 class EngineError(FcnSegError):
-    """The computing process ended, ran out of memory, or has no such device."""
+    """The computing process ended, failed, or has no such device."""
+
+
+class OutOfMemoryError(EngineError):
+    """What was to be computed did not fit into memory.
+
+    Parameters
+    ----------
+    message : str
+        The sentence.
+    pid : int or None
+        The computing process, if it ended of it. One that was killed from outside or crashed counts too: the system
+        kills for want of memory, a library that is refused memory may crash, and nobody can tell that from others.
+    """
+
+    def __init__(self, message: str, pid: int | None = None) -> None:
+        super().__init__(message, pid)
+        self.pid = pid
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class OutputError(FcnSegError):

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_fcnseg.engine.memory import choose_tile, patch_tile
+from napari_fcnseg.engine.memory import FRAMEWORK, choose_tile, patch_tile, shrunk
 from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.tiling import predicted
-from napari_fcnseg.wording import by
+from napari_fcnseg.wording import amount, by
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from napari_fcnseg.allowance import Allowance
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.tiling import Region
     from napari_fcnseg.ways import Way
+
+_FIRST_WORK = 2.5e10  # FLOP of the tile that somebody waits for: a quarter of a second on a laptop
 
 
 def extent_of(shape: tuple[int, ...], patches: Sequence[tuple[int, ...]], settings: RunSettings) -> Region:
@@ -62,7 +65,13 @@ def _within(extent: Region, region: Region) -> Region:
     return both
 
 
-def tile_of(ways: Sequence[Way], sizes: tuple[int, ...], settings: RunSettings) -> tuple[int, ...]:
+def tile_of(
+    ways: Sequence[Way],
+    sizes: tuple[int, ...],
+    settings: RunSettings,
+    allowance: Allowance,
+    tell: Callable[[str], object],
+) -> tuple[int, ...]:
     """Return the largest tile, in places per axis.
 
     Parameters
@@ -73,22 +82,54 @@ def tile_of(ways: Sequence[Way], sizes: tuple[int, ...], settings: RunSettings) 
         Places per axis that are computed.
     settings : RunSettings
         What the user chose.
+    allowance : Allowance
+        What a tile may take.
+    tell : callable
+        Called with a sentence where the tile is not the one that was asked for, or takes more than the limit.
 
     Raises
     ------
     SettingsError
-        If the chosen tile does not fit the model's axes, or no tile fits into memory.
+        If the chosen tile does not fit the model's axes, or the memory limit is below the smallest tile.
     """
     every = settings.every
     if settings.tile is not None:
         tile = (settings.tile,) * len(sizes) if isinstance(settings.tile, int) else settings.tile
         if len(tile) != len(sizes):
             raise SettingsError(f"The tile {tile} has {len(tile)} sizes and the model {len(sizes)} spatial axes.")
-        return tuple(min(max(t // every, 1), n) for t, n in zip(tile, sizes, strict=True))
+        chosen = tuple(min(max(t // every, 1), n) for t, n in zip(tile, sizes, strict=True))
+    else:
+        chosen = _best(ways, sizes, allowance)
+    tile = allowance.tile(chosen)
+    if tile != chosen and settings.tile is not None:
+        tell(
+            f"A tile of {by(chosen)} pixels would take about {amount(allowance.expected(chosen))}, more than may be "
+            f"taken: tiles of at most {by(tile)} are computed. The labels are the same."
+        )
+    limit, least = settings.memory_limit, allowance.expected(tile)
+    if limit is not None and least > limit:
+        raise SettingsError(
+            f"The memory limit of {amount(limit)} is too small: even a tile of {by(tile)} pixels takes "
+            f"{amount(least)} beside what the computing process itself takes. Allow more memory."
+        )
+    if limit is not None and least + FRAMEWORK > limit:
+        tell(
+            f"The memory limit of {amount(limit)} is less than this run takes: about {amount(least + FRAMEWORK)}, of "
+            f"which {amount(FRAMEWORK)} are the computing process itself."
+        )
+    return tile
+
+
+def first_tile(ways: Sequence[Way], most: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the tile that somebody waits for: no larger than another one, and done in less than a second."""
+    return shrunk(most, lambda size: sum(way.flop(size) for way in ways) <= _FIRST_WORK)
+
+
+def _best(ways: Sequence[Way], sizes: tuple[int, ...], allowance: Allowance) -> tuple[int, ...]:
     best = sizes
     dense = [way.dense for way in ways if way.method == "dense"]
     if dense:
-        pixels = choose_tile(dense, tuple(n * every for n in sizes), settings.memory_limit)
-        best = tuple(min(max(p // every, 1), n) for p, n in zip(pixels, sizes, strict=True))
+        in_strips = all(way.in_strips for way in ways if way.method == "dense")
+        best = choose_tile(dense, sizes, allowance.bytes, in_strips)
     patchwise = [way.dense for way in ways if way.method == "patchwise"]
     return tuple(map(min, best, patch_tile(patchwise, sizes))) if patchwise else best

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import logging
 import math
-import platform
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -15,28 +14,33 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg import preprocess
+from napari_fcnseg.allowance import allowed, keep
+from napari_fcnseg.dispatch import Dispatcher
 from napari_fcnseg.engine import Device, engine
-from napari_fcnseg.errors import ImageError
-from napari_fcnseg.extent import extent_of, tile_of
+from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.extent import extent_of, first_tile, tile_of
+from napari_fcnseg.lane import Job
+from napari_fcnseg.provenance import provenance_of
 from napari_fcnseg.sidecar import agreed_preprocess
-from napari_fcnseg.tiling import Layout, check_border, cut, slices
+from napari_fcnseg.tiling import Layout, check_border, cut, nearest_first, slices, with_first
 from napari_fcnseg.tiling.layout import check_dtype
-from napari_fcnseg.ways import Way
+from napari_fcnseg.ways import Way, labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from concurrent.futures import Future
 
     from napari_fcnseg.conversion import DenseNetwork
-    from napari_fcnseg.conversion.fcn import Head
     from napari_fcnseg.model import PatchModel
     from napari_fcnseg.settings import RunSettings
+    from napari_fcnseg.source import Source
+    from napari_fcnseg.tiling import Region
 
 T = TypeVar("T")
 
-_Image: TypeAlias = npt.NDArray[np.float32]
+_log = logging.getLogger("napari_fcnseg")
 
-_AHEAD = 1  # tiles that wait in the engine's queue behind the one it computes
+_Image: TypeAlias = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,13 @@ class Tile:
     scores : ndarray of float32, shape (*tile, class)
         The network's own numbers, averaged over an ensemble.
     done, total : int
-        Tiles finished, this one included, and tiles of the whole run.
+        Tiles finished, this one included, and tiles of the whole run; they become more where one that does not fit
+        into memory is cut. Tiles of a preview are not counted.
+    notes : tuple of str
+        What happened since the last tile that the user should know, as sentences.
+    preview : bool
+        Whether it belongs to a coarse pass: then ``where`` has steps, and tiles of all pixels are to come. Its labels
+        are as exact as any.
     """
 
     where: tuple[int | slice, ...]
@@ -60,14 +70,11 @@ class Tile:
     scores: npt.NDArray[np.float32]
     done: int
     total: int
+    notes: tuple[str, ...] = ()
+    preview: bool = False
 
 
-@dataclass(frozen=True)
-class _Job:
-    """A tile that the engine has: its place in the labels, and what each network will answer."""
-
-    where: tuple[int | slice, ...]
-    answers: list[Future[_Image]]
+_TOGETHER = 8  # strips that are computed one after the other, though others may be nearer to the focus
 
 
 class Run:
@@ -81,6 +88,20 @@ class Run:
         An ensemble that fits together (:func:`napari_fcnseg.model.as_ensemble`).
     settings : RunSettings
         What the user chose.
+    focus : tuple of int, optional
+        A pixel of the labels: an index per stack axis and per spatial axis of the image. What is nearest to it comes
+        first, beginning with a small tile. Otherwise tiles come column by column, from top to bottom.
+
+    Attributes
+    ----------
+    frames : list of tuple of int
+        The index of every frame in the stack, in the order in which they come.
+    tiles, first_tiles : list of Region
+        Those of every frame, and of the first one, whose first tile may be smaller.
+    hold : Future or None
+        If it is set, no tile but the first is begun before it is done; ``opened`` is the first frame meanwhile.
+    notes : list of str
+        What the user should know of how the run goes, as sentences, in the order in which it came up.
 
     Raises
     ------
@@ -88,7 +109,9 @@ class Run:
         If they do not fit together.
     """
 
-    def __init__(self, image: Any, models: Sequence[PatchModel], settings: RunSettings) -> None:
+    def __init__(
+        self, image: Any, models: Sequence[PatchModel], settings: RunSettings, focus: Sequence[int] | None = None
+    ) -> None:
         self.image = image if hasattr(image, "shape") and hasattr(image, "dtype") else np.asarray(image)
         check_dtype(np.dtype(self.image.dtype))
         check_border(settings.border)
@@ -98,6 +121,7 @@ class Run:
             steps = agreed_preprocess([(m.name, m.sidecar) for m in self.models])
         self.settings = replace(settings, preprocess=steps)
         self.steps = preprocess.parse(steps)
+        self._bound: dict[tuple[int, ...], list[preprocess.Bound]] = {}
         self.networks: tuple[DenseNetwork, ...] = tuple(m.fcn.network for m in self.models)
         first = self.networks[0]
         spatial = len(first.patch_shape)
@@ -106,16 +130,29 @@ class Run:
         self.extent = extent_of(self.layout.frame_shape, [n.patch_shape for n in self.networks], settings)
         places = math.prod(stop - start for start, stop in self.extent) * math.prod(self.layout.stack_shape)
         self.ways = tuple(Way(m, settings, places) for m in self.models)
-        self.tile = tile_of(self.ways, tuple(stop - start for start, stop in self.extent), settings)
+        self.notes: list[str] = []
+        self.allowance = allowed(self.ways, settings)
+        sizes = tuple(stop - start for start, stop in self.extent)
+        self.tile = tile_of(self.ways, sizes, settings, self.allowance, self.notes.append)
         self.tiles = cut(self.extent, self.tile)
-        self.device: Device | None = None
+        self.frames = list(self.layout.frames())
+        self.focus = tuple(focus) if focus is not None else None
+        self.first_tiles = self._in_order()
+        self.hold: Future[None] | None = None
+        self.opened: Source | None = None
+        self.devices: tuple[Device, ...] = ()
         self.seconds = 0.0
-        self._start, self._done = 0.0, 0
+        self._start, self.done, self._told, self._added = 0.0, 0, 0, 0
 
     @property
     def outputs(self) -> int:
         """Numbers per pixel."""
         return self.networks[0].outputs
+
+    @property
+    def device(self) -> str | None:
+        """The names of the devices that compute, None before they are known."""
+        return ", ".join(map(str, self.devices)) or None
 
     @property
     def result_shape(self) -> tuple[int, ...]:
@@ -125,29 +162,23 @@ class Run:
 
     @property
     def total(self) -> int:
-        """Number of tiles over all frames."""
-        return len(self.tiles) * math.prod(self.layout.stack_shape)
+        """Number of tiles over all frames; it grows where a tile that does not fit into memory is cut."""
+        return len(self.first_tiles) + len(self.tiles) * (len(self.frames) - 1) + self._added
 
     @property
     def label_dtype(self) -> np.dtype[Any]:
         """The smallest unsigned integer that holds every label."""
         return np.min_scalar_type(self.networks[0].classes)
 
-    def frame(self, index: tuple[int, ...]) -> _Image:
-        """Return one frame, prepared: ``(*spatial, channel)`` in float32.
+    def source(self, index: tuple[int, ...]) -> Source:
+        """Return one frame, prepared, to be read region by region; a small one is read now.
 
         Raises
         ------
         ImageError
-            If the frame holds values that are not finite.
+            If the frame holds values that are not finite; of a large one, reading them raises it.
         """
-        frame = self.layout.frame(self.image, index)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the result is looked at below
-            frame = preprocess.apply(frame, self.steps)
-        if self.steps and not np.isfinite(frame.sum(dtype=np.float64)):
-            steps = ", ".join(map(str, self.steps))
-            raise ImageError(f"Preprocessing ({steps}) made values that are not finite. Choose other steps.")
-        return frame
+        return preprocess.prepare(self.layout.source(self.image, index), self.steps, self._bound.setdefault(index, []))
 
     def execute(self, poll: float | None = None) -> Generator[Tile | None, None, None]:
         """Compute tile after tile.
@@ -162,110 +193,92 @@ class Run:
         ------
         Tile or None
         """
-        waiting: deque[_Job] = deque()
         reader = ThreadPoolExecutor(1, "napari-fcnseg-frames")
+        dispatcher = None
+        for note in self.notes:  # from planning
+            _log.warning(note)
         try:
-            yield from _await(engine().start(), poll)
-            self.device = engine().device(self.settings.device)
-            for way in self.ways:
-                yield from _await(way.load(self.device), poll)
-            self._start, self._done = time.perf_counter(), 0
-            for index, coming in self._frames(reader):
-                if not coming.done():  # deliver what is finished while a slow frame is read
-                    yield from self._deliver(waiting, 0, poll)
-                frame = yield from _await(coming, poll)
-                for job in self._jobs(index, frame, self.device):
-                    waiting.append(job)
-                    yield from self._deliver(waiting, _AHEAD, poll)
-            yield from self._deliver(waiting, 0, poll)
+            choice = engine().choose(self.settings.device, self.settings.precision)
+            devices = self.devices = yield from _await(choice, poll)
+            dispatcher = Dispatcher(self.ways, devices, self.allowance, self._tell)
+            yield from dispatcher.load(poll)
+            self._start, self.done, self._told, self._added = time.perf_counter(), 0, 0, 0
+            for finished in dispatcher.answers(self._jobs(reader), poll):
+                self._added, self.devices = dispatcher.added, dispatcher.devices
+                yield self._tile(*finished) if finished is not None else None
         finally:
             reader.shutdown(wait=False, cancel_futures=True)
-            for job in waiting:
-                for future in job.answers:
-                    future.cancel()
+            if dispatcher is not None:
+                keep(dispatcher.allowances, self.ways, self.settings)
+                engine().release()
 
     def estimate(self) -> float:
         """Return the seconds that computing will take, from the time of a small part."""
-        device = self.device = engine().device(self.settings.device)
-        frame = self.frame((0,) * len(self.layout.stack_shape))
-        seconds = sum(way.estimate(way.reader(frame), self.tiles, device) for way in self.ways)
-        return seconds * math.prod(self.layout.stack_shape)
+        self.devices = engine().devices_for(self.settings.device, self.settings.precision)
+        source = self.source((0,) * len(self.layout.stack_shape))
+        seconds = sum(way.estimate(way.reader(source), self.tiles, self.devices[0]) for way in self.ways)
+        return seconds * math.prod(self.layout.stack_shape) / len(self.devices)
 
     def provenance(self) -> dict[str, Any]:
         """Return what another person needs to get the same result, as plain data for JSON."""
-        return {
-            "program": "napari-fcnseg",
-            "models": [
-                {
-                    "name": m.name,
-                    "path": str(m.path or ""),
-                    "sha256": m.sha256,
-                    "output": m.output,
-                    "patch_shape": list(m.patch_shape),
-                    "method": way.method,
-                }
-                for m, way in zip(self.models, self.ways, strict=True)
-            ],
-            "settings": self.settings.as_dict(),
-            "image": {"shape": list(self.layout.shape), "dtype": str(self.image.dtype)},
-            "channel_axis": self.layout.channel_axis,
-            "tile": list(self.tile),
-            "device": str(self.device) if self.device is not None else None,
-            "seconds": self.seconds,
-            "versions": {
-                "python": platform.python_version(),
-                **{
-                    name: importlib.metadata.version(name) for name in ("napari-fcnseg", "tensorflow", "keras", "numpy")
-                },
-            },
-        }
+        return provenance_of(self)
 
-    def _frames(self, reader: ThreadPoolExecutor) -> Iterator[tuple[tuple[int, ...], Future[_Image]]]:
+    def _frames(self, reader: ThreadPoolExecutor) -> Iterator[tuple[tuple[int, ...], Future[Source]]]:
         """Yield each frame as it is being read and prepared, with the next one already begun."""
-        ahead: deque[tuple[tuple[int, ...], Future[_Image]]] = deque()
-        for index in self.layout.frames():
-            ahead.append((index, reader.submit(self.frame, index)))
+        ahead: deque[tuple[tuple[int, ...], Future[Source]]] = deque()
+        for index in self.frames:
+            ahead.append((index, reader.submit(self.source, index)))
             if len(ahead) > 1:
                 yield ahead.popleft()
         yield from ahead
 
-    def _jobs(self, index: tuple[int, ...], frame: _Image, device: Device) -> Iterator[_Job]:
-        """Hand a frame's tiles to the engine, one whenever the next is asked for."""
-        readers = [way.reader(frame) for way in self.ways]
-        for region in self.tiles:
-            answers = [way.begin(reader, region, device) for way, reader in zip(self.ways, readers, strict=True)]
-            yield _Job((*index, *slices(region)), answers)
+    def _jobs(self, reader: ThreadPoolExecutor) -> Iterator[Job | Future[Any]]:
+        """Yield every frame's tiles, and before them the frame's future as long as it is being read."""
+        for index, coming in self._frames(reader):
+            if not coming.done():
+                yield coming
+            readers = tuple(way.reader(coming.result()) for way in self.ways)
+            first = index == self.frames[0]
+            for number, region in enumerate(self.first_tiles if first else self.tiles):
+                if first and number == 1 and self.hold is not None:
+                    self.opened = coming.result()
+                    yield self.hold
+                yield Job(index, region, readers)
 
-    def _deliver(self, waiting: deque[_Job], keep: int, poll: float | None) -> Generator[Tile | None, None, None]:
-        """Yield the oldest tiles until no more than ``keep`` are with the engine."""
-        while len(waiting) > keep:
-            job = waiting[0]
-            answers = []
-            for way, future in zip(self.ways, job.answers, strict=True):
-                answers.append(way.finish((yield from _await(future, poll))))
-            waiting.popleft()
-            scores = answers[0] if len(answers) == 1 else np.stack(answers).mean(axis=0, dtype=np.float32)
-            labels = labels_of(scores, self.networks[0].head, self.label_dtype)
-            self._done += 1
-            self.seconds = time.perf_counter() - self._start
-            yield Tile(job.where, labels, scores, self._done, self.total)
+    def _in_order(self) -> list[Region]:
+        """Put what is nearest to the focus first; return the first frame's tiles."""
+        if self.focus is None:
+            return self.tiles
+        axes = len(self.layout.stack_shape)
+        if len(self.focus) != axes + len(self.patch):
+            raise SettingsError(f"The focus {self.focus} is no pixel of labels with {axes + len(self.patch)} axes.")
+        stack, pixel = self.focus[:axes], self.focus[axes:]
+        self.frames.sort(key=lambda index: math.dist(index, stack))
+        places = tuple(i / self.settings.every for i in pixel)
+        in_strips = all(way.in_strips for way in self.ways)
+        self.tiles = nearest_first(self.tiles, places, _TOGETHER if in_strips else 1)
+        if len(self.tiles) == 1 or not in_strips:
+            return [*with_first(self.tiles[0], first_tile(self.ways, self.tile), places), *self.tiles[1:]]
+        most = tuple(stop - start for start, stop in self.extent) if self.settings.tile is None else self.tile
+        small = first_tile(self.ways, most)
+        if math.prod(small) >= math.prod(self.tile):
+            return self.tiles
+        # It lies over strips that come later: to cut these around it would take more than to compute it twice.
+        return [with_first(self.extent, small, places)[0], *self.tiles]
 
+    def _tell(self, note: str) -> None:
+        """Tell the user something: who computes by hand is told by the log, whose warnings go to standard error."""
+        self.notes.append(note)
+        _log.warning(note)
 
-def labels_of(
-    scores: npt.NDArray[np.float32], head: Head, dtype: np.dtype[Any]
-) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """Return class index + 1 for the network's numbers ``(…, class)``.
-
-    A single number per pixel tells two classes apart: the second is meant above 0.5 after a sigmoid or softmax, and
-    above 0 otherwise.
-    """
-    if scores.shape[-1] == 1:
-        threshold = 0.0 if head == "scores" else 0.5
-        index: npt.NDArray[Any] = scores[..., 0] > threshold
-    else:
-        index = scores.argmax(axis=-1)
-    labels: npt.NDArray[np.unsignedinteger[Any]] = (index + 1).astype(dtype)
-    return labels
+    def _tile(self, job: Job, answers: list[_Image]) -> Tile:
+        """Return a finished tile."""
+        scores = answers[0] if len(answers) == 1 else np.stack(answers).mean(axis=0, dtype=np.float32)
+        labels = labels_of(scores, self.networks[0].head, self.label_dtype)
+        self.done += 1
+        self.seconds = time.perf_counter() - self._start
+        new, self._told = tuple(self.notes[self._told :]), len(self.notes)
+        return Tile((*job.index, *slices(job.region)), labels, scores, self.done, self.total, new)
 
 
 def _await(future: Future[T], poll: float | None) -> Generator[None, None, T]:

@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_fcnseg.canvas import Canvas, Segmentation, finished_tiles
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model import as_ensemble
-from napari_fcnseg.run import Run, Tile, labels_of
+from napari_fcnseg.run import Run
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.tiling import WindowReader
+from napari_fcnseg.ways import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from napari_fcnseg.model import ModelLike
+    from napari_fcnseg.run import Tile
 
 _PATCHES_AT_ONCE = 8192
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """A segmented image.
-
-    Attributes
-    ----------
-    labels : ndarray of unsigned integer, shape (*spatial)
-        Class index + 1; 0 where nothing was predicted.
-    probabilities : ndarray of float32, shape (*spatial, class), or None
-        The network's own numbers, averaged over an ensemble; zero where nothing was predicted.
-    provenance : dict
-        What another person needs to get the same result, as plain data for JSON.
-    """
-
-    labels: npt.NDArray[np.unsignedinteger[Any]]
-    probabilities: npt.NDArray[np.float32] | None
-    provenance: dict[str, Any] = field(repr=False)
 
 
 def segment(
@@ -57,6 +39,8 @@ def segment(
     method: str = "auto",
     every: int = 1,
     region: Sequence[tuple[int, int]] | None = None,
+    out: Any = None,
+    probabilities_out: Any = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Segmentation:
     """Segment an image: at every pixel exactly what the patch model says of the patch around it.
@@ -64,8 +48,9 @@ def segment(
     Parameters
     ----------
     image : array_like
-        Any numeric type. The model's spatial axes come last, a channel axis may stand anywhere; every other axis
-        (z, time, …) is a stack of frames, each segmented alone.
+        Any numeric type: an ndarray, memmap, dask, zarr or HDF5 array. Of a large one only what a tile needs is read,
+        so it may be of any size. The model's spatial axes come last, a channel axis may stand anywhere; every other
+        axis (z, time, …) is a stack of frames, each segmented alone.
     model : path, PatchModel, or sequence of them
         The trained patch model; several are an ensemble, whose numbers are averaged.
     channel_axis : int, optional
@@ -75,14 +60,17 @@ def segment(
         the model's sidecar names otherwise, and none where there is no sidecar.
     border : {"reflect", "edge", "constant", "valid"}
         What surrounds the image. ``"valid"`` pads nothing: the frame without a full patch stays unlabelled.
-    precision : {"float32"}
-        Arithmetic; ``"float32"`` is exact.
+    precision : {"float32", "tf32", "bfloat16", "float16"}
+        Arithmetic; only ``"float32"`` is exact. :func:`napari_fcnseg.try_precision` says what another costs and brings
+        on this image.
     device : str, optional
-        ``"CPU"``, ``"GPU"``, ``"GPU:1"``; the fastest otherwise.
+        ``"CPU"``, ``"GPU"``, ``"GPU:1"``, ``"torch:GPU"``, ``"jax:GPU:0"``; several with commas, or ``"all"``, share
+        the tiles. The fastest otherwise.
     tile : int or tuple of int, optional
         Largest tile in pixels. It changes speed and memory, never the labels.
     memory_limit : int, optional
-        Bytes that computing a tile may take; half of what is free otherwise.
+        Bytes that the computing process may take in all, of which the framework itself takes about 700 MiB;
+        otherwise tiles take half of what is free.
     probabilities : bool
         Whether to keep the network's numbers as well.
     method : {"auto", "dense", "patchwise"}
@@ -93,6 +81,11 @@ def segment(
         entry ``i`` is pixel ``i * every``.
     region : sequence of (int, int), optional
         Only pixels ``start <= i < stop`` along each of the model's axes get a label; the others stay 0.
+    out, probabilities_out : array_like or path, optional
+        Where the labels, and the network's numbers, are written while the run goes on: anything with ``shape``,
+        ``dtype`` and slice assignment (a zarr array, a memmap, …), where pixels without a prediction are left as they
+        are; or the name of a new Zarr array, ``"labels.zarr"``. Until it is complete it is called
+        ``labels.partial.zarr``. ``probabilities_out`` implies ``probabilities``.
     progress : callable, optional
         Called with the number of finished tiles and of all tiles after each.
 
@@ -111,87 +104,48 @@ def segment(
     pixelwise classification", 2014, arXiv 1412.4526.
     """
     settings = RunSettings(
-        channel_axis, preprocess, border, precision, device, tile, memory_limit, probabilities,  # type: ignore[arg-type]
-        method, every, region,  # type: ignore[arg-type]
+        channel_axis, preprocess, border, precision, device, tile, memory_limit,  # type: ignore[arg-type]
+        probabilities or probabilities_out is not None, method, every, region,  # type: ignore[arg-type]
     )  # fmt: skip
     run = Run(image, as_ensemble(model), settings)
-    return Canvas(run).fill(progress)
+    with Canvas(run, out, probabilities_out) as canvas:
+        return canvas.fill(progress)
 
 
-class Canvas:
-    """The arrays that a run's tiles are written into; what is in them stays when the run ends early.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-
-    Attributes
-    ----------
-    labels : ndarray, shape (*spatial)
-        Zero where no tile has come yet.
-    scores : ndarray of float32, shape (*spatial, class), or None
-        If the settings ask for probabilities.
-    done : int
-        Tiles written.
-    """
-
-    def __init__(self, run: Run) -> None:
-        shape = run.result_shape
-        self.run = run
-        self.labels: npt.NDArray[np.unsignedinteger[Any]] = np.zeros(shape, run.label_dtype)
-        self.scores = np.zeros((*shape, run.outputs), np.float32) if run.settings.probabilities else None
-        self.done = 0
-
-    def write(self, tile: Tile) -> None:
-        """Take over a finished tile."""
-        self.labels[tile.where] = tile.labels
-        if self.scores is not None:
-            self.scores[tile.where] = tile.scores
-        self.done = tile.done
-
-    def fill(self, progress: Callable[[int, int], object] | None = None) -> Segmentation:
-        """Execute the run to its end."""
-        for tile in finished_tiles(self.run):
-            self.write(tile)
-            if progress is not None:
-                progress(tile.done, tile.total)
-        return self.segmentation()
-
-    def segmentation(self) -> Segmentation:
-        """Return what is there."""
-        return Segmentation(self.labels, self.scores, self.run.provenance())
-
-
-def finished_tiles(run: Run) -> Iterator[Tile]:
-    """Execute a run and yield its tiles; closing the generator stops the run."""
-    with closing(run.execute()) as steps:
-        for tile in steps:
-            if tile is not None:
-                yield tile
-
-
-def iter_segment(image: Any, model: ModelLike | Sequence[ModelLike], **settings: Any) -> Iterator[Tile]:
+def iter_segment(
+    image: Any,
+    model: ModelLike | Sequence[ModelLike],
+    *,
+    focus: Sequence[int] | None = None,
+    preview: bool = False,
+    **settings: Any,
+) -> Iterator[Tile]:
     """Segment an image and yield each tile as it is finished.
 
     Parameters
     ----------
     image, model
         As for :func:`segment`.
+    focus : sequence of int, optional
+        A pixel of the labels: what is nearest to it comes first, beginning with a small tile.
+    preview : bool
+        Whether every so-manieth pixel of the whole frame comes after the first tile, at a fraction of the work and as
+        exact as all. A run of a few seconds has no preview.
     **settings
-        The other arguments of :func:`segment` but ``progress``.
+        The other arguments of :func:`segment` but ``out``, ``probabilities_out`` and ``progress``.
 
     Yields
     ------
     Tile
-        With its place in the labels. Closing the generator stops the run.
+        With its place in the labels: ``labels[tile.where] = tile.labels``, which has steps where ``tile.preview``.
+        Closing the generator stops the run.
 
     Raises
     ------
     FcnSegError
         As for :func:`segment`; what does not fit is found before the first tile.
     """
-    return finished_tiles(Run(image, as_ensemble(model), RunSettings.from_dict(settings)))
+    return finished_tiles(Run(image, as_ensemble(model), RunSettings.from_dict(settings), focus), preview)
 
 
 def segment_patchwise(
@@ -247,8 +201,8 @@ def patchwise_scores(
     done = 0
     for index in np.unique(points[:, :stack], axis=0):
         mine = np.flatnonzero((points[:, :stack] == index).all(axis=1))
-        frame = run.frame(tuple(map(int, index)))
-        readers = [WindowReader(frame, m.patch_shape, run.settings.border) for m in run.models]  # type: ignore[arg-type]
+        source = run.source(tuple(map(int, index)))
+        readers = [WindowReader(source, m.patch_shape, run.settings.border) for m in run.models]  # type: ignore[arg-type]
         for start in range(0, len(mine), _PATCHES_AT_ONCE):
             chosen = mine[start : start + _PATCHES_AT_ONCE]
             answers = [

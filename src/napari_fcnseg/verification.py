@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_fcnseg.canvas import finished_tiles
 from napari_fcnseg.certificate import Certificate, certify, within_tolerance
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model import as_ensemble
-from napari_fcnseg.run import Run, Tile, labels_of
-from napari_fcnseg.segmentation import finished_tiles, patchwise_scores
+from napari_fcnseg.run import Run, Tile
+from napari_fcnseg.segmentation import patchwise_scores
 from napari_fcnseg.settings import RunSettings
+from napari_fcnseg.ways import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

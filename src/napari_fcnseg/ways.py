@@ -5,14 +5,17 @@ Places are in steps of ``every`` pixels: place ``i`` is pixel ``i * every``.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_fcnseg.conversion.cost import dense_bytes, place_flop
+from napari_fcnseg.conversion.report import FLOP_PER_BYTE
 from napari_fcnseg.engine import Device, engine
-from napari_fcnseg.engine.memory import patch_batch, tile_flop
+from napari_fcnseg.engine.memory import countable, patch_batch, patch_bytes, tile_bytes, tile_flop
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.tiling import WindowReader
 
@@ -20,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
+    from napari_fcnseg.conversion.fcn import Head
     from napari_fcnseg.model import PatchModel
     from napari_fcnseg.settings import RunSettings
+    from napari_fcnseg.source import Source
     from napari_fcnseg.tiling import Region
 
     _Image = npt.NDArray[np.float32]
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 #: Putting one of the dense network's operations together takes as long as so much arithmetic (10 ms); the first ones
 #: are not counted. It matters for a small image and a network with hundreds of edge variants.
 _BUILD, _QUICK = 1_000_000_000, 50
+_STEPS = 200  # of a network that is worth building a second time, for strips that follow another one
 _PROBE = 96  # pixels per axis of the tile that a time is estimated from, at most
 
 
@@ -57,7 +63,7 @@ class Way:
 
     def __init__(self, model: PatchModel, settings: RunSettings, places: int) -> None:
         self.model = model
-        self.dense = model.fcn.network
+        self.dense = model.fcn.thinned(settings.every)
         self.method = _method(model, settings, places)
         self._every, self._border = settings.every, settings.border
 
@@ -65,9 +71,9 @@ class Way:
         """Have the engine compile what is needed."""
         return engine().load(self.dense if self.method == "dense" else self.model.network, device)
 
-    def reader(self, frame: _Image) -> WindowReader:
-        """Return what reads the frame as this model needs it."""
-        return WindowReader(frame, self.model.patch_shape, self._border)  # type: ignore[arg-type]
+    def reader(self, source: Source) -> WindowReader:
+        """Return what reads a frame as this model needs it."""
+        return WindowReader(source, self.model.patch_shape, self._border)  # type: ignore[arg-type]
 
     def begin(self, reader: WindowReader, region: Region, device: Device) -> Future[_Image]:
         """Hand a region of places to the engine; :meth:`finish` makes its numbers of what comes back."""
@@ -77,22 +83,46 @@ class Way:
         window = reader.read(pixels, self.model.patch_shape)
         return engine().run_patches(self.model.network, device, window, self._every, patch_batch(self.dense))
 
+    @property
+    def in_strips(self) -> bool:
+        """Whether an image can be computed in strips, keeping at each what the next one needs of it."""
+        return self.method == "dense" and self._every == 1 and len(self.dense.steps) <= _STEPS
+
+    def begin_strip(
+        self, reader: WindowReader, region: Region, device: Device, number: int, follows: int | None
+    ) -> Future[_Image]:
+        """Hand a strip to the engine: region ``number``, and the number of the one right above it, if that came last.
+
+        Then only rows are read and computed that the one above did not see.
+        """
+        reach, origin = self.dense.reach, self.dense.origin
+        if follows is not None:
+            reach, origin = (1, *reach[1:]), (origin[0] + reach[0] - 1, *origin[1:])
+        window = reader.read(region, reach, origin)
+        return engine().run_strip(self.dense, device, window[None], number, follows)
+
+    def end_strip(self, device: Device, number: int) -> None:
+        """Say that no strip will follow that one."""
+        engine().forget_strip(self.dense, device, number)
+
     def finish(self, answer: _Image) -> _Image:
         """Return the numbers of a region: ``(*places, output)``."""
+        numbers: _Image = answer if self.method == "patchwise" else answer[0]
+        return numbers
+
+    def bytes(self, size: tuple[int, ...]) -> float:
+        """Return the bytes that a region of so many places takes by the memory model; infinite if it is too large."""
         if self.method == "patchwise":
-            return answer
-        index: tuple[Any, ...] = (0, *(slice(None, None, self._every),) * (answer.ndim - 2))
-        strided: _Image = answer[index]
-        return strided
+            return patch_bytes(self.dense, _product(size))
+        return tile_bytes(self.dense, size) if countable(self.dense, size) else math.inf
 
     def estimate(self, reader: WindowReader, tiles: Sequence[Region], device: Device) -> float:
         """Return the seconds that tiles will take, from the time of a small part of the first."""
         first = [start for start, _ in tiles[0]]
+        sizes = [tuple(stop - start for start, stop in tile) for tile in tiles]
         if self.method == "dense":
-            sizes = [tuple((stop - start - 1) * self._every + 1 for start, stop in tile) for tile in tiles]
             most = max(1, -(-_PROBE // self._every))
         else:
-            sizes = [tuple(stop - start for start, stop in tile) for tile in tiles]
             most = max(1, round(patch_batch(self.dense) ** (1 / len(first))))
         region = tuple((a, min(a + most, stop)) for a, (_, stop) in zip(first, tiles[0], strict=True))
         self.begin(reader, region, device).result()  # the first time is slower
@@ -102,11 +132,30 @@ class Way:
         probe = tuple(b - a for a, b in region)
         if self.method == "patchwise":
             return seconds * sum(map(_product, sizes)) / _product(probe)
-        small = tuple((n - 1) * self._every + 1 for n in probe)
-        return seconds * sum(self._work(size) for size in sizes) / self._work(small)
+        return seconds * sum(map(self.flop, sizes)) / self.flop(probe)
 
-    def _work(self, size: tuple[int, ...]) -> int:
+    def flop(self, size: tuple[int, ...]) -> int:
+        """Return the work of a region of so many places, halo included; a number is there where nothing is computed."""
+        if self.method == "patchwise":
+            return _product(size) * self.dense.report.flop_per_patch + 1
         return tile_flop(self.dense, size) + _product(size)
+
+
+def labels_of(
+    scores: npt.NDArray[np.float32], head: Head, dtype: np.dtype[Any]
+) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Return class index + 1 for the network's numbers ``(…, class)``.
+
+    A single number per pixel tells two classes apart: the second is meant above 0.5 after a sigmoid or softmax, and
+    above 0 otherwise.
+    """
+    if scores.shape[-1] == 1:
+        threshold = 0.0 if head == "scores" else 0.5
+        index: npt.NDArray[Any] = scores[..., 0] > threshold
+    else:
+        index = scores.argmax(axis=-1)
+    labels: npt.NDArray[np.unsignedinteger[Any]] = (index + 1).astype(dtype)
+    return labels
 
 
 def _product(numbers: Sequence[int]) -> int:
@@ -124,7 +173,7 @@ def _method(model: PatchModel, settings: RunSettings, places: int) -> Literal["d
                 "method patchwise, which is exact too, or auto."
             )
         return "dense"
-    pixels = places * settings.every ** len(model.patch_shape)
-    building = _BUILD * max(len(model.fcn.network.steps) - _QUICK, 0)
-    dense = report.work_per_pixel * pixels + building
-    return "dense" if report.dense and dense <= report.work_per_patch * places else "patchwise"
+    network = model.fcn.thinned(settings.every)
+    building = _BUILD * max(len(network.steps) - _QUICK, 0)
+    work = place_flop(network) + FLOP_PER_BYTE * dense_bytes(network.steps, network.channels)
+    return "dense" if report.dense and work * places + building <= report.work_per_patch * places else "patchwise"

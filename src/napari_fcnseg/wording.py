@@ -24,3 +24,10 @@ def duration(seconds: float) -> str:
     if seconds < 2 * _MINUTE * _MINUTE:
         return f"{seconds / _MINUTE:.0f} min"
     return f"{seconds / _MINUTE / _MINUTE:.1f} h"
+
+
+def amount(count: float) -> str:
+    """Return a number of bytes as a person would say it."""
+    if count < 2**20:
+        return f"{count / 2**10:.3g} KiB" if count >= 2**10 else f"{count:.0f} bytes"
+    return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"

@@ -1,0 +1,57 @@
+"""What another person needs to get the same result."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from typing import TYPE_CHECKING, Any
+
+from napari_fcnseg.settings import EXACT
+
+if TYPE_CHECKING:
+    from napari_fcnseg.run import Run
+
+
+def provenance_of(run: Run) -> dict[str, Any]:
+    """Return what another person needs to get a run's result, as plain data for JSON."""
+    backends = {device.backend for device in run.devices} or {"tensorflow"}
+    return {
+        "program": "napari-fcnseg",
+        "models": [
+            {
+                "name": m.name,
+                "path": str(m.path or ""),
+                "sha256": m.sha256,
+                "output": m.output,
+                "patch_shape": list(m.patch_shape),
+                "method": way.method,
+            }
+            for m, way in zip(run.models, run.ways, strict=True)
+        ],
+        "settings": run.settings.as_dict(),
+        "image": {"shape": list(run.layout.shape), "dtype": str(run.image.dtype)},
+        "channel_axis": run.layout.channel_axis,
+        "precision": precision_of(run),
+        "tile": list(run.tile),
+        "device": run.device,
+        "seconds": run.seconds,
+        "notes": list(run.notes),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in ("napari-fcnseg", *sorted(backends), "keras", "numpy")},
+        },
+    }
+
+
+def precision_of(run: Run) -> str:
+    """Return the arithmetic that a run's devices have for the one asked for; that one before they are known."""
+    if all(way.method == "patchwise" for way in run.ways):  # the patch network itself
+        return EXACT
+    return " and ".join(sorted({device.precision for device in run.devices})) or run.settings.precision
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # TensorFlow has packages of other names
+        return "?"
