@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import numpy as np
@@ -99,3 +100,27 @@ def test_a_long_patch_by_patch_run_can_be_cancelled_when_its_time_has_been_said(
     dock.run.cancel.click()
     assert finish(qtbot, dock).startswith("Stopped")
     assert time.perf_counter() - start < 5
+
+
+def test_a_precision_is_compared_on_the_image_before_a_run_and_used_in_it(qtbot, viewer, dock) -> None:
+    viewer.add_image(image(40, 40))
+    give(dock, small_model())
+    settle(qtbot)
+    dock.settings.method.value = "dense"
+    assert not dock.settings.compare.isEnabled(), "float32 is what others are compared with"
+    dock.settings.precision.value = "bfloat16"
+    dock.settings.compare.click()
+    said = finish(qtbot, dock)
+    assert re.fullmatch(r"bfloat16: [\d.]+ × as fast as float32; .*labels agree.* pixels of this image\.", said), said
+    assert len(viewer.layers) == 1, "nothing is segmented yet"
+    run(qtbot, dock)
+    assert viewer.layers[-1].metadata["napari_fcnseg"]["settings"]["precision"] == "bfloat16"
+
+
+def test_a_device_that_is_not_there_is_said_before_the_run(qtbot, viewer, dock) -> None:
+    viewer.add_image(image(20, 20))
+    give(dock, small_model())
+    dock.settings.device.value = "GPU:7"
+    assert "GPU:7" in run(qtbot, dock)
+    dock.settings.device.value = "CPU"
+    assert "on CPU:0" in run(qtbot, dock)

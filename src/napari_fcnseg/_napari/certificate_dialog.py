@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.qt.threading import create_worker
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QFontDatabase, QGuiApplication
-from qtpy.QtWidgets import QDialog, QFileDialog, QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog
 
 from napari_fcnseg._napari.job import working
 from napari_fcnseg._napari.run_box import ERROR_STYLE
+from napari_fcnseg._napari.text_dialog import TextDialog, button
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.certificate import Certificate
 
 
-class CertificateDialog(QDialog):
+class CertificateDialog(TextDialog):
     """Shows a certificate.
 
     Parameters
@@ -34,33 +33,12 @@ class CertificateDialog(QDialog):
     """
 
     def __init__(self, certificate: Certificate, name: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        self.save = button("Save…", "Save it as JSON, with everything that another person needs to check it.")
+        closing = "Close this window. The certificate stays with the result's layers."
+        super().__init__("Certificate", str(certificate), parent, closing, [self.save])
         self._certificate = certificate
         self._proposed = Path.home() / name
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle("Certificate")
-        self.text = QPlainTextEdit(str(certificate))
-        self.text.setReadOnly(True)
-        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.text.setTabChangesFocus(True)
-        self.save = _button("Save…", "Save it as JSON, with everything that another person needs to check it.")
         self.save.clicked.connect(self._choose)
-        self.copy = _button("Copy", "Copy the text.")
-        self.copy.clicked.connect(self._copy)
-        close = _button("Close", "Close this window. The certificate stays with the result's layers.")
-        close.clicked.connect(self.close)
-        self.message = QLabel()
-        self.message.setWordWrap(True)
-        self.message.hide()
-        buttons = QHBoxLayout()
-        for button in (self.save, self.copy, close):
-            buttons.addWidget(button)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.text)
-        layout.addWidget(self.message)
-        layout.addLayout(buttons)
-        self.resize(900, 460)
 
     def save_as(self, path: str) -> None:
         """Save the certificate; say where, or why not."""
@@ -76,23 +54,6 @@ class CertificateDialog(QDialog):
 
     def _say_saved(self, outcome: Outcome) -> None:
         if outcome.error is not None:
-            self._say(str(outcome.error), ERROR_STYLE)
+            self.say(str(outcome.error), ERROR_STYLE)
         else:
-            self._say(f"Saved as {outcome.value}.")
-
-    def _copy(self) -> None:
-        clipboard = QGuiApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(str(self._certificate))
-            self._say("Copied.")
-
-    def _say(self, text: str, style: str = "") -> None:
-        self.message.setStyleSheet(style)
-        self.message.setText(text)
-        self.message.show()
-
-
-def _button(text: str, tooltip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(f"<p>{tooltip}</p>")
-    return button
+            self.say(f"Saved as {outcome.value}.")

@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_fcnseg.errors import ImageError
+from napari_fcnseg.source import ChannelStack, first_channels
 from napari_fcnseg.tiling import Layout
 from napari_fcnseg.wording import by
 
@@ -46,26 +45,6 @@ class Need:
     def name(self, channel: int) -> str:
         """Return what a channel is called."""
         return self.names[channel] if channel < len(self.names) else f"channel {channel + 1}"
-
-
-class ChannelStack:
-    """Arrays of one shape as channels on a new last axis; read only where, and when, they are asked for.
-
-    Parameters
-    ----------
-    arrays : sequence of array_like
-        One per channel.
-    """
-
-    def __init__(self, arrays: Sequence[Any]) -> None:
-        self._arrays = tuple(arrays)
-        self.shape = (*arrays[0].shape, len(arrays))
-        self.dtype = np.result_type(*(np.dtype(a.dtype) for a in arrays))
-
-    def __getitem__(self, where: tuple[Any, ...]) -> np.ndarray:
-        """Return the part that one index per axis, the channel's last, chooses."""
-        *place, channels = where
-        return np.stack([np.asarray(a[tuple(place)]) for a in self._arrays], axis=-1)[..., channels]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +98,7 @@ class Source:
         if len(self.data) > 1:
             return ChannelStack(self.data)
         if self._has_spare_alpha:
-            return self.data[0][..., : self.need.channels]
+            return first_channels(self.data[0], self.data[0].ndim - 1, self.need.channels)
         return self.data[0]
 
     @property

@@ -11,10 +11,11 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.certificate_dialog import CertificateDialog
 from napari_fcnseg._napari.channels import Need
+from napari_fcnseg._napari.doctor_dialog import DoctorDialog, examine
 from napari_fcnseg._napari.engine_line import EngineLine
 from napari_fcnseg._napari.hints import Hints, hints_for, hints_of, sample_hints
 from napari_fcnseg._napari.image_box import ImageBox
-from napari_fcnseg._napari.job import loading, sampling
+from napari_fcnseg._napari.job import loading, sampling, working
 from napari_fcnseg._napari.live import LiveRun
 from napari_fcnseg._napari.model_box import ModelBox
 from napari_fcnseg._napari.naming import entries_of
@@ -22,6 +23,7 @@ from napari_fcnseg._napari.naming_dialog import NamingDialog
 from napari_fcnseg._napari.result import result_name
 from napari_fcnseg._napari.run_box import RunBox
 from napari_fcnseg._napari.settings_box import SettingsBox
+from napari_fcnseg._napari.text_dialog import button
 from napari_fcnseg._napari.watch import LayerWatch
 from napari_fcnseg.errors import FcnSegError, SettingsError
 from napari_fcnseg.samples.catalogue import SAMPLES
@@ -61,6 +63,7 @@ class DenseSegmentation(QWidget):
         self.settings = SettingsBox()
         self.run = RunBox()
         self.engine = EngineLine()
+        self.doctor = button("Doctor…", "What there is to compute with, how fast it is, and why there is no GPU.")
         self.live = LiveRun(napari_viewer, self.run, self)
         self._arrange()
         self.image.chosen.connect(self._follow_hints)
@@ -72,6 +75,8 @@ class DenseSegmentation(QWidget):
         self.run.cancel.clicked.connect(self.live.stop)
         self.run.verify.clicked.connect(self.start_verification)
         self.run.certificate.clicked.connect(self.open_certificate)
+        self.settings.compare.clicked.connect(self.start_comparison)
+        self.doctor.clicked.connect(self.open_doctor)
         self._watch = LayerWatch(napari_viewer.layers, self)
         self._watch.changed.connect(self._offer_layers)
         self._watch.removed.connect(self.live.forget)
@@ -83,7 +88,7 @@ class DenseSegmentation(QWidget):
         They come one per turn of the event loop: styling them all takes Qt a tenth of a second. Only then do threads
         begin to work, for they would take turns with the window's.
         """
-        parts = deque((self.image, self.model, self.settings, self.run, self.engine))
+        parts = deque((self.image, self.model, self.settings, self.run, self.engine, self.doctor))
         steps = QWidget()
         column = QVBoxLayout(steps)
         column.addStretch()
@@ -156,6 +161,28 @@ class DenseSegmentation(QWidget):
         if (order := self._order()) is not None:
             self.live.verify(order)
 
+    def start_comparison(self) -> None:
+        """Compare the chosen precision with the exact one on a part of the image."""
+        if not self.live.running and (order := self._order()) is not None:
+            self.live.compare(order)
+
+    def open_doctor(self) -> None:
+        """Have the computer looked at; what it times would disturb a run."""
+        if self.live.running:
+            problem = "The doctor measures how fast each device is. Wait until the run has ended, or stop it."
+            self.report_problem(SettingsError(problem))
+            return
+        self._let_run(False)
+        dialog = DoctorDialog(self)
+        dialog.show()
+        slots = {"returned": dialog.take, "finished": self._let_run}
+        create_worker(working, examine, _connect=slots, _ignore_errors=True)
+
+    def _let_run(self, may: bool = True) -> None:
+        """Allow runs and examinations, or neither while one goes on."""
+        for part in (self.run, self.settings, self.doctor):
+            part.setEnabled(may)
+
     def open_naming(self) -> None:
         """Open the editor of what is kept beside the model."""
         entries = entries_of(self._models[0], self._hints, self.settings.preprocess.value)
@@ -180,7 +207,8 @@ class DenseSegmentation(QWidget):
             if not self._models:
                 waiting = "The model is still being read." if self._reading else "No model was chosen."
                 raise SettingsError(f"{waiting} Choose one under Model, or take a sample.")
-            return self.live.order(self.image.source(), self._models, self.settings.settings(), self._hints)
+            settings, preview = self.settings.settings(), self.settings.preview.value
+            return self.live.order(self.image.source(), self._models, settings, self._hints, preview)
         except FcnSegError as error:
             self.report_problem(error)
             return None

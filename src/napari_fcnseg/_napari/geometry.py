@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.layers import Image
+    from napari.viewer import Viewer
 
 
 def spanned_axis(ndim: int, channel_axis: int | None) -> int | None:
@@ -110,6 +111,28 @@ def geometry(layer: Image, dropped: int | None = None) -> dict[str, Any]:
         "affine": affine[homogeneous],
         **common,
     }
+
+
+def looked_at(layer: Image, dropped: int | None, viewer: Viewer) -> tuple[int, ...]:
+    """Return the pixel of a layer in the middle of the view, or the nearest to it that there is.
+
+    Parameters
+    ----------
+    layer : Image
+        The layer.
+    dropped : int or None
+        Axis of it that is left out.
+    viewer : Viewer
+        The viewer.
+    """
+    displayed = viewer.dims.displayed
+    world = list(viewer.dims.point)
+    camera = getattr(viewer, "scene", viewer).camera  # it moved there in napari 0.9
+    for axis, center in zip(displayed, camera.center[-len(displayed) :], strict=True):
+        world[axis] = center
+    shape = layer.level_shapes[0] if layer.multiscale else layer.data.shape
+    pixel = zip(layer.world_to_data(world), shape, strict=False)  # of colours, the axis is no layer's axis
+    return tuple(min(max(round(i), 0), n - 1) for axis, (i, n) in enumerate(pixel) if axis != dropped)
 
 
 def _shear_matrix(shear: Any, n: int) -> np.ndarray:

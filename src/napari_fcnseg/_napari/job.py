@@ -6,6 +6,7 @@ An error that left a worker would end in a traceback dialog, and a ``RuntimeErro
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from concurrent.futures import Future
@@ -13,7 +14,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from napari_fcnseg._napari.orders import Loaded, Outcome, Progress, Segmented
+from napari_fcnseg._napari.orders import Loaded, Outcome, Segmented
 from napari_fcnseg._napari.result import result_layers
 from napari_fcnseg.errors import FcnSegError
 from napari_fcnseg.wording import duration
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-    from napari_fcnseg._napari.orders import Order
+    from napari_fcnseg._napari.orders import Order, Progress
     from napari_fcnseg._napari.sample_data import LayerData
     from napari_fcnseg.model import PatchModel
-    from napari_fcnseg.run import Run
+    from napari_fcnseg.precision import PrecisionTrial
+    from napari_fcnseg.run import Run, Tile
     from napari_fcnseg.verification import Verification, Witness
 
 T = TypeVar("T")
@@ -59,7 +61,7 @@ def _prepare(order: Order) -> Generator[None, None, Segmented | None]:
     settings = replace(order.settings, channel_axis=order.source.layout.channel_axis)
 
     def prepare() -> Segmented:
-        run = Run(order.source.image, order.models, settings)
+        run = Run(order.source.image, order.models, settings, order.focus)
         canvas = LiveCanvas(run)
         return Segmented(order, Witness(run), canvas, run.total, provenance=run.provenance(), forecast=_forecast(run))
 
@@ -79,44 +81,80 @@ def _forecast(run: Run) -> str:
 
 def _compute(segmented: Segmented) -> Generator[Progress | None, None, None]:
     """Compute until all tiles are done or the order is to stop; whatever the end, what is done is shown."""
-    order, canvas, total = segmented.order, segmented.canvas, segmented.total
+    order, canvas = segmented.order, segmented.canvas
     # The first layers of a session have napari import and compile for seconds; the engine need not wait for them.
     making = in_background(lambda: tuple(result_layers(order, canvas, segmented.provenance)), "napari-fcnseg-layers")
-    yield Progress(canvas, (), 0, total, forecast=segmented.forecast)
+    yield segmented.progress(())
     problem: Exception | None = None
     try:
         yield from _tiles(segmented, making)
     except Exception as error:
         problem = error
-    segmented.provenance = segmented.witness.run.provenance() | {"tiles": [segmented.done, total]}
+    segmented.provenance = segmented.witness.run.provenance() | {"tiles": [segmented.done, segmented.total]}
     if segmented.done:
+        segmented.unpainted = canvas.keep_finished()
         while not making.done():
             time.sleep(POLL)
             yield None
-        yield Progress(canvas, making.result(), segmented.done, total, forecast=segmented.forecast)
+        yield segmented.progress(making.result())
     if problem is not None:
         raise problem
 
 
 def _tiles(segmented: Segmented, making: Future[tuple[Layer, ...]]) -> Generator[Progress | None, None, None]:
     """Compute tile after tile; yield when there is a new one, and when the layers to show them in are made."""
-    canvas, total = segmented.canvas, segmented.total
-    first, left = 0.0, None
+    from napari_fcnseg.preview import previewed
+
+    run, pace = segmented.witness.run, _Pace(math.prod(segmented.labels.shape))
     layers: tuple[Layer, ...] = ()
-    with closing(segmented.witness.run.execute(poll=POLL)) as tiles:
+    with closing(previewed(run, POLL) if segmented.order.preview else run.execute(POLL)) as tiles:
         for tile in tiles:
             made = making.done() and not layers
             layers = making.result() if made else layers
             if tile is not None:
-                canvas.write(tile)
-                segmented.witness.see(tile)
-                segmented.done = tile.done
-                first = first or time.perf_counter()
-                left = (time.perf_counter() - first) / (tile.done - 1) * (total - tile.done) if tile.done > 1 else None
+                segmented.see(tile)
+                pace.see(tile)
             news = tile is not None or (made and segmented.done)
-            yield Progress(canvas, layers, segmented.done, total, left, segmented.forecast) if news else None
+            yield segmented.progress(layers, pace.left) if news else None
             if segmented.order.stop.is_set():
                 return
+
+
+class _Pace:
+    """How long a run will take, by the pixels done and the time since the preview, or since the first tile."""
+
+    def __init__(self, pixels: int) -> None:
+        self._pixels = pixels
+        self._done = self._before = 0
+        self._since = 0.0
+        self.left: float | None = None
+
+    def see(self, tile: Tile) -> None:
+        """Take notice of a tile."""
+        if not tile.preview:
+            self._done += tile.labels.size
+        if tile.preview or not self._since:
+            self._since, self._before = time.perf_counter(), self._done
+        else:
+            seconds = time.perf_counter() - self._since
+            self.left = seconds / (self._done - self._before) * (self._pixels - self._done)
+
+
+def comparing(order: Order) -> Generator[None, None, Outcome]:
+    """Compare the precision of an order with the exact one; the value of the outcome is a ``PrecisionTrial``."""
+
+    def compare() -> PrecisionTrial:
+        from napari_fcnseg.precision import try_run
+        from napari_fcnseg.run import Run
+
+        settings = replace(order.settings, channel_axis=order.source.layout.channel_axis)
+        return try_run(Run(order.source.image, order.models, settings))
+
+    try:
+        trial: PrecisionTrial | None = yield from _elsewhere(compare, order.stop)
+    except Exception as error:
+        return Outcome(error=error)
+    return Outcome(trial, cancelled=trial is None)
 
 
 def verifying(witness: Witness, stop: threading.Event) -> Generator[None, None, Outcome]:

@@ -11,10 +11,11 @@ from napari.utils.notifications import notification_manager, show_error, show_in
 from qtpy.QtCore import QObject, QTimer
 
 from napari_fcnseg._napari.channels import METADATA
-from napari_fcnseg._napari.geometry import placed
-from napari_fcnseg._napari.job import is_expected, segmenting, verifying
+from napari_fcnseg._napari.geometry import looked_at, placed
+from napari_fcnseg._napari.job import comparing, is_expected, segmenting, verifying
 from napari_fcnseg._napari.orders import Order
 from napari_fcnseg._napari.result import ResultLayers, result_name
+from napari_fcnseg._napari.spinner import set_spinning
 from napari_fcnseg.wording import duration
 
 if TYPE_CHECKING:
@@ -81,12 +82,14 @@ class LiveRun(QObject):
         """Whether a worker is at work."""
         return self._worker is not None
 
-    @staticmethod
-    def order(source: Source, models: tuple[PatchModel, ...], settings: RunSettings, hints: Hints) -> Order:
+    def order(
+        self, source: Source, models: tuple[PatchModel, ...], settings: RunSettings, hints: Hints, preview: bool = False
+    ) -> Order:
         """Return the snapshot that a run works from."""
         layer, dropped = source.layers[0], source.dropped_axis
         place, spanned = placed(layer, dropped, source.need.spatial, settings.every)
-        return Order(source, models, settings, hints, place, spanned)
+        focus = looked_at(layer, dropped, self._viewer)
+        return Order(source, models, settings, hints, place, spanned, focus, preview)
 
     def segment(self, order: Order) -> None:
         """Start a run."""
@@ -97,6 +100,7 @@ class LiveRun(QObject):
         self._stops[-1] = order.stop
         self._begin(segmenting, (order,), f"Preparing {order.source.layers[0].name}…", self._segmented)
         self._bar = cancelable_progress(total=0, desc=result_name(order))
+        set_spinning(self._box, fast=False)
 
     def verify(self, order: Order) -> None:
         """Verify the last run if it was the same, otherwise a new one."""
@@ -105,6 +109,12 @@ class LiveRun(QObject):
         else:
             self._verify_next = True
             self.segment(order)
+
+    def compare(self, order: Order) -> None:
+        """Say what the precision of an order would bring and cost."""
+        self._stops[-1] = order.stop
+        text = f"Comparing {order.settings.precision} with float32 on a part of the image…"
+        self._begin(comparing, (order,), text, self._compared)
 
     def stop(self) -> None:
         """Stop what runs; finished tiles are kept."""
@@ -150,17 +160,18 @@ class LiveRun(QObject):
             self.stop()
         shown = True
         if self._latest is not None and self._results is not None:
-            shown = self._results.take(self._latest)
-            self._advance(self._latest)
+            shown = self._results.take(self._latest, self._ended)
+            if shown:  # both at once: whatever changes has Qt put the whole window together anew
+                self._advance(self._latest)
         if self._ended and shown:
             self._conclude()
 
     def _advance(self, progress: Progress) -> None:
         if progress is self._shown:
             return
-        if self._shown is None:
+        if self._shown is None or self._shown.said != progress.said:
             tiles = "" if progress.total == 1 else f" {progress.total} tiles"
-            self._box.say(f"{progress.forecast} Computing{tiles}…".lstrip())
+            self._box.say(f"{progress.said} Computing{tiles}…".lstrip())
         self._shown = progress
         if progress.done:
             self._box.advance(progress.done, progress.total, progress.seconds_left)
@@ -181,6 +192,7 @@ class LiveRun(QObject):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+            set_spinning(self._box, fast=True)
         self._box.ready()
         if finish is not None:
             finish(self._outcome)
@@ -196,11 +208,20 @@ class LiveRun(QObject):
             self.report_problem(outcome.error)
         elif segmented is None or segmented.done < segmented.total:
             kept = f": {segmented.done} of {segmented.total} tiles are done and kept" if segmented is not None else ""
-            self._box.say(f"Stopped{kept}.")
+            back = " The preview is taken back where no tile was done." if segmented and segmented.unpainted else ""
+            self._box.say(f"Stopped{kept}.{back}")
         else:
             self._box.say(_summary(segmented))
             if verify:
                 self._testify(segmented)
+
+    def _compared(self, outcome: Outcome | None) -> None:
+        if outcome is None or outcome.cancelled:
+            self._box.say("Stopped.")
+        elif outcome.error is not None:
+            self.report_problem(outcome.error)
+        else:
+            self._box.say(str(outcome.value))
 
     def _testify(self, segmented: Segmented) -> None:
         self._stops[-1] = threading.Event()
@@ -225,6 +246,10 @@ def _summary(segmented: Segmented) -> str:
     """Return what was done, how long it took, and where."""
     seconds, device = segmented.provenance["seconds"], segmented.provenance["device"]
     shape = " × ".join(map(str, segmented.witness.run.result_shape))
-    return (
-        f"Done: {shape} pixels in {duration(seconds)} on {device}. Press Verify to compare with the patch model itself."
+    return " ".join(
+        [
+            f"Done: {shape} pixels in {duration(seconds)} on {device}.",
+            *segmented.witness.run.notes,
+            "Press Verify to compare with the patch model itself.",
+        ]
     )

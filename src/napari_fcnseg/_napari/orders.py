@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.channels import Source
     from napari_fcnseg._napari.hints import Hints
     from napari_fcnseg.model import PatchModel
+    from napari_fcnseg.run import Tile
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.verification import Witness
 
@@ -36,6 +37,10 @@ class Order:
         Where the result lies in the world.
     spanned_axis : int or None
         Axis of length 1 that the result's layers have beside the result's own.
+    focus : tuple of int or None
+        The pixel of the labels that the user looks at.
+    preview : bool
+        Whether a coarse picture of the whole image comes first.
     stop : threading.Event
         Set to end the run and keep what is done.
     """
@@ -46,6 +51,8 @@ class Order:
     hints: Hints
     geometry: dict[str, Any]
     spanned_axis: int | None = None
+    focus: tuple[int, ...] | None = None
+    preview: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
 
     def same_as(self, other: Order) -> bool:
@@ -65,18 +72,21 @@ class Progress:
         That show the canvas, the labels last; no viewer has them yet.
     done, total : int
         Tiles.
+    written : int
+        Tiles in the canvas, those of a preview among them.
     seconds_left : float or None
         An estimate, once there is one.
-    forecast : str
-        What is said beforehand about the time it takes; empty where nothing is.
+    said : str
+        What is to be said of the run: beforehand about the time it takes, later of what happened.
     """
 
     canvas: LiveCanvas
     layers: tuple[Layer, ...]
     done: int
     total: int
+    written: int = 0
     seconds_left: float | None = None
-    forecast: str = ""
+    said: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +126,8 @@ class Segmented:
         What the result comes from.
     forecast : str
         What was said beforehand about the time it takes.
+    unpainted : bool
+        Whether a preview was taken back where no tile was finished.
     """
 
     order: Order
@@ -125,11 +137,25 @@ class Segmented:
     done: int = 0
     provenance: dict[str, Any] = field(default_factory=dict)
     forecast: str = ""
+    unpainted: bool = False
 
     @property
     def labels(self) -> npt.NDArray[Any]:
         """The labels so far."""
-        return self.canvas.labels
+        labels: npt.NDArray[Any] = self.canvas.labels
+        return labels
+
+    def see(self, tile: Tile) -> None:
+        """Take over a tile, of the preview or finished."""
+        self.canvas.write(tile)
+        if not tile.preview:
+            self.witness.see(tile)
+            self.done, self.total = tile.done, tile.total
+
+    def progress(self, layers: tuple[Layer, ...], seconds_left: float | None = None) -> Progress:
+        """Return how far it is."""
+        said = " ".join(filter(None, [self.forecast, *self.witness.run.notes]))
+        return Progress(self.canvas, layers, self.done, self.total, self.canvas.written, seconds_left, said)
 
 
 @dataclass(frozen=True, eq=False)

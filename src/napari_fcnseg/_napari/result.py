@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.orders import Order, Progress
     from napari_fcnseg.model import PatchModel
 
-_REFRESH_SECONDS = 0.1
-_REFRESH_SHARE = 0.2  # of the main thread's time that redrawing may take at most
+_REFRESH_SECONDS = 0.25
+_REFRESH_SHARE = 0.05  # of a processor core that drawing may take from what is computed, at most
 
 
 class ResultLayers:
@@ -39,7 +40,9 @@ class ResultLayers:
         self._viewer = viewer
         self._layers: tuple[Layer, ...] = ()
         self._added = 0
-        self._next_refresh = 0.0
+        self._refreshed = -math.inf  # when it was
+        self._worked = 0.0  # processor time of this program until then
+        self._pause = _REFRESH_SECONDS
         self._shown = 0  # tiles
 
     @property
@@ -52,11 +55,11 @@ class ResultLayers:
         """The labels; None before they appear."""
         return self._layers[-1] if self._layers and self._added == len(self._layers) else None
 
-    def take(self, progress: Progress) -> bool:
+    def take(self, progress: Progress, at_once: bool = False) -> bool:
         """Show the tiles finished so far; return whether all of that is done.
 
         One layer is added at a time, since adding one takes napari a fifth of a second in which the window stands
-        still; and the layers are not redrawn more often than the window can bear.
+        still; and the layers are not redrawn more often than the window can bear, unless it is to be ``at_once``.
         """
         if not progress.done or not progress.layers:
             return True
@@ -67,13 +70,15 @@ class ResultLayers:
             self._viewer.add_layer(layer)
             self._shown = 0  # tiles have come since it was made: redraw it, in another turn
             return False
-        if progress.done != self._shown and time.monotonic() >= self._next_refresh:
-            self._shown = progress.done
-            start = time.monotonic()
-            self._refresh()
-            now = time.monotonic()
-            self._next_refresh = now + max(_REFRESH_SECONDS, (now - start) / _REFRESH_SHARE)
-        return progress.done == self._shown
+        now = time.monotonic()
+        if self._worked:  # by now the window is drawn, by whichever threads
+            self._pause = max(_REFRESH_SECONDS, (time.process_time() - self._worked) / _REFRESH_SHARE)
+            self._worked = 0.0
+        if progress.written != self._shown and (at_once or now >= self._refreshed + self._pause):
+            self._shown = progress.written
+            self._refreshed, self._worked = now, time.process_time()
+            self._refresh(thumbnail=at_once)
+        return progress.written == self._shown
 
     def finish(self, progress: Progress | None, provenance: dict[str, Any] | None) -> None:
         """Note where the result comes from, and what its numbers turned out to be."""
@@ -83,9 +88,9 @@ class ResultLayers:
             if isinstance(layer, Image) and progress is not None and progress.canvas.limits != (0, 1):
                 layer.contrast_limits_range = layer.contrast_limits = progress.canvas.limits
 
-    def _refresh(self) -> None:
+    def _refresh(self, thumbnail: bool) -> None:
         for layer in self._layers:
-            layer.refresh(extent=False, highlight=False)
+            layer.refresh(extent=False, highlight=False, thumbnail=thumbnail)
 
 
 def result_name(order: Order) -> str:

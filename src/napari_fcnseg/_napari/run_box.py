@@ -58,7 +58,9 @@ class RunBox(QGroupBox):
     def busy(self, text: str) -> None:
         """Show that something runs and nobody knows how long."""
         self._enable(running=True)
-        self.bar.setRange(0, 0)
+        self.bar.setRange(0, 1)  # one that moves to and fro would have the window drawn all the time
+        self.bar.setValue(0)
+        self.bar.setFormat("")
         self.bar.show()
         self.say(text)
 
@@ -69,11 +71,13 @@ class RunBox(QGroupBox):
 
     def advance(self, done: int, total: int, seconds_left: float | None) -> None:
         """Show how far it is."""
+        self.bar.setUpdatesEnabled(False)  # each of these would have the bar drawn at once, and the window with it
         self.bar.setRange(0, total)
         self.bar.setValue(done)
         left = f", about {duration(seconds_left)} left" if seconds_left is not None and done < total else ""
         self.bar.setFormat(f"{done} of {total} tiles{left}" if total > 1 else "")
         self.bar.setToolTip(self.bar.format())
+        self.bar.setUpdatesEnabled(True)
 
     def say(self, text: str) -> None:
         """Show what happened."""
