@@ -17,10 +17,10 @@ SEED ?= 0
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env display check lint types layers manifest test prove demo bench tour clean
+.PHONY: help env display check lint types layers manifest test prove demo bench bench-gpu bench-window tour clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 env: ## make or refresh .venv with everything in it (at once when nothing changed)
 	@$(PYTHON) tools/setup_env.py
@@ -54,8 +54,15 @@ prove: env ## random architectures against Keras: `make prove N=5000 SEED=1`
 demo: env display ## napari with a sample image, segmented and verified; pictures in demo/
 	$(WITH_DISPLAY) $(BIN)/napari-fcnseg demo --output demo $(ARGS)
 
-bench: env ## how fast, against what; prints a table
+bench: env ## how fast, side by side with other ways, in a quarter of an hour (`ARGS=--quick`: minutes; `ARGS=--write`)
+	@$(PY) -c "import matplotlib, onnxruntime, openvino" 2>/dev/null || $(PY) -m pip install --quiet --editable ".[bench]"
 	$(PY) benchmarks/run.py $(ARGS)
+
+bench-gpu: env ## the same on an accelerator: time, share of its peak, agreement
+	$(PY) benchmarks/gpu.py $(ARGS)
+
+bench-window: env display ## what drawing in the window costs
+	$(WITH_DISPLAY) $(PY) benchmarks/window.py $(ARGS)
 
 tour: env display ## take the README's pictures again, from the real window
 	$(WITH_DISPLAY) $(PY) tools/take_pictures.py $(ARGS)

@@ -1,167 +1,177 @@
-"""How fast the dense network is, side by side with every other way on this machine in one run.
+"""How fast the dense network is, side by side with every other way, on this machine in one run.
 
-``python benchmarks/run.py`` measures and prints; ``--write`` also puts the table into ``benchmarks/RESULTS.md``. Times
-are the best of some rounds, and the contenders take turns in each round, so that a busy machine is busy for all.
+``python benchmarks/run.py`` measures and prints; ``--write`` also puts the figures into ``benchmarks/results.json``,
+``RESULTS.md`` and ``results.svg``. Each contender has a process of its own with as many threads as there are cores;
+they take turns in each round, so that a busy or throttled machine is so for all; the best of the rounds counts.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import importlib.util
 import json
-import os
-import platform
+import pickle
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import tifffile
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parent))
 
-import contenders
+import tables
+import turns
+from cases import CASES, image_for, quick_shape, save_random
+from contender import CONTENDERS, Job
 
-from napari_fcnseg import load_model, segment
-from napari_fcnseg.engine import engine
-from napari_fcnseg.run import Run
-from napari_fcnseg.settings import RunSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from napari_fcnseg import load_model
 
 HERE = Path(__file__).parent
-BATCHES = (64, 256, 1024)
 
 
 def main() -> None:
     """Measure, print, and where asked write."""
+    chosen = _arguments()
+    results: dict[str, Any] = {}
+    start = time.perf_counter()
+    for number, name in enumerate(chosen.network, 1):
+        _say(f"{name} ({number} of {len(chosen.network)})")
+        results[name] = measure(name, chosen)
+        print(tables.as_table(results[name]) + "\n", flush=True)
+        if chosen.write:
+            write(results, chosen.write)
+        minutes = (time.perf_counter() - start) / 60
+        _say(f"{minutes:.0f} min so far, about {minutes / number * (len(chosen.network) - number):.0f} min to go")
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = tuple(contenders.CASES)
-    parser.add_argument("--network", choices=names, nargs="+", default=names, help="which networks")
-    parser.add_argument("--shape", type=int, nargs=2, help="rows and columns of the image, for all of them")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", action="store_true", help="write benchmarks/RESULTS.md and results.json")
+    parser.add_argument("--network", choices=CASES, nargs="+", default=list(CASES), help="which networks (all)")
+    parser.add_argument("--shape", type=int, nargs="+", help="of the image, for all networks; N for every axis")
+    parser.add_argument("--rounds", type=int, default=3, help="turns each contender gets (3)")
+    parser.add_argument("--only", choices=CONTENDERS, nargs="+", default=list(CONTENDERS), help="which contenders")
+    parser.add_argument("--quick", action="store_true", help="small images, two rounds: a look in a few minutes")
+    files = "write results.json, RESULTS.md and results.svg (benchmarks/)"
+    parser.add_argument("--write", type=Path, nargs="?", const=HERE, metavar="FOLDER", help=files)
     chosen = parser.parse_args()
-    results = {
-        name: measure(name, tuple(chosen.shape or contenders.CASES[name].image), chosen.rounds)
-        for name in chosen.network
-    }
-    print("\n\n".join(map(as_table, results.values())))
-    if chosen.write:
-        write(results)
+    if chosen.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    if chosen.quick:
+        chosen.rounds = min(chosen.rounds, 2)
+    chosen.only = ["ours", *(name for name in CONTENDERS if name in chosen.only and name != "ours")]  # the measure
+    return chosen
 
 
-def write(results: dict[str, dict[str, Any]]) -> None:
-    """Put results into ``results.json``, beside those of networks not measured this time, and all into a table."""
-    file = HERE / "results.json"
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    known |= results
-    file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    header = "# Results\n\nWritten by `python benchmarks/run.py --write`; the newest figures of each network."
-    (HERE / "RESULTS.md").write_text("\n\n".join([header, *map(as_table, known.values())]) + "\n", encoding="utf-8")
-
-
-def measure(name: str, shape: tuple[int, int], rounds: int) -> dict[str, Any]:
+def measure(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
     """Measure every contender on one network."""
-    case = contenders.CASES[name]
-    image = np.random.default_rng(0).standard_normal((*shape, case.patch[-1])).astype(np.float32)
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / f"{name}.keras")
-        contenders.save_random(case.layers, case.patch, path)
-        model = load_model(path)
-        network = model.fcn.network
-        run = Run(image, (model,), RunSettings(channel_axis=-1))
-        ways: dict[str, Callable[[], np.ndarray | None]] = {
-            "ours: segment(), engine warm": lambda: (
-                segment(image, model, channel_axis=-1, probabilities=True).probabilities
-            )
-        }
-        if case.chain:
-            native = contenders.by_hand(network, contenders.native)
-            blog = contenders.by_hand(network, contenders.blog)
-            pieces = contenders.four_pieces(shape)
-            ways["bare loop of tf.nn.conv2d(dilations), same tiles"] = lambda: contenders.over_tiles(
-                native, network, image, run.tiles
-            )
-            ways["blog post: tf.nn.convolution, four pieces"] = lambda: contenders.over_tiles(
-                blog, network, image, pieces
-            )
-        engine().load(network, engine().device()).result()
-        seconds, scores = take_turns(ways, rounds)
-        peak = max(engine().measure_peak() for _ in range(rounds))
-        pixels = shape[0] * shape[1]
-        patch = {
-            batch: contenders.patch_by_patch(path, image, network.patch_shape, batch, max(4 * batch, 100))
-            for batch in (1, *BATCHES)
-        }
-    ours, *others = scores.values()
-    best = max(BATCHES, key=lambda batch: patch[batch])
-    seconds[f"patch by patch, batches of {best} (best; extrapolated from a sample)"] = pixels / patch[best]
-    seconds["patch by patch, one at a time (extrapolated from a sample)"] = pixels / patch[1]
-    today = datetime.datetime.now(tz=datetime.UTC).date()
+    case = CASES[name]
+    with tempfile.TemporaryDirectory(prefix="fcnseg-bench-") as folder:
+        job = Job(folder, turns.threads())
+        turns.in_a_process(save_random, case, job.path("model.keras"))
+        network = load_model(job.path("model.keras")).fcn.network
+        shape = case.image
+        if chosen.shape:
+            shape = tuple(chosen.shape) if len(chosen.shape) > 1 else (chosen.shape[0],) * len(case.image)
+            if len(shape) != len(case.image):
+                raise SystemExit(f"--shape: {name} has {len(case.image)} axes. Choose --network too, or one number.")
+        elif chosen.quick:
+            shape = quick_shape(case, network.report.flop_per_pixel)
+        _write_inputs(job, network, image_for(case, shape))
+        processes, absent = _begin(chosen.only, job)
+        try:
+            if not processes or processes[0].name != "ours":
+                raise SystemExit(f"There is nothing to compare with: {absent[0]}.")
+            peak, failed = turns.take_turns(processes, chosen.rounds, _say)
+            if "ours" in failed:
+                raise SystemExit(f"There is nothing to compare with: {failed['ours']}.")
+            rows = [row for process in processes if process.name not in failed for row in process.rows]
+            figures = [_figures(row, rows) for row in rows]
+        finally:
+            for process in processes:
+                process.end()
     return {
-        "network": name, "channels": case.patch[-1], "measured": f"{today}, {machine()} Best of {rounds} rounds.",
-        "shape": list(shape), "tile": list(run.tile), "seconds": seconds,
-        "flop_per_pixel": network.report.flop_per_pixel, "ceiling": network.report.speedup_ceiling,
-        "peak_flops": peak, "largest_difference": max((float(np.abs(ours - o).max()) for o in others), default=None),
+        "network": name, "what": case.what, "patch": list(case.patch), "shape": list(shape),
+        "measured": str(datetime.datetime.now(tz=datetime.UTC).date()), "machine": turns.machine(_processor()),
+        "rounds": chosen.rounds, "flop_per_pixel": network.report.flop_per_pixel,
+        "ceiling": network.report.speedup_ceiling, "peak_flops": peak, "ways": figures,
+        "absent": [*absent, *failed.values()],
     }  # fmt: skip
 
 
-def take_turns(
-    ways: dict[str, Callable[[], np.ndarray | None]], rounds: int
-) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return each way's best time and its result; a first round is not counted."""
-    seconds = dict.fromkeys(ways, float("inf"))
-    results: dict[str, Any] = {}
-    for number in range(rounds + 1):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            results[name] = way()
-            if number:
-                seconds[name] = min(seconds[name], time.perf_counter() - start)
-    return seconds, results
+def _write_inputs(job: Job, network: Any, image: np.ndarray) -> None:
+    Path(job.path("network.pickle")).write_bytes(pickle.dumps(network))
+    np.save(job.path("image.npy"), image)
+    axes = "C" + "ZYX"[-(image.ndim - 1) :]
+    channels_first = np.ascontiguousarray(np.moveaxis(image, -1, 0))
+    tifffile.imwrite(job.path("image.tif"), channels_first, photometric="minisblack", metadata={"axes": axes})
 
 
-def as_table(result: dict[str, Any]) -> str:
-    """Return a result as a Markdown table."""
-    rows, columns = result["shape"]
-    ours = result["seconds"]["ours: segment(), engine warm"]
-    known = result["largest_difference"]
-    lines = [
-        f"## {result['network']}, {rows} × {columns} × {result.get('channels', 2)}, float32, tile {result['tile']}",
-        "",
-        f"Measured {result['measured']}",
-        "",
-        "| way | seconds | kpx/s | GFLOP/s | share of peak | ours is faster by |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    for name, seconds in result["seconds"].items():
-        speed = rows * columns / seconds
-        flops = speed * result["flop_per_pixel"]
-        dense = "patch by patch" not in name
-        work = f"{flops / 1e9:.0f} | {flops / result['peak_flops']:.2f}" if dense else " | "
-        lines.append(f"| {name} | {seconds:,.2f} | {speed / 1e3:,.3g} | {work} | {seconds / ours:,.2f} × |")
-    lines += [
-        "",
-        f"Ceiling of the speed-up by arithmetic alone: {result['ceiling']:.0f} ×. Peak: "
-        f"{result['peak_flops'] / 1e9:.0f} GFLOP/s (float32 product of two 4096² matrices in TensorFlow). GFLOP/s "
-        "count the network's own arithmetic without the halo of the tiles."
-        + (f" Largest difference between ours and the other dense ways: {known:.1g}." if known is not None else ""),
-    ]
-    return "\n".join(lines)
+def _begin(names: list[str], job: Job) -> tuple[list[turns.Process], list[str]]:
+    """Start the contenders and have them choose their settings; return those that can, and why others cannot."""
+    processes: list[turns.Process] = []
+    absent: list[str] = []
+    for name in names:
+        package = CONTENDERS[name][2]
+        if importlib.util.find_spec(package) is None:
+            absent.append(f"{name}: {package} is not installed")
+            continue
+        start = time.perf_counter()
+        process = turns.Process(name, job)
+        try:
+            process.begin(job)
+            words = process.tune()
+        except turns.ContenderError as error:
+            absent.append(str(error))
+            process.end()
+            _say(str(error))
+        else:
+            processes.append(process)
+            _say(f"{name}: {words} (ready after {time.perf_counter() - start:.0f} s)")
+    return processes, absent
 
 
-def machine() -> str:
-    """Name the machine and the versions."""
-    import importlib.metadata
+def _figures(row: turns.Row, rows: list[turns.Row]) -> dict[str, Any]:
+    """Return a way's figures, with its largest difference from what our engine computed."""
+    ours = np.load(next(r.scores for r in rows if r.way == "ours, engine only"))
+    mine = np.load(row.scores)
+    found: dict[str, Any] = {}
+    if mine.dtype.kind == "u":  # labels
+        found["labels_that_differ"] = int((mine != ours.argmax(-1) + 1).sum())
+    elif mine.shape == ours.shape:
+        found["difference"] = float(np.abs(mine - ours).max())
+    else:  # the scores of a sample: coordinates, then numbers
+        where, scores = mine[:, : ours.ndim - 1].astype(int), mine[:, ours.ndim - 1 :]
+        found["difference"] = float(np.abs(ours[tuple(where.T)] - scores).max())
+    return {
+        "way": row.way, "settings": row.settings, "seconds": row.seconds, "idle_mib": row.idle, "peak_mib": row.peak,
+    } | found  # fmt: skip
 
-    versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in ("tensorflow", "keras", "numpy"))
-    return f"{engine().device()}, {os.cpu_count()} cores, {platform.system()}, Python " + (
-        f"{platform.python_version()}, {versions}."
-    )
+
+def write(results: dict[str, dict[str, Any]], folder: Path) -> None:
+    """Put results into ``results.json``, beside those of networks not measured this time, a table and a plot."""
+    file = folder / "results.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    known = {name: r for name in CASES if "ways" in (r := (known | results).get(name, {}))}
+    file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    (folder / "RESULTS.md").write_text(tables.as_page(known), encoding="utf-8")
+    if importlib.util.find_spec("matplotlib") is None:
+        _say('No plot: matplotlib is not installed (pip install "napari-fcnseg[bench]").')
+        return
+    tables.plot(known, folder / "results.svg")
+
+
+def _processor() -> str:
+    from napari_fcnseg.engine.hardware import cpu_name
+
+    return cpu_name()
+
+
+def _say(sentence: str) -> None:
+    print(f"[{datetime.datetime.now():%H:%M:%S}] {sentence}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
