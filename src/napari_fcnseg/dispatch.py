@@ -225,7 +225,7 @@ class Dispatcher:
         """
         if lane.device.is_cpu:
             raise error
-        cpu = engine().device("CPU")
+        cpu = engine().device("CPU", lane.device.precision)
         self._left.append(lane.allowance)
         self._tell(
             f"The memory of {lane.device} is too small for this model. The run goes on on {cpu}; it takes longer."

@@ -184,6 +184,7 @@ class LiveRun(QObject):
 
     def _on_finished(self) -> None:
         self._ended = True
+        self._look()
 
     def _conclude(self) -> None:
         """Leave the dock ready, however the worker ended; without an outcome napari has stopped it."""

@@ -21,6 +21,7 @@ FRAMEWORK = 700 * 2**20
 _WORK = 2.5e11
 _STRIP_WORK = 1e11  # the same for strips: less is as good, since no halo is thrown away
 _ROWS = {2: 64, 3: 8}  # of a strip, at least, by the number of axes
+_WIDEST = {2: 4096, 3: 512}  # of a strip along the others: memory must not grow with the image
 _PIXELS = 1024**2  # at most, however cheap the network is
 _PATCH_WORK = 1e11  # the same patch by patch
 _BATCH_BYTES = 2**28  # of the largest layer's result
@@ -105,7 +106,8 @@ def _strip(frame: tuple[int, ...], reach: Sequence[int], pixels: float) -> tuple
     rows = min(frame[0], _ROWS.get(len(frame), 1))
     sides = []
     for axis, length in enumerate(frame[1:], start=1):
-        most = max((pixels / rows) ** (1 / (len(frame) - 1)), 4 * reach[axis])
+        most = min((pixels / rows) ** (1 / (len(frame) - 1)), _WIDEST.get(len(frame), math.inf))
+        most = max(most, 4 * reach[axis])
         sides.append(math.ceil(length / math.ceil(length / most)))
     return (min(frame[0], max(rows, round(pixels / math.prod(sides)))), *sides)
 
