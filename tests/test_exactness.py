@@ -21,7 +21,7 @@ from architectures.recipes import RECIPES
 from hypothesis import HealthCheck, given, note, seed, settings
 from hypothesis import strategies as st
 
-from napari_fcnseg import convert, load_model, segment
+from napari_fcnseg import convert, load_model, segment, ways
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,12 +38,14 @@ def prove(child: Callable[..., Any], case: dict[str, Any]) -> Outcome:
 
 
 #: Dimensions and number of architectures, in parts that each end well before pytest's time limit.
-PARTS = [(1, 25), *[(2, 33)] * 4, *[(3, 23)] * 2]
+PARTS = [(1, 30), *[(2, 34)] * 4, *[(3, 18)] * 2]
 
 
 @pytest.mark.parametrize(("part", "rank", "number"), [(part, *which) for part, which in enumerate(PARTS)])
-def test_random_architectures_equal_keras(keras_child, part: int, rank: int, number: int) -> None:
+def test_random_architectures_equal_keras(keras_child, monkeypatch, part: int, rank: int, number: int) -> None:
     outcomes: list[Outcome] = []
+    if part % 4 == 1:  # small images are not worth it otherwise
+        monkeypatch.setattr(ways, "WORTH_STRIPS", 0)
 
     @seed(part)  # `make prove` draws others each time
     @settings(max_examples=number, suppress_health_check=list(HealthCheck))

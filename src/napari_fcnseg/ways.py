@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 #: Putting one of the dense network's operations together takes as long as so much arithmetic (10 ms); the first ones
 #: are not counted. It matters for a small image and a network with hundreds of edge variants.
 _BUILD, _QUICK = 1_000_000_000, 50
+WORTH_STRIPS = 2_000_000_000  # FLOP of a run, per step of the network
 _STEPS = 200  # of a network that is worth building a second time, for strips that follow another one
 _PROBE = 96  # pixels per axis of the tile that a time is estimated from, at most
 
@@ -65,6 +66,10 @@ class Way:
         self.model = model
         self.dense = model.fcn.thinned(settings.every)
         self.method = _method(model, settings, places)
+        # The network is built a second time for the strips that follow another one: in a large run that is nothing.
+        steps, work = len(self.dense.steps), places * place_flop(self.dense)
+        worth = steps <= _STEPS and work >= WORTH_STRIPS * steps
+        self._in_strips = self.method == "dense" and settings.every == 1 and worth
         self._every, self._border = settings.every, settings.border
 
     def load(self, device: Device) -> Future[float]:
@@ -86,7 +91,7 @@ class Way:
     @property
     def in_strips(self) -> bool:
         """Whether an image can be computed in strips, keeping at each what the next one needs of it."""
-        return self.method == "dense" and self._every == 1 and len(self.dense.steps) <= _STEPS
+        return self._in_strips
 
     def begin_strip(
         self, reader: WindowReader, region: Region, device: Device, number: int, follows: int | None
