@@ -7,7 +7,7 @@ import pytest
 from _keras_side import save_model
 
 import napari_fcnseg as nf
-from napari_fcnseg import extent, preview
+from napari_fcnseg import extent, preview, ways
 from napari_fcnseg.errors import FcnSegError, SettingsError
 from napari_fcnseg.run import Run
 from napari_fcnseg.settings import RunSettings
@@ -64,7 +64,9 @@ def test_its_labels_and_numbers_are_those_of_the_run_at_those_pixels(model, imag
     assert np.count_nonzero(labels) == labels[::4, ::4].size, "each once, and no other"
 
 
-def test_it_comes_after_the_tile_at_the_focus_and_before_all_others(model, image) -> None:
+@pytest.mark.parametrize("in_strips", [True, False])
+def test_it_comes_after_the_tile_at_the_focus_and_before_all_others(model, image, monkeypatch, in_strips) -> None:
+    monkeypatch.setattr(ways, "WORTH_STRIPS", 0 if in_strips else 1e99)
     tiles = list(nf.iter_segment(image, model, tile=20, focus=(50, 8), preview=True))
     kinds = [tile.preview for tile in tiles]
     assert kinds[0] is False
@@ -74,9 +76,9 @@ def test_it_comes_after_the_tile_at_the_focus_and_before_all_others(model, image
     assert rows.start <= 50 <= rows.stop
     assert columns.start <= 8 <= columns.stop
     covered = np.zeros(image.shape[:2], int)
-    for tile in tiles[1:]:
+    for tile in tiles[1:] if in_strips else tiles:  # the first tile lies over the strips, and is cut out otherwise
         covered[tile.where] += not tile.preview
-    assert (covered == 1).all(), "the strips cover everything once; the first tile lies over them"
+    assert (covered == 1).all()
     assert [t.done for t in tiles if not t.preview] == list(range(1, 1 + tiles[-1].total))
 
 
