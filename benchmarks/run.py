@@ -153,6 +153,7 @@ def _figures(row: turns.Row, rows: list[turns.Row]) -> dict[str, Any]:
 
 def write(results: dict[str, dict[str, Any]], folder: Path) -> None:
     """Put results into ``results.json``, beside those of networks not measured this time, a table and a plot."""
+    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "results.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     known = {name: r for name in CASES if "ways" in (r := (known | results).get(name, {}))}
