@@ -55,7 +55,7 @@ class EngineOnly:
         self.run = Run(image, (model,), RunSettings(channel_axis=-1, method="dense", **settings))
         self._device = engine().device(self.run.settings.device, self.run.settings.precision)
         readers: Any = (_ReadBefore(self.run.ways[0].reader(self.run.source(()))),)
-        self._jobs = [Tile((), tile, readers) for tile in self.run.tiles]
+        self._jobs = [Tile((), tile, readers, group) for group, tile in self.run.schedule.parts(())]
         for compiled in self._lane().request():
             compiled.result()
 

@@ -2,8 +2,9 @@
 
 The same image and model, alternately in one run: ``iter_segment()`` in a script of its own, and Run in the dock of a
 running napari window, whose labels are drawn as the tiles come; both with the coarse preview first, or both without.
-While one computes the other does nothing. The time in the window is from the click until the dock is ready again. Also: when the first labels and the first finished tile are
-there, and what the coarse preview takes of a whole run (in the script).
+While one computes the other does nothing. The time in the window is from the click until the dock is ready again.
+Also: when the first labels and the first finished tile are there, and what the coarse preview takes of a whole run
+(in the script).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 import napari_fcnseg as nf
 from napari_fcnseg.certificate import Certificate, image_sha256
 from napari_fcnseg.errors import ModelFileError, OutputError, SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPEC = {
     "input": (9, 9, 1),
@@ -31,9 +34,14 @@ IMAGE = np.random.default_rng(0).random((50, 60)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
-def verification(keras_child, tmp_path_factory) -> nf.Verification:
+def path(keras_child, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("models") / "small.keras"
     keras_child(save_model, SPEC, str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def verification(path) -> nf.Verification:
     pair = [path, nf.load_model(path)]
     return nf.verify(IMAGE, pair, n=60, seed=7, tile=16, border="edge", preprocess=["scale_linear:2,1"])
 
@@ -94,6 +102,21 @@ def test_as_text_it_can_be_read(verification) -> None:
         "50 × 60",
     ):
         assert part in text
+
+
+def test_a_part_of_an_image_is_said_and_an_older_certificate_is_of_all_of_it(verification, path, data) -> None:
+    assert (verification.certificate.frames, verification.certificate.mask) == (None, None)
+    mask = np.zeros((50, 60), bool)
+    mask[10:20, 30:50] = True
+    stack = np.stack([IMAGE] * 3)
+    certificate = nf.verify(stack, path, n=30, frames=[(1, 2)], mask=mask).certificate
+    assert Certificate.from_dict(json.loads(json.dumps(certificate.as_dict()))) == certificate
+    assert certificate.frames == ((1, 2),)
+    assert certificate.mask == {"sha256": hashlib.sha256(mask.tobytes()).hexdigest(), "shape": [50, 60], "pixels": 200}
+    assert "only frames ((1, 2),); only 200 pixels of a mask, sha256" in str(certificate)
+    del data["frames"], data["mask"]
+    former = Certificate.from_dict({**data, "certificate_version": "1"})
+    assert former == verification.certificate
 
 
 @given(st.floats(allow_infinity=False), st.sampled_from([1.0, 0.99, 0.0]), st.floats(0, 1e6) | st.just(math.nan))

@@ -135,6 +135,40 @@ def test_some_pixels_patch_by_patch_come_with_their_pixel_size_and_a_time_before
         assert count / of == pytest.approx(2 / 3)
 
 
+def test_frames_and_a_mask_of_a_stack_with_confidence_and_disagreement(folder, capsys, tmp_path) -> None:
+    stack = np.random.default_rng(1).integers(1, 1000, (4, 2, 30, 35)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, imagej=True, metadata={"axes": "ZCYX"})
+    mask = np.zeros((30, 35), np.uint8)
+    mask[4:20, 10:30] = 255
+    tifffile.imwrite(tmp_path / "mask.png.tif", mask)
+    code, out, err = run(
+        capsys, "segment", tmp_path / "stack.tif", "--model", folder / "a.keras", folder / "b.h5", "--verify",
+        "-o", tmp_path / "labels.tif", "--confidence", tmp_path / "sure.tif", "--disagreement", tmp_path / "no.zarr",
+        "--frames", "1:3", "--mask", tmp_path / "mask.png.tif",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "640 pixels" in out
+    assert "256 of 256 pixels" in out
+    models = [folder / "a.keras", folder / "b.h5"]
+    expected = nf.segment(
+        np.moveaxis(stack, 1, -1), models, frames=[(1, 3)], mask=mask, confidence=True, disagreement=True
+    )
+    assert np.count_nonzero(expected.labels) == 2 * 16 * 20
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "labels.tif"), expected.labels)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "sure.tif"), expected.confidence)
+    disagreement = read_image([tmp_path / "no.zarr"])
+    assert disagreement.axes == "ZYX"
+    np.testing.assert_array_equal(disagreement.data[:], expected.disagreement)
+    provenance = json.loads((tmp_path / "labels.provenance.json").read_text())
+    assert provenance["mask"] == expected.provenance["mask"]
+    assert provenance["settings"]["frames"] == [[1, 3]]
+    code, _, err = run(
+        capsys, "segment", folder / "image.tif", "--model", folder / "a.keras", "-o", tmp_path / "x.tif",
+        "--mask", tmp_path / "mask.png.tif",
+    )  # fmt: skip
+    assert (code, "30 × 35" in err, "40 × 50" in err) == (1, True, True)
+
+
 def test_channels_that_the_file_does_not_name_are_no_axis_of_the_labels(folder, capsys, tmp_path) -> None:
     image, labels = tmp_path / "plain.tif", tmp_path / "labels.tif"
     tifffile.imwrite(image, np.zeros((2, 20, 25), np.float32))

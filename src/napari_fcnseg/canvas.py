@@ -43,11 +43,16 @@ class Segmentation:
         The network's own numbers, averaged over an ensemble; zero where nothing was predicted.
     provenance : dict
         What another person needs to get the same result, as plain data for JSON.
+    confidence, disagreement : array_like of float32, shape (*spatial), or None
+        The number of the class that wins, and the share of an ensemble's members that say another class; zero where
+        nothing was predicted.
     """
 
     labels: Any
     probabilities: Any
     provenance: dict[str, Any] = field(repr=False)
+    confidence: Any = None
+    disagreement: Any = None
 
 
 class Canvas:
@@ -59,9 +64,9 @@ class Canvas:
     ----------
     run : Run
         The run.
-    out, probabilities_out : array_like, path or GrowingZarr, optional
-        Where labels and scores go: anything with ``shape``, ``dtype`` and slice assignment, or the name of a new
-        Zarr array; memory otherwise.
+    out, probabilities_out, confidence_out, disagreement_out : array_like, path or GrowingZarr, optional
+        Where labels, scores, confidence and disagreement go: anything with ``shape``, ``dtype`` and slice assignment,
+        or the name of a new Zarr array; memory otherwise.
 
     Attributes
     ----------
@@ -69,6 +74,8 @@ class Canvas:
         Zero where no tile has come yet.
     scores : array_like of float32, shape (*spatial, class), or None
         If the settings ask for probabilities.
+    confidence, disagreement : array_like of float32, shape (*spatial), or None
+        If the settings ask for them.
     done : int
         Tiles taken over.
 
@@ -78,17 +85,23 @@ class Canvas:
         If they cannot be written into, or do not fit into memory.
     """
 
-    def __init__(self, run: Run, out: Any = None, probabilities_out: Any = None) -> None:
+    def __init__(
+        self, run: Run, out: Any = None, probabilities_out: Any = None, confidence_out: Any = None,
+        disagreement_out: Any = None,
+    ) -> None:  # fmt: skip
         self.run = run
         self.done = 0
         self._growing: list[tuple[str, GrowingZarr]] = []
         self._needed = 0
-        shape = run.result_shape
-        self.labels: Any = self._opened("labels", out, shape, run.label_dtype)
+        self.labels: Any = None
         self.scores: Any = None
-        if run.settings.probabilities:
-            self.scores = self._opened("scores", probabilities_out, (*shape, run.outputs), np.dtype(np.float32))
-        on_disk = any(type(array) is not np.ndarray for array in (self.labels, self.scores) if array is not None)
+        self.confidence: Any = None
+        self.disagreement: Any = None
+        given = (out, probabilities_out, confidence_out, disagreement_out)
+        for target, (name, (shape, dtype)) in zip(given, kinds(run).items(), strict=True):
+            if shape is not None:
+                setattr(self, name, self._opened(name, target, shape, dtype))
+        on_disk = any(type(array) is not np.ndarray for array in self._arrays().values())
         self._writer = ThreadPoolExecutor(1, "napari-fcnseg-writer") if on_disk else None
         self._writing: deque[Future[None]] = deque()
 
@@ -153,13 +166,16 @@ class Canvas:
 
     def segmentation(self) -> Segmentation:
         """Return what is there."""
-        return Segmentation(self.labels, self.scores, self.run.provenance())
+        return Segmentation(self.labels, self.scores, self.run.provenance(), self.confidence, self.disagreement)
+
+    def _arrays(self) -> dict[str, Any]:
+        """Return the arrays that there are, by their names; a tile has what goes into them under the same."""
+        return {name: array for name in kinds(self.run) if (array := getattr(self, name)) is not None}
 
     def _put(self, tile: Tile) -> None:
         try:
-            self.labels[tile.where] = tile.labels
-            if self.scores is not None:
-                self.scores[tile.where] = tile.scores
+            for name, array in self._arrays().items():
+                array[tile.where] = getattr(tile, name)
         except OSError as error:
             reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
             kept = "".join(f" What is finished is kept in {growing.part}." for _, growing in self._growing)
@@ -204,6 +220,17 @@ def finished_tiles(run: Run, preview: bool = False) -> Iterator[Tile]:
         for tile in steps:
             if tile is not None:
                 yield tile
+
+
+def kinds(run: Run) -> dict[str, tuple[tuple[int, ...] | None, np.dtype[Any]]]:
+    """Return shape and type of each array that a run can fill, by its name; None for a shape that it does not."""
+    chosen, shape, real = run.settings, run.result_shape, np.dtype(np.float32)
+    return {
+        "labels": (shape, run.label_dtype),
+        "scores": ((*shape, run.outputs) if chosen.probabilities else None, real),
+        "confidence": (shape if chosen.confidence else None, real),
+        "disagreement": (shape if chosen.disagreement else None, real),
+    }
 
 
 def stored_chunks(run: Run, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -19,15 +18,14 @@ from napari_fcnseg.wording import by
 if TYPE_CHECKING:
     import os
 
-    from napari_fcnseg.model import PatchModel
-    from napari_fcnseg.run import Run
 
 Image: TypeAlias = Mapping[str, Any]
 Region: TypeAlias = tuple[tuple[int, ...], ...]
 
 #: Largest difference that counts as equal: some rounding steps of float32 arithmetic. It grows with numbers above 1.
 TOLERANCE: Final = 1e-5
-FORMAT_VERSION: Final = "1"
+FORMAT_VERSION: Final = "2"
+_ADDED: Final = {"1": {"frames": None, "mask": None}}  # by version: what a certificate of that one did not say yet
 
 _MAX_BYTES: Final = 2**24
 _HASHED_BYTES: Final = 2**28  # an image above this is not hashed: a certificate costs no waiting
@@ -87,8 +85,10 @@ class Certificate:
         Axis of the image that holds the channels.
     preprocess : tuple of str
         Steps applied to the image.
-    border, precision, every, region
+    border, precision, every, region, frames
         As in :class:`napari_fcnseg.settings.RunSettings`.
+    mask : mapping or None
+        ``sha256``, ``shape`` and ``pixels`` inside, where only pixels of a mask were computed.
     device : str
         What computed.
     tile : tuple of int
@@ -120,6 +120,8 @@ class Certificate:
     precision: str
     every: int
     region: Region | None
+    frames: Region | None
+    mask: Mapping[str, Any] | None
     device: str
     tile: tuple[int, ...]
     points: int
@@ -151,7 +153,10 @@ class Certificate:
         SettingsError
             If a field is missing or of another kind, or the verdict does not follow from the numbers.
         """
-        if data.get("certificate_version") != FORMAT_VERSION:
+        version = data.get("certificate_version")
+        if isinstance(version, str) and version in _ADDED:
+            data = {**_ADDED[version], **data}
+        elif version != FORMAT_VERSION:
             raise SettingsError(f"This is no certificate of version {FORMAT_VERSION!r}. Verify again to get one.")
         certificate = cls(**checked(cls, data, _READ, "certificate"))
         if data.get("passed") is not certificate.passed:
@@ -185,6 +190,8 @@ class Certificate:
         image = self.image
         part = f"; every {self.every} pixels" if self.every > 1 else ""
         part += f"; only region {self.region}" if self.region is not None else ""
+        part += f"; only frames {self.frames}" if self.frames is not None else ""
+        part += f"; only {self.mask['pixels']:,} pixels of a mask, sha256 {self.mask['sha256']}" if self.mask else ""
         agree = round(self.label_agreement * self.points)
         allowed = self.tolerance * max(1.0, self.scale)
         steps = ", ".join(self.preprocess) or "none"
@@ -209,53 +216,6 @@ def within_tolerance(difference: float, agreement: float, scale: float, toleranc
     return agreement == 1.0 and difference <= tolerance * max(1.0, scale)
 
 
-def certify(
-    run: Run,
-    *,
-    points: int,
-    seed: int,
-    max_abs_difference: float,
-    label_agreement: float,
-    scale: float,
-    worst_point: tuple[int, ...],
-    seconds: float,
-) -> Certificate:
-    """Return the certificate of a run that was compared with the patch model itself.
-
-    Parameters
-    ----------
-    run : Run
-        The run, after its tiles.
-    points, seed, max_abs_difference, label_agreement, scale, worst_point
-        As in :class:`Certificate`.
-    seconds : float
-        That the comparison took.
-    """
-    provenance, shape = run.provenance(), [int(n) for n in run.image.shape]
-    return Certificate(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        models=tuple(map(_certified, run.models, provenance["models"])),
-        image={"shape": shape, "dtype": str(run.image.dtype), "sha256": image_sha256(run.image)},
-        channel_axis=run.layout.channel_axis,
-        preprocess=tuple(map(str, run.steps)),
-        border=run.settings.border,
-        precision=provenance["precision"],
-        every=run.settings.every,
-        region=run.settings.region,
-        device=str(run.device),
-        tile=tuple(run.tile),
-        points=points,
-        seed=seed,
-        max_abs_difference=max_abs_difference,
-        label_agreement=label_agreement,
-        scale=scale,
-        tolerance=TOLERANCE,
-        worst_point=worst_point,
-        seconds={"segmentation": run.seconds, "verification": seconds},
-        versions=provenance["versions"],
-    )
-
-
 def image_sha256(image: Any) -> str | None:
     """Return the hash of an image's pixels in C order; None where reading them would take long."""
     if type(image) is not np.ndarray or image.nbytes > _HASHED_BYTES:
@@ -266,26 +226,22 @@ def image_sha256(image: Any) -> str | None:
     return digest.hexdigest()
 
 
-def _certified(model: PatchModel, provenance: Mapping[str, Any]) -> CertifiedModel:
-    report = model.fcn.report
-    return CertifiedModel(
-        model.name,
-        model.path.name if model.path is not None else "",
-        model.sha256,
-        model.output,
-        str(provenance.get("method", "dense")),
-        tuple(model.patch_shape),
-        tuple(report.receptive_field),
-        tuple(plain(asdict(layer)) for layer in report.layers),
-    )
-
-
 def _read_image(value: Any) -> Image:
     image: Image = of(dict)(value)
     many(of(int))(image.get("shape"))
     of(str)(image.get("dtype"))
     of(str, type(None))(image.get("sha256"))
     return image
+
+
+def _read_mask(value: Any) -> Mapping[str, Any] | None:
+    if value is None:
+        return None
+    mask: Mapping[str, Any] = of(dict)(value)
+    of(str)(mask.get("sha256"))
+    many(of(int))(mask.get("shape"))
+    of(int)(mask.get("pixels"))
+    return mask
 
 
 def _read_model(value: Any) -> CertifiedModel:
@@ -295,6 +251,7 @@ def _read_model(value: Any) -> CertifiedModel:
 _READ: Final = {
     **READ,
     "Image": _read_image,
+    "Mapping[str, Any] | None": _read_mask,
     "Region | None": lambda value: None if value is None else many(many(of(int)))(value),
     "tuple[CertifiedModel, ...]": many(_read_model),
 }

@@ -7,7 +7,6 @@ verification found a difference; 130 stopped with Ctrl-C.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 import time
@@ -18,17 +17,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from napari_fcnseg import cli_doctor
-from napari_fcnseg.cli_inspect import add_arguments, steps_of
+from napari_fcnseg import cli_batch, cli_doctor, cli_instances
+from napari_fcnseg.cli_arguments import add_run_arguments, inputs_of, mask_of, models_of, on_axis, settings_of
+from napari_fcnseg.cli_inspect import add_arguments
 from napari_fcnseg.errors import FcnSegError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.model import PatchModel
     from napari_fcnseg.run import Run
-    from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.verification import Witness
 
 OK, MISFIT, DIFFERENT, STOPPED = 0, 1, 3, 130  # and 2, argparse's own, for a wrong command line
@@ -61,12 +59,15 @@ def _segment(chosen: argparse.Namespace) -> int:
     from napari_fcnseg.run import Run
     from napari_fcnseg.verification import Witness
 
-    settings = _settings(chosen, probabilities=chosen.probabilities is not None)
-    outputs = [path for path in (chosen.output, chosen.probabilities) if path is not None]
-    for path in outputs:
+    wanted = {name: getattr(chosen, name) for name in ("probabilities", "confidence", "disagreement")}
+    settings = settings_of(chosen, **{name: path is not None for name, path in wanted.items()})
+    if cli_batch.is_folder(chosen):
+        return cli_batch.segment_folder(chosen, settings, lambda: models_of(chosen))
+    outputs = {name: path for name, path in {"labels": chosen.output, **wanted}.items() if path is not None}
+    for path in outputs.values():
         check_output(path)
-    image, models = _inputs(chosen)
-    run = Run(image.data, models, _on_axis(settings, image))
+    image, models = inputs_of(chosen)
+    run = Run(image.data, models, on_axis(settings, image), mask=mask_of(chosen))
     witness = Witness(run) if chosen.verify else None
     _foretell(run, chosen.quiet)
     canvas = cli_output.canvas_for(run, image, outputs)
@@ -82,7 +83,7 @@ def _segment(chosen: argparse.Namespace) -> int:
     except (FcnSegError, KeyboardInterrupt):
         canvas.abandon()
         if canvas.done:
-            cli_output.write(canvas, image, list(map(cli_output.partial, outputs)))
+            cli_output.write(canvas, image, {name: cli_output.partial(path) for name, path in outputs.items()})
             print(
                 f"napari-fcnseg: {canvas.done} of {run.total} tiles are done and kept (*.partial.*).", file=sys.stderr
             )
@@ -90,8 +91,8 @@ def _segment(chosen: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     cli_output.write(canvas, image, outputs)
     if not chosen.quiet:
-        written = " and ".join(map(str, outputs))
-        print(f"{written}: {math.prod(run.result_shape):,} pixels in {seconds:.1f} s on {run.device}, tile {run.tile}.")
+        written = " and ".join(map(str, outputs.values()))
+        print(f"{written}: {run.plan.pixels:,} pixels in {seconds:.1f} s on {run.device}, tile {run.tile}.")
     return _prove(run.provenance(), witness, chosen.output, quiet=chosen.quiet)
 
 
@@ -127,10 +128,10 @@ def _verify(chosen: argparse.Namespace) -> int:
     from napari_fcnseg.run import Run
     from napari_fcnseg.verification import Witness
 
-    settings = _settings(chosen)
-    image, models = _inputs(chosen)
+    settings = settings_of(chosen)
+    image, models = inputs_of(chosen)
     written_to = _certificate_path(chosen, models)
-    run = Run(image.data, models, _on_axis(settings, image))
+    run = Run(image.data, models, on_axis(settings, image), mask=mask_of(chosen))
     witness = Witness(run, chosen.points, chosen.seed)
     with _progress("Segmenting", chosen.quiet) as progress:
         for tile in finished_tiles(run):
@@ -161,50 +162,6 @@ def _demo(chosen: argparse.Namespace) -> int:
     return demo.show(chosen.sample, chosen.output, window=not chosen.no_window)
 
 
-def _inputs(chosen: argparse.Namespace) -> tuple[ImageFile, tuple[PatchModel, ...]]:
-    from napari_fcnseg.imagefile import read_image
-    from napari_fcnseg.model import as_ensemble, load_model
-
-    paths, output = _flat(chosen.model), chosen.model_output
-    models = as_ensemble(paths if output is None else [load_model(path, output) for path in paths])
-    return read_image(chosen.image).without_alpha(models[0].channels), models
-
-
-def _settings(chosen: argparse.Namespace, **more: Any) -> RunSettings:
-    from napari_fcnseg import preprocess
-    from napari_fcnseg.settings import RunSettings
-
-    steps = steps_of(_flat(chosen.preprocess)) if chosen.preprocess is not None else None
-    preprocess.parse(steps or ())  # a mistyped step is said before a model or an image is read
-    tile = tuple(chosen.tile) if chosen.tile and len(chosen.tile) > 1 else (chosen.tile or [None])[0]
-    limit = int(chosen.memory_limit * 2**20) if chosen.memory_limit is not None else None
-    return RunSettings(
-        channel_axis=chosen.channel_axis, preprocess=steps, border=chosen.border, precision=chosen.precision,
-        device=chosen.device, tile=tile, memory_limit=limit, method=chosen.method, every=chosen.every,
-        region=chosen.region, **more,
-    )  # fmt: skip
-
-
-def _on_axis(settings: RunSettings, image: ImageFile) -> RunSettings:
-    """Take the channel axis that the file names, unless the user named one."""
-    from dataclasses import replace
-
-    return settings if settings.channel_axis is not None else replace(settings, channel_axis=image.channel_axis)
-
-
-def _span(text: str) -> tuple[int, int]:
-    try:
-        start, stop = map(int, text.split(":"))
-    except ValueError:
-        problem = f"{text!r} is not A:B, the first pixel and the one after the last"
-        raise argparse.ArgumentTypeError(problem) from None
-    return start, stop
-
-
-def _flat(lists: Sequence[Sequence[str]] | None) -> list[str]:
-    return [item for several in lists or () for item in several]
-
-
 @contextmanager
 def _progress(title: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     columns = (
@@ -225,15 +182,19 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="what becomes of each layer of a model, and its sidecar")
     add_arguments(inspect)
 
-    segment = commands.add_parser("segment", help="segment an image")
-    _add_run_arguments(segment)
+    segment = commands.add_parser("segment", help="segment an image, or all images in a folder")
+    add_run_arguments(segment)
     segment.add_argument("-o", "--output", type=Path, required=True, metavar="LABELS", help=".tif, .zarr, .png or .npy")
     segment.add_argument("--probabilities", type=Path, metavar="FILE", help="write the network's numbers too")
+    segment.add_argument("--confidence", type=Path, metavar="FILE", help="write the winning class's number too")
+    disagree = "write the share of the models that say another class than their mean too"
+    segment.add_argument("--disagreement", type=Path, metavar="FILE", help=disagree)
     segment.add_argument("--verify", action="store_true", help="compare with the patch model at 256 pixels too")
+    cli_batch.add_arguments(segment)
     segment.set_defaults(run=_segment)
 
     verify = commands.add_parser("verify", help="compare the result with the patch model itself")
-    _add_run_arguments(verify)
+    add_run_arguments(verify)
     verify.add_argument("--points", type=int, default=256, metavar="N", help="pixels to compare (256)")
     verify.add_argument("--seed", type=int, default=0, help="of their random choice (0)")
     certificate = verify.add_mutually_exclusive_group()
@@ -250,32 +211,8 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="what there is to compute with, and why there is no GPU")
     cli_doctor.add_arguments(doctor)
+    cli_instances.add_arguments(commands.add_parser("instances", help="single objects among the labels of segment"))
     return parser
-
-
-def _add_run_arguments(command: argparse.ArgumentParser) -> None:
-    from napari_fcnseg.preprocess import STEPS, usage
-    from napari_fcnseg.settings import EXACT, METHODS, PRECISIONS
-    from napari_fcnseg.tiling import BORDERS
-
-    steps = f"as the model's sidecar says; else none, or {', '.join(map(usage, STEPS))}"
-    add = command.add_argument
-    add("image", nargs="+", metavar="IMAGE", help="one file, or one per channel in the order the model wants")
-    add("--model", action="append", nargs="+", required=True, metavar="M", help="several are averaged")
-    add("--model-output", metavar="NAME", help="which answer of a model with several (the first)")
-    add("--preprocess", action="append", nargs="+", metavar="STEP", help=steps)
-    add("--border", default="reflect", metavar="RULE", help=f"what surrounds the image: {', '.join(BORDERS)} (reflect)")
-    add("--method", default="auto", metavar="NAME", help=f"{', '.join(METHODS)}; all are exact (auto: the quicker)")
-    add("--every", type=int, default=1, metavar="N", help="label only every N-th pixel along each axis (1)")
-    add("--region", type=_span, nargs="+", metavar="A:B", help="label only these pixels, one A:B per axis")
-    add("--tile", type=int, nargs="+", metavar="N", help="largest tile in pixels, for all axes or per axis")
-    add("--channel-axis", type=int, metavar="AXIS", help="axis of the image that holds the channels")
-    devices = "CPU, GPU, GPU:1, torch:GPU, jax:GPU, GPU:0,GPU:1, all (the fastest); doctor lists them"
-    add("--device", metavar="NAME", help=devices)
-    exact = "float32 is exact; tf32, bfloat16 and float16 are tried on this image first and compared with it"
-    add("--precision", default=EXACT, metavar="NAME", help=f"{', '.join(PRECISIONS)} ({EXACT}): {exact}")
-    add("--memory-limit", type=float, metavar="MIB", help="MiB that the computing process may take in all")
-    add("--quiet", action="store_true", help="no progress, no summary")
 
 
 if __name__ == "__main__":

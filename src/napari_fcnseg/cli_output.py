@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_fcnseg.canvas import Canvas, stored_chunks
+from napari_fcnseg.canvas import Canvas, kinds, stored_chunks
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import ZARR, GrowingZarr, write_image
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.run import Run
 
 
-def canvas_for(run: Run, image: ImageFile, outputs: Sequence[Path]) -> Canvas:
+_PUBLIC = {"scores": "probabilities"}  # where a canvas has another name for it
+
+
+def canvas_for(run: Run, image: ImageFile, outputs: Mapping[str, Path]) -> Canvas:
     """Return what a run's tiles are written into.
 
     Parameters
@@ -27,35 +28,37 @@ def canvas_for(run: Run, image: ImageFile, outputs: Sequence[Path]) -> Canvas:
         The run.
     image : ImageFile
         The image, whose axes and pixel size the results get.
-    outputs : sequence of Path
-        For the labels and, if there are two, for the scores; those that end with ``.zarr`` are begun now.
+    outputs : mapping of str to Path
+        Where the labels, and what else is wanted, go, by their names: ``"labels"``, ``"probabilities"``,
+        ``"confidence"``, ``"disagreement"``; those that end with ``.zarr`` are begun now.
     """
-    scores = (*run.result_shape, run.outputs)
-    wanted = [(run.result_shape, run.label_dtype, False), (scores, np.dtype(np.float32), True)]
-    growing = [
-        GrowingZarr(path, shape, stored_chunks(run, shape), dtype, _like_result(run, image), classes=classes)
-        if path.suffix.lower() == ZARR
-        else None
-        for path, (shape, dtype, classes) in zip(outputs, wanted, strict=False)
-    ]
+    growing: list[GrowingZarr | None] = []
+    for name, (shape, dtype) in kinds(run).items():
+        path = outputs.get(_PUBLIC.get(name, name))
+        if path is None or shape is None or path.suffix.lower() != ZARR:
+            growing.append(None)
+            continue
+        meaning, chunks = _like_result(run, image), stored_chunks(run, shape)
+        growing.append(GrowingZarr(path, shape, chunks, dtype, meaning, classes=name == "scores"))
     return Canvas(run, *growing)
 
 
-def write(canvas: Canvas, image: ImageFile, outputs: Sequence[Path]) -> None:
-    """Write labels and scores that are in memory; where one cannot be written, the other is all the same.
+def write(canvas: Canvas, image: ImageFile, outputs: Mapping[str, Path]) -> None:
+    """Write what is in memory; where one result cannot be written, the others are all the same.
 
     Raises
     ------
     OutputError
-        If one or both could not be written.
+        If something could not be written.
     """
     image = _like_result(canvas.run, image)
     problems = []
-    for number, path in enumerate(outputs):
+    for name, path in outputs.items():
         if path.suffix.lower() == ZARR:
             continue
         try:
-            write_image(path, image.scored(canvas.scores) if number else image.labelled(canvas.labels))
+            scores = name == _PUBLIC["scores"]
+            write_image(path, image.scored(canvas.scores) if scores else image.labelled(getattr(canvas, name)))
         except FcnSegError as error:
             problems.append(error)
     if problems:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_fcnseg.engine import Device, engine
 from napari_fcnseg.errors import FcnSegError, OutOfMemoryError
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from napari_fcnseg.allowance import Allowance
     from napari_fcnseg.lane import Numbers
     from napari_fcnseg.ways import Way
+
+T = TypeVar("T")
 
 _NO_ROOM = "A tile of the image does not fit into memory. Choose a smaller tile, or close other programs."
 _AHEAD = 1  # tiles that wait in a device's queue behind the one it computes
@@ -231,3 +233,14 @@ class Dispatcher:
             f"The memory of {lane.device} is too small for this model. The run goes on on {cpu}; it takes longer."
         )
         lane.device, lane.allowance = cpu, self._allowance.on(cpu, 1)
+
+
+def awaited(future: Future[T], poll: float | None) -> Generator[None, None, T]:
+    """Wait for a future, yielding None every ``poll`` seconds; return or raise what it does."""
+    while True:
+        try:
+            return future.result(timeout=poll)
+        except TimeoutError:
+            if future.done():
+                raise
+            yield None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_fcnseg.engine import engine
 from napari_fcnseg.model import as_ensemble
 from napari_fcnseg.run import Run
 from napari_fcnseg.settings import RunSettings
@@ -43,15 +43,15 @@ class Estimate:
         return f"{way}: about {duration(self.seconds)} for {self.pixels:,} pixels on {self.device}."
 
 
-def estimate(image: Any, model: ModelLike | Sequence[ModelLike], **settings: Any) -> Estimate:
+def estimate(image: Any, model: ModelLike | Sequence[ModelLike], *, mask: Any = None, **settings: Any) -> Estimate:
     """Estimate how long :func:`napari_fcnseg.segment` will take, by computing a small part of it.
 
     Parameters
     ----------
-    image, model
+    image, model, mask
         As for :func:`napari_fcnseg.segment`.
     **settings
-        The other arguments of :func:`napari_fcnseg.segment` but ``progress``.
+        The other arguments of :func:`napari_fcnseg.segment` but ``progress`` and those that end with ``out``.
 
     Returns
     -------
@@ -62,11 +62,17 @@ def estimate(image: Any, model: ModelLike | Sequence[ModelLike], **settings: Any
     FcnSegError
         As for :func:`napari_fcnseg.segment`.
     """
-    return estimate_run(Run(image, as_ensemble(model), RunSettings.from_dict(settings)))
+    return estimate_run(Run(image, as_ensemble(model), RunSettings.from_dict(settings), mask=mask))
 
 
 def estimate_run(run: Run) -> Estimate:
-    """Estimate how long a run will take."""
-    seconds = run.estimate()
-    pixels = math.prod(stop - start for start, stop in run.extent) * math.prod(run.layout.stack_shape)
+    """Estimate how long what a run has still to compute will take."""
+    devices = run.devices = engine().devices_for(run.settings.device, run.settings.precision)
+    planned = run.schedule.planned(run.skip)
+    seconds = 0.0
+    if planned:
+        source = run.source(planned[0][0])
+        regions = [region for _, parts in planned for _, region in parts]
+        seconds = sum(way.estimate(way.reader(source), regions, devices[0]) for way in run.ways) / len(devices)
+    pixels = run.schedule.pixels_of(planned)
     return Estimate(seconds, pixels, tuple(way.method for way in run.ways), str(run.device))

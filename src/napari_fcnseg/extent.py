@@ -5,11 +5,12 @@ Places are in steps of ``every`` pixels: place ``i`` is pixel ``i * every``.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.engine.memory import FRAMEWORK, choose_tile, patch_tile, shrunk
 from napari_fcnseg.errors import ImageError, SettingsError
-from napari_fcnseg.tiling import predicted
+from napari_fcnseg.tiling import around, predicted
 from napari_fcnseg.wording import amount, by
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from napari_fcnseg.ways import Way
 
 _FIRST_WORK = 2.5e10  # FLOP of the tile that somebody waits for: a quarter of a second on a laptop
+_FIRST_SHARE = 0.1  # of the work of a run that it may take at most, since it is done twice
+
+_ANEW = 0.03  # of a group's work, at most, that the last group has done already
 
 
 def extent_of(shape: tuple[int, ...], patches: Sequence[tuple[int, ...]], settings: RunSettings) -> Region:
@@ -120,9 +124,56 @@ def tile_of(
     return tile
 
 
+def strips_together(ways: Sequence[Way], tile: tuple[int, ...]) -> int:
+    """Return how many tiles below each other are a group, the first of which is computed from none above.
+
+    1 where no tile is computed from another. The fewer, the less has to be computed for a part of an image; there are
+    so many that what each group computes anew is little of its work.
+    """
+    if not any(way.in_strips for way in ways):
+        return 1
+    one, two = (_work(ways, (rows, *tile[1:])) for rows in (tile[0], 2 * tile[0]))
+    return max(1, math.ceil((2 * one - two) / (two - one) / _ANEW))
+
+
 def first_tile(ways: Sequence[Way], most: tuple[int, ...]) -> tuple[int, ...]:
     """Return the tile that somebody waits for: no larger than another one, and done in less than a second."""
-    return shrunk(most, lambda size: sum(way.flop(size) for way in ways) <= _FIRST_WORK)
+    return shrunk(most, lambda size: _work(ways, size) <= _FIRST_WORK)
+
+
+def early_tile(
+    ways: Sequence[Way],
+    extent: Region,
+    settings: RunSettings,
+    tile: tuple[int, ...],
+    tiles: int,
+    focus: Sequence[float],
+) -> Region | None:
+    """Return a small tile around a place for those who wait, or None where it does not pay.
+
+    What it covers is computed again in its turn. So there is none where that is a good part of the run, or where the
+    first of the other tiles is there nearly as soon.
+
+    Parameters
+    ----------
+    ways : sequence of Way
+        How each model's numbers are computed.
+    extent : Region
+        What is computed.
+    settings : RunSettings
+        What the user chose.
+    tile, tiles : tuple of int, int
+        The run's tile, and how many it has.
+    focus : sequence of float
+        The place.
+    """
+    size = first_tile(ways, tile if settings.tile is not None else tuple(stop - start for start, stop in extent))
+    early, usual = _work(ways, size), _work(ways, tile)
+    return around(extent, size, focus) if 2 * early <= usual and early <= _FIRST_SHARE * usual * tiles else None
+
+
+def _work(ways: Sequence[Way], size: tuple[int, ...]) -> int:
+    return sum(way.flop(size) for way in ways)
 
 
 def _best(ways: Sequence[Way], sizes: tuple[int, ...], allowance: Allowance) -> tuple[int, ...]:

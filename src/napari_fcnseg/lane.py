@@ -39,17 +39,21 @@ class Job:
         Its places in the frame.
     readers : tuple of WindowReader
         What each way reads the frame with.
+    group : int
+        Only a tile of the same group of its frame may be computed from what is kept of this one.
     """
 
     index: tuple[int, ...]
     region: Region
     readers: tuple[WindowReader, ...]
+    group: int = 0
 
     def follows(self, other: Job) -> bool:
-        """Whether it is right below another tile of the same frame, as wide as that one."""
+        """Whether it is right below another tile of the same group, as wide as that one."""
         (start, _), *sides = self.region
         (_, stop), *others = other.region
-        return self.index == other.index and self.readers == other.readers and start == stop and sides == others
+        same = (self.index, self.readers, self.group) == (other.index, other.readers, other.group)
+        return same and start == stop and sides == others
 
     @property
     def size(self) -> tuple[int, ...]:

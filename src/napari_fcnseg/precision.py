@@ -73,14 +73,14 @@ class PrecisionTrial:
 
 
 def try_precision(
-    image: Any, model: ModelLike | Sequence[ModelLike], precision: str, **settings: Any
+    image: Any, model: ModelLike | Sequence[ModelLike], precision: str, *, mask: Any = None, **settings: Any
 ) -> PrecisionTrial:
     """Compute a small part of an image in some arithmetic and in float32, and compare.
 
     Parameters
     ----------
-    image, model
-        As for :func:`napari_fcnseg.segment`.
+    image, model, mask
+        As for :func:`napari_fcnseg.segment`. A mask chooses frames; in these, windows are tried wherever they lie.
     precision : {"tf32", "bfloat16", "float16"}
         The arithmetic.
     **settings
@@ -95,7 +95,8 @@ def try_precision(
     FcnSegError
         As for :func:`napari_fcnseg.segment`, and if the image's numbers are too large for float16.
     """
-    return try_run(Run(image, as_ensemble(model), RunSettings.from_dict({**settings, "precision": precision})))
+    chosen = RunSettings.from_dict({**settings, "precision": precision})
+    return try_run(Run(image, as_ensemble(model), chosen, mask=mask))
 
 
 def try_run(run: Run) -> PrecisionTrial:
@@ -106,7 +107,8 @@ def try_run(run: Run) -> PrecisionTrial:
     exact = replace(device, precision=EXACT)
     if computed == EXACT:
         return PrecisionTrial(precision, EXACT, str(device), 1.0, 1.0, 0.0, 0)
-    source = run.source(run.frames[len(run.frames) // 2])
+    frames = run.schedule.frames
+    source = run.source(frames[len(frames) // 2])
     readers = [way.reader(source) for way in run.ways]
     regions = _windows(run, device)
     answers: dict[Device, list[npt.NDArray[np.float32]]] = {}

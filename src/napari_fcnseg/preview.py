@@ -10,7 +10,9 @@ import math
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.run import Run
@@ -38,8 +40,11 @@ class CoarsePass(Run):
     """
 
     def __init__(self, run: Run, every: int) -> None:
-        super().__init__(run.image, run.models, replace(run.settings, every=every, tile=None), run.focus)
-        self.frames, self.first_tiles = run.frames[:1], self.tiles
+        first = run.schedule.frames[0]
+        settings = replace(run.settings, every=every, tile=None, frames=tuple((i, i + 1) for i in first))
+        mask = run.mask.at_every(every) if run.mask is not None else None
+        super().__init__(run.image, run.models, settings, run.focus, mask)
+        self.schedule.early = None
         self._run = run
         self._step = every // run.settings.every
 
@@ -61,9 +66,14 @@ class CoarsePass(Run):
 
 
 def coarse_pass(run: Run) -> CoarsePass | None:
-    """Return the preview of a run, or None where the run is too short for one, or a preview would take too long."""
-    work = _work(run)
-    if work < _WORTH:
+    """Return the preview of a run; None where there is none.
+
+    That is so where the run is too short for one, where a preview would take too long, where the frame that the user
+    looks at is not computed, and where a part of the run is there already.
+    """
+    work, stack = _work(run), len(run.layout.stack_shape)
+    seen = run.focus[:stack] if run.focus is not None else run.schedule.frames[0]
+    if work < _WORTH or run.skip is not None or run.schedule.frames[0] != seen:
         return None
     strides = [stride for network in run.networks for stride in network.strides]
     every = math.lcm(run.settings.every, *strides)
@@ -72,7 +82,7 @@ def coarse_pass(run: Run) -> CoarsePass | None:
     while every <= _COARSEST and every > run.settings.every:
         try:
             coarse = CoarsePass(run, every)
-        except SettingsError:  # no pixel of a small region would be left
+        except SettingsError:  # no pixel of a small region, or of a mask, would be left
             return None
         if _work(coarse) <= _SHARE * work:
             return coarse
@@ -107,12 +117,34 @@ def previewed(run: Run, poll: float | None = None) -> Generator[Tile | None, Non
             if tile is not None and not hold.done():
                 with closing(coarse.execute(poll)) as parts:
                     for part in parts:
-                        yield coarse.placed(part) if part is not None else None
+                        yield _continued(coarse.placed(part), tile) if part is not None else None
                 run.opened = None
                 hold.set_result(None)
 
 
+def _continued(part: Tile, first: Tile) -> Tile:
+    """Return a part of a preview with the numbers of the first tile where that is finished: another cut rounds anew."""
+    axes = part.labels.ndim
+    if part.where[:-axes] != first.where[:-axes]:
+        return part
+    here, there = [], []
+    for a, b in zip(part.where[-axes:], first.where[-axes:], strict=True):
+        assert isinstance(a, slice)
+        assert isinstance(b, slice)
+        places = np.arange(a.start, a.stop, a.step)
+        inside = np.flatnonzero((places >= b.start) & (places < b.stop))
+        here.append(inside)
+        there.append(places[inside] - b.start)
+    changed: dict[str, Any] = {}
+    for name in ("labels", "scores", "confidence", "disagreement"):
+        array, finished = getattr(part, name), getattr(first, name)
+        if array is not None:
+            changed[name] = np.array(array)
+            changed[name][np.ix_(*here)] = finished[np.ix_(*there)]
+    return replace(part, **changed)
+
+
 def _work(run: Run) -> int:
     """Return the FLOP of a run's computations on one frame, halos included."""
-    sizes = [tuple(stop - start for start, stop in tile) for tile in run.tiles]
+    sizes = [tuple(b - a for a, b in region) for _, region in run.schedule.parts(run.schedule.frames[0])]
     return sum(way.flop(size) for way in run.ways for size in sizes)

@@ -30,10 +30,12 @@ def provenance_of(run: Run) -> dict[str, Any]:
         ],
         "settings": run.settings.as_dict(),
         "image": {"shape": list(run.layout.shape), "dtype": str(run.image.dtype)},
+        "mask": run.mask.as_dict() if run.mask is not None else None,
         "channel_axis": run.layout.channel_axis,
         "precision": precision_of(run),
         "tile": list(run.tile),
         "device": run.device,
+        "devices": [device.key for device in run.devices],
         "seconds": run.seconds,
         "notes": list(run.notes),
         "versions": {

@@ -13,6 +13,7 @@ from napari_fcnseg.model import as_ensemble
 from napari_fcnseg.run import Run
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.tiling import WindowReader
+from napari_fcnseg.uncertainty import measures_of
 from napari_fcnseg.ways import labels_of
 
 if TYPE_CHECKING:
@@ -39,8 +40,14 @@ def segment(
     method: str = "auto",
     every: int = 1,
     region: Sequence[tuple[int, int]] | None = None,
+    frames: Sequence[tuple[int, int]] | None = None,
+    mask: Any = None,
+    confidence: bool = False,
+    disagreement: bool = False,
     out: Any = None,
     probabilities_out: Any = None,
+    confidence_out: Any = None,
+    disagreement_out: Any = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Segmentation:
     """Segment an image: at every pixel exactly what the patch model says of the patch around it.
@@ -81,11 +88,21 @@ def segment(
         entry ``i`` is pixel ``i * every``.
     region : sequence of (int, int), optional
         Only pixels ``start <= i < stop`` along each of the model's axes get a label; the others stay 0.
-    out, probabilities_out : array_like or path, optional
-        Where the labels, and the network's numbers, are written while the run goes on: anything with ``shape``,
-        ``dtype`` and slice assignment (a zarr array, a memmap, …), where pixels without a prediction are left as they
+    frames : sequence of (int, int), optional
+        Of a stack, only frames ``start <= i < stop`` along each of its axes are segmented; the others stay 0.
+    mask : array_like, optional
+        Only pixels where it is not 0 get a label, with the numbers that they have without a mask: as large as a frame,
+        or as the whole stack. Tiles that hold none of them are not computed.
+    confidence : bool
+        Whether to keep the number of the class that wins at each pixel.
+    disagreement : bool
+        Whether to keep the share of an ensemble's members that say another class than the ensemble at each pixel
+        (Freeman's variation ratio, 0 where all agree).
+    out, probabilities_out, confidence_out, disagreement_out : array_like or path, optional
+        Where the labels, and the numbers of each kind, are written while the run goes on: anything with ``shape``,
+        ``dtype`` and slice assignment (a zarr array, a memmap, …), where tiles that are not computed are left as they
         are; or the name of a new Zarr array, ``"labels.zarr"``. Until it is complete it is called
-        ``labels.partial.zarr``. ``probabilities_out`` implies ``probabilities``.
+        ``labels.partial.zarr``. Each but ``out`` implies that its kind is kept.
     progress : callable, optional
         Called with the number of finished tiles and of all tiles after each.
 
@@ -105,10 +122,11 @@ def segment(
     """
     settings = RunSettings(
         channel_axis, preprocess, border, precision, device, tile, memory_limit,  # type: ignore[arg-type]
-        probabilities or probabilities_out is not None, method, every, region,  # type: ignore[arg-type]
+        probabilities or probabilities_out is not None, method, every, region, frames,  # type: ignore[arg-type]
+        confidence or confidence_out is not None, disagreement or disagreement_out is not None,
     )  # fmt: skip
-    run = Run(image, as_ensemble(model), settings)
-    with Canvas(run, out, probabilities_out) as canvas:
+    run = Run(image, as_ensemble(model), settings, mask=mask)
+    with Canvas(run, out, probabilities_out, confidence_out, disagreement_out) as canvas:
         return canvas.fill(progress)
 
 
@@ -118,21 +136,23 @@ def iter_segment(
     *,
     focus: Sequence[int] | None = None,
     preview: bool = False,
+    mask: Any = None,
     **settings: Any,
 ) -> Iterator[Tile]:
     """Segment an image and yield each tile as it is finished.
 
     Parameters
     ----------
-    image, model
+    image, model, mask
         As for :func:`segment`.
     focus : sequence of int, optional
-        A pixel of the labels: what is nearest to it comes first, beginning with a small tile.
+        A pixel of the labels: what is nearest to it comes first, in a long run beginning with a small tile that comes
+        again with the one it lies in. It changes no number.
     preview : bool
         Whether every so-manieth pixel of the whole frame comes after the first tile, at a fraction of the work and as
         exact as all. A run of a few seconds has no preview.
     **settings
-        The other arguments of :func:`segment` but ``out``, ``probabilities_out`` and ``progress``.
+        The other arguments of :func:`segment` but ``progress`` and those that end with ``out``.
 
     Yields
     ------
@@ -145,7 +165,7 @@ def iter_segment(
     FcnSegError
         As for :func:`segment`; what does not fit is found before the first tile.
     """
-    return finished_tiles(Run(image, as_ensemble(model), RunSettings.from_dict(settings), focus), preview)
+    return finished_tiles(Run(image, as_ensemble(model), RunSettings.from_dict(settings), focus, mask), preview)
 
 
 def segment_patchwise(
@@ -153,6 +173,7 @@ def segment_patchwise(
     model: ModelLike | Sequence[ModelLike],
     points: npt.ArrayLike | None = None,
     *,
+    mask: Any = None,
     progress: Callable[[int, int], object] | None = None,
     **settings: Any,
 ) -> Segmentation:
@@ -162,41 +183,52 @@ def segment_patchwise(
 
     Parameters
     ----------
-    image, model
+    image, model, mask
         As for :func:`segment`.
     points : array_like of int, shape (n, axes of the labels), optional
         Only these pixels; every pixel otherwise.
     progress : callable, optional
         Called with the number of finished tiles, or points, and of all.
     **settings
-        The other arguments of :func:`segment` but ``method``.
+        The other arguments of :func:`segment` but ``method`` and those that end with ``out``.
 
     Returns
     -------
     Segmentation
-        At every pixel as :func:`segment` returns it, probabilities included; at points ``labels`` is ``(n,)`` and
-        ``probabilities`` ``(n, class)``.
+        At every pixel as :func:`segment` returns it, probabilities included; at points ``labels``, ``confidence`` and
+        ``disagreement`` are ``(n,)`` and ``probabilities`` ``(n, class)``.
 
     Raises
     ------
     FcnSegError
-        As for :func:`segment`, and if a point has no full patch under ``border="valid"``.
+        As for :func:`segment`, and if a point gets no label: for want of a full patch under ``border="valid"``, or
+        because it is not among those that are asked for.
     """
     chosen = RunSettings.from_dict({**settings, "probabilities": True, "method": "patchwise"})
-    run = Run(image, as_ensemble(model), chosen)
+    run = Run(image, as_ensemble(model), chosen, mask=mask)
     if points is None:
         return Canvas(run).fill(progress)
-    where = _checked_points(run, points)
-    scores = patchwise_scores(run, where, progress)
-    return Segmentation(labels_of(scores, run.networks[0].head, run.label_dtype), scores, run.provenance())
+    answers = patchwise_answers(run, _checked_points(run, points), progress)
+    scores: npt.NDArray[np.float32] = answers.mean(axis=0, dtype=np.float32)
+    head = run.networks[0].head
+    labels = labels_of(scores, head, run.label_dtype)
+    return Segmentation(labels, scores, run.provenance(), *measures_of(list(answers), scores, labels, head, chosen))
 
 
 def patchwise_scores(
     run: Run, points: npt.NDArray[np.integer[Any]], progress: Callable[[int, int], object] | None = None
 ) -> npt.NDArray[np.float32]:
     """Return the patch models' mean numbers at points of the labels, ``(n, class)``."""
+    scores: npt.NDArray[np.float32] = patchwise_answers(run, points, progress).mean(axis=0, dtype=np.float32)
+    return scores
+
+
+def patchwise_answers(
+    run: Run, points: npt.NDArray[np.integer[Any]], progress: Callable[[int, int], object] | None = None
+) -> npt.NDArray[np.float32]:
+    """Return each patch model's numbers at points of the labels, ``(model, n, class)``."""
     every = run.settings.every
-    scores = np.zeros((len(points), run.outputs), np.float32)
+    scores = np.zeros((len(run.models), len(points), run.outputs), np.float32)
     stack = len(run.layout.stack_shape)
     done = 0
     for index in np.unique(points[:, :stack], axis=0):
@@ -205,11 +237,9 @@ def patchwise_scores(
         readers = [WindowReader(source, m.patch_shape, run.settings.border) for m in run.models]  # type: ignore[arg-type]
         for start in range(0, len(mine), _PATCHES_AT_ONCE):
             chosen = mine[start : start + _PATCHES_AT_ONCE]
-            answers = [
-                model.predict(reader.patches(points[chosen, stack:] * every, model.patch_shape))
-                for model, reader in zip(run.models, readers, strict=True)
-            ]
-            scores[chosen] = np.mean(answers, axis=0, dtype=np.float32)
+            for number, (model, reader) in enumerate(zip(run.models, readers, strict=True)):
+                patches = reader.patches(points[chosen, stack:] * every, model.patch_shape)
+                scores[number, chosen] = model.predict(patches)
             done += len(chosen)
             if progress is not None:
                 progress(done, len(points))
@@ -227,4 +257,9 @@ def _checked_points(run: Run, points: npt.ArrayLike) -> npt.NDArray[np.intp]:
     if len(outside):
         point = tuple(map(int, where[outside[0]]))
         raise SettingsError(f"Point {point} has no prediction: the image has them from {tuple(low)} to {tuple(high)}.")
-    return where.astype(np.intp)
+    where = where.astype(np.intp)
+    left_out = np.flatnonzero(~run.schedule.holds(where))
+    if len(left_out):
+        point = tuple(map(int, where[left_out[0]]))
+        raise SettingsError(f"Point {point} is outside the mask, or in a frame that was not chosen.")
+    return where

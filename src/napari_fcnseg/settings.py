@@ -47,6 +47,12 @@ class RunSettings:
         Only every so-manieth pixel along each axis gets a label, and the result is smaller by that factor.
     region : tuple of (int, int) or None
         Only the pixels ``start <= i < stop`` along each of the model's axes get a label; None for all.
+    frames : tuple of (int, int) or None
+        Of a stack, only frames ``start <= i < stop`` along each of its axes get labels; the others stay 0.
+    confidence : bool
+        Whether to keep the number of the class that wins at each pixel, too.
+    disagreement : bool
+        Whether to keep the share of an ensemble's members that say another class than the ensemble, too.
 
     Raises
     ------
@@ -65,6 +71,9 @@ class RunSettings:
     method: str = "auto"
     every: int = 1
     region: tuple[tuple[int, int], ...] | None = None
+    frames: tuple[tuple[int, int], ...] | None = None
+    confidence: bool = False
+    disagreement: bool = False
 
     def __post_init__(self) -> None:
         if self.preprocess is not None:
@@ -79,7 +88,9 @@ class RunSettings:
         if not isinstance(self.every, int) or self.every < 1:
             raise SettingsError(f"every is a whole number of pixels, at least 1, not {self.every!r}.")
         if self.region is not None:
-            object.__setattr__(self, "region", _region(self.region))
+            object.__setattr__(self, "region", _spans(self.region, "A region", "pixels"))
+        if self.frames is not None:
+            object.__setattr__(self, "frames", _spans(self.frames, "A choice of frames", "frames"))
         if self.memory_limit is not None and not self.memory_limit > 0:
             raise SettingsError(f"The memory limit is a positive number of bytes, not {self.memory_limit!r}.")
 
@@ -112,14 +123,15 @@ class RunSettings:
         return cls.from_dict(json.loads(text))
 
 
-def _region(region: object) -> tuple[tuple[int, int], ...]:
+def _spans(spans: object, what: str, unit: str) -> tuple[tuple[int, int], ...]:
+    """Return a (start, stop) per axis, each found to hold something."""
     try:
-        pairs = tuple((int(start), int(stop)) for start, stop in region)  # type: ignore[attr-defined]
+        pairs = tuple((int(start), int(stop)) for start, stop in spans)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
-        raise SettingsError(f"A region is one (start, stop) per axis, in pixels, not {region!r}.") from None
+        raise SettingsError(f"{what} is one (start, stop) per axis, in {unit}, not {spans!r}.") from None
     for start, stop in pairs:
         if not 0 <= start < stop:
-            raise SettingsError(f"A region starts at 0 or later and stops after its start; {(start, stop)} does not.")
+            raise SettingsError(f"{what} starts at 0 or later and stops after its start; {(start, stop)} does not.")
     return pairs
 
 

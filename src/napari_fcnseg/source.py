@@ -258,3 +258,38 @@ class _FirstChannels:
         """Return the part that one index per axis chooses; all channels, whatever is asked of that axis."""
         all_channels = (slice(0, self._count),)
         return np.asarray(self._array[(*where[: self._axis], *all_channels, *where[self._axis + 1 :])])
+
+
+def reordered(array: Any, order: Sequence[int]) -> Any:
+    """Return an array with its axes in another order; nothing is read.
+
+    Parameters
+    ----------
+    array : array_like
+        The array.
+    order : sequence of int
+        Axes of the array, one for each axis of what is returned.
+    """
+    if tuple(order) == tuple(range(len(array.shape))):
+        return array
+    return array.transpose(order) if isinstance(array, np.ndarray) else _Reordered(array, tuple(order))
+
+
+class _Reordered:
+    def __init__(self, array: Any, order: tuple[int, ...]) -> None:
+        self._array, self._order = array, order
+        self.shape = tuple(array.shape[axis] for axis in order)
+        self.dtype = np.dtype(array.dtype)
+        self.ndim = len(order)
+        chunks = chunks_of(array)
+        self.chunks = None if chunks is None else tuple(chunks[axis] for axis in order)
+
+    def __getitem__(self, where: tuple[Any, ...]) -> npt.NDArray[Any]:
+        """Return the part that one index per axis chooses, each a number or a slice."""
+        part = np.asarray(self._array[tuple(where[self._order.index(axis)] for axis in range(self.ndim))])
+        left = [axis for axis, index in zip(self._order, where, strict=True) if isinstance(index, slice)]
+        return part.transpose([sorted(left).index(axis) for axis in left])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return all of it."""
+        return np.asarray(self[(slice(None),) * self.ndim], dtype)

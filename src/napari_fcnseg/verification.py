@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg.canvas import finished_tiles
-from napari_fcnseg.certificate import Certificate, certify, within_tolerance
+from napari_fcnseg.certificate import TOLERANCE, Certificate, CertifiedModel, image_sha256, within_tolerance
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model import as_ensemble
+from napari_fcnseg.plaindata import plain
 from napari_fcnseg.run import Run, Tile
 from napari_fcnseg.segmentation import patchwise_scores
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.ways import labels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from napari_fcnseg.model import ModelLike
+    from napari_fcnseg.model import ModelLike, PatchModel
+
+
+_MORE = 16  # points of a tile that are kept in case too few of the chosen ones are computed
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class Witness:
         self.points = choose_points(run, n, seed)
         self._scores = np.zeros((len(self.points), run.outputs), np.float32)
         self._seen = np.zeros(len(self.points), bool)
+        self._more: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]] = []
 
     def see(self, tile: Tile) -> None:
         """Keep the numbers of a tile at the points in it."""
@@ -96,6 +102,24 @@ class Witness:
         local = (self.points[inside] - start)[:, -spatial:]
         self._scores[inside] = tile.scores[tuple(local.T)]
         self._seen |= inside
+        if self.run.skip is not None:  # of a part of the tiles, few of the points may come
+            random = np.random.default_rng([self.seed, *map(int, start)])
+            local = random.integers(0, tile.labels.shape, (_MORE, spatial))
+            local = local[tile.labels[tuple(local.T)] > 0]
+            index = np.broadcast_to(start[:-spatial], (len(local), len(start) - spatial))
+            self._more.append((np.concatenate([index, start[-spatial:] + local], axis=1), tile.scores[tuple(local.T)]))
+
+    def _witnessed(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+        """Return the points seen and their numbers; where some are missing, others that were seen."""
+        points, scores = self.points[self._seen], self._scores[self._seen]
+        missing = len(self.points) - len(points)
+        if not self._more or not missing:
+            return points, scores
+        more, theirs = (np.concatenate(arrays) for arrays in zip(*self._more, strict=True))
+        _, first = np.unique(np.concatenate([points, more]), axis=0, return_index=True)
+        others = np.random.default_rng(self.seed).permutation(np.sort(first[first >= len(points)]) - len(points))
+        chosen = others[:missing]
+        return np.concatenate([points, more[chosen]]), np.concatenate([scores, theirs[chosen]])
 
     def testify(self) -> Verification:
         """Ask the patch model about every point seen, and compare.
@@ -105,7 +129,7 @@ class Witness:
         SettingsError
             If no tile was finished.
         """
-        points, scores = self.points[self._seen], self._scores[self._seen]
+        points, scores = self._witnessed()
         if not len(points):
             raise SettingsError("There is nothing to verify yet: let at least one tile finish.")
         start = time.perf_counter()
@@ -126,15 +150,22 @@ class Witness:
 
 
 def verify(
-    image: Any, model: ModelLike | Sequence[ModelLike], n: int = 256, seed: int = 0, **settings: Any
+    image: Any,
+    model: ModelLike | Sequence[ModelLike],
+    n: int = 256,
+    seed: int = 0,
+    *,
+    mask: Any = None,
+    **settings: Any,
 ) -> Verification:
     """Segment an image and compare the result with the patch model itself at ``n`` pixels.
 
-    The corners of the image, the middles of its borders and both sides of tile seams are among them.
+    The corners of the image, the middles of its borders and both sides of tile seams are among them, as far as they get
+    a label.
 
     Parameters
     ----------
-    image, model
+    image, model, mask
         As for :func:`napari_fcnseg.segment`.
     n : int
         Number of pixels.
@@ -152,7 +183,7 @@ def verify(
     FcnSegError
         As for :func:`napari_fcnseg.segment`.
     """
-    run = Run(image, as_ensemble(model), RunSettings.from_dict(settings))
+    run = Run(image, as_ensemble(model), RunSettings.from_dict(settings), mask=mask)
     witness = Witness(run, n, seed)
     for tile in finished_tiles(run):
         witness.see(tile)
@@ -160,13 +191,13 @@ def verify(
 
 
 def choose_points(run: Run, n: int, seed: int) -> npt.NDArray[np.intp]:
-    """Return up to ``n`` different pixels of a run's labels: corners and borders, seams, and random ones."""
+    """Return up to ``n`` different pixels that get a label: corners and borders, seams, and random ones."""
     random = np.random.default_rng(seed)
-    stack = run.layout.stack_shape
+    schedule = run.schedule
     ends = [sorted({a, (a + b) // 2, b - 1}) for a, b in run.extent]
     special = [np.array(list(itertools.product(*ends)))]
     for axis, (start, stop) in enumerate(run.extent):
-        seams = sorted({tile[axis][0] for tile in run.tiles} - {start})
+        seams = sorted({tile[axis][0] for tile in schedule.tiles} - {start})
         if not seams:
             continue
         across = np.stack([random.integers(a, b, 2 * len(seams)) for a, b in run.extent], axis=1)
@@ -179,8 +210,73 @@ def choose_points(run: Run, n: int, seed: int) -> npt.NDArray[np.intp]:
         fixed = np.concatenate([fixed[: min(corners, n)], fixed[keep]])
     rest = np.stack([random.integers(a, b, 2 * n) for a, b in run.extent], axis=1)
     spatial = np.concatenate([fixed, rest])
-    frames = np.stack([random.integers(0, m, len(spatial)) for m in stack], axis=1) if stack else None
-    points = spatial if frames is None else np.concatenate([frames, spatial], axis=1)
+    frames = np.array(sorted(schedule.frames), np.intp)  # of no axis where the image is no stack
+    points = np.concatenate([frames[random.integers(0, len(frames), len(spatial))], spatial], axis=1)
+    if run.mask is not None:
+        points = np.concatenate([points[schedule.holds(points)], schedule.drawn(n, random)])
     _, first = np.unique(points, axis=0, return_index=True)
     chosen: npt.NDArray[np.intp] = points[np.sort(first)][:n].astype(np.intp)
     return chosen
+
+
+def certify(
+    run: Run,
+    *,
+    points: int,
+    seed: int,
+    max_abs_difference: float,
+    label_agreement: float,
+    scale: float,
+    worst_point: tuple[int, ...],
+    seconds: float,
+) -> Certificate:
+    """Return the certificate of a run that was compared with the patch model itself.
+
+    Parameters
+    ----------
+    run : Run
+        The run, after its tiles.
+    points, seed, max_abs_difference, label_agreement, scale, worst_point
+        As in :class:`Certificate`.
+    seconds : float
+        That the comparison took.
+    """
+    provenance, shape = run.provenance(), [int(n) for n in run.image.shape]
+    return Certificate(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        models=tuple(map(_certified, run.models, provenance["models"])),
+        image={"shape": shape, "dtype": str(run.image.dtype), "sha256": image_sha256(run.image)},
+        channel_axis=run.layout.channel_axis,
+        preprocess=tuple(map(str, run.steps)),
+        border=run.settings.border,
+        precision=provenance["precision"],
+        every=run.settings.every,
+        region=run.settings.region,
+        frames=run.settings.frames,
+        mask=provenance["mask"],
+        device=str(run.device),
+        tile=tuple(run.tile),
+        points=points,
+        seed=seed,
+        max_abs_difference=max_abs_difference,
+        label_agreement=label_agreement,
+        scale=scale,
+        tolerance=TOLERANCE,
+        worst_point=worst_point,
+        seconds={"segmentation": run.seconds, "verification": seconds},
+        versions=provenance["versions"],
+    )
+
+
+def _certified(model: PatchModel, provenance: Mapping[str, Any]) -> CertifiedModel:
+    report = model.fcn.report
+    return CertifiedModel(
+        model.name,
+        model.path.name if model.path is not None else "",
+        model.sha256,
+        model.output,
+        str(provenance.get("method", "dense")),
+        tuple(model.patch_shape),
+        tuple(report.receptive_field),
+        tuple(plain(asdict(layer)) for layer in report.layers),
+    )

@@ -2,7 +2,7 @@
 
 from napari_fcnseg.source import Region
 from napari_fcnseg.tiling.layout import Layout
-from napari_fcnseg.tiling.plan import cut, nearest_first, slices, with_first
+from napari_fcnseg.tiling.plan import around, cut, grouped, nearest_first, slices
 from napari_fcnseg.tiling.window import BORDERS, Border, WindowReader, check_border, predicted
 
 __all__ = [
@@ -11,10 +11,11 @@ __all__ = [
     "Layout",
     "Region",
     "WindowReader",
+    "around",
     "check_border",
     "cut",
+    "grouped",
     "nearest_first",
     "predicted",
     "slices",
-    "with_first",
 ]

@@ -41,64 +41,49 @@ def _cut_axis(start: int, stop: int, size: int) -> list[tuple[int, int]]:
     return [(a, min(a + size, stop)) for a in range(start, stop, size)]
 
 
-def nearest_first(tiles: Sequence[Region], focus: tuple[float, ...], together: int = 1) -> list[Region]:
-    """Return tiles by how far they are from a place: the one it is in first.
-
-    Among equally far ones the one whose middle is nearer comes first.
+def grouped(tiles: Sequence[Region], together: int) -> list[list[Region]]:
+    """Return tiles in groups: so many of a column below each other, in their order.
 
     Parameters
     ----------
     tiles : sequence of Region
         As :func:`cut` returns them.
+    together : int
+        Tiles of a group, fewer at the end of a column.
+    """
+    columns = [list(column) for _, column in itertools.groupby(tiles, key=lambda tile: tile[1:])]
+    return [column[first : first + together] for column in columns for first in range(0, len(column), together)]
+
+
+def nearest_first(groups: Sequence[list[Region]], focus: tuple[float, ...]) -> list[list[Region]]:
+    """Return groups of tiles by how far they are from a place: the one it is in first.
+
+    Among equally far ones the one whose middle is nearer comes first.
+
+    Parameters
+    ----------
+    groups : sequence of list of Region
+        As :func:`grouped` returns them.
     focus : tuple of float
         The place.
-    together : int
-        Tiles below each other that stay together, in their order, because that saves work.
     """
 
-    def distance(tiles: Sequence[Region]) -> tuple[float, float]:
-        whole = [(axis[0][0], axis[-1][1]) for axis in zip(*tiles, strict=True)]
+    def distance(group: list[Region]) -> tuple[float, float]:
+        whole = [(axis[0][0], axis[-1][1]) for axis in zip(*group, strict=True)]
         gaps = [max(start - f, f - stop, 0.0) for (start, stop), f in zip(whole, focus, strict=True)]
         middles = [(start + stop) / 2 - f for (start, stop), f in zip(whole, focus, strict=True)]
         return math.hypot(*gaps), math.hypot(*middles)
 
-    columns = [list(column) for _, column in itertools.groupby(tiles, key=lambda tile: tile[1:])]
-    runs = [column[first : first + together] for column in columns for first in range(0, len(column), together)]
-    return [tile for run in sorted(runs, key=distance) for tile in run]
+    return sorted(groups, key=distance)
 
 
-def with_first(tile: Region, first: tuple[int, ...], focus: tuple[float, ...]) -> list[Region]:
-    """Cut a smaller tile out of one, around a place in it, and the rest into as few tiles as possible.
-
-    Parameters
-    ----------
-    tile : Region
-        What is to be covered.
-    first : tuple of int
-        Size of the smaller tile.
-    focus : tuple of float
-        The place. A smaller tile that would be near an edge of the larger one is moved to that edge.
-
-    Returns
-    -------
-    list of Region
-        The smaller tile, then the others.
-    """
-    middle = []
-    for (start, stop), size, f in zip(tile, first, focus, strict=True):
-        last = max(stop - size, start)
-        a = min(max(round(f - size / 2), start), last)
-        edge = start if a - start <= last - a else last
-        a = edge if abs(a - edge) < size / 2 else a
-        middle.append((a, min(a + size, stop)))
-    rest: list[Region] = []
-    left = list(tile)
-    for axis, (a, b) in enumerate(middle):
-        for part in ((left[axis][0], a), (b, left[axis][1])):
-            if part[0] < part[1]:
-                rest.append((*left[:axis], part, *left[axis + 1 :]))
-        left[axis] = (a, b)
-    return [tuple(middle), *rest]
+def around(extent: Region, size: tuple[int, ...], focus: Sequence[float]) -> Region:
+    """Return a tile of some size with a place in its middle, or as near to that as the extent allows."""
+    firsts = [
+        min(max(round(f - n / 2), start), max(stop - n, start))
+        for (start, stop), n, f in zip(extent, size, focus, strict=True)
+    ]
+    return tuple((a, min(a + n, stop)) for a, n, (_, stop) in zip(firsts, size, extent, strict=True))
 
 
 def slices(region: Region) -> tuple[slice, ...]:
