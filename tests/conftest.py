@@ -27,6 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 _settings_folder = tempfile.TemporaryDirectory(prefix="napari-fcnseg-tests-")
 os.environ["NAPARI_CONFIG"] = str(Path(_settings_folder.name) / "settings.yaml")  # nobody's own settings are touched
 os.environ["NAPARI_FCNSEG_CACHE"] = str(Path(_settings_folder.name) / "cache")  # nor what this computer has learned
+os.environ["NAPARI_FCNSEG_DATA"] = str(Path(_settings_folder.name) / "data")  # nor is an image kept for later
 
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)

@@ -57,6 +57,16 @@ def test_scores_become_channels(tmp_path) -> None:
     with tifffile.TiffFile(tmp_path / "scores.tif") as tiff:
         assert tiff.series[0].axes == "ZCYX"
         np.testing.assert_array_equal(tiff.asarray(), np.moveaxis(scores, -1, 1))
+    write_image(tmp_path / "scores.zarr", image.scored(scores))
+    again = read_image([tmp_path / "scores.zarr"])
+    assert again.axes == "CZYX"  # as OME-Zarr has them
+    np.testing.assert_array_equal(again.data[:], np.moveaxis(scores, -1, 0))
+
+
+def test_what_a_kind_of_file_has_no_place_for_is_said(tmp_path) -> None:
+    with pytest.raises(OutputError, match=r"cannot hold this image.*\.npy"):
+        write_image(tmp_path / "a.ome.tif", ImageFile(np.zeros((3, 4), np.int64), "YX"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_file_per_channel_is_stacked_in_order(tmp_path) -> None:

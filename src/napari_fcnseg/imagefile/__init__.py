@@ -1,8 +1,10 @@
 """Image files in and out, with their axes and pixel size."""
 
 from napari_fcnseg.imagefile.image import ImageFile
-from napari_fcnseg.imagefile.omezarr import ZARR, GrowingZarr
+from napari_fcnseg.imagefile.omezarr import UNITS, ZARR, GrowingZarr, axis_letters
 from napari_fcnseg.imagefile.reading import read_image
 from napari_fcnseg.imagefile.writing import OUTPUTS, check_output, write_image
 
-__all__ = ["OUTPUTS", "ZARR", "GrowingZarr", "ImageFile", "check_output", "read_image", "write_image"]
+__all__ = [
+    "OUTPUTS", "UNITS", "ZARR", "GrowingZarr", "ImageFile", "axis_letters", "check_output", "read_image", "write_image",
+]  # fmt: skip

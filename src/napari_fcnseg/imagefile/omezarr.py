@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 ZARR = ".zarr"
 _MARKS = ("zarr.json", ".zarray", ".zgroup")
-_UNITS = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
+#: What units of length are called, and how they are written.
+UNITS = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
 _TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 _SPACE = "ZYX"
 _MOST_AXES = 5
@@ -52,14 +53,14 @@ def read_zarr(path: Path) -> ImageFile:
         node = node["0"]
     if isinstance(node, zarr.Array):
         names = getattr(node.metadata, "dimension_names", None) or ()
-        return ImageFile(node, _letters([str(name) for name in names], node.ndim))
+        return ImageFile(node, axis_letters([str(name) for name in names], node.ndim))
     scales = _ome(node).get("multiscales")
     if scales:
         return _finest(node, scales[0])
     arrays = [array for _, array in node.arrays()]
     if len(arrays) != 1:
         raise ImageError(f"{path} holds {len(arrays)} arrays and does not say which is the image. Name one of them.")
-    return ImageFile(arrays[0], _letters([], arrays[0].ndim))
+    return ImageFile(arrays[0], axis_letters([], arrays[0].ndim))
 
 
 def _ome(group: Any) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def _finest(group: Any, scales: dict[str, Any]) -> ImageFile:
     level = scales["datasets"][0]
     array = group[level["path"]]
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in scales.get("axes", "tczyx"[-array.ndim :])]
-    letters = _letters([axis["name"] for axis in axes], array.ndim)
+    letters = axis_letters([axis["name"] for axis in axes], array.ndim)
     steps = [*level.get("coordinateTransformations", ()), *scales.get("coordinateTransformations", ())]
     size = np.prod([s["scale"] for s in steps if s.get("type") == "scale"] or [np.ones(array.ndim)], axis=0)
     units = [
@@ -81,10 +82,10 @@ def _finest(group: Any, scales: dict[str, Any]) -> ImageFile:
         return ImageFile(array, letters)
     unit = units[-1] if units else ""
     pixel_size = {letter: float(n) for letter, n in zip(letters, size, strict=True) if letter in _SPACE}
-    return ImageFile(array, letters, pixel_size, _UNITS.get(unit, unit))
+    return ImageFile(array, letters, pixel_size, UNITS.get(unit, unit))
 
 
-def _letters(names: Sequence[str], ndim: int) -> str:
+def axis_letters(names: Sequence[str], ndim: int) -> str:
     """Return one letter per axis; one that has no usual name gets a letter of its own."""
     if len(names) != ndim:
         names = ["?"] * (ndim - 2) + ["y", "x"][-ndim:]
@@ -202,7 +203,7 @@ def _multiscales(name: str, axes: str, meaning: ImageFile) -> dict[str, Any] | N
     order = [{"time": 0, "space": 2}.get(kind, 1) for kind in kinds]
     if len(axes) > _MOST_AXES or not 2 <= kinds.count("space") <= 3 or order != sorted(order) or order.count(1) > 1:
         return None
-    units = {short: name for name, short in _UNITS.items()}
+    units = {short: name for name, short in UNITS.items()}
     described: list[dict[str, str]] = []
     for letter, kind in zip(axes, kinds, strict=True):
         axis = {"name": letter.lower()} | ({"type": kind} if kind else {})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +20,7 @@ from napari_fcnseg.source import ChannelStack
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -81,7 +84,7 @@ def _guessed_axes(data: npt.NDArray[Any]) -> str:
 
 
 def _read_tiff(path: Path) -> ImageFile:
-    with tifffile.TiffFile(path) as tiff:
+    with _whole(path), tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
         size, unit = _pixel_size(tiff)
         if series.nbytes < _LARGE:
@@ -92,6 +95,26 @@ def _read_tiff(path: Path) -> ImageFile:
 
     series = tifffile.TiffFile(path).series[0]  # stays open
     return ImageFile(zarr.open_array(series.aszarr(level=0), mode="r"), series.axes, size, unit)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Refuse a file that was cut off: tifffile takes the pages that are left for all, and says so in its log only."""
+    said: list[str] = []
+
+    def listen(record: logging.LogRecord) -> bool:
+        if record.thread == threading.get_ident():
+            said.append(record.getMessage())
+        return True
+
+    log = logging.getLogger("tifffile")
+    log.addFilter(listen)
+    try:
+        yield
+    finally:
+        log.removeFilter(listen)
+    if any("invalid page offset" in message for message in said):
+        raise ImageError(f"{path} is damaged: pages are missing at its end. Copy it again from where it comes from.")
 
 
 def _pixel_size(tiff: tifffile.TiffFile) -> tuple[dict[str, float], str]:

@@ -1,10 +1,11 @@
-"""Write results: TIFF by tifffile, PNG by imageio."""
+"""Write results: TIFF by tifffile, Zarr by zarr, PNG by imageio."""
 
 from __future__ import annotations
 
 import errno
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import tifffile
 
 from napari_fcnseg.errors import OutputError
-from napari_fcnseg.imagefile.omezarr import ZARR, is_zarr
+from napari_fcnseg.imagefile.omezarr import ZARR, GrowingZarr, is_zarr
 from napari_fcnseg.imagefile.reading import TIFF
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 #: Endings a result can be written with; the last is written while a run goes on.
 OUTPUTS = (*TIFF, ".png", ".npy", ZARR)
 _IMAGEJ_AXES = "TZCYX"
+_IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 _IMAGEJ_LIMIT = 2**32 - 2**25  # ImageJ files count bytes with 32 bits
+_CHUNK = 1024  # pixels along the last two axes
 
 
 def check_output(path: Path) -> None:
@@ -60,6 +63,9 @@ def write_image(path: Path, image: ImageFile) -> None:
     OutputError
         If it cannot be written. The result is then kept in a file that the error names, where that is possible.
     """
+    if path.suffix.lower() == ZARR:
+        _write_zarr(path, image)
+        return
     write = _writer(path, image)
     try:
         _write_whole(path, write)
@@ -67,6 +73,10 @@ def write_image(path: Path, image: ImageFile) -> None:
         # NumPy reports a short write without a number, and there is one cause of it.
         reason = "the disk is full" if error.errno in (None, errno.ENOSPC) else error.strerror
         raise OutputError(f"{path} could not be written: {reason}. {_rescue(path, write)}") from None
+    except (TypeError, ValueError, tifffile.OmeXmlError) as error:  # for a type or axes that it has no place for
+        raise OutputError(
+            f"{path} cannot hold this image ({error}). Choose a name that ends with .tif or .npy."
+        ) from None
 
 
 def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -95,7 +105,7 @@ def _writer(path: Path, image: ImageFile) -> Callable[[Path], None]:
     if suffix == ".npy":
         return lambda target: np.save(target, image.data)
     if suffix == ".png":
-        if image.data.ndim != 2 or image.data.dtype.kind != "u":
+        if image.data.ndim != 2 or image.data.dtype not in (np.uint8, np.uint16):
             raise OutputError(f"{path}: a PNG holds one 2D label image. Choose a name that ends with .tif.")
         return lambda target: iio.imwrite(target, image.data)
     ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
@@ -107,7 +117,10 @@ def _write_tiff(path: Path, image: ImageFile, *, ome: bool) -> None:
     extra: dict[str, Any] = {}
     places = [_IMAGEJ_AXES.find(letter) for letter in image.axes]
     imagej = not ome and -1 not in places and places == sorted(places) and image.data.nbytes < _IMAGEJ_LIMIT
+    imagej = imagej and image.data.dtype in _IMAGEJ_TYPES
     if ome:
+        image = _rows_and_columns_last(image)
+        metadata["axes"] = image.axes
         for letter in "XYZ":
             if letter in size:
                 metadata |= {f"PhysicalSize{letter}": size[letter], f"PhysicalSize{letter}Unit": image.unit or "µm"}  # type: ignore[dict-item]
@@ -123,3 +136,27 @@ def _write_tiff(path: Path, image: ImageFile, *, ome: bool) -> None:
         path, image.data, imagej=imagej, ome=ome, metadata=metadata, photometric="minisblack",
         compression=None if imagej else "zlib", **extra,
     )  # fmt: skip
+
+
+def _rows_and_columns_last(image: ImageFile) -> ImageFile:
+    """Return an image with its axes in the order that OME-TIFF asks for."""
+    last = [image.axes.index(letter) for letter in "YX" if letter in image.axes]
+    order = [axis for axis in range(len(image.axes)) if axis not in last] + last
+    return replace(image, data=image.data.transpose(order), axes="".join(image.axes[axis] for axis in order))
+
+
+def _write_zarr(path: Path, image: ImageFile) -> None:
+    """Write an OME-Zarr image; its channels, if it has any, come before the axes of space."""
+    data, channel = image.data, image.channel_axis
+    if channel is not None:
+        data = np.moveaxis(data, channel, -1)
+    stack = max(len(image.result_axes) - 2, 0)
+    chunks = (*(1,) * stack, *(min(n, _CHUNK) for n in data.shape[stack : stack + 2]), *(1,) * (channel is not None))
+    growing = GrowingZarr(path, data.shape, chunks, data.dtype, image, classes=channel is not None)
+    try:
+        growing.array[(slice(None),) * len(image.result_axes)] = data
+        growing.finish()
+    except OSError as error:
+        growing.discard()
+        reason = "the disk is full" if error.errno in (None, errno.ENOSPC) else error.strerror
+        raise OutputError(f"{path} could not be written: {reason}. Make room, or choose another folder.") from None
