@@ -3,10 +3,12 @@ from napari_fcnseg.canvas import Segmentation as Segmentation
 from napari_fcnseg.certificate import Certificate as Certificate
 from napari_fcnseg.estimation import Estimate as Estimate
 from napari_fcnseg.estimation import estimate as estimate
+from napari_fcnseg.instances import InstanceSettings as InstanceSettings
 from napari_fcnseg.model import FCN as FCN
 from napari_fcnseg.model import PatchModel as PatchModel
 from napari_fcnseg.model import convert as convert
 from napari_fcnseg.model import load_model as load_model
+from napari_fcnseg.objects import find_instances as find_instances
 from napari_fcnseg.precision import PrecisionTrial as PrecisionTrial
 from napari_fcnseg.precision import try_precision as try_precision
 from napari_fcnseg.run import Tile as Tile

@@ -1,4 +1,4 @@
-"""The command line: ``napari-fcnseg inspect | segment | verify | demo | doctor``.
+"""The command line: ``napari-fcnseg inspect | segment | instances | verify | demo | doctor``.
 
 Exit codes: 0 all is well; 1 something does not fit, said in one line; 2 the command line itself was wrong; 3 the
 verification found a difference; 130 stopped with Ctrl-C.
