@@ -1,0 +1,277 @@
+"""Segment many images one after the other: each alone, so that one that is broken never stops the rest.
+
+A result has its name only once it is complete, and its provenance says of which image, which models and which settings
+it is. So a batch that was stopped goes on where it was: what is done is not done again.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections import deque
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from napari_fcnseg import cli_output, preprocess
+from napari_fcnseg.batch.outcome import KINDS, Outcome, made
+from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, Line, Report, report_in
+from napari_fcnseg.errors import FcnSegError, OutputError, SettingsError
+from napari_fcnseg.imagefile import OUTPUTS
+from napari_fcnseg.plaindata import plain
+from napari_fcnseg.run import Run
+from napari_fcnseg.sidecar import agreed_preprocess
+from napari_fcnseg.tiling import check_border
+from napari_fcnseg.verification import Witness
+from napari_fcnseg.wording import duration
+
+if TYPE_CHECKING:
+    import os
+    import threading
+    from collections.abc import Generator, Sequence
+
+    from napari_fcnseg.batch.items import Item
+    from napari_fcnseg.canvas import Canvas
+    from napari_fcnseg.model import PatchModel
+    from napari_fcnseg.settings import RunSettings
+
+#: What results can be written as, and how their names end.
+FORMS = {"tif": ".tif", "ome-zarr": ".ome.zarr"}
+_POLL = 0.05  # seconds after which a batch looks whether it should stop
+_PACES = 5  # images whose time says how long the others take; the very first one waits for the engine
+_NO_MATTER = ("tile", "memory_limit")  # settings that change the time alone, never a number
+
+_log = logging.getLogger("napari_fcnseg")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a batch is.
+
+    Attributes
+    ----------
+    name : str
+        Of the image that is being segmented.
+    number, count : int
+        Images before it, and all.
+    done, total : int
+        Its finished tiles, and all; 0 of 0 before they are known.
+    seconds_left : float or None
+        For the whole batch, by the images so far.
+    """
+
+    name: str
+    number: int
+    count: int
+    done: int = 0
+    total: int = 0
+    seconds_left: float | None = None
+
+
+class Batch:
+    """Some images, one or more models and settings: what concerns all images is checked at once.
+
+    Parameters
+    ----------
+    items : sequence of Item
+        The images.
+    models : sequence of PatchModel
+        An ensemble that fits together (:func:`napari_fcnseg.model.as_ensemble`).
+    settings : RunSettings
+        For every image. They also say what is written beside the labels.
+    out_dir : path
+        Folder for the results, which is made if it is not there; it may be the one with the images. For ``a.tif`` it
+        gets ``a.labels.tif``, ``a.labels.provenance.json``, and so on; for all together ``report.csv``.
+    form : {"tif", "ome-zarr"}
+        What results are written as.
+    verify : bool
+        Whether each result is compared with the patch model itself, with the certificate in its provenance.
+    left_out : sequence of Line
+        Files that are no images; they come first in the report.
+
+    Attributes
+    ----------
+    report : Path
+        The file with a line for each.
+
+    Raises
+    ------
+    FcnSegError
+        If settings are not possible, or the folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        models: Sequence[PatchModel],
+        settings: RunSettings,
+        out_dir: str | os.PathLike[str],
+        *,
+        form: str = "tif",
+        verify: bool = False,
+        left_out: Sequence[Line] = (),
+    ) -> None:
+        if form not in FORMS:
+            raise SettingsError(f"Results cannot be written as {form!r}. Choose one of: {', '.join(FORMS)}.")
+        self.items, self.left_out = tuple(items), tuple(left_out)
+        self.models, self.form, self.verify = tuple(models), form, verify
+        steps = settings.preprocess
+        if steps is None:
+            steps = agreed_preprocess([(m.name, m.sidecar) for m in self.models])
+        self.settings = replace(settings, preprocess=tuple(map(str, preprocess.parse(steps))))
+        check_border(settings.border)
+        if settings.disagreement and len(self.models) == 1:
+            raise SettingsError("One model cannot disagree with itself. Choose several models, or no disagreement.")
+        self.kinds = tuple(kind for kind in KINDS if kind == "labels" or getattr(settings, kind))
+        self.out_dir = _made(Path(out_dir))
+        self.report = report_in(self.out_dir)
+        self._paces: deque[float] = deque(maxlen=_PACES)
+
+    def execute(self, stop: threading.Event | None = None) -> Generator[Line | Standing, None, None]:
+        """Segment one image after the other.
+
+        Parameters
+        ----------
+        stop : Event, optional
+            Once it is set, the image that is being segmented is dropped, and the batch ends. So it does when the
+            generator is closed, or with Ctrl-C.
+
+        Yields
+        ------
+        Line or Standing
+            What became of a file; and in between, several times a second while there is something to compute, how far
+            the batch is.
+
+        Raises
+        ------
+        OutputError
+            If the report cannot be written.
+        """
+        waiting, begun = deque(self.items), False
+        with Report(self.report) as report:
+            try:
+                for line in self.left_out:
+                    report.add(line)
+                    yield line
+                while waiting and not _is_set(stop):
+                    begun = True
+                    end = yield from self._one(waiting[0], stop)
+                    if end is None:
+                        return
+                    waiting.popleft()
+                    begun = False
+                    report.add(end)
+                    yield end
+            finally:
+                for item in waiting:
+                    said = "Stopped before it was complete." if begun else "Not begun: the batch was stopped."
+                    begun = False
+                    report.add(Line(item.name, STOPPED, f"{said} Start the same batch again to go on."))
+
+    def _one(self, item: Item, stop: threading.Event | None) -> Generator[Standing, None, Line | None]:
+        """Segment an image unless that was done; return what became of it, None if it was stopped."""
+        yield self._standing(item)
+        start = time.perf_counter()
+        try:
+            outcome = Outcome(self.out_dir / item.target, self.kinds, FORMS[self.form], self._record(item))
+            if outcome.was_done(verified=self.verify):
+                said = "It was done before, with the same model and settings."
+                return Line(item.name, KEPT, said, outcome.labels)
+            line = yield from self._segment(item, outcome, stop)
+        except FcnSegError as error:
+            problem = str(error)
+        except MemoryError:
+            problem = "There is not enough memory for this image. Write OME-Zarr, close other programs, or crop it."
+        except Exception as error:
+            _log.exception("%s could not be segmented", item.name)
+            problem = f"Something went wrong that should not have: {type(error).__name__}: {error}"
+        else:
+            seconds = time.perf_counter() - start
+            self._paces.append(seconds)
+            return replace(line, seconds=seconds) if line is not None else None
+        return Line(item.name, FAILED, " ".join(problem.split()), seconds=time.perf_counter() - start)
+
+    def _segment(
+        self, item: Item, outcome: Outcome, stop: threading.Event | None
+    ) -> Generator[Standing, None, Line | None]:
+        image = item.read().without_alpha(self.models[0].channels)
+        axis = self.settings.channel_axis
+        settings = self.settings if axis is not None else replace(self.settings, channel_axis=image.channel_axis)
+        run = Run(image.data, self.models, settings)
+        witness = Witness(run) if self.verify else None
+        outcome.check()
+        canvas = cli_output.canvas_for(run, image, outcome.outputs)
+        try:
+            with closing(run.execute(_POLL)) as tiles:
+                for tile in tiles:
+                    if _is_set(stop):
+                        _drop(canvas)
+                        return None
+                    if tile is not None:
+                        canvas.write(tile)
+                        if witness is not None:
+                            witness.see(tile)
+                    yield self._standing(item, run)
+            outcome.make_way()
+            canvas.finish()
+        except OutputError:  # it says where what is finished is kept
+            canvas.abandon()
+            raise
+        except BaseException:
+            _drop(canvas)
+            raise
+        cli_output.write(canvas, image, outcome.outputs)
+        return self._conclude(item, run, outcome, witness)
+
+    def _conclude(self, item: Item, run: Run, outcome: Outcome, witness: Witness | None) -> Line:
+        """Write where the results come from, which makes them complete; return the image's line."""
+        provenance = outcome.complete(run.provenance())
+        pixels = run.plan.pixels
+        said = [f"{pixels:,} pixels in {duration(run.seconds)} on {run.device}.", *run.notes]
+        verified = None
+        if witness is not None:
+            verification = witness.testify()
+            outcome.note({**provenance, "certificate": verification.certificate.as_dict()})
+            said.append(str(verification))
+            verified = verification.passed
+        return Line(item.name, DONE, " ".join(said), outcome.labels, 0.0, pixels, verified)
+
+    def _record(self, item: Item) -> dict[str, Any]:
+        """Return what a result depends on, as plain data; empty where nobody could tell whether that has changed."""
+        try:
+            identity = item.identity()
+        except OSError:  # it cannot be read either, which is said then
+            identity = None
+        if identity is None or not all(model.sha256 for model in self.models):
+            return {}
+        settings = {name: value for name, value in self.settings.as_dict().items() if name not in _NO_MATTER}
+        models = [{"sha256": model.sha256, "output": model.output} for model in self.models]
+        record: dict[str, Any] = plain({"input": identity, "models": models, "settings": settings})
+        return record
+
+    def _standing(self, item: Item, run: Run | None = None) -> Standing:
+        number, count = self.items.index(item), len(self.items)
+        done, total = (run.done, run.total) if run is not None else (0, 0)
+        rest = count - number - (done / total if total else 0)
+        left = median(self._paces) * rest if self._paces else None
+        return Standing(item.name, number, count, done, total, left)
+
+
+def _is_set(stop: threading.Event | None) -> bool:
+    return stop is not None and stop.is_set()
+
+
+def _drop(canvas: Canvas) -> None:
+    """Remove what has come so far of a result that will not be complete."""
+    for part in canvas.abandon():
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _made(folder: Path) -> Path:
+    """Return the folder for all results, made if it is not there."""
+    if folder.suffix.lower() in OUTPUTS and not folder.is_dir():
+        raise OutputError(f"{folder} is the name of a file. For many images, name a folder for the results.")
+    return made(folder)

@@ -1,0 +1,208 @@
+"""Which images a batch takes: those of a folder, or some that are named one by one."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_fcnseg.batch.outcome import KINDS
+from napari_fcnseg.batch.report import SKIPPED, Line, is_report
+from napari_fcnseg.certificate import image_sha256
+from napari_fcnseg.errors import ImageError
+from napari_fcnseg.imagefile import OUTPUTS, ZARR, read_image
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+
+    from napari_fcnseg.imagefile import ImageFile
+
+#: Endings of files that are taken for images.
+IMAGES = (*OUTPUTS, ".jpg", ".jpeg", ".bmp", ".gif")
+_BESIDE = (".provenance.json", ".certificate.json", ".fcnseg.json")  # ours, beside images, results and models
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # in the names of files, on one system or another
+_LONGEST = 80  # letters of a name
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One image of a batch.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in the report.
+    target : str
+        What its results are called, without their endings; different for each image of a batch.
+    path : Path or None
+        The file.
+    image : ImageFile or None
+        The image, if it is in no file.
+    """
+
+    name: str
+    target: str
+    path: Path | None = None
+    image: ImageFile | None = None
+
+    def read(self) -> ImageFile:
+        """Return the image.
+
+        Raises
+        ------
+        ImageError
+            If the file cannot be read.
+        """
+        if self.image is not None:
+            return self.image
+        assert self.path is not None, "an item has a file or an image"
+        return read_image([self.path])
+
+    def identity(self) -> dict[str, Any] | None:
+        """Return what tells the image from a later one of the same name, as plain data; None where nothing does."""
+        if self.path is None:
+            digest = image_sha256(self.image.data) if self.image is not None else None
+            return {"sha256": digest} if digest is not None else None
+        files = [f for f in self.path.rglob("*") if f.is_file()] if self.path.is_dir() else [self.path]
+        found = [file.stat() for file in files]
+        newest = max((s.st_mtime_ns for s in found), default=0)
+        # In nanoseconds as text: JSON's numbers are not that long everywhere.
+        return {"path": self.name, "bytes": sum(s.st_size for s in found), "modified": str(newest)}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is in a folder.
+
+    Attributes
+    ----------
+    items : tuple of Item
+        The images, in the order in which a person would count them.
+    left_out : tuple of Line
+        The other files, and why each is none.
+    """
+
+    items: tuple[Item, ...]
+    left_out: tuple[Line, ...]
+
+
+def images_in(folder: str | os.PathLike[str], recursive: bool = False, results: Path | None = None) -> Found:
+    """Return the images in a folder. Hidden files, and what this program wrote, are passed over without a word.
+
+    Parameters
+    ----------
+    folder : path
+        The folder.
+    recursive : bool
+        Whether images in its subfolders are taken too.
+    results : Path, optional
+        A subfolder with results, which is passed over.
+
+    Raises
+    ------
+    ImageError
+        If the folder cannot be read, or holds no image.
+    """
+    top = Path(folder)
+    try:
+        found = list(_walk(top, recursive, results.resolve() if results is not None else None))
+    except OSError as error:
+        raise ImageError(f"The folder {top} cannot be read ({error.strerror}). Choose another one.") from None
+    paths = [path for path, reason in found if not reason]
+    lines = [Line(path.relative_to(top).as_posix(), SKIPPED, reason) for path, reason in found if reason]
+    if not paths:
+        deeper = "" if recursive else ", or have its subfolders searched too (--recursive)"
+        raise ImageError(
+            f"There is no image in {top}. Files that end with {', '.join(IMAGES)} are looked for, and results of this "
+            f"program passed over. Choose another folder{deeper}."
+        )
+    names = [path.relative_to(top).as_posix() for path in paths]
+    items = [Item(name, target, path) for name, target, path in zip(names, _targets(names), paths, strict=True)]
+    return Found(tuple(items), tuple(lines))
+
+
+def named_items(images: Sequence[tuple[str, ImageFile]]) -> tuple[Item, ...]:
+    """Return images that have a name each, of layers for example, as items whose results are called like them."""
+    clean = [_FORBIDDEN.sub("_", name)[:_LONGEST].strip(" .") or "image" for name, _ in images]
+    targets = _unique(clean, clean)
+    return tuple(Item(name, target, image=image) for (name, image), target in zip(images, targets, strict=True))
+
+
+def _walk(folder: Path, recursive: bool, results: Path | None) -> Iterator[tuple[Path, str]]:
+    """Yield what is in a folder, with the reason why it is not taken; an empty one for an image."""
+    paths = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=_natural)
+    images = [path for path in paths if path.suffix.lower() in IMAGES]
+    known = {path.name for path in images} | {_stem(path.name) for path in images}
+    for path in paths:
+        ending = path.suffix.lower()
+        if path.is_dir() and ending != ZARR:
+            if path.resolve() != results:
+                yield from _inside(path, recursive, results)
+        elif ending in IMAGES:
+            if not _is_result(path, known):
+                yield path, ""
+        elif not path.name.endswith(_BESIDE) and not is_report(path):
+            kind = f"Files that end with {ending}" if ending else "Files without an ending"
+            yield path, f"{kind} are not read. If it is an image, save it as TIFF."
+
+
+def _inside(folder: Path, recursive: bool, results: Path | None) -> Iterator[tuple[Path, str]]:
+    if not recursive:
+        yield folder, "It is a folder. Have subfolders searched too (--recursive) if there are images in it."
+    elif folder.is_symlink():
+        yield folder, "It is a link to a folder, which is not followed. Choose that folder itself."
+    else:
+        try:
+            yield from _walk(folder, recursive, results)
+        except OSError as error:
+            yield folder, f"The folder cannot be read ({error.strerror})."
+
+
+def _is_result(path: Path, known: set[str]) -> bool:
+    """Whether this program wrote an image file; ``known`` has the names of the images beside it, and their stems."""
+    if path.with_name(f"{path.stem}.provenance.json").is_file():
+        return True
+    for kind in KINDS:
+        source, mark, ending = path.name.rpartition(f".{kind}.")
+        if mark and (source in known or ".partial." in f".{ending}"):
+            return True
+        if mark and kind != "labels" and path.with_name(f"{source}.labels.{ending}").exists():
+            return True
+    return False
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    """Return a key that puts ``2.tif`` before ``10.tif``."""
+    parts = re.split(r"([0-9]+)", path.name.casefold())
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
+
+
+def _stem(name: str) -> str:
+    """Return a file's name without its ending: ``"a"`` of ``"a.tif"`` and of ``"a.ome.tif"``."""
+    return name[: -len(Path(name).suffix)].removesuffix(".ome") if Path(name).suffix else name
+
+
+def _targets(names: Sequence[str]) -> list[str]:
+    return _unique([_stem(name) for name in names], names)
+
+
+def _unique(wanted: Sequence[str], longer: Sequence[str]) -> list[str]:
+    """Return the names that are wanted, the longer ones where two would be the same, or with a number.
+
+    Small and capital letters are the same to many file systems.
+    """
+    counts = Counter(name.casefold() for name in wanted)
+    used: set[str] = set()
+    result = []
+    for short, long in zip(wanted, longer, strict=True):
+        name = base = short if counts[short.casefold()] == 1 else long
+        number = 1
+        while name.casefold() in used:
+            number += 1
+            name = f"{base}-{number}"
+        used.add(name.casefold())
+        result.append(name)
+    return result

@@ -1,0 +1,135 @@
+"""What became of each file of a batch: a line each, in a CSV file that is written while the batch goes on."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from napari_fcnseg.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+DONE, KEPT, SKIPPED, FAILED, STOPPED = "done", "kept", "skipped", "failed", "stopped"
+_WORDS = {DONE: "done", KEPT: "done before", FAILED: "failed", STOPPED: "not done", SKIPPED: "left out"}
+_HEADER = ("file", "status", "what happened", "result", "seconds", "pixels")
+_ENCODING = "utf-8-sig"  # with its mark, without which Excel shows other letters
+_MOST_REPORTS = 100
+
+
+@dataclass(frozen=True)
+class Line:
+    """What became of one file.
+
+    Attributes
+    ----------
+    input : str
+        The file's name in its folder, or the layer's name.
+    status : {"done", "kept", "skipped", "failed", "stopped"}
+        ``"kept"``: an earlier batch did it; ``"skipped"``: it is no image.
+    sentence : str
+        What happened, and what to do.
+    output : Path or None
+        The labels.
+    seconds : float
+        That it took, with reading and writing.
+    pixels : int
+        Of the labels.
+    verified : bool or None
+        What a verification found.
+    """
+
+    input: str
+    status: str
+    sentence: str
+    output: Path | None = None
+    seconds: float = 0.0
+    pixels: int = 0
+    verified: bool | None = None
+
+    def __str__(self) -> str:
+        return f"{self.input}: {self.status}. {self.sentence}"
+
+
+def summary(lines: Sequence[Line], count: int | None = None) -> str:
+    """Return how many files came to which end, in words.
+
+    Parameters
+    ----------
+    lines : sequence of Line
+        Of the files that came to an end.
+    count : int, optional
+        How many there were to be; the others are not done.
+    """
+    found = Counter(line.status for line in lines)
+    if count is not None:
+        found[STOPPED] += count - len(lines)
+    parts = [f"{found[status]} {word}" for status, word in _WORDS.items() if found[status] or status == DONE]
+    bad = sum(line.verified is False for line in lines)
+    return ", ".join(parts) + (f"; {bad} NOT verified" if bad else "") + "."
+
+
+class Report:
+    """The file with the lines, each of which is on the disk before the next image is begun.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is written (:func:`report_in`).
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file: IO[str] = self.path.open("w", encoding=_ENCODING, newline="")
+        except OSError as error:
+            raise self._problem(error) from None
+        self._write(_HEADER)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, line: Line) -> None:
+        """Write a line."""
+        result = line.output.relative_to(self.path.parent).as_posix() if line.output is not None else ""
+        self._write((line.input, line.status, line.sentence, result, f"{line.seconds:.2f}", line.pixels))
+
+    def _write(self, row: Sequence[Any]) -> None:
+        try:
+            csv.writer(self._file).writerow(row)
+            self._file.flush()
+        except OSError as error:
+            raise self._problem(error) from None
+
+    def _problem(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self.path} cannot be written ({error.strerror}). Close it in other programs, or choose another folder "
+            "for the results."
+        )
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file is a report of a batch."""
+    try:
+        with path.open(encoding=_ENCODING, newline="", errors="replace") as file:
+            return file.readline(200).strip() == ",".join(_HEADER)
+    except OSError:
+        return False
+
+
+def report_in(folder: Path) -> Path:
+    """Return where a batch has its report: in ``report.csv``, unless a file of that name is somebody else's."""
+    names = ["report.csv", *(f"report-{number}.csv" for number in range(2, _MOST_REPORTS))]
+    paths = [folder / name for name in names]
+    return next((path for path in paths if not path.exists() or is_report(path)), paths[-1])
