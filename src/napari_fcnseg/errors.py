@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 __all__ = [
     "ConversionError",
     "EngineError",
@@ -11,12 +13,40 @@ __all__ = [
     "OutOfMemoryError",
     "OutputError",
     "SettingsError",
+    "Understood",
     "UnsupportedLayerError",
 ]
 
 
+@dataclass(frozen=True)
+class Understood:
+    """What is known of a model that was refused.
+
+    Attributes
+    ----------
+    layers : tuple of (str, str)
+        Name and class of each of its layers, in an order in which every layer follows what it reads.
+    rows : tuple of tuple of str
+        For the first so many of them the rows of a report (:meth:`ConversionReport.rows`), as long as they are known.
+    outputs : tuple of str
+        All answers that it offers, by name; empty where there is only one.
+    """
+
+    layers: tuple[tuple[str, str], ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
 class FcnSegError(Exception):
-    """Base of every error a person can cause: one sentence or two that say what, where, and what to do."""
+    """Base of every error a person can cause: one sentence or two that say what, where, and what to do.
+
+    Attributes
+    ----------
+    understood : Understood or None
+        What is known of the model that it is about, where it is about one that could be read.
+    """
+
+    understood: Understood | None = None
 
 
 class ModelFileError(FcnSegError):

@@ -61,7 +61,7 @@ def test_a_sidecar_names_and_colours_the_result_and_prepares_the_image(qtbot, vi
     choose(qtbot, dock, with_sidecar)
     assert dock.settings.preprocess.value == "scale_linear:2,1"
     assert dock.settings.caption.text() == "Preprocessing, from roots.fcnseg.json"
-    assert "soil, root, hair" in dock.model.about.text()
+    assert "soil, root, hair" in dock.model.legend.accessibleName()
     assert "channels on axis 0: red light, blue light" in dock.image.mapping.text()
     run(qtbot, dock)
     labels = viewer.layers[-1]
@@ -138,7 +138,7 @@ def test_an_ensemble_whose_sidecars_disagree_is_used_and_the_user_is_asked_for_t
 def test_a_samples_own_words_count_more_than_none(qtbot, viewer, dock) -> None:
     sample = SAMPLES["cells"]
     choose(qtbot, dock, sample.model_path)
-    assert dock._hints.class_colors == sample.class_colors
+    assert dock.choice.hints.class_colors == sample.class_colors
     assert dock.settings.caption.text() == "Preprocessing, as in training"
 
 

@@ -63,7 +63,7 @@ def test_what_is_written_is_used_by_the_next_run(qtbot, viewer, dock, path, monk
     assert sidecar.preprocess == ("scale_linear:2,1", "zero_mean_unit_variance")
     assert (sidecar.pixel_size, sidecar.unit) == ((0.5, 0.25), "micrometer")
     assert (sidecar.cite[0].text, sidecar.cite[0].doi) == ("Our paper,\nsecond line", "10.1000/182")
-    qtbot.waitUntil(lambda: "soil, root, hair" in dock.model.about.text(), timeout=30_000)
+    qtbot.waitUntil(lambda: "soil, root, hair" in dock.model.legend.accessibleName(), timeout=30_000)
     assert dock.settings.caption.text() == "Preprocessing, from roots.fcnseg.json"
     dock.settings.probabilities.value = True
     run(qtbot, dock)
@@ -84,7 +84,7 @@ def test_what_nobody_chose_is_left_out_and_what_others_wrote_is_kept(qtbot, dock
     dialog = opened(dock)
     dialog.classes.item(2, 0).setText("d")
     save(qtbot, dialog)
-    qtbot.waitUntil(lambda: "a, b, d" in dock.model.about.text(), timeout=30_000)
+    qtbot.waitUntil(lambda: "a, b, d" in dock.model.legend.accessibleName(), timeout=30_000)
     assert json.loads(beside.read_text()) == {
         "format_version": "1", "description": "mine", "class_names": ["a", "b", "d"], "axes": ["y", "x"],
         "theirs": [1, 2],
@@ -139,7 +139,7 @@ def test_the_classes_of_each_answer_are_kept_apart(qtbot, dock, tmp_path) -> Non
     dialog = opened(dock)
     dialog.classes.item(0, 0).setText("rim")
     save(qtbot, dialog)
-    qtbot.waitUntil(lambda: "rim, class 2" in dock.model.about.text(), timeout=30_000)
+    qtbot.waitUntil(lambda: "rim, class 2" in dock.model.legend.accessibleName(), timeout=30_000)
     assert dock.model.output.value == "scores1"
     assert load_model(path, "scores1").class_names[0] == "rim"
     assert load_model(path, "scores0").class_names[0] == "class 1"
@@ -163,9 +163,9 @@ def test_what_the_user_writes_beside_a_samples_model_counts_more_than_the_sample
     path = Path(shutil.copy(SAMPLES["cells"].model_path, tmp_path))
     hints = Hints(str(path), class_names=("x", "y", "z"))
     viewer.add_image(np.ones((40, 40, 2)), metadata=hints.metadata())
-    qtbot.waitUntil(lambda: "x, y, z" in dock.model.about.text(), timeout=30_000)
+    qtbot.waitUntil(lambda: "x, y, z" in dock.model.legend.accessibleName(), timeout=30_000)
     dialog = opened(dock)
     assert dialog.entries().class_names == ("x", "y", "z")
     dialog.classes.item(1, 0).setText("why")
     save(qtbot, dialog)
-    qtbot.waitUntil(lambda: "x, why, z" in dock.model.about.text(), timeout=30_000)
+    qtbot.waitUntil(lambda: "x, why, z" in dock.model.legend.accessibleName(), timeout=30_000)

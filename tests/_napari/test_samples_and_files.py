@@ -18,7 +18,7 @@ def test_a_sample_brings_its_model_and_preprocessing(qtbot, viewer, dock, name) 
     qtbot.waitUntil(lambda: bool(dock.models), timeout=30_000)
     settle(qtbot)
     assert dock.settings.settings().preprocess == ((", ".join(sample.preprocess),) if sample.preprocess else ())
-    assert ", ".join(sample.class_names) in dock.model.about.text()
+    assert ", ".join(sample.class_names) in dock.model.legend.accessibleName()
     for layer in viewer.layers:  # the whole image is for the demo
         layer.data = layer.data[:70, :80]
     run(qtbot, dock)
@@ -38,7 +38,7 @@ def test_a_sample_from_the_docks_own_menu_opens_image_and_model(qtbot, viewer, d
     qtbot.waitUntil(lambda: len(viewer.layers) == 2 and bool(dock.models), timeout=30_000)
     settle(qtbot)
     assert [combo.layer.name for combo in dock.image.combos] == ["cells nuclei", "cells cytoplasm"]
-    dock.choose_sample("cells")
+    dock.choice.choose_sample("cells")
     qtbot.wait(200)
     assert len(viewer.layers) == 2
 

@@ -1,13 +1,20 @@
-"""What the user says about a model, from the window into the sidecar beside the file; nothing here knows Qt."""
+"""What the user says about a model, from the window into its sidecar and onto its results; nothing here knows Qt."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Image, Labels
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_fcnseg._napari.channels import METADATA
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from napari.layers import Layer
 
     from napari_fcnseg._napari.hints import Hints
     from napari_fcnseg.model import PatchModel
@@ -130,3 +137,57 @@ def _cited(entries: Entries, start: Sidecar) -> tuple[Any, ...]:
         return start.cite[1:]
     first = start.cite[0] if start.cite else Citation("")
     return (replace(first, text=text or doi, doi=doi), *start.cite[1:])
+
+
+def restyle(layer: Labels, names: Sequence[str], colors: Sequence[str]) -> None:
+    """Give a layer of labels names and colours: label 1 is the first class."""
+    features = layer.features.copy()
+    features["class"] = ["not predicted", *names]
+    layer.features = features
+    if colors:
+        layer.colormap = class_colormap(colors)
+
+
+def class_colormap(colors: Sequence[str]) -> DirectLabelColormap:
+    """Return the colours of labels: 1 is the first class, 0 was not predicted."""
+    table: dict[int | None, str] = {None: "transparent", 0: "transparent"}
+    table.update(enumerate(colors, start=1))
+    return DirectLabelColormap(color_dict=table)
+
+
+def restyle_results(
+    layers: Iterable[Layer], models: Sequence[PatchModel], names: Sequence[str], colors: Sequence[str]
+) -> None:
+    """Give the results of models that are shown the names and colours that their classes have now.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        All that are shown; those that no run of these very models made stay as they are.
+    models : sequence of PatchModel
+        The model, or the members of the ensemble.
+    names, colors : sequence of str
+        In the model's order.
+    """
+    wanted = [(model.sha256, model.output) for model in models]
+    mine = [layer for layer in layers if _models_of(layer) == wanted]
+    renamed: dict[str, str] = {}
+    for layer in mine:
+        if isinstance(layer, Labels) and list(layer.features.get("index", ())) == list(range(len(names) + 1)):
+            renamed |= {
+                f"{layer.name} · {old}": f"{layer.name} · {new}"
+                for old, new in zip(list(layer.features["class"])[1:], names, strict=True)
+            }
+            restyle(layer, names, colors)
+    for layer in mine:
+        if isinstance(layer, Image) and layer.name in renamed:  # the probabilities of a class
+            layer.name = renamed[layer.name]
+
+
+def _models_of(layer: Layer) -> list[tuple[str, str]] | None:
+    """Return hash and answer of the models that made a layer; None for a layer that is no result."""
+    entry = layer.metadata.get(METADATA)
+    models = entry.get("models") if isinstance(entry, dict) else None
+    if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
+        return None
+    return [(model.get("sha256", ""), model.get("output", "")) for model in models]

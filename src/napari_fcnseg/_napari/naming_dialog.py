@@ -27,13 +27,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fcnseg._napari.job import working
-from napari_fcnseg._napari.naming import Entries, write
+from napari_fcnseg._napari.naming import Entries, restyle_results, write
 from napari_fcnseg._napari.run_box import ERROR_STYLE
 from napari_fcnseg._napari.step_help import step_help
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from napari.layers import Layer
     from qtpy.QtGui import QShowEvent
     from qtpy.QtWidgets import QWidget
 
@@ -80,6 +81,8 @@ class NamingDialog(QDialog):
         A model, or the members of an ensemble, which are named alike.
     entries : Entries
         What is known now.
+    layers : iterable of Layer
+        What is shown: results of these models take on what is written.
     parent : QWidget, optional
         The window it belongs to.
     """
@@ -87,11 +90,15 @@ class NamingDialog(QDialog):
     #: Emitted when it was written.
     written = Signal()
 
-    def __init__(self, models: Sequence[PatchModel], entries: Entries, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, models: Sequence[PatchModel], entries: Entries, layers: Iterable[Layer], parent: QWidget | None = None
+    ) -> None:
         from napari_fcnseg.sidecar import sidecar_path
 
         super().__init__(parent)
         self._models = tuple(models)
+        self._layers = layers
+        self._saved = entries
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle("Names and colours")
         names = [sidecar_path(model.path).name for model in models if model.path is not None]
@@ -146,6 +153,7 @@ class NamingDialog(QDialog):
     def save(self) -> None:
         """Write it; close when that is done, or say why it cannot be."""
         entries, models = self.entries(), self._models
+        self._saved = entries
         self.buttons.setEnabled(False)
         create_worker(
             working, lambda: write(models, entries), _connect={"returned": self._conclude}, _ignore_errors=True
@@ -158,6 +166,7 @@ class NamingDialog(QDialog):
             self.message.show()
             self._grow()
             return
+        restyle_results(self._layers, self._models, self._saved.class_names, self._saved.class_colors)
         self.written.emit()
         self.accept()
 

@@ -1,9 +1,10 @@
-"""Dropping a model on the canvas hands it to the dock."""
+"""Opening a model in napari hands it to the dock."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from napari_fcnseg.readers.likely import likely_models
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,16 +15,15 @@ NoLayers: TypeAlias = list[tuple[None]]
 PLUGIN = "napari-fcnseg"
 WIDGET = "Dense segmentation"
 
-_ENDINGS = (".keras", ".onnx")
-#: The file by which a SavedModel folder is recognised. Folders themselves are left to others: napari would ask which
-#: program is to open each one that is dropped, whatever it holds.
-_SAVED_MODEL = "saved_model.pb"
-
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], NoLayers] | None:
-    """Return what opens model files, if these are."""
-    paths = [path] if isinstance(path, str) else list(path)
-    return open_in_dock if paths and all(map(_is_model, paths)) else None
+    """Return what opens models, if these are.
+
+    The manifest asks for the endings that only models have. For folders and HDF5 files napari would ask which program
+    is to open each one that is dropped, whatever it holds: those are for the open dock alone
+    (:mod:`napari_fcnseg._napari.drop`).
+    """
+    return open_in_dock if likely_models(_listed(path)) else None
 
 
 def open_in_dock(path: str | Sequence[str]) -> NoLayers:
@@ -33,14 +33,9 @@ def open_in_dock(path: str | Sequence[str]) -> NoLayers:
     viewer = current_viewer()
     if viewer is not None:
         _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
-        dock.drop_models([_model(p) for p in ([path] if isinstance(path, str) else path)])
+        dock.drop_models(likely_models(_listed(path)))
     return [(None,)]
 
 
-def _is_model(path: str) -> bool:
-    return path.lower().endswith(_ENDINGS) or Path(path).name == _SAVED_MODEL
-
-
-def _model(path: str) -> str:
-    """Return the model's file, or the folder where that is the model."""
-    return str(Path(path).parent) if Path(path).name == _SAVED_MODEL else path
+def _listed(path: str | Sequence[str]) -> list[str]:
+    return [path] if isinstance(path, str) else list(path)

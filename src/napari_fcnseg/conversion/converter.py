@@ -16,14 +16,17 @@ from napari_fcnseg.conversion.rules import Refusal, rewrite
 from napari_fcnseg.conversion.rules.places import joined
 from napari_fcnseg.conversion.tables import Ref, Table, Value, Vector
 from napari_fcnseg.conversion.words import layer_report, patch_layer_report
-from napari_fcnseg.errors import ConversionError, UnsupportedLayerError
+from napari_fcnseg.errors import ConversionError, Understood, UnsupportedLayerError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Expand, Flatten, Identity, Merge
 from napari_fcnseg.wording import by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from napari_fcnseg.conversion.emitter import Operation
+    from napari_fcnseg.conversion.ranges import Span
+    from napari_fcnseg.conversion.report import LayerReport
     from napari_fcnseg.graph.ops import Op
 
 _FLOAT = 4
@@ -74,7 +77,7 @@ def convert_network(network: Network) -> DenseNetwork:
     UnsupportedLayerError
         If a layer has no exact dense form; the error names it, the reason, and what to do.
     ConversionError
-        If the network as a whole is no patch classifier.
+        If the network as a whole is no patch classifier. Both tell what was understood until then.
 
     References
     ----------
@@ -92,10 +95,14 @@ def convert_network(network: Network) -> DenseNetwork:
 def _walked(network: Network, emitter: Emitter) -> tuple[_Walk, Ref, int]:
     """Return the whole walk, the network's answer and how many numbers it is."""
     walk = _Walk(emitter, {INPUT: Table.of_image(network.input_shape, only_shapes=emitter.dry)})
-    for node in network.nodes:
-        walk.visit(node)
-    answer = walk.result[network.output]
-    _require_one_position(network, answer)
+    try:
+        for node in network.nodes:
+            walk.visit(node)
+        answer = walk.result[network.output]
+        _require_one_position(network, answer)
+    except (UnsupportedLayerError, ConversionError) as error:
+        error.understood = _understood(network, walk)
+        raise
     emitter.layer = network.output
     table = joined(answer, emitter) if isinstance(answer, Vector) else answer
     return walk, table.at((0,) * len(table.axes)) or emitter.zeros(table.channels), table.channels
@@ -112,22 +119,12 @@ def _dense(network: Network, walk: _Walk, answer: Ref, outputs: int) -> DenseNet
     report = ConversionReport(
         patch_shape=network.patch_shape,
         receptive_field=reach,
-        layers=tuple(
-            layer_report(
-                node, walk.result[node.name], walk.patch_cost[node.name], folded.get(node.name),
-                [
-                    (operation, tuple(last - first + 1 for first, last in span))
-                    for operation, span in zip(operations, fields, strict=True)
-                    if operation.layer == node.name
-                ],
-            )
-            for node in network.nodes
-        ),
+        layers=_layer_reports(network.nodes, walk, operations, fields, folded),
         notes=network.notes,
         bytes_per_pixel=dense_bytes(steps, network.channels),
         bytes_per_patch=2 * _FLOAT * sum(_numbers(value) for value in walk.result.values()),
         patch_numbers=max(map(_numbers, walk.result.values())),
-    )  # fmt: skip
+    )
     return DenseNetwork(
         name=network.name,
         patch_shape=network.patch_shape,
@@ -141,6 +138,40 @@ def _dense(network: Network, walk: _Walk, answer: Ref, outputs: int) -> DenseNet
         head=_head(network),
         report=report,
     )
+
+
+def _layer_reports(
+    nodes: Sequence[Node],
+    walk: _Walk,
+    operations: Sequence[Operation],
+    fields: Sequence[Span],
+    folded: Mapping[str, str],
+) -> tuple[LayerReport, ...]:
+    """Return what became of layers that the walk has passed."""
+    return tuple(
+        layer_report(
+            node, walk.result[node.name], walk.patch_cost[node.name], folded.get(node.name),
+            [
+                (operation, tuple(last - first + 1 for first, last in span))
+                for operation, span in zip(operations, fields, strict=True)
+                if operation.layer == node.name
+            ],
+        )
+        for node in nodes
+    )  # fmt: skip
+
+
+def _understood(network: Network, walk: _Walk) -> Understood:
+    """Return what is known of a network that is refused: what became of the layers until then."""
+    layers = tuple((node.name, node.layer_type) for node in network.nodes)
+    done = [node for node in network.nodes if node.name in walk.patch_cost]
+    if walk.emitter.dry:
+        reports = tuple(patch_layer_report(n, walk.result[n.name], walk.patch_cost[n.name]) for n in done)
+    else:
+        operations = walk.emitter.operations
+        fields = receptive_fields(operations, walk.emitter.axes)
+        reports = _layer_reports(done, walk, operations, fields, {})
+    return Understood(layers, tuple(report.row() for report in reports), network.outputs)
 
 
 def _strides(walk: _Walk) -> tuple[int, ...]:

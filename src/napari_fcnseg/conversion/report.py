@@ -46,6 +46,19 @@ class LayerReport:
     flop_per_pixel: int
     flop_per_patch: int
 
+    def row(self) -> tuple[str, ...]:
+        """Return the table's row as text, in the order of :data:`COLUMNS`."""
+        return (
+            self.layer,
+            self.layer_type,
+            self.became,
+            by(self.dilation) if self.dilation else "",
+            by(self.receptive_field),
+            str(self.channels),
+            str(self.maps),
+            f"{self.flop_per_pixel:,}" if self.flop_per_pixel else "",
+        )
+
 
 @dataclass(frozen=True)
 class ConversionReport:
@@ -120,19 +133,7 @@ class ConversionReport:
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the table's rows as text, in the order of :data:`COLUMNS`."""
-        return [
-            (
-                layer.layer,
-                layer.layer_type,
-                layer.became,
-                by(layer.dilation) if layer.dilation else "",
-                by(layer.receptive_field),
-                str(layer.channels),
-                str(layer.maps),
-                f"{layer.flop_per_pixel:,}" if layer.flop_per_pixel else "",
-            )
-            for layer in self.layers
-        ]
+        return [layer.row() for layer in self.layers]
 
     def summary(self) -> str:
         """Return the totals as a sentence."""

@@ -13,7 +13,7 @@ from napari_fcnseg.readers.keras_merges import MERGE_LAYERS, merged
 from napari_fcnseg.readers.keras_operations import is_operation, operate, operation_name
 from napari_fcnseg.readers.keras_refused import refuse
 from napari_fcnseg.readers.layer import INPUT_LAYER, Use, sources_in
-from napari_fcnseg.readers.problem import RefusedError, UnreadableError, naming
+from napari_fcnseg.readers.problem import RefusedError, UnreadableError, naming, telling
 from napari_fcnseg.readers.weights import Weights
 
 if TYPE_CHECKING:
@@ -63,6 +63,13 @@ def assemble(architecture: Architecture, stored: Stored, output: str | None = No
     """
     chosen, end = _choose(architecture, output)
     uses = _needed(architecture, end)
+    layers = [(use.name, use.leaf.layer_type) for use in uses if use.leaf.layer_type != INPUT_LAYER]
+    with telling(layers, [name for name, _ in architecture.outputs]):
+        return _assembled(architecture, stored, chosen, end, uses)
+
+
+def _assembled(architecture: Architecture, stored: Stored, chosen: str, end: str, uses: Sequence[Use]) -> Network:
+    """Join the layers that an answer needs."""
     for use in uses:
         _check(use)
     inputs = [use for use in uses if use.name in architecture.inputs]

@@ -23,7 +23,7 @@ from napari_fcnseg.readers.onnx_shapes import SHAPE_OPERATORS
 from napari_fcnseg.readers.onnx_values import BATCH, PLAIN, Grouped, Pending, Tensor, Value, channels_first
 from napari_fcnseg.readers.onnx_windows import WINDOW_OPERATORS
 from napari_fcnseg.readers.onnx_wire import EXPORT_AGAIN
-from napari_fcnseg.readers.problem import SAVE_AGAIN, RefusedError, UnreadableError, naming
+from napari_fcnseg.readers.problem import SAVE_AGAIN, RefusedError, UnreadableError, naming, telling
 from napari_fcnseg.readers.shapes import MAX_ELEMENTS
 
 if TYPE_CHECKING:
@@ -85,6 +85,12 @@ def read(file: BinaryIO, path: Path, output: str | None = None) -> Network:
 
 def _network(graph: OnnxGraph, chosen: str) -> Network:
     needed = _needed(graph, chosen)
+    with telling([(node.name, node.op_type) for node in needed], graph.outputs):
+        return _translated(graph, chosen, needed)
+
+
+def _translated(graph: OnnxGraph, chosen: str, needed: tuple[OnnxNode, ...]) -> Network:
+    """Translate the nodes that an answer needs."""
     last = tuple(_is_channels_last(needed, value) for value in graph.inputs)
     shape, names = _patch(graph, last)
     used = frozenset(name for node in needed for name in node.inputs) | {chosen}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from napari_fcnseg.errors import UnsupportedLayerError
+from napari_fcnseg.errors import ConversionError, Understood, UnsupportedLayerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 #: What helps against a file that is damaged or was written in an unusual way.
 SAVE_AGAIN: Final = "Save the model again with model.save('my_model.keras') where it was trained, and open that file."
@@ -65,3 +65,14 @@ def naming(layer: str, layer_type: str) -> Iterator[None]:
             yield
     except RefusedError as refusal:
         raise UnsupportedLayerError(layer, layer_type, refusal.reason, refusal.advice) from None
+
+
+@contextmanager
+def telling(layers: Iterable[tuple[str, str]], outputs: Iterable[str]) -> Iterator[None]:
+    """Have every refusal inside tell which layers (name and class) and which answers the model has."""
+    try:
+        yield
+    except (UnsupportedLayerError, ConversionError) as error:
+        several = tuple(outputs)
+        error.understood = Understood(tuple(layers), outputs=several if len(several) > 1 else ())
+        raise

@@ -12,6 +12,7 @@ from napari_fcnseg.readers.jsonsafe import Fields
 from napari_fcnseg.readers.keras_config import read_architecture
 from napari_fcnseg.readers.keras_network import assemble
 from napari_fcnseg.readers.layer import INPUT_LAYER, Leaf, Model
+from napari_fcnseg.readers.likely import SAVED_MODEL
 from napari_fcnseg.readers.problem import UnreadableError, within
 from napari_fcnseg.readers.protobuf import Message
 
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.readers.layer import Architecture
     from napari_fcnseg.readers.weights import StoredArray
 
-_MODEL: Final = "saved_model.pb"
-_METADATA: Final = "keras_metadata.pb"
+_MODEL, _METADATA = SAVED_MODEL
 MAX_METADATA: Final = 32 * 2**20
 MAX_MODEL: Final = 512 * 2**20
 MAX_LAYERS: Final = 10_000
@@ -39,12 +39,12 @@ _EXPORTED: Final = (
 
 def is_saved_model(folder: Path) -> bool:
     """Say whether a folder looks like a SavedModel."""
-    return has_file(folder, _MODEL) or has_file(folder, _METADATA)
+    return any(has_file(folder, name) for name in SAVED_MODEL)
 
 
 def folder_of(path: Path) -> Path | None:
     """Give the SavedModel's folder where somebody chose one of its files, or None."""
-    return path.parent if path.name in (_MODEL, _METADATA) and is_saved_model(path.parent) else None
+    return path.parent if path.name in SAVED_MODEL and is_saved_model(path.parent) else None
 
 
 def read(path: Path, output: str | None = None) -> Network:
