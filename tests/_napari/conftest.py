@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from napari.utils.notifications import notification_manager
 
+from napari_fcnseg.remembered import remember
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+@pytest.fixture(autouse=True)
+def _no_last_settings() -> None:
+    """Forget what the dock of the test before had chosen."""
+    remember("dock", "settings", None)
 
 
 @pytest.fixture

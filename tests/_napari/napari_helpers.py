@@ -47,9 +47,10 @@ def image(*shape: int, seed: int = 0) -> np.ndarray:
 
 def give(dock: Any, *models: PatchModel, hints: Hints | None = None) -> None:
     """Hand models to the dock as if it had read them from files just now."""
-    dock._wanted, dock._given, dock._output, dock._fill_in = ("files",), hints or Hints(), "", False
-    dock._request += 1
-    dock._take_models(Loaded(("files",), models, request=dock._request))
+    choice = dock.choice
+    choice.wanted, choice._given, choice._output, choice._fill_in = ("files",), hints or Hints(), "", False
+    choice._request += 1
+    choice.take(Loaded(("files",), models, request=choice._request))
 
 
 def settle(qtbot: Any) -> None:

@@ -48,7 +48,7 @@ def test_each_label_is_painted_around_its_pixel_until_the_tile_comes(border) -> 
     np.testing.assert_array_equal(canvas.labels, whole)
     assert ((seen > 0) == (whole > 0)).all(), "the whole of what will be labelled, and no more"
     finished = np.zeros(seen.shape, bool)
-    finished[canvas._finished[0]] = True
+    finished[canvas._finished[()][0]] = True
     np.testing.assert_array_equal(seen[finished], whole[finished])
     every = 4
     inside = np.argwhere(~finished & (whole > 0))
@@ -65,7 +65,7 @@ def test_when_a_run_ends_early_only_finished_tiles_stay() -> None:
     assert (canvas.labels > 0).all()
     assert canvas.keep_finished()
     finished = np.zeros(seen.shape, bool)
-    for where in canvas._finished:
+    for where in canvas._finished[()]:
         finished[where] = True
     assert 0 < finished.sum() < finished.size
     np.testing.assert_array_equal(canvas.labels, np.where(finished, whole, 0))

@@ -7,6 +7,7 @@ import pytest
 from napari_helpers import finish, give, image, results, run, settle, small_model
 
 from napari_fcnseg import segment
+from napari_fcnseg._napari.axes import AxisChoice
 
 
 def test_labels_and_probabilities_are_those_of_segment(qtbot, viewer, dock) -> None:
@@ -100,10 +101,10 @@ def test_a_channel_axis_that_could_be_two_is_asked_for(qtbot, viewer, dock) -> N
     viewer.add_image(data)
     give(dock, model)
     settle(qtbot)
-    assert "choose under Channels: axis 0 or 1" in dock.image.mapping.text()
+    assert "2 axes as long as the model has channels" in dock.image.mapping.text()
     dock.run.run.click()
     assert "2 axes as long as the model has channels" in finish(qtbot, dock)
-    dock.image.axis.setCurrentIndex(2)
+    dock.image.strip.chosen.emit(AxisChoice(channel=1))
     run(qtbot, dock)
     np.testing.assert_array_equal(viewer.layers[-1].data[:, 0], segment(data, model, channel_axis=1).labels)
 
@@ -115,8 +116,7 @@ def test_layers_that_could_work_alone_can_be_channels(qtbot, viewer, dock) -> No
     give(dock, model)
     settle(qtbot)
     assert dock.image.combos[1].isHidden()
-    dock.image.axis.setCurrentText("one layer per channel")
-    dock.image.axis.activated.emit(dock.image.axis.currentIndex())
+    dock.image.strip.chosen.emit(AxisChoice(separate=True))
     for combo, layer in zip(dock.image.combos, viewer.layers, strict=True):
         combo.layer = layer
     run(qtbot, dock)

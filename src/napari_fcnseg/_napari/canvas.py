@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fcnseg.canvas import Canvas
+from napari_fcnseg.tiling import slices
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fcnseg.run import Run, Tile
+    from napari_fcnseg.tiling import Region
 
 
 class LiveCanvas(Canvas):
@@ -23,13 +25,15 @@ class LiveCanvas(Canvas):
         Between which the numbers lie that have come so far: 0 to 1 for probabilities.
     written : int
         Tiles that have come, those of a preview among them.
+    finished_pixels : int
+        Pixels of the tiles that are finished.
     """
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.limits = (0.0, 1.0)
-        self.written = 0
-        self._finished: list[tuple[int | slice, ...]] = []
+        self.written = self.finished_pixels = 0
+        self._finished: dict[tuple[int, ...], list[tuple[slice, ...]]] = {}  # of each frame
         self._painted: list[tuple[int | slice, ...]] = []
 
     @property
@@ -44,10 +48,35 @@ class LiveCanvas(Canvas):
             self._paint(tile)
             return
         super().write(tile)
-        self._finished.append(tile.where)
+        stack = len(tile.where) - len(self.run.extent)
+        index, where = tile.where[:stack], tile.where[stack:]
+        self._finished.setdefault(tuple(map(int, index)), []).append(where)  # type: ignore[arg-type]
+        early = self.run.schedule.early
+        if early is None or where != slices(early):  # that one lies over others
+            self.finished_pixels += tile.labels.size
         if self.scores is not None and self.run.networks[0].head == "scores":  # neither bounded nor known beforehand
             low, high = float(tile.scores.min()), float(tile.scores.max())
             self.limits = (low, high) if tile.done == 1 else (min(low, self.limits[0]), max(high, self.limits[1]))
+
+    def has(self, index: tuple[int, ...], region: Region) -> bool:
+        """Whether every place of a region of a frame is finished, be it in one tile or in the parts of one."""
+        finished = self._finished.get(index, [])
+        wanted = slices(region)
+        if wanted in finished:
+            return True
+        parts = []
+        for part in finished:
+            both = [(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(part, wanted, strict=True)]
+            if all(start < stop for start, stop in both):
+                parts.append(
+                    tuple(slice(start - w.start, stop - w.start) for (start, stop), w in zip(both, wanted, strict=True))
+                )
+        if not parts:
+            return False
+        covered = np.zeros([stop - start for start, stop in region], bool)
+        for part in parts:
+            covered[part] = True
+        return bool(covered.all())
 
     def _paint(self, tile: Tile) -> None:
         """Paint each label of a preview over the pixels around its own, where no tile is finished."""
@@ -68,12 +97,17 @@ class LiveCanvas(Canvas):
         self._painted.append(block)
 
     def keep_finished(self) -> bool:
-        """Take back what is painted only and not computed, after a run that ended early; return whether any was."""
-        if not self._painted or self.done == self.run.total:
+        """Take back what is painted only and not computed, after a run that ended early; return whether any was.
+
+        A mask leaves pixels out of a whole run too, and what is painted may reach over its edge.
+        """
+        if not self._painted or (self.done == self.run.total and self.run.mask is None):
             return False
         finished = np.zeros(self.labels.shape, bool)
-        for where in self._finished:
-            finished[where] = True
+        for index, parts in self._finished.items():
+            for where in parts:
+                finished[index][where] = True
         for block in self._painted:
             self.labels[block][~finished[block]] = 0
+        self._painted.clear()
         return True

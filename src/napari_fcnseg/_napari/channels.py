@@ -6,14 +6,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_fcnseg._napari.axes import Axes, AxisChoice, find_axes
+from napari_fcnseg._napari.axis_names import letters_of
 from napari_fcnseg.errors import ImageError
-from napari_fcnseg.source import ChannelStack, first_channels
+from napari_fcnseg.source import ChannelStack, first_channels, reordered
 from napari_fcnseg.tiling import Layout
 from napari_fcnseg.wording import by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
     from napari.layers import Image
 
 #: Key under which this program keeps what it has to say about a layer in the layer's metadata.
@@ -59,18 +62,27 @@ class Source:
         What each layer held when it was chosen; full resolution.
     need : Need
         What the model takes.
-    channel_axis : int or None
-        The user's choice for a single layer; None to find it.
+    axes : Axes
+        What each axis of a layer's data is.
     """
 
     layers: tuple[Image, ...]
     data: tuple[Any, ...]
     need: Need
-    channel_axis: int | None = None
+    axes: Axes
 
     @classmethod
-    def of(cls, layers: Sequence[Image], need: Need, channel_axis: int | None = None) -> Source:
+    def of(cls, layers: Sequence[Image], need: Need, choice: AxisChoice | None = None) -> Source:
         """Return the source made of some layers.
+
+        Parameters
+        ----------
+        layers : sequence of Image
+            A single one, or one per channel.
+        need : Need
+            What the model takes.
+        choice : AxisChoice, optional
+            What the user chose of the axes.
 
         Raises
         ------
@@ -90,16 +102,17 @@ class Source:
                     f"Layers {layers[0].name!r} ({by(data[0].shape)}) and {layer.name!r} ({by(array.shape)}) cannot "
                     "be channels of one image: their shapes differ. Choose layers of the same shape."
                 )
-        return cls(tuple(layers), data, need, channel_axis)
+        return cls(tuple(layers), data, need, axes_of(layers[0], need, choice, separate=len(layers) > 1))
 
     @property
     def image(self) -> Any:
         """All channels as one array; nothing is read yet."""
-        if len(self.data) > 1:
-            return ChannelStack(self.data)
+        data = [reordered(array, self.axes.order) for array in self.data]
+        if len(data) > 1 or self._needs_channel:
+            return ChannelStack(data)
         if self._has_spare_alpha:
-            return first_channels(self.data[0], self.data[0].ndim - 1, self.need.channels)
-        return self.data[0]
+            return first_channels(data[0], len(data[0].shape) - 1, self.need.channels)
+        return data[0]
 
     @property
     def layout(self) -> Layout:
@@ -110,17 +123,48 @@ class Source:
         ImageError
             If the image does not fit the model, or fits in more than one way.
         """
-        shape, axis = tuple(self.data[0].shape), self.channel_axis
-        if len(self.data) > 1:
+        self.axes.check()
+        order, channel = self.axes.order, self.axes.channel
+        shape = tuple(self.axes.shape[axis] for axis in order)
+        axis = order.index(channel) if channel is not None else None
+        if len(self.data) > 1 or self._needs_channel:
             shape, axis = (*shape, len(self.data)), len(shape)
-        elif self.layers[0].rgb:
-            shape, axis = (*shape[:-1], self.need.channels if self._has_spare_alpha else shape[-1]), len(shape) - 1
+        elif self._has_spare_alpha:
+            shape = (*shape[:-1], self.need.channels)
         return Layout.of(shape, self.need.channels, self.need.spatial, axis)
 
     @property
     def dropped_axis(self) -> int | None:
         """The layer's own axis that labels do not have; None where the channels are no axis of the layer."""
-        return None if len(self.layers) > 1 or self.layers[0].rgb else self.layout.channel_axis
+        return None if self.layers[0].rgb else self.axes.channel
+
+    @property
+    def spatial_axes(self) -> tuple[int, ...]:
+        """The layer's axes that are the model's, in the model's order."""
+        return self.axes.model
+
+    @property
+    def stack_axes(self) -> tuple[int, ...]:
+        """The layer's axes along which each frame is segmented alone."""
+        return self.axes.stack
+
+    def to_layer_axes(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return labels, or other numbers of the result's shape, with the layer's order of axes, as a view."""
+        mine = self.axes.result
+        there = sorted(mine)
+        return array if list(mine) == there else array.transpose([mine.index(axis) for axis in there])
+
+    def from_layer_axes(self, values: Sequence[int]) -> tuple[int, ...]:
+        """Return numbers, one per axis of the layer that labels have, in the order of the result's axes."""
+        there = sorted(self.axes.result)
+        return tuple(values[there.index(axis)] for axis in self.axes.result)
+
+    @property
+    def _needs_channel(self) -> bool:
+        """Whether an axis of pixels would be taken for the channel, as the last one of 9 × 7 × 1 is."""
+        one, shape, order = self.need.channels == 1, self.axes.shape, self.axes.order
+        alone = self.axes.channel is None and len(shape) == self.need.spatial + 1
+        return one and alone and shape[order[-1]] == 1
 
     @property
     def _has_spare_alpha(self) -> bool:
@@ -131,7 +175,7 @@ class Source:
         return (
             len(self.data) == len(other.data)
             and all(a is b for a, b in zip(self.data, other.data, strict=True))
-            and (self.need, self.channel_axis) == (other.need, other.channel_axis)
+            and (self.need, self.axes) == (other.need, other.axes)
         )
 
     def describe(self) -> str:
@@ -146,6 +190,12 @@ class Source:
         elif self.dropped_axis is not None:
             text += f"; channels on axis {self.dropped_axis}{names}"
         return text + "."
+
+
+def axes_of(layer: Image, need: Need, choice: AxisChoice | None = None, *, separate: bool = False) -> Axes:
+    """Return what each axis of a layer's data is for a model."""
+    shape, letters = full_resolution(layer).shape, letters_of(layer.axis_labels)
+    return find_axes(shape, need.channels, need.spatial, choice, letters, rgb=layer.rgb, separate=separate)
 
 
 def full_resolution(layer: Image) -> Any:

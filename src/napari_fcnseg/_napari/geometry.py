@@ -33,7 +33,9 @@ def spanning(layer: Image, axis: int) -> dict[str, Any]:
     return {**place, "scale": scale, "translate": translate}
 
 
-def placed(layer: Image, dropped: int | None, spatial: int, every: int = 1) -> tuple[dict[str, Any], int | None]:
+def placed(
+    layer: Image, dropped: int | None, spatial: Sequence[int], every: int = 1
+) -> tuple[dict[str, Any], int | None]:
     """Return the arguments that put a result over an image layer, and the axis of length 1 that it has to have.
 
     Parameters
@@ -42,19 +44,16 @@ def placed(layer: Image, dropped: int | None, spatial: int, every: int = 1) -> t
         The image.
     dropped : int or None
         Its axis of channels.
-    spatial : int
-        Number of the model's spatial axes.
+    spatial : sequence of int
+        The layer's axes that are the model's.
     every : int
         Pixels of the image per entry of the result along those.
     """
     spanned = spanned_axis(layer.ndim, dropped)
     if spanned is None:
-        place, n = geometry(layer, dropped), layer.ndim - (dropped is not None)
-        axes = list(range(n - spatial, n))
-    else:
-        place = spanning(layer, spanned)
-        axes = [axis for axis in range(layer.ndim) if axis != spanned][-spatial:]
-    return coarser(place, axes, every), spanned
+        kept = [axis for axis in range(layer.ndim) if axis != dropped]
+        return coarser(geometry(layer, dropped), [kept.index(axis) for axis in spatial], every), None
+    return coarser(spanning(layer, spanned), spatial, every), spanned
 
 
 def coarser(place: dict[str, Any], axes: Sequence[int], every: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The image as widgets: a layer per channel of the model, and where a layer has its channels."""
+"""The image as widgets: a layer per channel of the model, which axis is what, and what the image holds."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QLabel
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel
 
+from napari_fcnseg._napari.axes import AxisChoice
+from napari_fcnseg._napari.axis_strip import AxisStrip
 from napari_fcnseg._napari.channels import Need, Source, full_resolution, suggest, works_alone
-from napari_fcnseg._napari.pixel_size import pixel_size_note
+from napari_fcnseg._napari.facts_line import FactsLine
+from napari_fcnseg._napari.layer_combo import LayerCombo
+from napari_fcnseg._napari.layer_events import LayerEvents
+from napari_fcnseg._napari.segments import segments_of
 from napari_fcnseg.errors import FcnSegError, ImageError
 
 if TYPE_CHECKING:
@@ -20,67 +25,48 @@ if TYPE_CHECKING:
 
 #: Legible on napari's dark and light backgrounds alike.
 _WARNING_STYLE = "color: #d97706;"
-_FIND, _SEPARATE = "find it", "one layer per channel"
-
-
-class LayerCombo(QComboBox):
-    """Chooses one of the viewer's image layers, by identity: names may change and may be equal."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(8)
-        self._layers: list[Image | None] = [None]
-        self.addItem("choose a layer")
-
-    @property
-    def layer(self) -> Image | None:
-        """The chosen layer."""
-        return self._layers[self.currentIndex()] if self.currentIndex() >= 0 else None
-
-    @layer.setter
-    def layer(self, layer: Image | None) -> None:
-        self.setCurrentIndex(next((i for i, other in enumerate(self._layers) if other is layer), 0))
-
-    def offer(self, layers: Sequence[Image]) -> None:
-        """Offer layers, the newest first, and keep the choice if it is among them."""
-        chosen = self.layer
-        self._layers = [None, *reversed(layers)]
-        self.clear()
-        self.addItems(["choose a layer", *(layer.name for layer in reversed(layers))])
-        self.layer = chosen
+_OPEN = "Open an image in napari (File > Open, or drop it here), or take a sample below."
 
 
 class ImageBox(QGroupBox):
-    """Layer combos, one per channel where no layer has them all, and a line that says which axis is what."""
+    """Layer combos, one per channel where no layer has them all, and what was understood of the image.
+
+    Attributes
+    ----------
+    need : Need or None
+        What the model takes, once there is one.
+    choice : AxisChoice
+        What the user chose of the axes.
+    """
 
     #: Emitted when the user, and not this program, chose a layer.
     chosen = Signal()
+    #: Emitted when the chosen image is to be read in another way, or has changed.
+    changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("1  Image", parent)
         self.need: Need | None = None
+        self.choice = AxisChoice()
+        self._chosen_for: tuple[object, ...] = ()  # the layer and the shape that the choice of axes was made for
         self._layers: list[Image] = []
         self._by_hand = False
         self._form = QFormLayout(self)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self.axis = QComboBox()
-        self.axis.addItems([_FIND])
-        self.axis.setToolTip(
-            "<p>Which axis of the layer holds the model's channels, or that each channel is a layer of its own.</p>"
-        )
-        self.axis.activated.connect(self._axis_chosen)
-        self.mapping = QLabel()
-        self.mapping.setWordWrap(True)
-        self.warning = QLabel()
-        self.warning.setWordWrap(True)
+        self.strip = AxisStrip()
+        self.strip.chosen.connect(self._axis_chosen)
+        self.mapping, self.facts, self.warning = QLabel(), FactsLine(), QLabel()
+        for label in (self.mapping, self.warning):
+            label.setWordWrap(True)
         self.warning.setStyleSheet(_WARNING_STYLE)
+        self.facts.known.connect(self._warn)
+        self._events = LayerEvents(self)
+        self._events.changed.connect(self._layer_changed)
         self.combos: list[LayerCombo] = []
         self._labels: list[QLabel] = []
         self._add_combo()
-        self._form.addRow("Channels", self.axis)
-        self._form.addRow(self.mapping)
-        self._form.addRow(self.warning)
+        for row in (self.strip, self.mapping, self.facts, self.warning):
+            self._form.addRow(row)
         self._show()
 
     @property
@@ -95,7 +81,7 @@ class ImageBox(QGroupBox):
         for combo in self.combos:
             combo.offer(self._layers)
         if any(all(layer is not other for other in self._layers) for layer in kept):
-            self._by_hand = False  # what the user chose is gone
+            self._by_hand, self.choice = False, AxisChoice()  # what the user chose is gone
         if not self._by_hand:
             self._fill(active if isinstance(active, Image) else None)
         self._show()
@@ -108,7 +94,7 @@ class ImageBox(QGroupBox):
             self._add_combo()
         if changed:
             self._by_hand = False
-            self.axis.setCurrentIndex(0)
+            self.choice = AxisChoice()
             self._fill(active if isinstance(active, Image) else None)
         self._show()
 
@@ -122,6 +108,13 @@ class ImageBox(QGroupBox):
         """
         if self.first is None:
             raise ImageError("No image was chosen. Open an image in napari, then choose its layer under Image.")
+        source = self._source()
+        _ = source.layout  # says now what does not fit
+        return source
+
+    def _source(self) -> Source:
+        """Return the chosen layers, whether or not they fit the model."""
+        assert self.first is not None, "there is a layer"
         need = self.need or Need(1, 2)
         layers: list[Image] = [self.first]
         if self._several():
@@ -132,10 +125,7 @@ class ImageBox(QGroupBox):
                         "one under Image."
                     )
             layers = [combo.layer for combo in self.combos[: need.channels] if combo.layer is not None]
-        source = Source.of(layers, need, self._axis())
-        _ = source.layout  # says now what does not fit
-        self._warn(pixel_size_note(source))  # a layer's scale may have changed since it was chosen
-        return source
+        return Source.of(layers, need, self.choice)
 
     def _add_combo(self) -> None:
         combo = LayerCombo()
@@ -153,60 +143,83 @@ class ImageBox(QGroupBox):
 
     def _layer_chosen(self) -> None:
         self._by_hand = True
-        if self.sender() is self.combos[0]:
-            self.axis.setCurrentIndex(0)
         self._show()
         self.chosen.emit()
 
-    def _axis_chosen(self) -> None:
+    def _axis_chosen(self, choice: AxisChoice) -> None:
+        self.choice = choice
         self._show()
+        self.changed.emit()
 
-    def _axis(self) -> int | None:
-        index = self.axis.currentIndex() - 1
-        return index if 0 <= index < self.axis.count() - 2 else None
+    def _layer_changed(self, data: bool) -> None:
+        for combo in self.combos:
+            combo.colour()
+        self._show(again=data)
+        self.changed.emit()
 
     def _several(self) -> bool:
         """Whether each channel is a layer of its own."""
         if self.need is None or self.first is None or self.need.channels == 1:
             return False
-        return self.axis.currentText() == _SEPARATE or not works_alone(self.first, self.need)
+        return (self.choice.separate and not self.first.rgb) or not works_alone(self.first, self.need)
 
-    def _show(self) -> None:
+    def _used(self) -> list[Image]:
+        """Return the layers of the combos that are shown."""
+        wanted = self.need.channels if self._several() and self.need is not None else 1
+        return [combo.layer for combo in self.combos[:wanted] if combo.layer is not None]
+
+    def _show(self, *, again: bool = False) -> None:
         """Show the rows that are needed, and what they mean."""
+        self._keep_choice()
         several = self._several()
         visible = self.need.channels if several and self.need is not None else 1
         for channel, combo in enumerate(self.combos):
             self._form.setRowVisible(combo, channel < visible)
             label = self.need.name(channel) if several and self.need is not None else "Layer"
             self._labels[channel].setText(label[:1].upper() + label[1:])
-        self._offer_axes()
-        self._warn("")
-        self.mapping.setText(self._mapping())
-        self._form.setRowVisible(self.mapping, bool(self.mapping.text()))
-
-    def _warn(self, sentence: str) -> None:
-        self.warning.setText(sentence)
-        self._form.setRowVisible(self.warning, bool(sentence))
-
-    def _offer_axes(self) -> None:
-        """Offer the axes of a layer that may have all channels."""
-        layer, need = self.first, self.need
-        fits = (
-            layer is not None and need is not None and need.channels > 1 and not layer.rgb and works_alone(layer, need)
+            combo.setAccessibleName(f"Layer of {label}" if several else label)
+        self._events.listen_to(self._used())
+        first = self.first
+        self.strip.show_segments(
+            segments_of(first, self.need, self.choice, separate=several) if first is not None else ()
         )
-        self._form.setRowVisible(self.axis, fits)
-        shape = full_resolution(layer).shape if fits and layer is not None else ()
-        texts = [_FIND, *(f"axis {axis} ({n} long)" for axis, n in enumerate(shape)), _SEPARATE]
-        if texts != [self.axis.itemText(i) for i in range(self.axis.count())]:
-            self.axis.clear()
-            self.axis.addItems(texts)
+        self._form.setRowVisible(self.strip, first is not None)
+        source = self._explain()
+        arrays = [full_resolution(layer) for layer in self._used()]
+        self.facts.show_for(arrays, self._pixel_axes(source), source, again=again)
+        self._form.setRowVisible(self.facts, bool(arrays))
+        self._warn()
 
-    def _mapping(self) -> str:
+    def _keep_choice(self) -> None:
+        """Forget what was chosen of the axes of another layer, or of another shape."""
+        first = self.first
+        here = (first, full_resolution(first).shape) if first is not None else ()
+        if len(here) != len(self._chosen_for) or any(
+            a is not b and a != b for a, b in zip(here, self._chosen_for, strict=True)
+        ):
+            self.choice, self._chosen_for = AxisChoice(separate=self.choice.separate), here
+
+    def _explain(self) -> Source | None:
+        """Say what was understood, or what does not fit; return the image if it fits the model."""
+        source, text = None, ""
         if self.first is None:
-            return "Open an image in napari, or take a sample below."
-        if self.need is None:
-            return ""
-        try:
-            return self.source().describe()
-        except FcnSegError as error:
-            return str(error).replace("say which holds them, channel_axis=", "choose under Channels: axis ")
+            text = "Choose a layer." if self._layers else _OPEN
+        elif self.need is not None:
+            try:
+                source = self.source()
+                text = source.describe()
+            except FcnSegError as error:
+                text = str(error)
+        self.mapping.setText(text)
+        self._form.setRowVisible(self.mapping, bool(text))
+        return source
+
+    def _pixel_axes(self, source: Source | None) -> tuple[int, ...]:
+        """Return the axes of the pixels; the last ones, as napari shows them, before there is a model."""
+        if source is not None:
+            return source.spatial_axes
+        return tuple(range(self.first.ndim))[-2:] if self.first is not None else ()
+
+    def _warn(self) -> None:
+        self.warning.setText(self.facts.warning)
+        self._form.setRowVisible(self.warning, bool(self.facts.warning))

@@ -6,7 +6,6 @@ An error that left a worker would end in a traceback dialog, and a ``RuntimeErro
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from concurrent.futures import Future
@@ -14,7 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from napari_fcnseg._napari.orders import Loaded, Outcome, Segmented
+from napari_fcnseg._napari.orders import Outcome, Segmented
 from napari_fcnseg._napari.result import result_layers
 from napari_fcnseg.errors import FcnSegError
 from napari_fcnseg.wording import duration
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_fcnseg._napari.orders import Order, Progress
-    from napari_fcnseg._napari.sample_data import LayerData
-    from napari_fcnseg.model import PatchModel
+    from napari_fcnseg._napari.place import Place
     from napari_fcnseg.precision import PrecisionTrial
     from napari_fcnseg.run import Run, Tile
     from napari_fcnseg.verification import Verification, Witness
@@ -37,6 +35,26 @@ T = TypeVar("T")
 POLL = 0.05
 
 
+def driving(work: Generator[T, None, Outcome]) -> Generator[T, None, Outcome]:
+    """Do what another generator does, which whoever holds it can close."""
+    return (yield from work)
+
+
+def abandon(stop: threading.Event, work: list[Generator[Any, None, Outcome]]) -> None:
+    """End what runs for a dock that is gone: napari may have stopped its worker in the middle."""
+
+    def close() -> None:
+        while work:
+            try:
+                work[-1].close()
+                work.pop()
+            except ValueError:  # a worker is still at it, and will see the stop
+                time.sleep(POLL)
+
+    stop.set()
+    in_background(close, "napari-fcnseg-end")
+
+
 def segmenting(order: Order) -> Generator[Progress | None, None, Outcome]:
     """Segment; yield each finished tile, and None while there is nothing new.
 
@@ -44,7 +62,7 @@ def segmenting(order: Order) -> Generator[Progress | None, None, Outcome]:
     """
     segmented: Segmented | None = None
     try:
-        segmented = yield from _prepare(order)
+        segmented = yield from elsewhere(lambda: _prepared(order), order.stop)
         if segmented is not None:
             yield from _compute(segmented)
     except Exception as error:
@@ -52,20 +70,61 @@ def segmenting(order: Order) -> Generator[Progress | None, None, Outcome]:
     return Outcome(segmented, cancelled=order.stop.is_set())
 
 
-def _prepare(order: Order) -> Generator[None, None, Segmented | None]:
-    """Check everything; return None if asked to stop."""
-    from napari_fcnseg._napari.canvas import LiveCanvas
-    from napari_fcnseg.run import Run  # here, because importing them takes the window's time anywhere else
-    from napari_fcnseg.verification import Witness
+def resuming(segmented: Segmented) -> Generator[Progress | None, None, Outcome]:
+    """Go on with a run that was stopped; as :func:`segmenting` otherwise."""
+    try:
+        yield from _compute(segmented)
+    except Exception as error:
+        return Outcome(segmented, error)
+    return Outcome(segmented, cancelled=segmented.order.stop.is_set())
 
-    settings = replace(order.settings, channel_axis=order.source.layout.channel_axis)
+
+def following(order: Order, view: Place) -> Generator[Progress | None, None, Outcome]:
+    """Begin to segment what the view shows, in small tiles; as :func:`segmenting` otherwise."""
+    segmented: Segmented | None = None
 
     def prepare() -> Segmented:
-        run = Run(order.source.image, order.models, settings, order.focus)
-        canvas = LiveCanvas(run)
-        return Segmented(order, Witness(run), canvas, run.total, provenance=run.provenance(), forecast=_forecast(run))
+        run = run_of(order)
+        settings = replace(order.settings, tile=order.settings.tile or small_tile(run))
+        segmented = _prepared(replace(order, settings=settings, preview=False))
+        segmented.witness.run.schedule.separate()  # a view begins anywhere: nothing above it is to be waited for
+        segmented.order = order
+        segmented.look_at(view)
+        return segmented
 
-    return (yield from _elsewhere(prepare, order.stop))
+    try:
+        segmented = yield from elsewhere(prepare, order.stop)
+        if segmented is not None:
+            yield from _compute(segmented)
+    except Exception as error:
+        return Outcome(segmented, error)
+    return Outcome(segmented, cancelled=order.stop.is_set())
+
+
+def small_tile(run: Run) -> tuple[int, ...]:
+    """Return the largest tile, in pixels, that takes a fraction of a second."""
+    from napari_fcnseg.extent import first_tile
+
+    sizes = tuple(stop - start for start, stop in run.extent)
+    return tuple(n * run.settings.every for n in first_tile(run.ways, sizes))
+
+
+def run_of(order: Order) -> Run:
+    """Return an order as a run: everything is checked, nothing is read yet but what it has to lie in."""
+    from napari_fcnseg.run import Run  # here, because importing it takes the window's time anywhere else
+
+    settings = replace(order.settings, channel_axis=order.source.layout.channel_axis)
+    mask = order.inside.mask() if order.inside is not None else None
+    return Run(order.source.image, order.models, settings, order.focus, mask)
+
+
+def _prepared(order: Order) -> Segmented:
+    from napari_fcnseg._napari.canvas import LiveCanvas
+    from napari_fcnseg.verification import Witness
+
+    run = run_of(order)
+    canvas = LiveCanvas(run)
+    return Segmented(order, Witness(run), canvas, run.total, provenance=run.provenance(), forecast=_forecast(run))
 
 
 def _forecast(run: Run) -> str:
@@ -83,7 +142,9 @@ def _compute(segmented: Segmented) -> Generator[Progress | None, None, None]:
     """Compute until all tiles are done or the order is to stop; whatever the end, what is done is shown."""
     order, canvas = segmented.order, segmented.canvas
     # The first layers of a session have napari import and compile for seconds; the engine need not wait for them.
-    making = in_background(lambda: tuple(result_layers(order, canvas, segmented.provenance)), "napari-fcnseg-layers")
+    making = in_background(
+        lambda: segmented.layers or tuple(result_layers(order, canvas, segmented.provenance)), "napari-fcnseg-layers"
+    )
     yield segmented.progress(())
     problem: Exception | None = None
     try:
@@ -96,7 +157,8 @@ def _compute(segmented: Segmented) -> Generator[Progress | None, None, None]:
         while not making.done():
             time.sleep(POLL)
             yield None
-        yield segmented.progress(making.result())
+        segmented.layers = making.result()
+        yield segmented.progress(segmented.layers)
     if problem is not None:
         raise problem
 
@@ -105,8 +167,9 @@ def _tiles(segmented: Segmented, making: Future[tuple[Layer, ...]]) -> Generator
     """Compute tile after tile; yield when there is a new one, and when the layers to show them in are made."""
     from napari_fcnseg.preview import previewed
 
-    run, pace = segmented.witness.run, _Pace(math.prod(segmented.labels.shape))
-    layers: tuple[Layer, ...] = ()
+    run = segmented.witness.run
+    pace = _Pace(run.plan.pixels - segmented.canvas.finished_pixels)
+    layers = segmented.layers
     with closing(previewed(run, POLL) if segmented.order.preview else run.execute(POLL)) as tiles:
         for tile in tiles:
             made = making.done() and not layers
@@ -121,7 +184,7 @@ def _tiles(segmented: Segmented, making: Future[tuple[Layer, ...]]) -> Generator
 
 
 class _Pace:
-    """How long a run will take, by the pixels done and the time since the preview, or since the first tile."""
+    """How long the pixels of a run will take, by those done and the time since the preview, or the first tile."""
 
     def __init__(self, pixels: int) -> None:
         self._pixels = pixels
@@ -145,13 +208,11 @@ def comparing(order: Order) -> Generator[None, None, Outcome]:
 
     def compare() -> PrecisionTrial:
         from napari_fcnseg.precision import try_run
-        from napari_fcnseg.run import Run
 
-        settings = replace(order.settings, channel_axis=order.source.layout.channel_axis)
-        return try_run(Run(order.source.image, order.models, settings))
+        return try_run(run_of(order))
 
     try:
-        trial: PrecisionTrial | None = yield from _elsewhere(compare, order.stop)
+        trial: PrecisionTrial | None = yield from elsewhere(compare, order.stop)
     except Exception as error:
         return Outcome(error=error)
     return Outcome(trial, cancelled=trial is None)
@@ -160,52 +221,16 @@ def comparing(order: Order) -> Generator[None, None, Outcome]:
 def verifying(witness: Witness, stop: threading.Event) -> Generator[None, None, Outcome]:
     """Compare a run with the patch model itself; the value of the outcome is a ``Verification``."""
     try:
-        verification: Verification | None = yield from _elsewhere(witness.testify, stop)
+        verification: Verification | None = yield from elsewhere(witness.testify, stop)
     except Exception as error:
         return Outcome(error=error)
     return Outcome(verification, cancelled=verification is None)
 
 
-def loading(paths: tuple[str, ...], output: str, request: int) -> Generator[None, None, Loaded]:
-    """Read and convert model files, several as an ensemble, and the sidecars beside them.
-
-    Parameters
-    ----------
-    paths : tuple of str
-        The files.
-    output : str
-        Which answer of models with several; empty for the first.
-    request : int
-        Number that is handed back.
-    """
-
-    def load() -> tuple[PatchModel, ...]:
-        from napari_fcnseg.model import as_ensemble, load_model
-
-        models = as_ensemble([load_model(path, output) for path in paths] if output else paths)
-        for model in models:
-            _ = model.sidecar  # read here; it is remembered
-        return models
-
-    outcome = yield from working(load)
-    return Loaded(paths, outcome.value or (), outcome.error, request)
-
-
-def sampling(name: str) -> Generator[None, None, Outcome]:
-    """Make a sample's layers; the value of the outcome is their data."""
-
-    def make() -> list[LayerData]:
-        from napari_fcnseg._napari.sample_data import sample_layers
-
-        return sample_layers(name)
-
-    return (yield from working(make))
-
-
 def working(function: Callable[[], Any]) -> Generator[None, None, Outcome]:
     """Call a function; its result is the value of the outcome. napari may close in the meantime."""
     try:
-        return Outcome((yield from _elsewhere(function, threading.Event())))
+        return Outcome((yield from elsewhere(function, threading.Event())))
     except Exception as error:
         return Outcome(error=error)
 
@@ -229,7 +254,7 @@ def in_background(function: Callable[[], T], name: str) -> Future[T]:
     return future
 
 
-def _elsewhere(function: Callable[[], T], stop: threading.Event) -> Generator[None, None, T | None]:
+def elsewhere(function: Callable[[], T], stop: threading.Event) -> Generator[None, None, T | None]:
     """Wait for a function that cannot be interrupted, yielding None; return None at once when asked to stop."""
     future = in_background(function, "napari-fcnseg-work")
     while not stop.is_set():

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.qt.threading import create_worker
-from napari.utils import cancelable_progress
-from napari.utils.notifications import notification_manager, show_error, show_info
-from qtpy.QtCore import QObject, QTimer
+from napari.utils.notifications import show_info
+from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_fcnseg._napari.activity import Activity
 from napari_fcnseg._napari.channels import METADATA
-from napari_fcnseg._napari.geometry import looked_at, placed
-from napari_fcnseg._napari.job import comparing, is_expected, segmenting, verifying
-from napari_fcnseg._napari.orders import Order
-from napari_fcnseg._napari.result import ResultLayers, result_name
-from napari_fcnseg._napari.spinner import set_spinning
-from napari_fcnseg.wording import duration
+from napari_fcnseg._napari.job import (
+    abandon,
+    comparing,
+    driving,
+    following,
+    in_background,
+    resuming,
+    segmenting,
+    verifying,
+)
+from napari_fcnseg._napari.problems import tell
+from napari_fcnseg._napari.result import ResultLayers, result_name, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -24,15 +31,13 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-    from napari_fcnseg._napari.channels import Source
-    from napari_fcnseg._napari.hints import Hints
-    from napari_fcnseg._napari.orders import Outcome, Progress, Segmented
+    from napari_fcnseg._napari.orders import Order, Outcome, Progress, Segmented
+    from napari_fcnseg._napari.place import Place
     from napari_fcnseg._napari.run_box import RunBox
-    from napari_fcnseg.model import PatchModel
-    from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.verification import Verification
 
 _LOOK_MILLISECONDS = 50
+_UNPAINTED = " The preview is taken back where no tile was done."
 
 
 class LiveRun(QObject):
@@ -55,15 +60,21 @@ class LiveRun(QObject):
         Of the last run.
     """
 
+    #: Emitted when a worker has begun, and when one has ended.
+    begun = Signal()
+    ended = Signal()
+    #: Emitted with the layers of a run, the labels last, at its end.
+    shown = Signal(object)
+
     def __init__(self, viewer: Viewer, box: RunBox, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._box = box
-        self._worker: Any = None
+        self._work: list[Generator[Any, None, Outcome]] = []  # at most one; in a list that outlives this object
         self._outcome: Outcome | None = None
         self._ended = False
         self._finish: Callable[[Outcome | None], None] | None = None
-        self._bar: cancelable_progress | None = None
+        self._activity: Activity | None = None
         self._results: ResultLayers | None = None
         self._latest: Progress | None = None
         self._shown: Progress | None = None
@@ -74,33 +85,66 @@ class LiveRun(QObject):
         self.verification: Verification | None = None
         self._made: tuple[Layer, ...] = ()  # by the last run
         self._verify_next = False
-        self._stops = [threading.Event()]  # of what runs; in a list that outlives this object
-        parent.destroyed.connect(lambda _=None, stops=self._stops: stops[-1].set())
+        self.follows = False  # whether the last run goes where the view goes
+        self.stopped = False  # whether the user stopped it, or it failed
+        self._stops = [threading.Event()]  # of what runs; as above
+        stops, work = self._stops, self._work
+        parent.destroyed.connect(lambda _=None: abandon(stops[-1], work))
 
     @property
     def running(self) -> bool:
         """Whether a worker is at work."""
-        return self._worker is not None
-
-    def order(
-        self, source: Source, models: tuple[PatchModel, ...], settings: RunSettings, hints: Hints, preview: bool = False
-    ) -> Order:
-        """Return the snapshot that a run works from."""
-        layer, dropped = source.layers[0], source.dropped_axis
-        place, spanned = placed(layer, dropped, source.need.spatial, settings.every)
-        focus = looked_at(layer, dropped, self._viewer)
-        return Order(source, models, settings, hints, place, spanned, focus, preview)
+        return bool(self._work)
 
     def segment(self, order: Order) -> None:
         """Start a run."""
-        self._results, self.last = ResultLayers(self._viewer), None
+        self.follows = False
+        self._run(segmenting, (order,), order, f"Preparing {order.source.layers[0].name}…")
+
+    def resume(self) -> None:
+        """Go on with the last run, if it was stopped and its labels are still there."""
+        if (last := self.last) is not None and self.resumable:
+            last.look_at(None)
+            self._go_on(last, "Going on…")
+
+    def follow(self, order: Order, view: Place) -> None:
+        """Segment what the view shows: go on with the last run if it does that, and begin one otherwise."""
+        last = self.last
+        if self.follows and last is not None and last.order.same_as(order) and self._shows(last):
+            if last.look_at(view):
+                self._go_on(last, "Following the view…")
+        else:
+            self.follows = True
+            self._run(following, (order, view), order, "Following the view…")
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the last run was stopped, and can go on."""
+        last = self.last
+        return not self.running and last is not None and 0 < last.done < last.total and self._shows(last)
+
+    def _shows(self, segmented: Segmented) -> bool:
+        return bool(segmented.layers) and all(layer in self._viewer.layers for layer in segmented.layers)
+
+    def _go_on(self, segmented: Segmented, text: str) -> None:
+        segmented.order = replace(segmented.order, stop=threading.Event())
+        self._run(resuming, (segmented,), segmented.order, text, segmented.layers)
+
+    def _run(
+        self,
+        function: Callable[..., Generator[Any, None, Outcome]],
+        arguments: tuple[Any, ...],
+        order: Order,
+        text: str,
+        layers: tuple[Layer, ...] = (),
+    ) -> None:
+        self._results, self.last = ResultLayers(self._viewer, layers), None
         self.verification, self._made = None, ()
         self._box.certificate.hide()
         self._latest = self._shown = None
         self._stops[-1] = order.stop
-        self._begin(segmenting, (order,), f"Preparing {order.source.layers[0].name}…", self._segmented)
-        self._bar = cancelable_progress(total=0, desc=result_name(order))
-        set_spinning(self._box, fast=False)
+        self._begin(function, arguments, text, self._segmented)
+        self._activity = Activity(self._box, result_name(order))
 
     def verify(self, order: Order) -> None:
         """Verify the last run if it was the same, otherwise a new one."""
@@ -119,23 +163,23 @@ class LiveRun(QObject):
     def stop(self) -> None:
         """Stop what runs; finished tiles are kept."""
         self._stops[-1].set()
-        self._verify_next = False
+        self._verify_next, self.stopped = False, True
         if self.running:
             self._box.stopping()
+
+    def interrupt(self) -> None:
+        """Stop what runs because something else is to run."""
+        self._stops[-1].set()
 
     def forget(self, layer: Layer) -> None:
         """Take notice that a layer was removed from the viewer: nobody waits for a removed result."""
         if self.running and self._results is not None and self._results.labels is layer:
             self.stop()
+        self._box.offer_resume(self.resumable)
 
     def report_problem(self, error: Exception) -> None:
         """Say what went wrong, in the dock and as a notification; never end the session for it."""
-        if is_expected(error):
-            self._box.complain(str(error))
-            show_error(str(error))
-        else:
-            self._box.complain(f"Something went wrong that should not have: {type(error).__name__}: {error}")
-            notification_manager.receive_error(type(error), error, error.__traceback__)
+        self._box.complain(tell(error))
 
     def _begin(
         self,
@@ -145,10 +189,14 @@ class LiveRun(QObject):
         finish: Callable[[Outcome | None], None],
     ) -> None:
         self._outcome, self._ended, self._finish = None, False, finish
+        self.stopped = False
+        self._box.offer_resume(False)
         self._box.busy(text)
         slots = {"yielded": self._on_progress, "returned": self._on_outcome, "finished": self._on_finished}
         self._timer.start()
-        self._worker = create_worker(function, *arguments, _connect=slots, _ignore_errors=True)
+        self._work.append(function(*arguments))
+        create_worker(driving, self._work[-1], _connect=slots, _ignore_errors=True)
+        self.begun.emit()
 
     def _on_progress(self, progress: Progress | None) -> None:
         if progress is not None:
@@ -156,14 +204,17 @@ class LiveRun(QObject):
 
     def _look(self) -> None:
         """Show the latest; tiles may come faster than a window can be drawn."""
-        if self._bar is not None and self._bar.is_canceled and not self._stops[-1].is_set():
+        if self._activity is not None and self._activity.canceled and not self._stops[-1].is_set():
             self.stop()
         shown = True
         if self._latest is not None and self._results is not None:
+            news = self._latest is not self._shown
             shown = self._results.take(self._latest, self._ended)
             if shown:  # both at once: whatever changes has Qt put the whole window together anew
                 self._advance(self._latest)
-        if self._ended and shown:
+            if self._activity is not None and not (self._results.drew or (shown and news)):
+                self._activity.advance(self._latest.done, self._latest.total)
+        if self._ended and shown and self.running:  # the event queue has run meanwhile, and may have concluded
             self._conclude()
 
     def _advance(self, progress: Progress) -> None:
@@ -175,9 +226,6 @@ class LiveRun(QObject):
         self._shown = progress
         if progress.done:
             self._box.advance(progress.done, progress.total, progress.seconds_left)
-        if self._bar is not None:
-            self._bar.total = progress.total
-            self._bar.update(progress.done - self._bar.n)  # napari lets the whole event queue run in this
 
     def _on_outcome(self, outcome: Outcome) -> None:
         self._outcome = outcome
@@ -189,14 +237,16 @@ class LiveRun(QObject):
     def _conclude(self) -> None:
         """Leave the dock ready, however the worker ended; without an outcome napari has stopped it."""
         self._timer.stop()
-        finish, self._finish, self._worker = self._finish, None, None
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-            set_spinning(self._box, fast=True)
+        finish, self._finish = self._finish, None
+        in_background(self._work.pop().close, "napari-fcnseg-end")  # napari may have stopped the worker in the middle
+        if self._activity is not None:
+            self._activity.close()
+            self._activity = None
         self._box.ready()
         if finish is not None:
             finish(self._outcome)
+        self._box.offer_resume(self.resumable and not self.follows)
+        self.ended.emit()
 
     def _segmented(self, outcome: Outcome | None) -> None:
         segmented: Segmented | None = outcome.value if outcome is not None else None
@@ -204,15 +254,20 @@ class LiveRun(QObject):
             self._results.finish(self._latest, segmented.provenance if segmented is not None else None)
             self._made = self._results.layers
         self._results, self._latest, self.last = None, None, segmented
+        if self._made:
+            self.shown.emit(self._made)
         verify, self._verify_next = self._verify_next, False
         if outcome is not None and outcome.error is not None:
+            self.stopped = True
             self.report_problem(outcome.error)
+        elif self.follows and segmented is not None:
+            segmented.done, segmented.total = segmented.count()
+            self._box.say(f"Following the view: {segmented.done} of {segmented.total} tiles are done.")
         elif segmented is None or segmented.done < segmented.total:
             kept = f": {segmented.done} of {segmented.total} tiles are done and kept" if segmented is not None else ""
-            back = " The preview is taken back where no tile was done." if segmented and segmented.unpainted else ""
-            self._box.say(f"Stopped{kept}.{back}")
+            self._box.say(f"Stopped{kept}.{_UNPAINTED if segmented and segmented.unpainted else ''}")
         else:
-            self._box.say(_summary(segmented))
+            self._box.say(summary(segmented))
             if verify:
                 self._testify(segmented)
 
@@ -241,16 +296,3 @@ class LiveRun(QObject):
             self._box.certificate.show()
             self._box.say(str(outcome.value))
             show_info(str(outcome.value))
-
-
-def _summary(segmented: Segmented) -> str:
-    """Return what was done, how long it took, and where."""
-    seconds, device = segmented.provenance["seconds"], segmented.provenance["device"]
-    shape = " × ".join(map(str, segmented.witness.run.result_shape))
-    return " ".join(
-        [
-            f"Done: {shape} pixels in {duration(seconds)} on {device}.",
-            *segmented.witness.run.notes,
-            "Press Verify to compare with the patch model itself.",
-        ]
-    )

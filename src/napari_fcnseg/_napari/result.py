@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.utils.colormaps import DirectLabelColormap
 
 from napari_fcnseg._napari.channels import METADATA
+from napari_fcnseg._napari.naming import class_colormap
+from napari_fcnseg.wording import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_fcnseg._napari.canvas import LiveCanvas
-    from napari_fcnseg._napari.orders import Order, Progress
+    from napari_fcnseg._napari.orders import Order, Progress, Segmented
     from napari_fcnseg.model import PatchModel
 
 _REFRESH_SECONDS = 0.25
@@ -34,16 +35,24 @@ class ResultLayers:
     ----------
     viewer : Viewer
         Where they appear.
+    layers : tuple of Layer
+        Those of a run that goes on, which have appeared.
+
+    Attributes
+    ----------
+    drew : bool
+        Whether the last call of :meth:`take` has the canvas drawn anew.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: Viewer, layers: tuple[Layer, ...] = ()) -> None:
         self._viewer = viewer
-        self._layers: tuple[Layer, ...] = ()
-        self._added = 0
+        self._layers = layers
+        self._added = len(layers)
         self._refreshed = -math.inf  # when it was
         self._worked = 0.0  # processor time of this program until then
         self._pause = _REFRESH_SECONDS
         self._shown = 0  # tiles
+        self.drew = False
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -61,12 +70,14 @@ class ResultLayers:
         One layer is added at a time, since adding one takes napari a fifth of a second in which the window stands
         still; and the layers are not redrawn more often than the window can bear, unless it is to be ``at_once``.
         """
+        self.drew = False
         if not progress.done or not progress.layers:
             return True
         self._layers = progress.layers
         if self._added < len(self._layers):
             layer = self._layers[self._added]
             self._added += 1
+            self.drew = True
             self._viewer.add_layer(layer)
             self._shown = 0  # tiles have come since it was made: redraw it, in another turn
             return False
@@ -75,7 +86,7 @@ class ResultLayers:
             self._pause = max(_REFRESH_SECONDS, (time.process_time() - self._worked) / _REFRESH_SHARE)
             self._worked = 0.0
         if progress.written != self._shown and (at_once or now >= self._refreshed + self._pause):
-            self._shown = progress.written
+            self._shown, self.drew = progress.written, True
             self._refreshed, self._worked = now, time.process_time()
             self._refresh(thumbnail=at_once)
         return progress.written == self._shown
@@ -85,7 +96,8 @@ class ResultLayers:
         for layer in self._layers:
             if provenance is not None:
                 layer.metadata[METADATA] = provenance
-            if isinstance(layer, Image) and progress is not None and progress.canvas.limits != (0, 1):
+            unbounded = isinstance(layer, Image) and not layer.name.endswith("· disagreement")
+            if unbounded and progress is not None and progress.canvas.limits != (0, 1):
                 layer.contrast_limits_range = layer.contrast_limits = progress.canvas.limits
 
     def _refresh(self, thumbnail: bool) -> None:
@@ -111,7 +123,8 @@ def class_names(order: Order, classes: int) -> tuple[str, ...]:
 
 
 def _spanned(array: npt.NDArray[Any], order: Order) -> npt.NDArray[Any]:
-    """Return a view with the axis that lies over the image's channels."""
+    """Return a view with the layer's order of axes, and with the axis that lies over the image's channels."""
+    array = order.source.to_layer_axes(array)
     return array if order.spanned_axis is None else np.expand_dims(array, order.spanned_axis)
 
 
@@ -135,10 +148,31 @@ def result_layers(order: Order, canvas: LiveCanvas, provenance: dict[str, Any]) 
             )
             for scores, name in zip(canvas.maps, shown, strict=True)
         ]
-    colors = order.hints.class_colors
-    if len(colors) == classes:
-        table: dict[int | None, str] = {None: "transparent", 0: "transparent"}
-        table.update(enumerate(colors, start=1))
-        common["colormap"] = DirectLabelColormap(color_dict=table)
-    features = {"index": list(range(len(names) + 1)), "class": ["not predicted", *names]}
-    return [*layers, Labels(_spanned(canvas.labels, order), name=title, features=features, opacity=0.5, **common)]
+    for kept, what in ((canvas.confidence, "confidence"), (canvas.disagreement, "disagreement")):
+        if kept is not None:
+            limits = canvas.limits if what == "confidence" else (0, 1)
+            data, name = _spanned(kept, order), f"{title} · {what}"
+            layers.append(Image(data, name=name, contrast_limits=limits, rgb=False, visible=False, **common))
+    look = class_look(names, order.hints.class_colors)
+    return [*layers, Labels(_spanned(canvas.labels, order), name=title, **look, **common)]
+
+
+def class_look(names: Sequence[str], colors: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments that name the classes in a labels layer, and colour them where each has a colour."""
+    look: dict[str, Any] = {"features": {"index": list(range(len(names) + 1)), "class": ["not predicted", *names]}}
+    if len(colors) == len(names):
+        look["colormap"] = class_colormap(colors)
+    return {**look, "opacity": 0.5}
+
+
+def summary(segmented: Segmented) -> str:
+    """Return what was done, how long it took, and where."""
+    seconds, device = segmented.provenance["seconds"], segmented.provenance["device"]
+    shape = " × ".join(map(str, segmented.witness.run.result_shape))
+    return " ".join(
+        [
+            f"Done: {shape} pixels in {duration(seconds)} on {device}.",
+            *segmented.witness.run.notes,
+            "Press Verify to compare with the patch model itself.",
+        ]
+    )

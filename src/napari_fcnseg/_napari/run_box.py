@@ -1,30 +1,41 @@
-"""Run, Cancel and Verify, progress with the time left, and what became of it."""
+"""Where and how to run, what it will take, Run, Cancel, Resume and Verify, progress, and what became of it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QGroupBox, QLabel, QProgressBar, QPushButton
+from qtpy.QtWidgets import QGridLayout, QGroupBox, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
 from napari_fcnseg.wording import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qtpy.QtWidgets import QWidget
 
 #: Legible on napari's dark and light backgrounds alike.
-ERROR_STYLE = "color: #e5484d;"
+ERROR_COLOR = "#e5484d"
+ERROR_STYLE = f"color: {ERROR_COLOR};"
 
 
 class RunBox(QGroupBox):
-    """The buttons that start and stop, and the line that says what happened."""
+    """The buttons that start and stop, and the line that says what happened.
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("4  Run", parent)
+    Parameters
+    ----------
+    parts : sequence of QWidget
+        Above the buttons: where and how to run.
+    """
+
+    def __init__(self, parts: Sequence[QWidget] = (), parent: QWidget | None = None) -> None:
+        super().__init__("3  Run", parent)
         self.run = QPushButton("Run")
-        self.run.setToolTip("<p>Segment the whole image. The labels appear tile by tile.</p>")
+        self.run.setToolTip("<p>Segment the image. The labels appear tile by tile, nearest to the view first.</p>")
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("<p>Stop now and keep what is done.</p>")
+        self.resume = QPushButton("Resume")
+        self.resume.setToolTip("<p>Go on with the run that was stopped, into the same layer.</p>")
         self.verify = QPushButton("Verify")
         self.verify.setToolTip(
             "<p>Ask the patch model itself about 256 pixels, corners, borders and tile seams among them, and compare. "
@@ -40,14 +51,35 @@ class RunBox(QGroupBox):
         self.message = QLabel()
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        layout = QGridLayout(self)
+        self.plan = QLabel()
+        self.plan.setWordWrap(True)
+        self.plan.setToolTip("<p>What a run will take: tiles, memory of the computing process, time, and where.</p>")
+        layout = QVBoxLayout(self)
+        for part in (*parts, self.plan):
+            layout.addWidget(part)
+        buttons = QGridLayout()
         for column, button in enumerate((self.run, self.cancel, self.verify)):
-            layout.addWidget(button, 0, column)
-        layout.addWidget(self.bar, 1, 0, 1, 3)
-        layout.addWidget(self.message, 2, 0, 1, 3)
-        layout.addWidget(self.certificate, 3, 0, 1, 3)
+            button.setMinimumWidth(1)  # a narrow dock makes all three narrower
+            buttons.addWidget(button, 0, column)
+        buttons.addWidget(self.resume, 0, 1)
+        layout.addLayout(buttons)
+        for part in (self.bar, self.message, self.certificate):
+            layout.addWidget(part)
+        self._resumable = False
         self.say("")
+        self.foretell("")
         self.ready()
+
+    def foretell(self, text: str) -> None:
+        """Show what a run will take."""
+        if text != self.plan.text():
+            self.plan.setText(text)
+        self.plan.setVisible(bool(text))
+
+    def offer_resume(self, may: bool) -> None:
+        """Show Resume in the place of Cancel, or not, as long as nothing runs."""
+        self._resumable = may
+        self._enable(running=self.cancel.isEnabled())
 
     def ready(self) -> None:
         """Take the next order."""
@@ -96,3 +128,7 @@ class RunBox(QGroupBox):
         self.run.setEnabled(not running)
         self.verify.setEnabled(not running)
         self.cancel.setEnabled(running)
+        resume = self._resumable and not running
+        self.resume.setVisible(resume)
+        self.resume.setEnabled(resume)
+        self.cancel.setVisible(not resume)

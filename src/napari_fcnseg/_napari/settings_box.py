@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox, LineEdit
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QHBoxLayout, QLabel, QPushButton, QSpinBox
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QSpinBox, QWidget
 
 from napari_fcnseg._napari.docwords import words
+from napari_fcnseg._napari.preferences import preferred as preferred_settings
 from napari_fcnseg._napari.step_help import step_help
+from napari_fcnseg.remembered import recall, remember
 from napari_fcnseg.settings import EXACT, PRECISIONS, RunSettings
 from napari_fcnseg.tiling import BORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qtpy.QtWidgets import QWidget
-
+_REMEMBERED, _LAST = "dock", "settings"
 _LARGEST_TILE = 65536
 _LARGEST_STEP = 10_000
 _LONGEST_NAME = 30
@@ -36,11 +37,14 @@ _PREVIEW = (
 _METHODS = {"auto": "automatic", "dense": "dense", "patchwise": "patch by patch"}
 
 
-class SettingsBox(QGroupBox):
+class SettingsBox(QWidget):
     """Preprocessing, border, method, which pixels, precision, device, tile, and what to show and to keep."""
 
+    #: Emitted when something was changed.
+    changed = Signal()
+
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("3  Settings", parent)
+        super().__init__(parent)
         self.preprocess = LineEdit(tooltip=step_help())
         self.preprocess.native.setPlaceholderText("no preprocessing")
         self.preprocess.changed.connect(self._show_origin)
@@ -61,28 +65,70 @@ class SettingsBox(QGroupBox):
         self.tile = _spin_box(0, _LARGEST_TILE, "automatic")
         self.tile.setToolTip(_tooltip(words(RunSettings, "tile") + " It changes speed and memory, never the labels."))
         self.probabilities = CheckBox(
-            text="Keep a probability layer per class", tooltip=_tooltip(words(RunSettings, "probabilities"))
+            text="Keep probability layers", tooltip=_tooltip(words(RunSettings, "probabilities"))
         )
-        self.preview = CheckBox(value=True, text="Coarse picture of the whole image first", tooltip=_tooltip(_PREVIEW))
-        form = QFormLayout(self)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.confidence = CheckBox(text="Keep a confidence layer", tooltip=_tooltip(words(RunSettings, "confidence")))
+        self.disagreement = CheckBox(
+            text="Keep a disagreement layer", tooltip=_tooltip(words(RunSettings, "disagreement"))
+        )
+        self.preview = CheckBox(value=True, text="Show a coarse picture first", tooltip=_tooltip(_PREVIEW))
         self.caption = _caption(_CAPTION, self.preprocess.native)
         self.caption.setWordWrap(True)
         self.caption.setTextFormat(Qt.TextFormat.PlainText)  # a file's name may look like markup
+        self._form = self._arranged()
+        self._show_whether_exact()
+        self.offer_disagreement(False)
+        self._restore(recall(_REMEMBERED, _LAST))
+        for widget in (*self._remembered.values(), self.preprocess, self.precision, self.disagreement):
+            widget.changed.connect(lambda _: self.changed.emit())
+        for box in (self.every, self.tile):
+            box.valueChanged.connect(lambda _: self.changed.emit())
+
+    def _arranged(self) -> QFormLayout:
+        """Put the settings below each other."""
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.caption)
         form.addRow(self.preprocess.native)  # a row of its own: two steps are long
-        form.addRow(_caption("Border", self.border.native), self.border.native)
-        form.addRow(_caption("Method", self.method.native), self.method.native)
-        form.addRow(_caption("Every", self.every), self.every)
-        precision = QHBoxLayout()
-        precision.addWidget(self.precision.native)
-        precision.addWidget(self.compare)
-        form.addRow(_caption("Precision", self.precision.native), precision)
-        form.addRow(_caption("Device", self.device.native), self.device.native)
-        form.addRow(_caption("Tile", self.tile), self.tile)
-        form.addRow(self.probabilities.native)
-        form.addRow(self.preview.native)
-        self._show_whether_exact()
+        self.preprocess.native.setAccessibleName("Preprocessing")
+        rows: list[tuple[str, QWidget]] = [
+            ("Border", self.border.native), ("Method", self.method.native), ("Every", self.every),
+            ("Precision", self.precision.native), ("", self.compare), ("Device", self.device.native),
+            ("Tile", self.tile),
+        ]  # fmt: skip
+        for text, widget in rows:
+            form.addRow(_caption(text, widget), widget)
+            if text:
+                widget.setAccessibleName(text)
+        for kept in (self.probabilities, self.confidence, self.disagreement, self.preview):
+            form.addRow(kept.native)
+        return form
+
+    @property
+    def _remembered(self) -> dict[str, Any]:
+        """The widgets that are as they were when napari was last used.
+
+        What the model says is not among them, nor arithmetic that is not exact.
+        """
+        names = ("border", "method", "device", "probabilities", "confidence", "preview")
+        return {name: getattr(self, name) for name in names}
+
+    def keep(self) -> None:
+        """Remember what is chosen, for the next time that napari is started."""
+        remember(_REMEMBERED, _LAST, {name: widget.value for name, widget in self._remembered.items()})
+
+    def _restore(self, chosen: Any) -> None:
+        for name, widget in self._remembered.items():
+            value = chosen.get(name) if isinstance(chosen, dict) else None
+            if type(value) is type(widget.value) and value in getattr(widget, "choices", (value,)):
+                widget.value = value
+
+    def offer_disagreement(self, may: bool) -> None:
+        """Offer the layer that only several models have."""
+        self._form.setRowVisible(self.disagreement.native, may)
+        if not may:
+            self.disagreement.value = False
 
     def set_preprocess(self, steps: Sequence[str], origin: str = "") -> None:
         """Write steps into the text line, and say where they come from for as long as they stand there."""
@@ -115,6 +161,7 @@ class SettingsBox(QGroupBox):
             If a value is not one of the possible ones.
         """
         text = self.preprocess.value.strip()
+        preferred = preferred_settings()
         return RunSettings(
             preprocess=(text,) if text else (),
             border=self.border.value,
@@ -123,7 +170,10 @@ class SettingsBox(QGroupBox):
             every=self.every.value(),
             probabilities=self.probabilities.value,
             precision=self.precision.value,
-            device=self.device.value.strip() or None,
+            device=self.device.value.strip() or preferred.device,
+            memory_limit=preferred.memory_limit,
+            confidence=self.confidence.value,
+            disagreement=self.disagreement.value,
         )
 
 

@@ -38,7 +38,7 @@ class LayerWatch(QObject):
         callbacks.append((layers.selection.events.active, self._on_change))
         for emitter, callback in callbacks:
             emitter.connect(callback)
-        parent.destroyed.connect(lambda _=None: _disconnect(callbacks))
+        parent.destroyed.connect(lambda _=None: disconnect(callbacks))
 
     def _on_change(self, event: Any = None) -> None:
         self._timer.start()
@@ -47,6 +47,7 @@ class LayerWatch(QObject):
         self.removed.emit(event.value)
 
 
-def _disconnect(callbacks: list[tuple[Any, Any]]) -> None:
+def disconnect(callbacks: list[tuple[Any, Any]]) -> None:
+    """Take back callbacks from napari's emitters."""
     for emitter, callback in callbacks:
         emitter.disconnect(callback)

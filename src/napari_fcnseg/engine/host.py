@@ -10,12 +10,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from napari_fcnseg.child import Child
-from napari_fcnseg.conversion.fcn import DenseNetwork
 from napari_fcnseg.engine.hardware import visible_names
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from napari_fcnseg.conversion.fcn import DenseNetwork
     from napari_fcnseg.engine.device import Device
     from napari_fcnseg.graph.network import Network
 
@@ -143,6 +143,8 @@ class Host:
 
 def _where(network: DenseNetwork | Network, device: Device) -> tuple[str, str, str]:
     """Return what a compiled network is known by. The patch network is the reference: always exact."""
+    from napari_fcnseg.conversion.fcn import DenseNetwork  # here, because the dock opens without it
+
     precision = device.precision if isinstance(network, DenseNetwork) else "float32"
     return network_key(network), device.address, precision
 

@@ -8,7 +8,6 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_fcnseg.conversion.fcn import DenseNetwork
 from napari_fcnseg.engine import hardware
 from napari_fcnseg.engine.device import BACKENDS, Device, Wanted
 from napari_fcnseg.engine.host import KEPT, Host, Place
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from napari_fcnseg.conversion.fcn import DenseNetwork
     from napari_fcnseg.graph.network import Network
 
 _EXTRAS = {"tensorflow": "", "jax": "[jax]", "torch": "[torch]"}
@@ -283,6 +283,8 @@ class Engine:
 
 def _for(network: DenseNetwork | Network, device: Device) -> Device:
     """Return how a device runs a network: the patch network is the reference and always exact."""
+    from napari_fcnseg.conversion.fcn import DenseNetwork  # here, because the dock opens without it
+
     return device if isinstance(network, DenseNetwork) else replace(device, precision="float32")
 
 
