@@ -277,7 +277,7 @@ def possible_roles(axes: Axes, axis: int, channels: int, *, rgb: bool = False) -
     if (rgb and axis == len(shape) - 1) or len(shape) - rgb < 2:
         return ()
     found: list[Role] = []
-    if axis != axes.channel and axes.stack:
+    if axis != axes.channel and axes.stack and not axes.perhaps:  # first the channels have to be found
         found.append(Role.FRAMES)
     spare = axis not in axes.model or bool(axes.stack) or axes.channel is not None
     if shape[axis] == channels and not rgb and spare and len(shape) > len(axes.model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
@@ -168,6 +169,8 @@ class AxisStrip(QWidget):
             button.hide()
             button.deleteLater()
         self.buttons = [SegmentButton(segment, self) for segment in segments]
+        for before, after in itertools.pairwise((self, *self.buttons)):  # new widgets are the last ones otherwise
+            QWidget.setTabOrder(before, after)
         per_row = -(-len(segments) // -(-len(segments) // _PER_ROW)) if segments else 1
         for place, button in enumerate(self.buttons):
             self._grid.addWidget(button, *divmod(place, per_row))

@@ -33,7 +33,8 @@ class LiveCanvas(Canvas):
         super().__init__(run)
         self.limits = (0.0, 1.0)
         self.written = self.finished_pixels = 0
-        self._finished: dict[tuple[int, ...], list[tuple[slice, ...]]] = {}  # of each frame
+        self._finished: dict[tuple[int, ...], dict[Region, None]] = {}  # of each frame, in the order they came
+        self._bounds: dict[tuple[int, ...], npt.NDArray[np.int_]] = {}  # the same as arrays, as far as they are made
         self._painted: list[tuple[int | slice, ...]] = []
 
     @property
@@ -50,7 +51,8 @@ class LiveCanvas(Canvas):
         super().write(tile)
         stack = len(tile.where) - len(self.run.extent)
         index, where = tile.where[:stack], tile.where[stack:]
-        self._finished.setdefault(tuple(map(int, index)), []).append(where)  # type: ignore[arg-type]
+        region = tuple((part.start, part.stop) for part in where if isinstance(part, slice))
+        self._finished.setdefault(tuple(map(int, index)), {})[region] = None  # type: ignore[arg-type]
         early = self.run.schedule.early
         if early is None or where != slices(early):  # that one lies over others
             self.finished_pixels += tile.labels.size
@@ -60,22 +62,20 @@ class LiveCanvas(Canvas):
 
     def has(self, index: tuple[int, ...], region: Region) -> bool:
         """Whether every place of a region of a frame is finished, be it in one tile or in the parts of one."""
-        finished = self._finished.get(index, [])
-        wanted = slices(region)
-        if wanted in finished:
-            return True
-        parts = []
-        for part in finished:
-            both = [(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(part, wanted, strict=True)]
-            if all(start < stop for start, stop in both):
-                parts.append(
-                    tuple(slice(start - w.start, stop - w.start) for (start, stop), w in zip(both, wanted, strict=True))
-                )
-        if not parts:
+        finished = self._finished.get(index, {})
+        if not finished or region in finished:
+            return bool(finished)
+        bounds = self._bounds.get(index)
+        if bounds is None or len(bounds) != len(finished):
+            bounds = self._bounds[index] = np.array(list(finished))
+        first, last = np.array(region).T
+        starts, stops = np.maximum(bounds[..., 0], first) - first, np.minimum(bounds[..., 1], last) - first
+        over = (starts < stops).all(1)
+        if not over.any():
             return False
-        covered = np.zeros([stop - start for start, stop in region], bool)
-        for part in parts:
-            covered[part] = True
+        covered = np.zeros(last - first, bool)
+        for start, stop in zip(starts[over], stops[over], strict=True):
+            covered[tuple(map(slice, start, stop))] = True
         return bool(covered.all())
 
     def _paint(self, tile: Tile) -> None:
@@ -106,7 +106,7 @@ class LiveCanvas(Canvas):
         finished = np.zeros(self.labels.shape, bool)
         for index, parts in self._finished.items():
             for where in parts:
-                finished[index][where] = True
+                finished[index][slices(where)] = True
         for block in self._painted:
             self.labels[block][~finished[block]] = 0
         self._painted.clear()

@@ -19,6 +19,7 @@ from napari_fcnseg._napari.live import LiveRun
 from napari_fcnseg._napari.model_box import ModelBox
 from napari_fcnseg._napari.model_choice import ModelChoice
 from napari_fcnseg._napari.orders import Order
+from napari_fcnseg._napari.preferences import Preferences, preferred
 from napari_fcnseg._napari.result_box import ResultBox
 from napari_fcnseg._napari.run_box import RunBox
 from napari_fcnseg._napari.section import Section
@@ -132,12 +133,14 @@ class DenseSegmentation(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scroll)
-        timer = QTimer(self)
+        timer, known = QTimer(self), list[Preferences]()
 
         def place() -> None:
             if parts:
                 column.insertWidget(column.count() - 1, parts.popleft())
                 scroll.setMinimumWidth(steps.minimumSizeHint().width())
+            elif not known:
+                known.append(preferred())  # at the first question napari looks through all its plugins
             else:
                 timer.stop()
                 ModelDrop(self).dropped.connect(self.drop_models)
