@@ -38,7 +38,7 @@ def prove(child: Callable[..., Any], case: dict[str, Any]) -> Outcome:
 
 
 #: Dimensions and number of architectures, in parts that each end well before pytest's time limit.
-PARTS = [(1, 14), *[(2, 16)] * 3, *[(3, 8)] * 2]
+PARTS = [(1, 14), *[(2, 16)] * 3, *[(3, 5)] * 2]
 
 
 @pytest.mark.parametrize(("part", "rank", "number"), [(part, *which) for part, which in enumerate(PARTS)])
