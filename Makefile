@@ -64,8 +64,8 @@ bench-gpu: env ## the same on an accelerator: time, share of its peak, agreement
 bench-window: env display ## what drawing in the window costs
 	$(WITH_DISPLAY) $(PY) benchmarks/window.py $(ARGS)
 
-tour: env display ## take the README's pictures again, from the real window
-	$(WITH_DISPLAY) $(PY) tools/take_pictures.py $(ARGS)
+tour: env display ## make docs/tour.md and its pictures again, from the real window
+	$(WITH_DISPLAY) $(PY) tools/tour.py $(ARGS)
 
 clean: ## remove the environment and everything built
 	rm -rf .venv build dist demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
