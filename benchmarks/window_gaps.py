@@ -1,9 +1,9 @@
 """How long the window stands still, phase by phase: ``python tools/with_display.py python benchmarks/window_gaps.py``.
 
 A timer ticks every 10 ms on the window's own thread; the time between two ticks is the gap a user feels. A second
-thread looks at the window's thread while it is late and notes what it was doing, and for how long it was in this program's own
-code. What napari itself costs is measured the same way: the same dock without content, the same layers added, redrawn
-and moved by plain calls. ``--size 4096 4096 --tile 256`` is a large image with many live tiles.
+thread looks at the window's thread while it is late and notes what it was doing, and for how long it was in this
+program's own code. What napari itself costs is measured the same way: the same dock without content, the same layers
+added, redrawn and moved by plain calls. ``--size 4096 4096 --tile 256`` is a large image with many live tiles.
 """
 
 from __future__ import annotations
@@ -183,25 +183,8 @@ def moving(viewer: Viewer, shape: tuple[int, int], zoom: float) -> tuple[Callabl
     return begin, lambda: not timer.isActive()
 
 
-def main() -> None:
-    """Measure from opening the dock to the labels, their verification, and following the view."""
-    parser = argparse.ArgumentParser(description="Measure how long the window stands still.")
-    parser.add_argument("--size", type=int, nargs=2, default=(1040, 1392), help="rows and columns of the image")
-    parser.add_argument("--tile", type=int, default=0, help="tile in pixels; 0 chooses by memory")
-    parser.add_argument("--every", action="store_true", help=f"print each gap over {ALLOWED * 1000:.0f} ms")
-    arguments = parser.parse_args()
-    shape, every = tuple(arguments.size), arguments.every
-    viewer = napari.Viewer()
-    ticks = Ticks()
-    settle(2)
-    from napari_fcnseg._napari.sample_data import sample_layers
-
-    for data, options, _ in sample_layers("cells"):
-        repeats = [-(-n // m) for n, m in zip(shape, data.shape, strict=True)]
-        viewer.add_image(np.tile(data, repeats)[: shape[0], : shape[1]], **options)
-    settle(2)
-    print(f"image {shape[0]} × {shape[1]} × 2; gaps over {ALLOWED * 1000:.0f} ms, the longest gap, ours of it, in ms")
-    print(f"{'phase':<50} {'time':>8} {'gaps':>4} {'gap':>6} {'ours':>6}   what the window's thread was doing")
+def napari_alone(viewer: Viewer, ticks: Ticks, shape: tuple[int, int], every: bool) -> None:
+    """Measure the same without this program."""
     window = viewer.window
     plain = QWidget()
     phase(ticks, "napari alone: an empty dock", lambda: window.add_dock_widget(plain, name="empty"))
@@ -226,19 +209,10 @@ def main() -> None:
         phase(ticks, "the same: redrawn, and the bar moves", lambda: (alone[0].refresh(), bars[0].update(1)))
         bars[0].close()
     phase(ticks, "napari alone: it is removed", lambda: viewer.layers.remove(alone[0]))
-    opened: list[Any] = []
-    phase(
-        ticks,
-        "open the dock; engine starts; model is read",
-        lambda: opened.append(window.add_plugin_dock_widget("napari-fcnseg", "Dense segmentation")[1]),
-        lambda: bool(opened and opened[0].models and "ready" in opened[0].engine.text()),
-        rest=2,
-        every=every,
-    )
-    dock = opened[0]
-    dock.settings.tile.setValue(arguments.tile)
-    dock.settings.probabilities.value = False
-    settle(3)
+
+
+def with_dock(dock: Any, viewer: Viewer, ticks: Ticks, shape: tuple[int, int], every: bool) -> None:
+    """Measure what a person does with the dock."""
 
     def idle() -> bool:
         return not dock.live.running
@@ -264,6 +238,42 @@ def main() -> None:
     phase(ticks, "Run with probability layers", dock.run.run.click, idle, every=every)
     phase(ticks, "Remove them with Ctrl+Z", dock.undo.undo, lambda: not dock.undo.busy, every=every)
     dock.settings.probabilities.value = False
+
+
+def main() -> None:
+    """Measure from opening the dock to the labels, their verification, and following the view."""
+    parser = argparse.ArgumentParser(description="Measure how long the window stands still.")
+    parser.add_argument("--size", type=int, nargs=2, default=(1040, 1392), help="rows and columns of the image")
+    parser.add_argument("--tile", type=int, default=0, help="tile in pixels; 0 chooses by memory")
+    parser.add_argument("--every", action="store_true", help=f"print each gap over {ALLOWED * 1000:.0f} ms")
+    arguments = parser.parse_args()
+    shape, every = tuple(arguments.size), arguments.every
+    viewer = napari.Viewer()
+    ticks = Ticks()
+    settle(2)
+    from napari_fcnseg._napari.sample_data import sample_layers
+
+    for data, options, _ in sample_layers("cells"):
+        repeats = [-(-n // m) for n, m in zip(shape, data.shape, strict=True)]
+        viewer.add_image(np.tile(data, repeats)[: shape[0], : shape[1]], **options)
+    settle(2)
+    print(f"image {shape[0]} × {shape[1]} × 2; gaps over {ALLOWED * 1000:.0f} ms, the longest gap, ours of it, in ms")
+    print(f"{'phase':<50} {'time':>8} {'gaps':>4} {'gap':>6} {'ours':>6}   what the window's thread was doing")
+    napari_alone(viewer, ticks, shape, every)
+    opened: list[Any] = []
+    phase(
+        ticks,
+        "open the dock; engine starts; model is read",
+        lambda: opened.append(viewer.window.add_plugin_dock_widget("napari-fcnseg", "Dense segmentation")[1]),
+        lambda: bool(opened and opened[0].models and "ready" in opened[0].engine.text()),
+        rest=2,
+        every=every,
+    )
+    dock = opened[0]
+    dock.settings.tile.setValue(arguments.tile)
+    dock.settings.probabilities.value = False
+    settle(3)
+    with_dock(dock, viewer, ticks, shape, every)
     print(f"allowed: {ALLOWED * 1000:.0f} ms that come from us")
     viewer.close()
 

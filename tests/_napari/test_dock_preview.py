@@ -13,6 +13,7 @@ from napari_fcnseg._napari.canvas import LiveCanvas
 from napari_fcnseg._napari.geometry import looked_at
 from napari_fcnseg.run import Run
 from napari_fcnseg.settings import RunSettings
+from napari_fcnseg.tiling import slices
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +67,7 @@ def test_when_a_run_ends_early_only_finished_tiles_stay() -> None:
     assert canvas.keep_finished()
     finished = np.zeros(seen.shape, bool)
     for where in canvas._finished[()]:
-        finished[where] = True
+        finished[slices(where)] = True
     assert 0 < finished.sum() < finished.size
     np.testing.assert_array_equal(canvas.labels, np.where(finished, whole, 0))
     assert not painted()[0].keep_finished(), "a whole run has nothing to take back"

@@ -282,8 +282,10 @@ def possible_roles(axes: Axes, axis: int, channels: int, *, rgb: bool = False) -
     spare = axis not in axes.model or bool(axes.stack) or axes.channel is not None
     if shape[axis] == channels and not rgb and spare and len(shape) > len(axes.model):
         found.append(Role.CHANNELS)
+    model: list[Role] = []
     for role, former in zip(_MODEL_ROLES, reversed(axes.model), strict=False):
         others = (former, *axes.stack)  # which may have the channels instead
         if axis != axes.channel or channels == 1 or any(shape[other] == channels for other in others):
-            found.append(role)
+            model.append(role)
+    found += reversed(model)
     return tuple(found) if len(found) > 1 else ()

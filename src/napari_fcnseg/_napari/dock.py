@@ -77,6 +77,7 @@ class DenseSegmentation(QWidget):
 
     def _connect(self) -> None:
         """Say what happens when; nothing is decided here."""
+        self.choice.begun.connect(self.run.forgive)
         self.choice.loaded.connect(self._take_models)
         self.choice.problem.connect(self.report_problem)
         self.image.chosen.connect(self._follow_image)

@@ -46,16 +46,24 @@ class Foresight(QObject):
         self._box, self._live, self._order = box, live, order
         self._stops = [threading.Event()]  # of the latest question; in a list that outlives this object
         self._number = 0
+        self._open = False  # whether the last question has no whole answer yet
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._ask)
         live.begun.connect(self._hush)
+        live.ended.connect(self._go_on)
         parent.destroyed.connect(lambda _=None, stops=self._stops: stops[-1].set())
 
     def refresh(self) -> None:
         """Ask again soon: something that was chosen has changed."""
         self._hush()
+        self._open = True
         self._timer.start(_STILL_MILLISECONDS)
+
+    def _go_on(self) -> None:
+        """Ask what a run came before."""
+        if self._open:
+            self.refresh()
 
     def _hush(self) -> None:
         """Want no answer to the last question any more."""
@@ -69,18 +77,23 @@ class Foresight(QObject):
         try:
             order = self._order()
         except FcnSegError:
+            self._open = False
             self._box.foretell("")  # image and model say themselves what is missing
             return
         if not engine().warm:  # starting takes a processor core for seconds: a plan can wait
             self._timer.start(_ENGINE_MILLISECONDS)
             return
         self._stops[-1] = order.stop
-        slots = {"yielded": self._take, "returned": self._take}
+        slots = {"yielded": self._take, "returned": self._take_last}
         create_worker(foreseeing, order, self._number, _connect=slots, _ignore_errors=True)
 
     def _take(self, answer: tuple[int, str] | None) -> None:
         if answer is not None and answer[0] == self._number:
             self._box.foretell(answer[1])
+
+    def _take_last(self, answer: tuple[int, str] | None) -> None:
+        self._open = self._open and (answer is None or answer[0] != self._number)
+        self._take(answer)
 
 
 def foreseeing(order: Order, number: int) -> Generator[tuple[int, str] | None, None, tuple[int, str] | None]:

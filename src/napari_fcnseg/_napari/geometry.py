@@ -9,7 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari.layers import Image
+    import numpy.typing as npt
+    from napari.layers import Image, Layer
     from napari.viewer import Viewer
 
 
@@ -124,14 +125,19 @@ def looked_at(layer: Image, dropped: int | None, viewer: Viewer) -> tuple[int, .
     viewer : Viewer
         The viewer.
     """
+    shape = layer.level_shapes[0] if layer.multiscale else layer.data.shape
+    pixel = zip(middle_of_view(layer, viewer), shape, strict=False)  # of colours, the axis is no layer's axis
+    return tuple(min(max(round(i), 0), n - 1) for axis, (i, n) in enumerate(pixel) if axis != dropped)
+
+
+def middle_of_view(layer: Layer, viewer: Viewer) -> npt.NDArray[np.float64]:
+    """Return the place in the middle of the view in a layer's own coordinates, be it in the layer or beside it."""
     displayed = viewer.dims.displayed
     world = list(viewer.dims.point)
     camera = getattr(viewer, "scene", viewer).camera  # it moved there in napari 0.9
     for axis, center in zip(displayed, camera.center[-len(displayed) :], strict=True):
         world[axis] = center
-    shape = layer.level_shapes[0] if layer.multiscale else layer.data.shape
-    pixel = zip(layer.world_to_data(world), shape, strict=False)  # of colours, the axis is no layer's axis
-    return tuple(min(max(round(i), 0), n - 1) for axis, (i, n) in enumerate(pixel) if axis != dropped)
+    return np.asarray(layer.world_to_data(world), float)
 
 
 def _shear_matrix(shear: Any, n: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from napari_fcnseg._napari.facts_line import FactsLine
 from napari_fcnseg._napari.layer_combo import LayerCombo
 from napari_fcnseg._napari.layer_events import LayerEvents
 from napari_fcnseg._napari.segments import segments_of
+from napari_fcnseg._napari.sentence import Sentence
 from napari_fcnseg.errors import FcnSegError, ImageError
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ class ImageBox(QGroupBox):
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.strip = AxisStrip()
         self.strip.chosen.connect(self._axis_chosen)
-        self.mapping, self.facts, self.warning = QLabel(), FactsLine(), QLabel()
-        for label in (self.mapping, self.warning):
-            label.setWordWrap(True)
+        self.mapping, self.facts, self.warning = Sentence(), FactsLine(), Sentence()
         self.warning.setStyleSheet(_WARNING_STYLE)
         self.facts.known.connect(self._warn)
         self._events = LayerEvents(self)
@@ -202,9 +201,11 @@ class ImageBox(QGroupBox):
     def _explain(self) -> Source | None:
         """Say what was understood, or what does not fit; return the image if it fits the model."""
         source, text = None, ""
-        if self.first is None:
+        if self.first is not None and self.need is None:
+            source = self._source()
+        elif self.first is None:
             text = "Choose a layer." if self._layers else _OPEN
-        elif self.need is not None:
+        else:
             try:
                 source = self.source()
                 text = source.describe()

@@ -46,7 +46,8 @@ class ModelChoice(QObject):
         What is known about them beside their files.
     """
 
-    #: Emitted when models have been read.
+    #: Emitted when models are about to be read, and when they have been.
+    begun = Signal()
     loaded = Signal()
     #: Emitted with an exception that the user has to know.
     problem = Signal(object)
@@ -104,6 +105,7 @@ class ModelChoice(QObject):
         self._request += 1
         self.reading = True
         self._box.show_loading(paths, output)
+        self.begun.emit()
         arguments = (paths, output, self._request)
         create_worker(loading, *arguments, _connect={"returned": self.take}, _ignore_errors=True)
 

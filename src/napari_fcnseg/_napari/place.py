@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels, Shapes
 
+from napari_fcnseg._napari.geometry import middle_of_view
 from napari_fcnseg.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -133,12 +134,14 @@ def seen(source: Source, viewer: Viewer) -> Place:
     """Return what the view shows of an image."""
     layer = source.layers[0]
     first, last = _corners(layer)
-    shape = _shape(layer)
+    shape, middle = _shape(layer), middle_of_view(layer, viewer)
     region = []
     for axis in source.spatial_axes:
         start, stop = max(int(first[axis]), 0), min(int(last[axis]), shape[axis])
         if axis not in _displayed(layer, viewer):
             start, stop = _current(layer, axis, viewer), _current(layer, axis, viewer) + 1
+        elif stop - start == 1 and not -0.5 <= middle[axis] <= shape[axis] - 0.5:
+            stop = start  # napari names the nearest pixel where the view lies beside the layer
         if stop <= start:
             raise SettingsError("The view shows nothing of the image. Move it there, or choose the whole image.")
         region.append((start, stop))

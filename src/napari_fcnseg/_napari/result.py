@@ -11,7 +11,7 @@ from napari.layers import Image, Labels
 
 from napari_fcnseg._napari.channels import METADATA
 from napari_fcnseg._napari.naming import class_colormap
-from napari_fcnseg.wording import duration
+from napari_fcnseg.wording import by, duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,11 +168,16 @@ def class_look(names: Sequence[str], colors: Sequence[str]) -> dict[str, Any]:
 def summary(segmented: Segmented) -> str:
     """Return what was done, how long it took, and where."""
     seconds, device = segmented.provenance["seconds"], segmented.provenance["device"]
-    shape = " × ".join(map(str, segmented.witness.run.result_shape))
+    run, order = segmented.witness.run, segmented.order
+    shape = by(run.result_shape)
+    if order.settings.region is not None or order.settings.frames is not None:
+        frames = order.settings.frames or [(0, n) for n in run.result_shape[: -len(run.extent)]]
+        shape = f"{by(stop - start for start, stop in (*frames, *run.extent))} of {shape}"
+    where = f" inside {order.inside.name!r}" if order.inside is not None else ""
     return " ".join(
         [
-            f"Done: {shape} pixels in {duration(seconds)} on {device}.",
-            *segmented.witness.run.notes,
+            f"Done: {shape} pixels{where} in {duration(seconds)} on {device}.",
+            *run.notes,
             "Press Verify to compare with the patch model itself.",
         ]
     )

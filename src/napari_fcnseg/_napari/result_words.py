@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.orders import Order
 
 _HASH = 12  # digits that are shown
+#: A white space of no width.
+SPACE = "\u200b"
 
 
 def described(name: str, provenance: Mapping[str, Any]) -> str:
@@ -80,4 +82,4 @@ def named(attributes: Mapping[str, Any], order: Order | None, ndim: int) -> dict
 
 def breakable(text: str) -> str:
     """Return a text that may be wrapped within names, paths and hashes, at white spaces of no width."""
-    return re.sub(r"([_.\-/\\:]|[^\W_]{16})(?=\w)", "\\1\u200b", text)
+    return re.sub(r"([_\-/\\]|[.:](?!\d)|[^\W_]{16})(?=\w)", rf"\1{SPACE}", text)

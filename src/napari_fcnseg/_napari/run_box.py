@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QGroupBox, QLabel, QProgressBar, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QGridLayout, QGroupBox, QProgressBar, QPushButton, QVBoxLayout
 
+from napari_fcnseg._napari.sentence import Sentence
 from napari_fcnseg.wording import duration
 
 if TYPE_CHECKING:
@@ -48,11 +49,9 @@ class RunBox(QGroupBox):
         )
         self.certificate.hide()
         self.bar = QProgressBar()
-        self.message = QLabel()
-        self.message.setWordWrap(True)
+        self.message = Sentence()
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.plan = QLabel()
-        self.plan.setWordWrap(True)
+        self.plan = Sentence()
         self.plan.setToolTip("<p>What a run will take: tiles, memory of the computing process, time, and where.</p>")
         layout = QVBoxLayout(self)
         for part in (*parts, self.plan):
@@ -118,6 +117,11 @@ class RunBox(QGroupBox):
     def complain(self, sentence: str) -> None:
         """Show what went wrong."""
         self._show(sentence, ERROR_STYLE)
+
+    def forgive(self) -> None:
+        """Take a complaint back: what it was about has changed."""
+        if self.message.styleSheet():
+            self.say("")
 
     def _show(self, text: str, style: str) -> None:
         self.message.setStyleSheet(style)

@@ -260,8 +260,8 @@ class Engine:
             Of the matrices, and of the trials; the best counts.
         """
         device = device if device is not None else self.device()
-        child = self._host_of(device).child
-        return float(child.call("measure_peak", device.address, device.precision, size, repeat).result())
+        call = self._host_of(device).child.call
+        return float(call("measure_peak", device.address, device.precision, size, repeat).result())
 
     def free_memory(self, device: Device) -> int | None:
         """Return the bytes of a device's own memory that may still be taken; None where it has none or nobody knows."""
@@ -269,13 +269,7 @@ class Engine:
         return free
 
     def release(self, kept: int = KEPT) -> tuple[Future[None], ...]:
-        """Have the children give memory back to the system; return at once.
-
-        Parameters
-        ----------
-        kept : int
-            Networks that stay compiled, those used last; 0 for none.
-        """
+        """Have the children give memory back; return at once. As many networks stay compiled, those used last."""
         with self._lock:
             hosts = [host for host in self._hosts.values() if host.child.alive]
         return tuple(host.release(kept) for host in hosts)
