@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_fcnseg._napari.hints import Hints
-from napari_fcnseg._napari.orders import Loaded
+from napari_fcnseg._napari.models.hints import Hints
+from napari_fcnseg._napari.running.orders import Loaded
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Conv, Dense, Flatten, Pool
 from napari_fcnseg.model import PatchModel

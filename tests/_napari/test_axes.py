@@ -10,8 +10,8 @@ from napari_helpers import give, image, run, settle, small_model
 from qtpy.QtCore import Qt
 
 from napari_fcnseg import segment
-from napari_fcnseg._napari.axes import AxisChoice, Role, find_axes, possible_roles, roles, with_role
-from napari_fcnseg._napari.channels import Need, Source
+from napari_fcnseg._napari.image.axes import AxisChoice, Role, find_axes, possible_roles, roles, with_role
+from napari_fcnseg._napari.image.channels import Need, Source
 from napari_fcnseg.errors import ImageError
 
 

@@ -16,11 +16,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QLineEdit
 
 import napari_fcnseg as nf
-from napari_fcnseg._napari.batch_dialog import BatchDialog
-from napari_fcnseg._napari.batch_job import layer_image
-from napari_fcnseg._napari.batch_table import BatchModel
-from napari_fcnseg._napari.channels import Need
-from napari_fcnseg._napari.hints import Hints
+from napari_fcnseg._napari.image.channels import Need
+from napari_fcnseg._napari.many.batch_dialog import BatchDialog
+from napari_fcnseg._napari.many.batch_job import layer_image
+from napari_fcnseg._napari.many.batch_table import BatchModel
+from napari_fcnseg._napari.models.hints import Hints
 from napari_fcnseg.batch import Line
 from napari_fcnseg.model import as_ensemble
 from napari_fcnseg.settings import RunSettings

@@ -7,7 +7,7 @@ from napari_helpers import finish, give, image, results, run, settle, small_mode
 from qtpy.QtGui import QGuiApplication
 
 from napari_fcnseg import verify
-from napari_fcnseg._napari.certificate_dialog import CertificateDialog
+from napari_fcnseg._napari.results.certificate_dialog import CertificateDialog
 from napari_fcnseg.certificate import Certificate
 
 TIMES = ("created", "seconds")

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_fcnseg._napari.settings_box import SettingsBox
+from napari_fcnseg._napari.running.settings_box import SettingsBox
 
 CONTROLS = (QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit)
 
@@ -133,7 +133,8 @@ def test_the_last_settings_are_there_again_but_not_what_is_less_exact(qtbot, vie
 
 def test_a_wrong_memory_of_the_last_settings_does_no_harm(qtbot, monkeypatch) -> None:
     monkeypatch.setattr(
-        "napari_fcnseg._napari.settings_box.recall", lambda *_: {"border": "nonsense", "method": 3, "preview": "x"}
+        "napari_fcnseg._napari.running.settings_box.recall",
+        lambda *_: {"border": "nonsense", "method": 3, "preview": "x"},
     )
     box = SettingsBox()
     qtbot.addWidget(box)

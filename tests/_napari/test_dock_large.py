@@ -6,7 +6,7 @@ import numpy as np
 from napari.utils import progress
 from napari_helpers import finish, give, image, settle, small_model
 
-from napari_fcnseg._napari.canvas import LiveCanvas
+from napari_fcnseg._napari.running.canvas import LiveCanvas
 from napari_fcnseg.run import Run, Tile
 from napari_fcnseg.settings import RunSettings
 

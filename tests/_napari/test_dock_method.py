@@ -11,7 +11,7 @@ from napari.layers import Image, Labels
 from napari_helpers import ONNX, choose, finish, give, image, run, settle, small_model
 
 from napari_fcnseg import segment
-from napari_fcnseg._napari.geometry import placed
+from napari_fcnseg._napari.image.geometry import placed
 
 TURN = [[1, 0, 0], [0, 0.6, -0.8], [0, 0.8, 0.6]]
 PLACES = {

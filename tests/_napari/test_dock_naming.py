@@ -13,7 +13,7 @@ from napari_helpers import ONNX, choose, image, results, run
 from qtpy.QtWidgets import QColorDialog
 
 from napari_fcnseg import load_model, segment
-from napari_fcnseg._napari.naming_dialog import ColorButton, NamingDialog
+from napari_fcnseg._napari.models.naming_dialog import ColorButton, NamingDialog
 from napari_fcnseg.samples import SAMPLES
 
 
@@ -158,7 +158,7 @@ def test_members_of_an_ensemble_are_named_alike(qtbot, dock, path, tmp_path) -> 
 
 
 def test_what_the_user_writes_beside_a_samples_model_counts_more_than_the_sample(qtbot, viewer, dock, tmp_path) -> None:
-    from napari_fcnseg._napari.hints import Hints
+    from napari_fcnseg._napari.models.hints import Hints
 
     path = Path(shutil.copy(SAMPLES["cells"].model_path, tmp_path))
     hints = Hints(str(path), class_names=("x", "y", "z"))

@@ -9,8 +9,8 @@ import pytest
 from napari_helpers import finish, give, image, run, settle, small_model
 
 from napari_fcnseg import extent, preview, segment
-from napari_fcnseg._napari.canvas import LiveCanvas
-from napari_fcnseg._napari.geometry import looked_at
+from napari_fcnseg._napari.image.geometry import looked_at
+from napari_fcnseg._napari.running.canvas import LiveCanvas
 from napari_fcnseg.run import Run
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.tiling import slices

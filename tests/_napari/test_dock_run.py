@@ -7,7 +7,7 @@ import pytest
 from napari_helpers import finish, give, image, results, run, settle, small_model
 
 from napari_fcnseg import segment
-from napari_fcnseg._napari.axes import AxisChoice
+from napari_fcnseg._napari.image.axes import AxisChoice
 
 
 def test_labels_and_probabilities_are_those_of_segment(qtbot, viewer, dock) -> None:

@@ -12,9 +12,9 @@ import tifffile
 from napari.layers import Image
 from napari.layers._source import layer_source
 
-from napari_fcnseg._napari import inputs
-from napari_fcnseg._napari.channels import Need, Source
-from napari_fcnseg._napari.inputs import inputs_of
+from napari_fcnseg._napari.image.channels import Need, Source
+from napari_fcnseg._napari.results import inputs
+from napari_fcnseg._napari.results.inputs import inputs_of
 from napari_fcnseg._napari.sample_data import sample_layers
 from napari_fcnseg.errors import ImageError, OutputError
 from napari_fcnseg.imagefile import GrowingZarr, read_image

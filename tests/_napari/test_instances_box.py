@@ -11,9 +11,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
 from napari_fcnseg import InstanceSettings, find_instances
-from napari_fcnseg._napari.geometry import geometry
-from napari_fcnseg._napari.instance_work import InstanceOrder, found, pixel_of
-from napari_fcnseg._napari.instances_box import InstancesBox
+from napari_fcnseg._napari.image.geometry import geometry
+from napari_fcnseg._napari.results.instance_work import InstanceOrder, found, pixel_of
+from napari_fcnseg._napari.results.instances_box import InstancesBox
 from napari_fcnseg.errors import OutOfMemoryError
 from napari_fcnseg.samples.synthetic import fluorescence_cells
 

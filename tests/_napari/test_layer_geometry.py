@@ -8,7 +8,7 @@ from napari.layers import Image, Labels
 from napari_helpers import give, image, run, small_model
 
 from napari_fcnseg import segment
-from napari_fcnseg._napari.geometry import geometry
+from napari_fcnseg._napari.image.geometry import geometry
 
 PLACES = {
     "scale and translate": {"scale": (0.5, 2, 3), "translate": (1, -2, 5)},

@@ -18,11 +18,11 @@ from readers.reader_forge import BIAS, CONV, KERNEL, entry, functional, h5_file,
 from readers.reader_forge_savedmodel import SavedModel
 
 from napari_fcnseg import load_model
-from napari_fcnseg._napari.drop import ModelDrop
-from napari_fcnseg._napari.naming_dialog import NamingDialog
-from napari_fcnseg._napari.preferences import Preferences, preferred, settable
-from napari_fcnseg._napari.recent import recent
-from napari_fcnseg._napari.report_dialog import ReportDialog
+from napari_fcnseg._napari.models.drop import ModelDrop
+from napari_fcnseg._napari.models.naming_dialog import NamingDialog
+from napari_fcnseg._napari.models.preferences import Preferences, preferred, settable
+from napari_fcnseg._napari.models.recent import recent
+from napari_fcnseg._napari.models.report_dialog import ReportDialog
 
 COPY = Qt.DropAction.CopyAction
 LEFT, PLAIN = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from napari_helpers import small_model
 
-from napari_fcnseg._napari.hints import Hints
-from napari_fcnseg._napari.model_words import describe, legend, refused_sheet, sheets
+from napari_fcnseg._napari.models.hints import Hints
+from napari_fcnseg._napari.models.model_words import describe, legend, refused_sheet, sheets
 from napari_fcnseg.conversion.report import COLUMNS
 from napari_fcnseg.errors import ConversionError, ModelFileError, UnsupportedLayerError
 from napari_fcnseg.graph.network import INPUT, Network, Node

@@ -7,9 +7,9 @@ import pytest
 from napari.layers import Image, Labels, Shapes
 from skimage.draw import disk, polygon2mask
 
-from napari_fcnseg._napari.axes import AxisChoice
-from napari_fcnseg._napari.channels import Need, Source
-from napari_fcnseg._napari.place import inside, regions
+from napari_fcnseg._napari.image.axes import AxisChoice
+from napari_fcnseg._napari.image.channels import Need, Source
+from napari_fcnseg._napari.running.place import inside, regions
 from napari_fcnseg.errors import SettingsError
 
 

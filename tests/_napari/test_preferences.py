@@ -7,7 +7,7 @@ import os
 import napari.settings
 import pytest
 
-from napari_fcnseg._napari.preferences import CATEGORY, Preferences, preferred, settable
+from napari_fcnseg._napari.models.preferences import CATEGORY, Preferences, preferred, settable
 from napari_fcnseg._napari.reader import PLUGIN
 from napari_fcnseg.settings import RunSettings
 

@@ -14,13 +14,13 @@ from napari.layers import Labels
 from qtpy.QtGui import QGuiApplication
 
 from napari_fcnseg import cli
-from napari_fcnseg._napari.axes import AxisChoice
-from napari_fcnseg._napari.channels import METADATA, Need, Source
-from napari_fcnseg._napari.geometry import placed
-from napari_fcnseg._napari.hints import Hints
-from napari_fcnseg._napari.job import segmenting
-from napari_fcnseg._napari.orders import Order
-from napari_fcnseg._napari.result_box import ResultBox
+from napari_fcnseg._napari.image.axes import AxisChoice
+from napari_fcnseg._napari.image.channels import METADATA, Need, Source
+from napari_fcnseg._napari.image.geometry import placed
+from napari_fcnseg._napari.models.hints import Hints
+from napari_fcnseg._napari.results.result_box import ResultBox
+from napari_fcnseg._napari.running.job import segmenting
+from napari_fcnseg._napari.running.orders import Order
 from napari_fcnseg.imagefile import read_image
 from napari_fcnseg.model import load_model
 from napari_fcnseg.recipe import check_models, settings_of

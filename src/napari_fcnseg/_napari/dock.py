@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_fcnseg._napari.channels import Need
-from napari_fcnseg._napari.drop import ModelDrop
-from napari_fcnseg._napari.engine_line import EngineLine
-from napari_fcnseg._napari.follow import Follow
-from napari_fcnseg._napari.foresight import Foresight
-from napari_fcnseg._napari.image_box import ImageBox
-from napari_fcnseg._napari.instances_box import InstancesBox
-from napari_fcnseg._napari.live import LiveRun
-from napari_fcnseg._napari.model_box import ModelBox
-from napari_fcnseg._napari.model_choice import ModelChoice
-from napari_fcnseg._napari.orders import Order
-from napari_fcnseg._napari.preferences import Preferences, preferred
-from napari_fcnseg._napari.result_box import ResultBox
-from napari_fcnseg._napari.run_box import RunBox
+from napari_fcnseg._napari.image.channels import Need
+from napari_fcnseg._napari.image.image_box import ImageBox
+from napari_fcnseg._napari.models.drop import ModelDrop
+from napari_fcnseg._napari.models.model_box import ModelBox
+from napari_fcnseg._napari.models.model_choice import ModelChoice
+from napari_fcnseg._napari.models.preferences import Preferences, preferred
+from napari_fcnseg._napari.results.instances_box import InstancesBox
+from napari_fcnseg._napari.results.result_box import ResultBox
+from napari_fcnseg._napari.results.undo import Undo
+from napari_fcnseg._napari.running.engine_line import EngineLine
+from napari_fcnseg._napari.running.follow import Follow
+from napari_fcnseg._napari.running.foresight import Foresight
+from napari_fcnseg._napari.running.live import LiveRun
+from napari_fcnseg._napari.running.orders import Order
+from napari_fcnseg._napari.running.run_box import RunBox
+from napari_fcnseg._napari.running.settings_box import SettingsBox
+from napari_fcnseg._napari.running.where_box import WhereBox
 from napari_fcnseg._napari.section import Section
-from napari_fcnseg._napari.settings_box import SettingsBox
 from napari_fcnseg._napari.shortcuts import Shortcuts
-from napari_fcnseg._napari.undo import Undo
 from napari_fcnseg._napari.watch import LayerWatch
-from napari_fcnseg._napari.where_box import WhereBox
 from napari_fcnseg._napari.windows import Windows
 from napari_fcnseg.errors import FcnSegError, SettingsError
 

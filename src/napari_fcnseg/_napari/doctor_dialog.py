@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_fcnseg._napari.run_box import ERROR_STYLE
+from napari_fcnseg._napari.running.run_box import ERROR_STYLE
 from napari_fcnseg._napari.text_dialog import TextDialog
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
-    from napari_fcnseg._napari.orders import Outcome
+    from napari_fcnseg._napari.running.orders import Outcome
     from napari_fcnseg.doctor import Report
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from napari_fcnseg._napari.hints import sample_hints
+from napari_fcnseg._napari.models.hints import sample_hints
 from napari_fcnseg.samples.catalogue import SAMPLES
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]

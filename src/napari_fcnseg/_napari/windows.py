@@ -8,18 +8,18 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
-from napari_fcnseg._napari.certificate_dialog import CertificateDialog
 from napari_fcnseg._napari.doctor_dialog import DoctorDialog, examine
-from napari_fcnseg._napari.job import working
-from napari_fcnseg._napari.naming import entries_of
-from napari_fcnseg._napari.naming_dialog import NamingDialog
-from napari_fcnseg._napari.result import result_name
+from napari_fcnseg._napari.models.naming import entries_of
+from napari_fcnseg._napari.models.naming_dialog import NamingDialog
+from napari_fcnseg._napari.results.certificate_dialog import CertificateDialog
+from napari_fcnseg._napari.results.result import result_name
+from napari_fcnseg._napari.running.job import working
 from napari_fcnseg._napari.text_dialog import button
 from napari_fcnseg.errors import FcnSegError, SettingsError
 
 if TYPE_CHECKING:
-    from napari_fcnseg._napari.batch_dialog import BatchDialog
     from napari_fcnseg._napari.dock import DenseSegmentation
+    from napari_fcnseg._napari.many.batch_dialog import BatchDialog
 
 
 class Windows(QObject):
@@ -49,7 +49,7 @@ class Windows(QObject):
 
     def open_batch(self) -> None:
         """Open the batch, with the models and settings of the dock."""
-        from napari_fcnseg._napari.batch_dialog import BatchDialog
+        from napari_fcnseg._napari.many.batch_dialog import BatchDialog
 
         dock = self._dock
         try:

@@ -1,0 +1,1 @@
+"""Many images: the batch window."""

@@ -1,0 +1,1 @@
+"""Which models: files, samples, recent ones, names and colours, what became of each layer."""

@@ -1,0 +1,1 @@
+"""What comes out: layers, provenance, certificates, files, instances, undo."""

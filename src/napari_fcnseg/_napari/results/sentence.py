@@ -1,0 +1,23 @@
+"""A label for sentences with long names in them."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QLabel
+
+from napari_fcnseg._napari.results.result_words import SPACE, breakable
+
+
+class Sentence(QLabel):
+    """Plain text that is wrapped, within names, paths and hashes where it has to be: a narrow dock cuts nothing off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+
+    def setText(self, text: str | None) -> None:  # noqa: N802 - Qt's name
+        """Show a text."""
+        super().setText(breakable(text or ""))
+
+    def text(self) -> str:
+        """Return the text as it was given."""
+        return super().text().replace(SPACE, "")
