@@ -10,6 +10,7 @@ from typing import Any
 
 _HOME = {
     "Certificate": "certificate",
+    "Comparison": "comparison",
     "FCN": "model",
     "PatchModel": "model",
     "PrecisionTrial": "precision",
@@ -19,6 +20,7 @@ _HOME = {
     "Sidecar": "sidecar",
     "Tile": "run",
     "Verification": "verification",
+    "compare": "comparison",
     "convert": "model",
     "estimate": "estimation",
     "find_instances": "objects",

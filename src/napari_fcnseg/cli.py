@@ -1,4 +1,4 @@
-"""The command line: ``napari-fcnseg inspect | segment | instances | verify | demo | doctor``.
+"""The command line: ``napari-fcnseg inspect | segment | instances | verify | compare | demo | doctor``.
 
 Exit codes: 0 all is well; 1 something does not fit, said in one line; 2 the command line itself was wrong; 3 the
 verification found a difference; 130 stopped with Ctrl-C.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from napari_fcnseg import cli_batch, cli_doctor, cli_instances
+from napari_fcnseg import cli_batch, cli_compare, cli_doctor, cli_instances
 from napari_fcnseg.cli_arguments import add_run_arguments, inputs_of, mask_of, models_of, on_axis, settings_of
 from napari_fcnseg.cli_inspect import add_arguments
 from napari_fcnseg.errors import FcnSegError, OutputError
@@ -212,6 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="what there is to compute with, and why there is no GPU")
     cli_doctor.add_arguments(doctor)
     cli_instances.add_arguments(commands.add_parser("instances", help="single objects among the labels of segment"))
+    cli_compare.add_arguments(commands.add_parser("compare", help="label maps with the right one, the best first"))
     return parser
 
 
