@@ -45,8 +45,8 @@ manifest: env
 	@test "$$(readlink napari.yaml)" = src/napari_fcnseg/napari.yaml || \
 	  { echo "napari.yaml must be a link to src/napari_fcnseg/napari.yaml"; exit 1; }
 
-test: env display ## all tests, in a real window
-	$(WITH_DISPLAY) $(PY) -m pytest $(ARGS)
+test: env display ## all tests, those with a window in a real one; two at a time (`ARGS="-n 0"`: one after the other)
+	$(WITH_DISPLAY) $(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 prove: env ## random architectures against Keras: `make prove N=5000 SEED=1`
 	$(PY) tools/prove.py --number $(N) --seed $(SEED) $(ARGS)
