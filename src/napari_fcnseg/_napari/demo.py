@@ -47,7 +47,7 @@ class Demo:
         self.code = 1  # until there is a verified result
         self._start = time.perf_counter()
         _, self._dock = self._viewer.window.add_plugin_dock_widget("napari-fcnseg", "Dense segmentation")
-        self._dock.choose_sample(name)
+        self._dock.choice.choose_sample(name)
         self._timer = QTimer()
         self._timer.setInterval(_LOOK)
         self._timer.timeout.connect(self._begin)
