@@ -18,7 +18,8 @@ from napari_fcnseg._napari.many.batch_job import BatchOrder, Begun, batching, la
 from napari_fcnseg._napari.many.batch_table import BatchModel, batch_view
 from napari_fcnseg._napari.models.hints import Hints
 from napari_fcnseg._napari.results.result import models_name
-from napari_fcnseg._napari.running.job import in_background, is_expected, working
+from napari_fcnseg._napari.running.job import in_background, working
+from napari_fcnseg._napari.running.problems import sentence_of
 from napari_fcnseg._napari.running.run_box import ERROR_STYLE
 from napari_fcnseg._napari.text_dialog import button
 from napari_fcnseg._napari.watch import LayerWatch
@@ -263,9 +264,8 @@ class BatchDialog(QDialog):
         self.message.setText(text)
 
     def _complain(self, error: Exception) -> None:
-        said = str(error) if is_expected(error) else f"Something went wrong that should not have: {error!r}"
         self.message.setStyleSheet(ERROR_STYLE)
-        self.message.setText(said)
+        self.message.setText(sentence_of(error))
 
     def _connect(self) -> None:
         self.start.clicked.connect(self.begin)

@@ -20,7 +20,8 @@ from napari_fcnseg._napari.results.instance_work import (
     found,
     spatial_axes,
 )
-from napari_fcnseg._napari.running.job import is_expected, working
+from napari_fcnseg._napari.running.job import working
+from napari_fcnseg._napari.running.problems import sentence_of
 from napari_fcnseg._napari.running.run_box import ERROR_STYLE
 from napari_fcnseg._napari.text_dialog import button
 from napari_fcnseg._napari.watch import LayerWatch
@@ -248,8 +249,7 @@ class InstancesBox(QWidget):
             self._timer.start()
 
     def _complain(self, error: Exception) -> None:
-        unexpected = f"Something went wrong that should not have: {type(error).__name__}: {error}"
-        self._say(str(error) if is_expected(error) else unexpected, ERROR_STYLE)
+        self._say(sentence_of(error), ERROR_STYLE)
 
     def _say(self, text: str, style: str = "") -> None:
         self.message.setStyleSheet(style)

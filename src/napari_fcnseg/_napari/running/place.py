@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels, Shapes
 
+from napari_fcnseg._napari.image.channels import full_resolution
 from napari_fcnseg._napari.image.geometry import middle_of_view
 from napari_fcnseg.errors import SettingsError
 
@@ -172,7 +173,7 @@ def inside(layer: Layer, source: Source) -> Inside:
     shape = tuple(_shape(image)[axis] for axis in spatial)
     matrix = _between(image, layer, spatial)
     if isinstance(layer, Labels):
-        data = layer.data[0] if layer.multiscale else layer.data
+        data = full_resolution(layer)
         kept = np.array(data) if isinstance(data, np.ndarray) else data
         key = (
             zlib.crc32(np.ascontiguousarray(kept).data) if getattr(kept, "nbytes", _HASHED + 1) <= _HASHED else id(data)
@@ -214,7 +215,7 @@ def _between(image: Layer, layer: Layer, spatial: Sequence[int]) -> npt.NDArray[
 
 
 def _shape(layer: Layer) -> tuple[int, ...]:
-    return tuple(layer.level_shapes[0]) if layer.multiscale else tuple(layer.data.shape)
+    return tuple(full_resolution(layer).shape)
 
 
 def _corners(layer: Layer) -> npt.NDArray[np.int_]:

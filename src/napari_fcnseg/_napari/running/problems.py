@@ -11,6 +11,12 @@ def tell(error: Exception) -> str:
     """Notify the user of an error and return the sentence for the dock; a fault of the program keeps its traceback."""
     if is_expected(error):
         show_error(str(error))
-        return str(error)
-    notification_manager.receive_error(type(error), error, error.__traceback__)
-    return f"Something went wrong that should not have: {type(error).__name__}: {error}"
+    else:
+        notification_manager.receive_error(type(error), error, error.__traceback__)
+    return sentence_of(error)
+
+
+def sentence_of(error: Exception) -> str:
+    """Return an error as a sentence for the user, be it one or a fault of the program."""
+    unexpected = f"Something went wrong that should not have: {type(error).__name__}: {error}"
+    return str(error) if is_expected(error) else unexpected
