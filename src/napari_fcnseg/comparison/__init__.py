@@ -1,12 +1,31 @@
-"""Two label maps to scores: one contingency table, read block by block, and what follows from it."""
+"""Label maps to scores: on one grid, counted block by block into one table of overlaps, and what follows from it."""
 
+from napari_fcnseg.comparison.agreement import (
+    AGREEMENT,
+    BOTH,
+    DIFFERENT,
+    NEITHER,
+    ONLY_A,
+    ONLY_B,
+    Agreement,
+    Cell,
+    write,
+)
 from napari_fcnseg.comparison.borders import BorderScores
 from napari_fcnseg.comparison.classes import ClassScores, OverallScores
-from napari_fcnseg.comparison.comparison import DEFINITIONS, Comparison, compare, write_csv
-from napari_fcnseg.comparison.instances import THRESHOLDS, InstanceScores, Matching, ObjectRow
+from napari_fcnseg.comparison.comparison import Comparison, compare, write_csv
+from napari_fcnseg.comparison.definitions import DEFINITIONS
+from napari_fcnseg.comparison.instances import THRESHOLDS, InstanceScores, Matching, ObjectRow, matches, matchings
+from napari_fcnseg.comparison.places import Place, places
+from napari_fcnseg.comparison.settings import AUTO, CLASSES, INSTANCES, KINDS, CompareSettings
+from napari_fcnseg.comparison.study import Entry, Study, study
 from napari_fcnseg.comparison.table import Contingency, count
+from napari_fcnseg.comparison.world import Aligned, Placed, align, placed
 
 __all__ = [
-    "DEFINITIONS", "THRESHOLDS", "BorderScores", "ClassScores", "Comparison", "Contingency", "InstanceScores",
-    "Matching", "ObjectRow", "OverallScores", "compare", "count", "write_csv",
+    "AGREEMENT", "AUTO", "BOTH", "CLASSES", "DEFINITIONS", "DIFFERENT", "INSTANCES", "KINDS", "NEITHER", "ONLY_A",
+    "ONLY_B", "THRESHOLDS", "Agreement", "Aligned", "BorderScores", "Cell", "ClassScores", "CompareSettings",
+    "Comparison", "Contingency", "Entry", "InstanceScores", "Matching", "ObjectRow", "OverallScores", "Place",
+    "Placed", "Study", "align", "compare", "count", "matches", "matchings", "placed", "places", "study", "write",
+    "write_csv",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""How far apart the borders of a class are in two label maps in memory."""
+"""How far apart the borders of a class are in two label maps in memory, and which share of them is found."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Mask = npt.NDArray[np.bool_]
+    Floats = npt.NDArray[np.float64]
+    Labels = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class BorderScores:
         mean (Csurka et al. 2013). None if b, a, or both have none of the class; f1 is 0 if only one has.
     hausdorff_95, hausdorff : float or None
         95th percentile and largest of the distances from each border pixel, of a and of b, to the other border
-        (MedPy's ``hd95`` and ``hd``), in the unit of the spacing. None if a or b has none of the class.
+        (MedPy's ``hd95`` and ``hd``), in the unit of the spacing. None if no frame has the class in both.
     """
 
     label: int
@@ -47,21 +49,81 @@ def default_tolerance(shape: Sequence[int], spacing: Sequence[float]) -> float:
     return 0.0075 * math.hypot(*(n * length for n, length in zip(shape, spacing, strict=True)))
 
 
-def border_scores(a: Any, b: Any, label: int, spacing: Sequence[float], tolerance: float) -> BorderScores:
-    """Return the scores of one class."""
+def border_scores(
+    a: Labels, b: Labels, label: int, spacing: Sequence[float], tolerance: float, spatial: int | None = None
+) -> BorderScores:
+    """Return the scores of one class.
+
+    Where frames stand for themselves, the borders of all are taken together. In a frame where one map alone has the
+    class there is no distance to be had: its border there is outside any tolerance, and in no Hausdorff distance.
+
+    Parameters
+    ----------
+    a, b : ndarray of int
+        The label maps, of one shape.
+    label : int
+        The class.
+    spacing : sequence of float
+        Length of a pixel along each axis.
+    tolerance : float
+        Of the shares, in the unit of the spacing.
+    spatial : int, optional
+        How many of the last axes borders and distances extend along; all otherwise.
+    """
+    spatial = a.ndim if spatial is None else spatial
+    apart: tuple[list[Floats], list[Floats]] = ([], [])
+    alone = [0, 0]
+    found = [False, False]
+    for frame in np.ndindex(a.shape[: a.ndim - spatial]):
+        masks = a[frame] == label, b[frame] == label
+        boxes = [_box(mask) for mask in masks]
+        if None in boxes:
+            for side, mask in enumerate(masks):
+                found[side] |= boxes[side] is not None
+                alone[side] += int(_border(mask).sum()) if boxes[side] is not None else 0
+            continue
+        found = [True, True]
+        # Nothing outside the box around both is a border, so that no distance changes.
+        around = tuple(
+            slice(min(one.start, other.start), max(one.stop, other.stop)) for one, other in zip(*boxes, strict=True)
+        )
+        for side, distances in enumerate(_distances(masks[0][around], masks[1][around], spacing[-spatial:])):
+            apart[side].append(distances)
+    return _judged(label, apart, alone, found, tolerance)
+
+
+def _judged(
+    label: int, apart: tuple[list[Floats], list[Floats]], alone: list[int], found: list[bool], tolerance: float
+) -> BorderScores:
+    if not all(found):
+        return BorderScores(label, None, None, 0.0 if any(found) else None, None, None)
+    to_b, to_a = (np.concatenate([*several, np.empty(0)]) for several in apart)
+    recall, precision = (
+        float((distances <= tolerance).sum() / (len(distances) + more))
+        for distances, more in zip((to_b, to_a), alone, strict=True)
+    )
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    both = np.concatenate((to_a, to_b))
+    if not len(both):
+        return BorderScores(label, precision, recall, f1, None, None)
+    return BorderScores(label, precision, recall, f1, float(np.percentile(both, 95)), float(both.max()))
+
+
+def _distances(a: Mask, b: Mask, spacing: Sequence[float]) -> tuple[Floats, Floats]:
+    """Return how far each border pixel of a is from the border of b, and the other way round."""
     from scipy.ndimage import distance_transform_edt
 
-    of_a, of_b = np.asarray(a) == label, np.asarray(b) == label
-    has_a, has_b = bool(of_a.any()), bool(of_b.any())
-    if not (has_a and has_b):
-        return BorderScores(label, None, None, 0.0 if has_a or has_b else None, None, None)
-    border_a, border_b = _border(of_a), _border(of_b)
-    from_b = distance_transform_edt(~border_a, spacing)[border_b]
-    from_a = distance_transform_edt(~border_b, spacing)[border_a]
-    precision, recall = float((from_b <= tolerance).mean()), float((from_a <= tolerance).mean())
-    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    distances = np.concatenate((from_a, from_b))
-    return BorderScores(label, precision, recall, f1, float(np.percentile(distances, 95)), float(distances.max()))
+    border_a, border_b = _border(a), _border(b)
+    to_b: Floats = distance_transform_edt(~border_b, spacing)[border_a]
+    to_a: Floats = distance_transform_edt(~border_a, spacing)[border_b]
+    return to_b, to_a
+
+
+def _box(mask: Mask) -> tuple[slice, ...] | None:
+    from scipy.ndimage import find_objects
+
+    found: list[tuple[slice, ...] | None] = find_objects(mask.view(np.uint8))
+    return found[0] if found else None
 
 
 def _border(mask: Mask) -> Mask:

@@ -6,7 +6,7 @@ import csv
 import math
 from collections.abc import Mapping  # noqa: TC003 - dataclass fields are read at run time
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from napari_fcnseg.comparison.classes import (
     union,
 )
 from napari_fcnseg.comparison.instances import InstanceScores, instance_scores
+from napari_fcnseg.comparison.settings import AUTO, CLASSES, INSTANCES, CompareSettings
 from napari_fcnseg.comparison.table import count
 from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.plaindata import plain
@@ -29,32 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from napari_fcnseg.comparison.table import Contingency
+
 #: Labels from which on they are taken for single objects where nobody says.
 _MANY = 64
+#: Labels up to which a table of classes is of use.
+_MOST = 2**12
 #: Pixels up to which borders are searched.
 _SEARCHED = 2**24
-
-#: What each score means, and where it is from; a sentence or two each.
-DEFINITIONS: Final[Mapping[str, str]] = {
-    "dice": "Twice the shared pixels over the pixels of both (Dice 1945). 1: the same; 0: nothing in common.",
-    "jaccard": "Shared pixels over the pixels of either, also called IoU (Jaccard 1912).",
-    "precision": "Share of the mask's pixels of this class that are right.",
-    "recall": "Share of the truth's pixels of this class that were found.",
-    "volume_difference": "How much larger the class is in the mask than in the truth, as a share of the truth.",
-    "accuracy": "Share of pixels with the same label.",
-    "kappa": "Agreement beyond what chance would give (Cohen 1960). 0: as by chance; 1: the same.",
-    "rand_error": "Adapted Rand error where the truth is not 0 (Arganda-Carreras et al. 2015; scikit-image). 0: same.",
-    "variation_of_information": "Bits lost and gained between the two (Meilă 2007; scikit-image). 0: the same.",
-    "split_entropy": "The part of the variation of information that comes from false splits, in bits.",
-    "merge_entropy": "The part of the variation of information that comes from false merges, in bits.",
-    "border_f1": "Share of border pixels within the tolerance of the other border, both ways (Csurka et al. 2013).",
-    "hausdorff_95": "95 % of the border pixels are at most this far from the other border (as MedPy counts).",
-    "average_precision": "Objects found over found, missed and spurious, at an IoU threshold (Caicedo et al. 2019).",
-    "mean_average_precision": "Mean of the average precision at IoU 0.5, 0.55, … 0.95.",
-    "panoptic_quality": "Mean IoU of the pairs times the F1 score of objects (Kirillov et al. 2019).",
-    "splits": "Truth objects that hold two or more objects of the mask by over half of each.",
-    "merges": "Objects of the mask that hold two or more truth objects by over half of each.",
-}
 
 
 @dataclass(frozen=True)
@@ -166,6 +149,7 @@ def compare(
     instances: bool | None = None,
     threshold: float = 0.5,
     tolerance: float | None = None,
+    spatial: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Compare a label map with the truth.
@@ -191,8 +175,11 @@ def compare(
         IoU from which on two objects are a pair.
     tolerance : float, optional
         Of the border scores, in the unit; 0.75 % of the diagonal otherwise.
+    spatial : int, optional
+        How many of the last axes borders extend along: 2 for slices or frames that stand for themselves, 3 for a
+        volume; 2 otherwise.
     progress : callable, optional
-        Called with the blocks done and their number; what it raises ends the comparison.
+        Called with the blocks counted and their number; what it raises ends the comparison.
 
     Raises
     ------
@@ -201,29 +188,78 @@ def compare(
     SettingsError
         If another argument is of no use.
     """
+    settings = CompareSettings(kind_of(instances), tuple(map(int, ignore)), threshold, tolerance, spatial)
     lengths = _lengths(spacing, len(np.shape(a)))
-    if not 0 < threshold <= 1:
-        raise SettingsError(f"The IoU threshold is above 0 and at most 1, not {threshold!r}.")
-    if tolerance is not None and not 0 <= tolerance < math.inf:
-        raise SettingsError(f"The tolerance is a length from 0, not {tolerance!r}.")
-    table = count(a, b, ignore=ignore, places=instances is not False, progress=progress)
+    table = count(a, b, ignore=settings.ignore, places=instances is not False, progress=progress)
+    single = single_objects([table]) if instances is None else instances
+    a, b = (array if hasattr(array, "dtype") else np.asarray(array) for array in (a, b))
+    return scored(table, (a, b), settings, single=single, spacing=lengths, unit=unit, class_names=class_names or {})
+
+
+def kind_of(instances: bool | None) -> str:
+    """Return the kind of labels as settings have it."""
+    return AUTO if instances is None else INSTANCES if instances else CLASSES
+
+
+def single_objects(tables: Sequence[Contingency]) -> bool:
+    """Whether labels are more likely single objects than classes, by how many there are."""
+    return any(len(union(table)) > _MANY for table in tables)
+
+
+def scored(
+    table: Contingency, maps: tuple[Any, Any], settings: CompareSettings, *, single: bool, spacing: tuple[float, ...],
+    unit: str, class_names: Mapping[int, str], cut: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:  # fmt: skip
+    """Return all scores of two maps, of which the table was counted.
+
+    Parameters
+    ----------
+    table : Contingency
+        Of the maps; with places if the labels are single objects.
+    maps : (array_like, array_like)
+        The truth and the mask.
+    settings : CompareSettings
+        What the user chose.
+    single : bool
+        Whether labels are single objects.
+    spacing, unit, class_names
+        As :func:`compare` has them.
+    cut : bool
+        Whether some pixels of the maps have no label because a map does not reach there.
+    progress : callable, optional
+        Called with the classes whose borders were searched and their number; what it raises ends it.
+
+    Raises
+    ------
+    SettingsError
+        If there are too many labels for classes.
+    """
     labels = union(table)
-    single = len(labels) > _MANY if instances is None else instances
-    if not single and len(labels) > 2**12:
+    if not single and len(labels) > _MOST:
         raise SettingsError(f"There are {len(labels):,} labels, too many for classes. Compare them as instances.")
     matrix = np.zeros((0, 0), np.int64) if single else confusion(table, labels)
-    classes = () if single else class_scores(matrix, labels, class_names or {})
-    reach = tolerance if tolerance is not None else default_tolerance(np.shape(a), lengths)
-    notes = _notes(a, b, single, bool(ignore))
-    borders: tuple[BorderScores, ...] = ()
+    classes = () if single else class_scores(matrix, labels, class_names)
+    shape = tuple(map(int, maps[0].shape))
+    spatial = settings.axes(len(shape))
+    notes = _notes(math.prod(shape), single, bool(settings.ignore), cut)
+    reach = settings.tolerance
+    if reach is None:
+        reach = default_tolerance(shape[-spatial:], spacing[-spatial:])
+    borders = []
     if not notes:
-        borders = tuple(border_scores(a, b, n, lengths, reach) for n in labels.tolist() if n)
+        a, b = (np.asarray(array) for array in maps)
+        wanted = [label for label in labels.tolist() if label]
+        for done, label in enumerate(wanted, start=1):
+            borders.append(border_scores(a, b, label, spacing, reach, spatial))
+            if progress is not None:
+                progress(done, len(wanted))
     return Comparison(
-        tuple(map(int, np.shape(a))), lengths, unit or "px", tuple(map(int, ignore)),
-        () if single else tuple(labels.tolist()), tuple(map(tuple, matrix.tolist())), classes, overall_scores(table),
+        shape, spacing, unit or "px", settings.ignore, () if single else tuple(labels.tolist()),
+        tuple(map(tuple, matrix.tolist())), classes, overall_scores(table),
         _mean([one.dice for one in classes if one.label]), _mean([one.jaccard for one in classes if one.label]),
-        borders, None if notes else reach,
-        instance_scores(table, threshold) if single else None, notes,
+        tuple(borders), None if notes else reach,
+        instance_scores(table, settings.threshold) if single else None, notes,
     )  # fmt: skip
 
 
@@ -239,14 +275,14 @@ def _lengths(spacing: Sequence[float] | None, axes: int) -> tuple[float, ...]:
     return lengths
 
 
-def _notes(a: Any, b: Any, single: bool, ignoring: bool) -> tuple[str, ...]:
+def _notes(pixels: int, single: bool, ignoring: bool, cut: bool) -> tuple[str, ...]:
     """Say why there are no border scores, if so."""
     if single:
         return ("Border scores are of classes; these labels are single objects.",)
     if ignoring:
         return ("Border scores were left out: the ends of ignored pixels would count as borders.",)
-    if any(not isinstance(array, np.ndarray) or isinstance(array, np.memmap) for array in (a, b)):
-        return ("Border scores were left out: they need both label maps in memory.",)
-    if a.size > _SEARCHED:
+    if cut:
+        return ("Border scores were left out: the ends of a turned map would count as borders.",)
+    if pixels > _SEARCHED:
         return (f"Border scores were left out: they are searched up to {_SEARCHED:,} pixels. Compare a part.",)
     return ()

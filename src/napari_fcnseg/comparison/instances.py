@@ -68,6 +68,9 @@ class ObjectRow:
         The object of the other map with the largest IoU, the smaller label where two have it; None if it meets none.
     iou : float
         With it; 0 if there is none.
+    parts : int
+        Objects of the other map that lie in it by more than half of each of them: two or more are a split of an object
+        of a, a merge in an object of b.
     matched : bool
         Whether it is one of the pairs at the threshold.
     centroid : tuple of float
@@ -81,6 +84,7 @@ class ObjectRow:
     pixels: int
     partner: int | None
     iou: float
+    parts: int
     matched: bool
     centroid: tuple[float, ...]
     box: tuple[tuple[int, int], ...]
@@ -120,23 +124,43 @@ class InstanceScores:
 
 def instance_scores(table: Contingency, threshold: float) -> InstanceScores:
     """Return the scores of a table that was counted with places."""
-    counts = int((table.a_labels != 0).sum()), int((table.b_labels != 0).sum())
-    kept = (table.a_labels[table.rows] != 0) & (table.b_labels[table.columns] != 0)
-    rows, columns, pixels = table.rows[kept], table.columns[kept], table.pixels[kept]
+    counts, rows, columns, pixels, iou = _overlaps(table)
     a, b = table.a_pixels, table.b_pixels
-    iou = pixels / (a[rows] + b[columns] - pixels)
     pairs = _pairs(rows, columns, iou, threshold)
-    curve = tuple(_matching(t, iou[_pairs(rows, columns, iou, t)], counts) for t in THRESHOLDS)
+    curve = matchings(table, THRESHOLDS)
     precisions = [one.average_precision for one in curve if one.average_precision is not None]
-    within_a, within_b = 2 * pixels > b[columns], 2 * pixels > a[rows]
+    parts_a = np.bincount(rows[2 * pixels > b[columns]], minlength=len(a))
+    parts_b = np.bincount(columns[2 * pixels > a[rows]], minlength=len(b))
     objects = (
-        *_rows("a", table.a_labels, a, table.b_labels, (rows, columns, iou), pairs, table.a_places),
-        *_rows("b", table.b_labels, b, table.a_labels, (columns, rows, iou), pairs, table.b_places),
+        *_rows("a", table.a_labels, (a, parts_a), table.b_labels, (rows, columns, iou), pairs, table.a_places),
+        *_rows("b", table.b_labels, (b, parts_b), table.a_labels, (columns, rows, iou), pairs, table.b_places),
     )
     return InstanceScores(
         *counts, _matching(threshold, iou[pairs], counts), curve, ratio(sum(precisions), len(precisions)),
-        int((np.bincount(rows[within_a]) > 1).sum()), int((np.bincount(columns[within_b]) > 1).sum()), objects,
+        int((parts_a > 1).sum()), int((parts_b > 1).sum()), objects,
     )  # fmt: skip
+
+
+def matchings(table: Contingency, thresholds: Sequence[float]) -> tuple[Matching, ...]:
+    """Return the matching of the objects of a table at each of some IoU thresholds."""
+    counts, rows, columns, _, iou = _overlaps(table)
+    return tuple(_matching(t, iou[_pairs(rows, columns, iou, t)], counts) for t in thresholds)
+
+
+def matches(table: Contingency, threshold: float) -> dict[int, int]:
+    """Return the label in b of each object of a that has a partner at an IoU threshold."""
+    _, rows, columns, _, iou = _overlaps(table)
+    pairs = _pairs(rows, columns, iou, threshold)
+    return dict(zip(table.a_labels[rows[pairs]].tolist(), table.b_labels[columns[pairs]].tolist(), strict=True))
+
+
+def _overlaps(table: Contingency) -> tuple[tuple[int, int], Ints, Ints, Ints, Floats]:
+    """Return the numbers of objects, and of each pair that overlaps its objects' places, shared pixels and IoU."""
+    counts = int((table.a_labels != 0).sum()), int((table.b_labels != 0).sum())
+    kept = (table.a_labels[table.rows] != 0) & (table.b_labels[table.columns] != 0)
+    rows, columns, pixels = table.rows[kept], table.columns[kept], table.pixels[kept]
+    iou = pixels / (table.a_pixels[rows] + table.b_pixels[columns] - pixels)
+    return counts, rows, columns, pixels, iou
 
 
 def _matching(threshold: float, iou: Floats, counts: tuple[int, int]) -> Matching:
@@ -184,10 +208,10 @@ def _pairs(rows: Ints, columns: Ints, iou: Floats, threshold: float) -> Ints:
 
 
 def _rows(
-    side: str, labels: Ints, pixels: Ints, others: Ints, overlaps: tuple[Ints, Ints, Floats], pairs: Ints,
-    places: Places | None,
+    side: str, labels: Ints, counts: tuple[Ints, Ints], others: Ints, overlaps: tuple[Ints, Ints, Floats],
+    pairs: Ints, places: Places | None,
 ) -> Sequence[ObjectRow]:  # fmt: skip
-    own, other, iou = overlaps
+    (pixels, parts), (own, other, iou) = counts, overlaps
     best = np.full(len(labels), -1)
     order = np.lexsort((-other, iou))  # the last one written stays: largest IoU, then smallest label
     best[own[order]] = order
@@ -201,7 +225,8 @@ def _rows(
         rows.append(
             ObjectRow(
                 side, int(labels[i]), int(pixels[i]), int(others[other[at]]) if at >= 0 else None,
-                float(iou[at]) if at >= 0 else 0.0, bool(matched[i]), tuple(places.centroid[i].tolist()), box,
+                float(iou[at]) if at >= 0 else 0.0, int(parts[i]), bool(matched[i]),
+                tuple(places.centroid[i].tolist()), box,
             )
         )  # fmt: skip
     return rows

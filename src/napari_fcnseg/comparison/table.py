@@ -88,7 +88,7 @@ class Contingency:
 
 
 def count(
-    a: Any, b: Any, *, ignore: Sequence[int] = (), places: bool = False,
+    a: Any, b: Any, *, ignore: Sequence[int] = (), where: Any = None, places: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Contingency:  # fmt: skip
     """Count the pixels of each pair of labels.
@@ -100,6 +100,8 @@ def count(
         floating type are taken if they are whole.
     ignore : sequence of int
         Labels of ``a`` whose pixels are left out.
+    where : array_like of bool, optional
+        Pixels that are counted; all otherwise.
     places : bool
         Find where each label is, too.
     progress : callable, optional
@@ -119,11 +121,14 @@ def count(
         )
     if not shape or 0 in shape:
         raise ImageError(f"The label maps have no pixels to compare: their shape is {shape}.")
-    blocks = list(_blocks(shape, chunks_of(a)))
+    blocks = list(blocks_of(shape, chunks_of(a)))
     pairs: list[tuple[Ints, Ints, Ints]] = []
     found: tuple[list[_Found], list[_Found]] = ([], [])
     for done, block in enumerate(blocks, start=1):
-        starts, lengths, run_a, run_b = _runs(_whole(a[block], "first"), _whole(b[block], "second"))
+        counted = None if where is None else np.asarray(where[block])
+        starts, lengths, run_a, run_b = _runs(
+            whole_labels(a[block], "first"), whole_labels(b[block], "second"), counted
+        )
         if ignore:
             kept = ~np.isin(run_a, np.asarray(ignore, np.int64))
             starts, lengths, run_a, run_b = starts[kept], lengths[kept], run_a[kept], run_b[kept]
@@ -131,9 +136,9 @@ def count(
         if sum(len(part[0]) for part in pairs) > _MERGE + len(pairs[0][0]):
             pairs = [_joined(pairs)]
         if places:
-            where = _coordinates(starts, block)
-            found[0].append(_found(run_a, lengths, where))
-            found[1].append(_found(run_b, lengths, where))
+            first = _coordinates(starts, block)
+            found[0].append(_found(run_a, lengths, first))
+            found[1].append(_found(run_b, lengths, first))
         if progress is not None:
             progress(done, len(blocks))
     run_a, run_b, pixels = _joined(pairs)
@@ -143,7 +148,8 @@ def count(
     return Contingency(a_labels, b_labels, rows.astype(np.int64), columns.astype(np.int64), pixels, at[0], at[1])
 
 
-def _blocks(shape: tuple[int, ...], chunks: Sequence[int] | None) -> Iterator[tuple[slice, ...]]:
+def blocks_of(shape: tuple[int, ...], chunks: Sequence[int] | None) -> Iterator[tuple[slice, ...]]:
+    """Yield parts that cover an array once, each of a few million pixels and along whole chunks where it has some."""
     if chunks is not None and math.prod(chunks) > 4 * _BLOCK:
         chunks = None  # rather read one again than hold it with all that is counted of it
     sizes = list(shape)
@@ -158,7 +164,7 @@ def _blocks(shape: tuple[int, ...], chunks: Sequence[int] | None) -> Iterator[tu
     yield from itertools.product(*spans)
 
 
-def _whole(block: Any, which: str) -> npt.NDArray[Any]:
+def whole_labels(block: Any, which: str) -> npt.NDArray[Any]:
     """Return a block of labels as whole numbers."""
     values = np.asarray(block)
     kind = values.dtype.kind
@@ -180,14 +186,19 @@ def _whole(block: Any, which: str) -> npt.NDArray[Any]:
     return values
 
 
-def _runs(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[Ints, Ints, Ints, Ints]:
+def _runs(a: npt.NDArray[Any], b: npt.NDArray[Any], counted: npt.NDArray[Any] | None) -> tuple[Ints, Ints, Ints, Ints]:
     """Return stretches of equal pairs along the last axis: where they start, how long they are, and both labels."""
     change = np.empty(a.shape, bool)
     change[..., :1] = True
     np.not_equal(a[..., 1:], a[..., :-1], out=change[..., 1:])
     change[..., 1:] |= b[..., 1:] != b[..., :-1]
+    if counted is not None:
+        change[..., 1:] |= counted[..., 1:] != counted[..., :-1]
     starts = np.flatnonzero(change)
     lengths = np.diff(starts, append=a.size)
+    if counted is not None:
+        kept = counted.reshape(-1)[starts]
+        starts, lengths = starts[kept], lengths[kept]
     return starts, lengths, a.reshape(-1)[starts].astype(np.int64), b.reshape(-1)[starts].astype(np.int64)
 
 

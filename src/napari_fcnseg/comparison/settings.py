@@ -1,0 +1,95 @@
+"""How masks are compared: what the user chose, as plain data."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from napari_fcnseg.errors import SettingsError
+
+AUTO, CLASSES, INSTANCES = "auto", "classes", "instances"
+KINDS = (AUTO, CLASSES, INSTANCES)
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """How masks are compared with a truth.
+
+    Attributes
+    ----------
+    kind : {"auto", "classes", "instances"}
+        ``"classes"``: a label is one kind of thing in all maps. ``"instances"``: each label but 0 is one object, and
+        the same object may have another number in another map. ``"auto"``: instances if any two maps have more than
+        64 labels between them.
+    ignore : tuple of int
+        Labels of the truth whose pixels are left out.
+    threshold : float
+        IoU from which on two objects are a pair.
+    tolerance : float or None
+        How far a border may be off and still be found, in the unit of the spacing; None for 0.75 % of the diagonal.
+    spatial : int or None
+        How many of the last axes are space: borders and regions do not go on along the others, which are time, or
+        slices that stand for themselves. None for 2, or 1 if there is no more. An object is its label in all frames.
+
+    Raises
+    ------
+    SettingsError
+        If a value is not one of the possible ones.
+    """
+
+    kind: str = AUTO
+    ignore: tuple[int, ...] = ()
+    threshold: float = 0.5
+    tolerance: float | None = None
+    spatial: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise SettingsError(f"Labels cannot be compared as {self.kind!r}. Choose one of: {', '.join(KINDS)}.")
+        if not isinstance(self.ignore, Sequence) or not all(type(label) is int for label in self.ignore):
+            raise SettingsError(f"The labels to leave out are whole numbers, not {self.ignore!r}.")
+        object.__setattr__(self, "ignore", tuple(self.ignore))
+        if not _number(self.threshold) or not 0 < self.threshold <= 1:
+            raise SettingsError(f"The IoU threshold is above 0 and at most 1, not {self.threshold!r}.")
+        if self.tolerance is not None and not (_number(self.tolerance) and 0 <= self.tolerance < math.inf):
+            raise SettingsError(f"The tolerance is a length from 0, not {self.tolerance!r}.")
+        if self.spatial is not None and not (type(self.spatial) is int and self.spatial > 0):
+            raise SettingsError(f"The number of axes that are space is 1 or more, not {self.spatial!r}.")
+
+    def axes(self, ndim: int) -> int:
+        """Return how many of the last axes of a map are space."""
+        return min(self.spatial or 2, ndim)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain data for JSON."""
+        return {**asdict(self), "ignore": list(self.ignore)}
+
+    def to_json(self) -> str:
+        """Return the settings as JSON text."""
+        return json.dumps(self.as_dict())
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CompareSettings:
+        """Return settings from what :meth:`as_dict` gave.
+
+        Raises
+        ------
+        SettingsError
+            If there is a key or a value it does not know.
+        """
+        known = [field.name for field in fields(cls)]
+        if unknown := sorted(set(data) - set(known)):
+            raise SettingsError(f"There is no setting {unknown[0]!r} of comparisons. Choose from: {', '.join(known)}.")
+        return cls(**data)
+
+    @classmethod
+    def from_json(cls, text: str) -> CompareSettings:
+        """Return settings from JSON text."""
+        return cls.from_dict(json.loads(text))
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
