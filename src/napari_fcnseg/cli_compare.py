@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_fcnseg.errors import ImageError
+from napari_fcnseg import cli_probability
+from napari_fcnseg.errors import ImageError, SettingsError
 
 if TYPE_CHECKING:
     import argparse
@@ -27,23 +28,34 @@ def add_arguments(compare: argparse.ArgumentParser) -> None:
     add("--spatial", type=int, metavar="N", help="so many last axes are space: 3 for a volume (2)")
     add("--csv", type=Path, metavar="FILE", help="every score, one line each")
     add("--json", type=Path, metavar="FILE", help="every score, the confusion matrices and the objects")
-    add("--report", type=Path, metavar="FILE", help="one page with pictures and numbers, as HTML")
+    add("--report", type=Path, metavar="FILE", help="one page with pictures and numbers of the best mask, as HTML")
+    cli_probability.add_arguments(compare)
     compare.set_defaults(run=run_compare)
 
 
 def run_compare(chosen: argparse.Namespace) -> int:
     """Compare each mask with the truth, print them ranked, and write what was asked for."""
     from napari_fcnseg.comparison import AUTO, CLASSES, INSTANCES, CompareSettings, study
+    from napari_fcnseg.comparison.report import write_report
 
     kind = INSTANCES if chosen.instances else CLASSES if chosen.classes else AUTO
     settings = CompareSettings(kind, tuple(chosen.ignore), chosen.iou, chosen.tolerance, chosen.spatial)
     (truth, unit), *masks = (_labels(name) for name in (chosen.truth, *chosen.masks))
+    if chosen.probabilities:
+        if masks:
+            raise SettingsError("Compare masks, or maps of probabilities, not both at once: run it twice.")
+        cli_probability.run_probability(chosen, truth)
+        return 0
+    if not masks:
+        raise SettingsError("There is nothing to compare with the truth. Name masks, or --probabilities MAP.")
     found = study(truth, [mask for mask, _ in masks], settings, unit=unit)
     _print(found)
     if chosen.csv is not None:
         found.save_csv(chosen.csv)
     if chosen.json is not None:
         found.save_json(chosen.json)
+    if chosen.report is not None:
+        write_report(chosen.report, found)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from napari_fcnseg._napari.models.hints import sample_hints
+from napari_fcnseg._napari.results.result import class_look
 from napari_fcnseg.samples.catalogue import SAMPLES
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
@@ -21,6 +22,19 @@ def tissue() -> list[LayerData]:
 def cells() -> list[LayerData]:
     """Return the synthetic fluorescent cells, a layer per channel."""
     return sample_layers("cells")
+
+
+def cells_to_compare() -> list[LayerData]:
+    """Return the synthetic cells with two label maps over them: the truth, and a mask without a network."""
+    from napari_fcnseg.samples.classical import threshold_labels
+
+    sample = SAMPLES["cells"]
+    assert sample.truth is not None, "the cells are drawn from it"
+    look = class_look(sample.class_names, sample.class_colors)
+    place = {"scale": sample.pixel_size, "units": (sample.units, sample.units)}
+    truth = (sample.truth(), {"name": "cells truth", **look, **place}, "labels")
+    mask = (threshold_labels(sample.image()), {"name": "cells threshold", **look, **place, "visible": False}, "labels")
+    return [*sample_layers("cells"), mask, truth]
 
 
 def sample_layers(name: str) -> list[LayerData]:

@@ -9,6 +9,7 @@ from napari_fcnseg.comparison.agreement import (
     ONLY_B,
     Agreement,
     Cell,
+    Differing,
     write,
 )
 from napari_fcnseg.comparison.borders import BorderScores
@@ -25,7 +26,7 @@ from napari_fcnseg.comparison.world import Aligned, Placed, align, placed
 __all__ = [
     "AGREEMENT", "AUTO", "BOTH", "CLASSES", "DEFINITIONS", "DIFFERENT", "INSTANCES", "KINDS", "NEITHER", "ONLY_A",
     "ONLY_B", "THRESHOLDS", "Agreement", "Aligned", "BorderScores", "Cell", "ClassScores", "CompareSettings",
-    "Comparison", "Contingency", "Entry", "InstanceScores", "Matching", "ObjectRow", "OverallScores", "Place",
-    "Placed", "Study", "align", "compare", "count", "matches", "matchings", "placed", "places", "study", "write",
-    "write_csv",
+    "Comparison", "Contingency", "Differing", "Entry", "InstanceScores", "Matching", "ObjectRow", "OverallScores",
+    "Place", "Placed", "Study", "align", "compare", "count", "matches", "matchings", "placed", "places", "study",
+    "write", "write_csv",
 ]  # fmt: skip

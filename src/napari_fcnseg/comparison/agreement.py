@@ -171,9 +171,7 @@ class Differing(Lazy):
         return differing
 
 
-def write(
-    array: _OfTwo, out: Any = None, progress: Callable[[int, int], None] | None = None
-) -> dict[int, int]:
+def write(array: _OfTwo, out: Any = None, progress: Callable[[int, int], None] | None = None) -> dict[int, int]:
     """Work a map out, block by block.
 
     Parameters
@@ -190,6 +188,8 @@ def write(
     dict of int to int
         How many pixels there are of each kind that occurs, ``NEITHER`` and 0 left out.
     """
+    if not array.size:
+        return {}
     counts = np.zeros(len(AGREEMENT) + 1, np.int64)
     blocks = list(blocks_of(array.shape, array.chunks if out is None else chunks_of(out) or array.chunks))
     for done, block in enumerate(blocks, start=1):

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from napari_fcnseg.comparison.lazy import part_of
-from napari_fcnseg.comparison.table import blocks_of
+from napari_fcnseg.comparison.lazy import Box, part_of
+from napari_fcnseg.comparison.peeling import DEEP, Parts, peeled, united
 from napari_fcnseg.source import chunks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
-    from napari_fcnseg.comparison.lazy import Box
+    import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-#: Pixels of a box up to which the deepest pixel of its region is searched.
-_SEARCHED = 2**18
+    from napari_fcnseg.comparison.peeling import Ints, Mask
+
+_BLOCK = 2**22  # pixels that are searched at once
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,20 @@ class Place:
     ----------
     pixels : int
         Its size.
-    core : int
-        Its pixels of which all neighbours, side by side, are in it too; 0 for a line however long.
+    depth : int
+        How many times its rim can be peeled off until nothing is left, 16 at most: 1 for a line of one or two pixels'
+        width, however long. By turns the pixels go that have a side, or a side or a corner, at the outside, so that
+        what goes is round (the octagonal distance of Rosenfeld and Pfaltz 1968); beyond the map is no outside.
     centroid : tuple of float
         Mean of its pixels.
     box : tuple of (int, int)
         Its first pixel and the one after its last, along each axis.
     at : tuple of int
-        A pixel that lies in it, as deep inside as any if its box is small enough to be searched.
+        A pixel in it that is as deep as any, the one about in the middle of these.
     """
 
     pixels: int
-    core: int
+    depth: int
     centroid: tuple[float, ...]
     box: Box
     at: tuple[int, ...]
@@ -52,160 +54,162 @@ class Place:
 def places(
     mask: Any, *, spatial: int | None = None, most: int = 1000, progress: Callable[[int, int], None] | None = None
 ) -> tuple[Place, ...]:
-    """Find connected regions; first those with the most pixels that are not at their rim.
+    """Find connected regions; the deepest first, and of those equally deep the one with the most pixels.
 
-    That order brings up a missed cell before the outline of one that was drawn a pixel too large. Pixels that touch
-    with a side or a corner are connected. The map is read block by block, and regions are joined over their borders.
+    That order brings up a missed cell before the outline of one that was drawn somewhat too large. Pixels that touch
+    with a side or a corner are connected. The map is read block by block, and regions are joined over their borders:
+    all but ``at`` is the same for any blocks.
 
     Parameters
     ----------
     mask : array_like
-        The map; the regions are where it is not 0.
+        The map; the regions are where it is not 0. Sliceable with a tuple of slices.
     spatial : int, optional
         How many of the last axes regions extend along; all otherwise.
     most : int
         How many regions are returned at most.
     progress : callable, optional
         Called with the blocks done and their number; what it raises ends it.
+
+    References
+    ----------
+    A. Rosenfeld and J. L. Pfaltz, "Distance functions on digital pictures", Pattern Recognition 1(1), 1968.
     """
     shape = tuple(map(int, mask.shape))
-    axes = len(shape)
-    spatial = axes if spatial is None else min(spatial, axes)
-    blocks = list(blocks_of(shape, chunks_of(mask)))
-    found = _Found(shape, spatial)
-    for done, block in enumerate(blocks, start=1):
-        found.add(mask, tuple((part.start, part.stop) for part in block))
+    if 0 in shape:
+        return ()
+    found = _Found(mask, shape, len(shape) if spatial is None else min(spatial, len(shape)), most)
+    total = math.prod(found.grid)
+    for done, index in enumerate(np.ndindex(*found.grid), start=1):
+        found.add(index)
         if progress is not None:
-            progress(done, len(blocks))
-    return found.places(mask, most)
+            progress(done, total)
+    return found.places()
 
 
 class _Found:
-    """The regions of the blocks seen so far, and what joins them."""
+    """The regions of the blocks seen so far, and what joins them.
 
-    def __init__(self, shape: tuple[int, ...], spatial: int) -> None:
-        self._shape, self._first = shape, len(shape) - spatial
+    Each block is searched with the next pixel of the blocks after it: what hangs together there does so for good, and
+    those blocks tell which of their regions these pixels are in.
+    """
+
+    def __init__(self, mask: Any, shape: tuple[int, ...], spatial: int, most: int) -> None:
+        from scipy.ndimage import generate_binary_structure
+
+        self._mask, self._shape, self._spatial = mask, shape, range(len(shape) - spatial, len(shape))
+        self._most = most
+        self._sizes = _sizes(shape, spatial, chunks_of(mask))
+        self.grid = tuple(-(-n // size) for n, size in zip(shape, self._sizes, strict=True))
+        self._structure = generate_binary_structure(len(shape), len(shape))
+        for axis in range(self._spatial.start):
+            np.moveaxis(self._structure, axis, 0)[[0, 2]] = False
         self._count = 0
-        # Per region of a block: pixels, core, sums of coordinates, first and last coordinates, a pixel in it.
-        self._regions: list[tuple[Ints, ...]] = []
-        self._beyond: list[tuple[Ints, Ints]] = []  # pixels of the next blocks, and the regions here that they are in
-        self._begin: list[tuple[Ints, Ints]] = []  # the first pixels of blocks, and the regions that they are in
+        self._parts: list[Parts] = []
+        self._links: list[Ints] = []
+        self._waiting: dict[tuple[int, ...], list[tuple[tuple[int, ...], Ints, Ints]]] = defaultdict(list)
 
-    def add(self, mask: Any, box: Box) -> None:
+    def add(self, index: tuple[int, ...]) -> None:
         """Find the regions of a block."""
-        from scipy.ndimage import binary_erosion, generate_binary_structure, label
+        from scipy.ndimage import label
 
-        axes = len(box)
-        first, structure = self._first, generate_binary_structure(axes, axes)
-        sides = generate_binary_structure(axes, 1)
-        for axis in range(first):
-            for way in (structure, sides):
-                np.moveaxis(way, axis, 0)[[0, 2]] = False
-        # One pixel more at both ends: to see whether a pixel is at the rim, and to join with what comes.
-        wide = tuple(
-            (max(0, start - 1), min(n, stop + 1)) if axis >= first else (start, stop)
-            for axis, ((start, stop), n) in enumerate(zip(box, self._shape, strict=True))
-        )
-        on: Mask = part_of(mask, wide) != 0
-        core = binary_erosion(on, sides)
-        inner = tuple(slice(start - low, None) for (start, _), (low, _) in zip(box, wide, strict=True))
-        on, core = on[inner], core[inner]
-        labels, count = label(on, structure)
-        at = np.nonzero(on)
+        starts = [i * size for i, size in zip(index, self._sizes, strict=True)]
+        stops = [min(start + size, n) for start, size, n in zip(starts, self._sizes, self._shape, strict=True)]
+        near, wide = (self._around(starts, stops, *reach) for reach in ((0, 1), (DEEP, DEEP)))
+        on: Mask = part_of(self._mask, wide) != 0
+        labels, count = label(on[_within(near, wide)], self._structure)
+        own = tuple(slice(stop - start) for start, stop in zip(starts, stops, strict=True))
+        asked, asking = self._asked(index, labels[own]), list(_faces(labels, own))
         if not count:
             return
-        own = np.ones(len(at[0]), bool)
-        begins = np.zeros(len(at[0]), bool)
-        for axis, (start, stop) in enumerate(box):
-            own &= at[axis] < stop - start
-            begins |= (at[axis] == 0) & (start > 0) & (axis >= first)
-        which = labels[at].astype(np.int64) - 1
-        coordinates = np.stack([along + start for along, (start, _) in zip(at, box, strict=True)], axis=1)
-        flat = np.ravel_multi_index(tuple(coordinates.T), self._shape).astype(np.int64)
-        self._beyond.append((flat[~own], which[~own] + self._count))
-        self._begin.append((flat[own & begins], which[own & begins] + self._count))
-        self._regions.append(_gathered(which[own], core[at][own], coordinates[own], flat[own], count))
-        self._count += count
+        block = tuple(zip(starts, stops, strict=True))
+        parts = peeled(on, _within(block, wide), labels[own], count, np.array(starts), self._spatial)
+        kept = np.zeros(count, bool)
+        kept[parts.order()[: self._most]] = True
+        for regions in (*(mine for _, mine in asked), *(regions for _, _, regions in asking)):
+            kept[regions] = True  # they go on elsewhere; of the others no more than can be wanted
+        names = self._count - 1 + np.cumsum(kept)
+        for theirs, mine in asked:
+            self._links.append(np.unique(np.stack((theirs, names[mine]), axis=1), axis=0))
+        for face, at, regions in asking:
+            there = tuple(i + (axis in face) for axis, i in enumerate(index))
+            self._waiting[there].append((face, at, names[regions]))
+        self._parts.append(parts.chosen(kept))
+        self._count += int(kept.sum())
 
-    def places(self, mask: Any, most: int) -> tuple[Place, ...]:
-        """Return the regions, joined and ordered."""
-        if not self._count:
-            return ()
-        pixels, core, sums, low, high, inside = (
-            np.concatenate(several) for several in zip(*self._regions, strict=True)
-        )
-        joined = self._joined()
-        size = int(joined.max()) + 1
-        total, cores = _summed(joined, pixels, size), _summed(joined, core, size)
-        order = np.lexsort((-total, -cores))
-        order = order[total[order] > 0][:most]
-        rank = np.full(size, -1)
-        rank[order] = np.arange(len(order))
-        kept = np.flatnonzero((rank[joined] >= 0) & (pixels > 0))
-        which, axes = rank[joined[kept]], len(self._shape)
-        starts, stops = np.full((len(order), axes), np.iinfo(np.int64).max), np.full((len(order), axes), -1)
-        np.minimum.at(starts, which, low[kept])
-        np.maximum.at(stops, which, high[kept])
-        centroid = (
-            np.stack([np.bincount(which, sums[kept, axis], len(order)) for axis in range(axes)], axis=1)
-            / total[order][:, None]
-        )
-        deepest = kept[np.lexsort((-pixels[kept], -core[kept]))]  # of a region in several blocks, where most of it is
-        _, at = np.unique(rank[joined[deepest]], return_index=True)
-        points = np.stack(np.unravel_index(inside[deepest[at]], self._shape), axis=1)
+    def _around(self, starts: Sequence[int], stops: Sequence[int], before: int, after: int) -> Box:
         return tuple(
-            self._place(mask, int(total[n]), int(cores[n]), centroid[i], starts[i], stops[i] + 1, points[i])
-            for i, n in enumerate(order.tolist())
+            (max(start - before, 0), min(stop + after, n)) if axis in self._spatial else (start, stop)
+            for axis, (start, stop, n) in enumerate(zip(starts, stops, self._shape, strict=True))
+        )
+
+    def _asked(self, index: tuple[int, ...], labels: npt.NDArray[np.int32]) -> list[tuple[Ints, Ints]]:
+        """Return regions of earlier blocks that go on in this one, and the regions here that they go on in."""
+        asked = []
+        for face, at, theirs in self._waiting.pop(index, ()):
+            along = tuple(0 if axis in face else slice(None) for axis in range(labels.ndim))
+            mine = labels[along].reshape(-1)[at].astype(np.int64) - 1
+            there = mine >= 0  # a layer may be painted in while it is read
+            asked.append((theirs[there], mine[there]))
+        return asked
+
+    def places(self) -> tuple[Place, ...]:
+        """Return the regions, joined and ordered."""
+        if not self._parts:
+            return ()
+        found = united(self._parts, self._joined())
+        order = found.order()
+        order = order[found.pixels[order] > 0][: self._most]
+        boxes = np.stack((found.first[order], found.last[order] + 1), axis=2).tolist()
+        centroids = found.sums[order] / found.pixels[order][:, None]
+        rows = zip(
+            found.pixels[order].tolist(), found.depth[order].tolist(), centroids.tolist(), boxes,
+            found.at[order].tolist(), strict=True,
+        )  # fmt: skip
+        return tuple(
+            Place(pixels, depth, tuple(centroid), tuple(map(tuple, box)), tuple(at))
+            for pixels, depth, centroid, box, at in rows
         )
 
     def _joined(self) -> Ints:
-        """Return one number per region for those that hang together over the borders of blocks."""
+        """Return a number for the parts that hang together over the borders of blocks."""
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        (beyond, a), (begin, b) = (
-            tuple(np.concatenate(part) for part in zip(*several, strict=True))
-            for several in (self._beyond, self._begin)
-        )
-        order = np.argsort(begin)
-        at = np.searchsorted(begin, beyond, sorter=order) if len(begin) else np.zeros(0, int)
-        known = order[np.minimum(at, len(order) - 1)] if len(begin) else at
-        a, known = (a, known) if len(begin) else (a[:0], known)
-        edges = a, b[known]
-        graph = coo_array((np.ones(len(edges[0])), edges), (self._count, self._count))
+        links = np.concatenate([np.zeros((0, 2), np.int64), *self._links])
+        graph = coo_array((np.ones(len(links), np.int8), tuple(links.T)), (self._count, self._count))
         joined: Ints = connected_components(graph, directed=False)[1].astype(np.int64)
         return joined
 
-    def _place(self, mask: Any, pixels: int, core: int, centroid: Any, start: Ints, stop: Ints, point: Ints) -> Place:
-        from scipy.ndimage import distance_transform_edt, generate_binary_structure, label
 
-        box: Box = tuple(zip(start.tolist(), stop.tolist(), strict=True))
-        at = tuple(point.tolist())
-        spatial = box[self._first :]
-        if math.prod(b - a for a, b in spatial) <= _SEARCHED:
-            frame = tuple((n, n + 1) for n in at[: self._first])
-            part = part_of(mask, (*frame, *spatial)).reshape([b - a for a, b in spatial]) != 0
-            labels, _ = label(part, generate_binary_structure(part.ndim, part.ndim))
-            here = tuple(n - a for n, (a, _) in zip(at[self._first :], spatial, strict=True))
-            depth = distance_transform_edt(np.pad(labels == labels[here], 1))
-            deepest = np.unravel_index(int(depth.argmax()), depth.shape)
-            at = (*at[: self._first], *(int(n) - 1 + a for n, (a, _) in zip(deepest, spatial, strict=True)))
-        return Place(pixels, core, tuple(float(c) for c in centroid), box, at)
+def _faces(labels: npt.NDArray[np.int32], own: tuple[slice, ...]) -> Iterator[tuple[tuple[int, ...], Ints, Ints]]:
+    """Yield for each set of axes along which a block is left: its pixels there that have regions, and which."""
+    axes = [axis for axis, part in enumerate(own) if labels.shape[axis] > part.stop]
+    for several in range(1, len(axes) + 1):
+        for face in itertools.combinations(axes, several):
+            flat = labels[tuple(part.stop if axis in face else part for axis, part in enumerate(own))].reshape(-1)
+            at = np.flatnonzero(flat)
+            if len(at):
+                yield face, at, flat[at].astype(np.int64) - 1
 
 
-def _gathered(which: Ints, core: Mask, coordinates: Ints, flat: Ints, count: int) -> tuple[Ints, ...]:
-    axes = coordinates.shape[1]
-    pixels = np.bincount(which, minlength=count)
-    cores = np.bincount(which[core], minlength=count)
-    sums = np.stack([np.bincount(which, coordinates[:, axis], count) for axis in range(axes)], axis=1)
-    low, high = np.full((count, axes), np.iinfo(np.int64).max), np.full((count, axes), -1)
-    np.minimum.at(low, which, coordinates)
-    np.maximum.at(high, which, coordinates)
-    inside = np.zeros(count, np.int64)
-    inside[which] = flat
-    inside[which[core]] = flat[core]
-    return pixels, cores, sums, low, high, inside
+def _sizes(shape: tuple[int, ...], spatial: int, chunks: Sequence[int] | None) -> tuple[int, ...]:
+    """Return the size of blocks: as thick as can be, so that little is read twice, and along whole chunks."""
+    steps = [1] * len(shape) if chunks is None or math.prod(chunks) > 4 * _BLOCK else list(chunks)
+    first = len(shape) - spatial
+    sizes = [1] * first + list(shape[first:])
+    while math.prod(sizes) > _BLOCK:
+        halves = [-(-size // (2 * step)) * step for size, step in zip(sizes, steps, strict=True)]
+        thick = [axis for axis in range(first, len(shape)) if halves[axis] < sizes[axis]]
+        if not thick:
+            break
+        axis = max(thick, key=lambda axis: sizes[axis])
+        sizes[axis] = halves[axis]
+    for axis in reversed(range(first)):
+        room = max(1, _BLOCK // math.prod(sizes))
+        sizes[axis] = min(shape[axis], max(1, room // steps[axis] * steps[axis]))
+    return tuple(sizes)
 
 
-def _summed(where: Ints, numbers: Ints, size: int) -> Ints:
-    return np.bincount(where, numbers, size).astype(np.int64)
+def _within(box: Box, wide: Box) -> tuple[slice, ...]:
+    return tuple(slice(start - low, stop - low) for (start, stop), (low, _) in zip(box, wide, strict=True))
