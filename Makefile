@@ -17,7 +17,7 @@ SEED ?= 0
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env display check lint types layers manifest test prove demo bench bench-gpu bench-window tour clean
+.PHONY: help env display check lint types layers manifest test prove demo bench bench-gpu bench-window bench-compare tour clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -63,6 +63,9 @@ bench-gpu: env ## the same on an accelerator: time, share of its peak, agreement
 
 bench-window: env display ## what drawing in the window costs
 	$(WITH_DISPLAY) $(PY) benchmarks/window.py $(ARGS)
+
+bench-compare: env ## every score of 10,000 x 10,000 pixels with 20,000 objects, beside scikit-image (and StarDist if installed)
+	$(PY) benchmarks/compare.py $(ARGS)
 
 tour: env display ## make docs/tour.md and its pictures again, from the real window
 	$(WITH_DISPLAY) $(PY) tools/tour.py $(ARGS)

@@ -3,6 +3,8 @@ from napari_fcnseg.canvas import Segmentation as Segmentation
 from napari_fcnseg.certificate import Certificate as Certificate
 from napari_fcnseg.comparison import Comparison as Comparison
 from napari_fcnseg.comparison import compare as compare
+from napari_fcnseg.comparison.probability import ProbabilityScores as ProbabilityScores
+from napari_fcnseg.comparison.probability import score_probability as score_probability
 from napari_fcnseg.estimation import Estimate as Estimate
 from napari_fcnseg.estimation import estimate as estimate
 from napari_fcnseg.instances import InstanceSettings as InstanceSettings

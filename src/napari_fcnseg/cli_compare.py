@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg import cli_probability
+from napari_fcnseg.cli_placing import lengths
 from napari_fcnseg.errors import ImageError, SettingsError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping, Sequence
 
-    from napari_fcnseg.comparison import Placed, Study
+    from napari_fcnseg.comparison import Study
+    from napari_fcnseg.imagefile import ImageFile
 
 
 def add_arguments(compare: argparse.ArgumentParser) -> None:
@@ -35,20 +38,27 @@ def add_arguments(compare: argparse.ArgumentParser) -> None:
 
 def run_compare(chosen: argparse.Namespace) -> int:
     """Compare each mask with the truth, print them ranked, and write what was asked for."""
-    from napari_fcnseg.comparison import AUTO, CLASSES, INSTANCES, CompareSettings, study
+    from napari_fcnseg.batch.outcome import provenance_in
+    from napari_fcnseg.comparison import AUTO, CLASSES, INSTANCES, CompareSettings, placed, study
     from napari_fcnseg.comparison.report import write_report
 
     kind = INSTANCES if chosen.instances else CLASSES if chosen.classes else AUTO
     settings = CompareSettings(kind, tuple(chosen.ignore), chosen.iou, chosen.tolerance, chosen.spatial)
-    (truth, unit), *masks = (_labels(name) for name in (chosen.truth, *chosen.masks))
+    names = [chosen.truth, *chosen.masks]
+    files = [_labels(name) for name in names]
+    truth, *masks = (
+        placed(name, file.data, lengths(name, file, files[0])) for name, file in zip(names, files, strict=True)
+    )
     if chosen.probabilities:
         if masks:
             raise SettingsError("Compare masks, or maps of probabilities, not both at once: run it twice.")
-        cli_probability.run_probability(chosen, truth)
+        cli_probability.run_probability(chosen, truth, files[0])
         return 0
     if not masks:
         raise SettingsError("There is nothing to compare with the truth. Name masks, or --probabilities MAP.")
-    found = study(truth, [mask for mask, _ in masks], settings, unit=unit)
+    origins = [provenance_in(path.with_name(f"{path.stem}.provenance.json")) for path in map(Path, names)]
+    unit = files[0].unit if files[0].pixel_size else ""
+    found = study(truth, masks, settings, unit=unit, class_names=_class_names(origins), provenance=origins)
     _print(found)
     if chosen.csv is not None:
         found.save_csv(chosen.csv)
@@ -59,27 +69,37 @@ def run_compare(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _labels(name: str) -> tuple[Placed, str]:
-    """Return a label map that lies where its file says, and the unit of its lengths."""
-    from napari_fcnseg.comparison import placed
+def _labels(name: str) -> ImageFile:
+    """Return a label map as its file has it."""
     from napari_fcnseg.imagefile import read_image
 
     file = read_image([name])
     if file.channel_axis is not None:
         raise ImageError(f"{name} has channels, and labels have none. Give labels, as segment writes them.")
-    sizes = [file.pixel_size.get(letter) or 1.0 for letter in file.axes]
-    return placed(name, file.data, sizes), file.unit if file.pixel_size else ""
+    return file
+
+
+def _class_names(origins: Sequence[Mapping[str, Any]]) -> dict[int, str]:
+    """Return what the labels are called, by the first provenance that says so."""
+    found = (origin.get("class_names") for origin in origins)
+    names = next((names for names in found if names and isinstance(names, list)), [])
+    return {label: str(name) for label, name in enumerate(names, start=1)}
 
 
 def _print(found: Study) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", "mask", *(score.replace("_", " ") for score in found.ranks), box=None)
+    scores = found.ranks if found.single else ("different", *found.ranks)
+    table = Table("", "mask", *(score.replace("_", " ") for score in scores), box=None)
     for rank, entry in enumerate(found.ranked(), start=1):
-        values = [entry.value(score) for score in found.ranks]
-        table.add_row(str(rank), Path(entry.name).name, *("–" if n is None else f"{n:.4g}" for n in values))
+        values = [entry.value(score) for score in scores]
+        table.add_row(str(rank), Path(entry.name).name, *map(_short, values))
     console = Console()
     console.print(table)
     for note in found.notes:
         console.print(note, style="dim", highlight=False)
+
+
+def _short(value: float | int | None) -> str:
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_fcnseg.cli_placing import lengths
 from napari_fcnseg.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.comparison import Placed
     from napari_fcnseg.comparison.probability import ProbabilityScores
+    from napari_fcnseg.imagefile import ImageFile
 
 _SHOWN = ("average_precision", "best_threshold", "best_dice", "dice", "calibration_error", "brier")
 
@@ -24,13 +26,11 @@ def add_arguments(compare: argparse.ArgumentParser) -> None:
     add("--label", type=int, nargs="+", metavar="N", help="the truth's label of each map (of channels: 1, 2, …)")
 
 
-def run_probability(chosen: argparse.Namespace, truth: Placed) -> None:
+def run_probability(chosen: argparse.Namespace, truth: Placed, file: ImageFile) -> None:
     """Compare each map with the truth, print what was found, and write what was asked for."""
-    from napari_fcnseg.comparison import write_csv
-    from napari_fcnseg.comparison.probability import compare_probability
-    from napari_fcnseg.jsonfile import write_json
+    from napari_fcnseg.comparison.probability import compare_probability, save_csv, save_json
 
-    maps = [one for name in chosen.probabilities for one in _maps(name)]
+    maps = [one for name in chosen.probabilities for one in _maps(name, file)]
     if chosen.label is not None:
         if len(chosen.label) != len(maps):
             raise SettingsError(f"There are {len(maps)} maps and {len(chosen.label)} labels. Give one label per map.")
@@ -38,26 +38,22 @@ def run_probability(chosen: argparse.Namespace, truth: Placed) -> None:
     found, notes = compare_probability(truth, maps, ignore=chosen.ignore)
     _print(found, notes)
     if chosen.csv is not None:
-        rows = [(one.name, one.label, key, value) for one in found for key, value in one.values().items()]
-        write_csv(chosen.csv, [("map", "label", "score", "value"), *rows])
+        save_csv(chosen.csv, found)
     if chosen.json is not None:
-        data = {"program": "napari-fcnseg", "truth": truth.name, "notes": list(notes)}
-        write_json(chosen.json, {**data, "probabilities": [one.as_dict() for one in found]})
+        save_json(chosen.json, found, truth.name, notes)
 
 
-def _maps(name: str) -> list[tuple[Placed, int]]:
+def _maps(name: str, truth: ImageFile) -> list[tuple[Placed, int]]:
     """Return the maps in a file, where they lie, and the label of each: of channels, the first is label 1."""
     from napari_fcnseg.comparison import placed
     from napari_fcnseg.imagefile import read_image
     from napari_fcnseg.source import reordered
 
     file = read_image([name])
-    axes, at = file.axes, file.channel_axis
+    at, sizes = file.channel_axis, lengths(name, file, truth)
     if at is None:
-        return [(placed(name, file.data, [file.pixel_size.get(letter) or 1.0 for letter in axes]), 1)]
-    spatial = [letter for axis, letter in enumerate(axes) if axis != at]
-    sizes = [file.pixel_size.get(letter) or 1.0 for letter in spatial]
-    last = reordered(file.data, [axis for axis in range(len(axes)) if axis != at] + [at])
+        return [(placed(name, file.data, sizes), 1)]
+    last = reordered(file.data, [axis for axis in range(len(file.axes)) if axis != at] + [at])
     return [
         (placed(f"{name}, channel {channel + 1}", _Channel(last, channel), sizes), channel + 1)
         for channel in range(int(last.shape[-1]))

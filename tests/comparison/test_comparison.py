@@ -229,7 +229,7 @@ def test_masks_are_ranked_on_the_command_line(tmp_path, capsys, monkeypatch) -> 
     a, b = (labels % 4 for labels in maps())
     for name, labels in (("truth", a), ("poor", np.roll(b, 9)), ("good", b)):
         np.save(f"{name}.npy", labels)
-    code = cli.main("compare truth.npy poor.npy good.npy --csv out.csv --json out.json".split())
+    code = cli.main("compare truth.npy poor.npy good.npy --csv out.csv --json out.json --report out.html".split())
     out = capsys.readouterr().out
     assert code == 0
     assert out.index("good.npy") < out.index("poor.npy")
@@ -237,6 +237,9 @@ def test_masks_are_ranked_on_the_command_line(tmp_path, capsys, monkeypatch) -> 
         rows = list(csv.DictReader(file))
     kappa = [float(row["value"]) for row in rows if (row["mask"], row["score"]) == ("good.npy", "kappa")]
     assert kappa == pytest.approx([KAPPA], **EXACT)
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert page.index("good.npy") < page.index("poor.npy")
+    assert f"{KAPPA:.3f}" in page
     data = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert [one["mask"] for one in data["masks"]] == ["good.npy", "poor.npy"]
     assert data["masks"][0]["overall"]["kappa"] == pytest.approx(KAPPA, **EXACT)
@@ -263,6 +266,60 @@ def test_files_with_other_pixels_are_compared_where_they_lie(tmp_path, monkeypat
     assert data["unit"] == "µm"
     overall = data["masks"][0]["overall"]
     assert (overall["pixels"], overall["different"]) == (a.size, 0)
+
+
+def test_what_a_file_does_not_say_is_as_in_the_truth_and_units_may_differ(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    labels = (maps()[0] % 4).astype(np.uint8)
+
+    def write(name: str, size: float, unit: str) -> None:
+        meta = {"axes": "YX", "PhysicalSizeX": size, "PhysicalSizeY": size}
+        meta |= {"PhysicalSizeXUnit": unit, "PhysicalSizeYUnit": unit}
+        tifffile.imwrite(name, labels, metadata=meta, ome=True)
+
+    write("truth.ome.tif", 0.25, "µm")
+    write("nano.ome.tif", 250, "nm")
+    write("odd.ome.tif", 250, "pixel")
+    np.save("plain.npy", labels)
+    origin = {"program": "napari-fcnseg", "class_names": ["edge", "inside", "other"]}
+    (tmp_path / "plain.provenance.json").write_text(json.dumps(origin), encoding="utf-8")
+    for line in ("truth.ome.tif nano.ome.tif plain.npy", "plain.npy nano.ome.tif"):
+        assert cli.main(f"compare {line} --json out.json".split()) == 0
+        data = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+        assert data["notes"] == []
+        assert {one["overall"]["pixels"] for one in data["masks"]} == {labels.size}
+        assert [row["name"] for row in data["masks"][0]["classes"]][1:] == origin["class_names"]
+        origins = {one["mask"]: one["provenance"] for one in data["masks"]} | {data["truth"]: data["truth_provenance"]}
+        assert origins["plain.npy"] == origin
+        assert origins["nano.ome.tif"] == {}
+    capsys.readouterr()
+    assert cli.main("compare truth.ome.tif odd.ome.tif".split()) != 0
+    assert "lengths in pixel, the truth in µm" in " ".join(capsys.readouterr().err.split())
+
+
+def test_degenerate_maps_have_the_scores_that_are_stated() -> None:
+    line = compare(np.array([0, 5, 5, 0]), np.array([0, 5, 0, 0]))  # one axis
+    assert (line.overall.different, line.mean_dice, line.borders[0].hausdorff) == (1, pytest.approx(2 / 3), 1)
+    same = compare(*[np.array([[7, 7], [7, 7]])] * 2)  # one class and no background, twice
+    assert (same.labels, same.mean_dice, same.overall.kappa, same.borders[0].f1) == ((7,), 1, None, 1)
+    lone = compare(np.array([[0, 1, 1]]), np.array([[0, 1, 9]]))  # a label in one map only
+    assert [(one.label, one.dice, one.recall, one.precision) for one in lone.classes[1:]] == [
+        (1, pytest.approx(2 / 3), 0.5, 1), (9, 0, None, 0),
+    ]  # fmt: skip
+    apart = compare(np.array([[1, 1, 0, 0]]), np.array([[0, 0, 1, 1]]), instances=True).instances  # no overlap
+    assert (apart.at.found, apart.at.spurious, apart.at.missed, apart.at.panoptic_quality) == (0, 1, 1, 0)
+    assert [(row.partner, row.iou) for row in apart.objects] == [(None, 0), (None, 0)]
+    huge = np.array([[-(2**63), 2**62, 0]])
+    big = compare(huge, huge.copy(), instances=True).instances
+    assert [row.label for row in big.objects if row.side == "a"] == [-(2**63), 2**62]
+    assert (big.at.found, big.mean_average_precision) == (2, 1)
+    left = compare(huge, huge, ignore=[0, 2**62, -(2**63)], instances=True)  # nothing is left
+    assert (left.overall.pixels, left.overall.accuracy, left.instances.a_objects) == (0, None, 0)
+    assert compare(huge, huge, ignore=[0, 2**62, -(2**63)], instances=False).classes == ()
+    many = np.arange(1, 5001).reshape(50, 100)  # each pixel an object
+    renamed = compare(many, many[::-1]).instances
+    assert (renamed.at.found, renamed.splits, renamed.merges) == (5000, 0, 0)
+    assert [row.partner for row in renamed.objects[:100]] == many[-1].tolist()
 
 
 def test_every_score_is_explained_and_its_source_named() -> None:

@@ -142,7 +142,9 @@ def test_what_is_not_defined_is_none_and_what_is_wrong_is_said() -> None:
     assert grey.average_precision == pytest.approx(score_probability(hit, np.round(p * 255) / 255, 1).average_precision)
     assert (grey.brier, grey.bins) == (None, ())
     assert "outside 0 to 1" in grey.notes[0]
-    left_out = score_probability(hit, p, 1, ignore=[0, 1])
+    inside = np.ones(p.shape, bool)
+    left_out = score_probability(hit, p, 1, ignore=[0, 1], where=inside)
+    assert inside.all(), "what was given is as it was"
     assert (left_out.pixels, left_out.average_precision, left_out.brier) == (0, None, None)
     assert "NaN" not in json.dumps([one.as_dict() for one in (none, every, grey, left_out)], allow_nan=False)
     for scores, said in ((p[1:], "shape 39 × 50"), (p + np.nan, "not finite"), (p + 0j, "complex128")):

@@ -47,7 +47,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class OverallScores:
-    """How alike two label maps are as wholes.
+    """How alike two label maps are as wholes. Label 0 counts as any other but where that is said.
 
     Attributes
     ----------

@@ -67,7 +67,7 @@ class Comparison:
     mean_dice, mean_jaccard : float or None
         Over all classes but 0; None if there are none.
     borders : tuple of BorderScores
-        One per label but 0; empty where they were not searched, and ``notes`` says why.
+        One per label but 0; empty for instances, and where they were not searched, which ``notes`` says.
     tolerance : float or None
         Of the border scores, in the unit.
     instances : InstanceScores or None
@@ -247,7 +247,7 @@ def scored(
     if reach is None:
         reach = default_tolerance(shape[-spatial:], spacing[-spatial:])
     borders = []
-    if not notes:
+    if not notes and not single:
         a, b = (np.asarray(array) for array in maps)
         wanted = [label for label in labels.tolist() if label]
         for done, label in enumerate(wanted, start=1):
@@ -258,7 +258,7 @@ def scored(
         shape, spacing, unit or "px", settings.ignore, () if single else tuple(labels.tolist()),
         tuple(map(tuple, matrix.tolist())), classes, overall_scores(table),
         _mean([one.dice for one in classes if one.label]), _mean([one.jaccard for one in classes if one.label]),
-        tuple(borders), None if notes else reach,
+        tuple(borders), None if notes or single else reach,
         instance_scores(table, settings.threshold) if single else None, notes,
     )  # fmt: skip
 
@@ -278,7 +278,7 @@ def _lengths(spacing: Sequence[float] | None, axes: int) -> tuple[float, ...]:
 def _notes(pixels: int, single: bool, ignoring: bool, cut: bool) -> tuple[str, ...]:
     """Say why there are no border scores, if so."""
     if single:
-        return ("Border scores are of classes; these labels are single objects.",)
+        return ()
     if ignoring:
         return ("Border scores were left out: the ends of ignored pixels would count as borders.",)
     if cut:

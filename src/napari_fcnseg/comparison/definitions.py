@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_fcnseg.comparison.study import Entry
+
 #: A sentence or two for each score, by its name in :meth:`Comparison.rows` and in the dataclasses.
 DEFINITIONS: Final[Mapping[str, str]] = {
     "pixels": "Pixels that were compared.",
     "different": "Pixels whose labels are not equal.",
-    "accuracy": "Share of pixels with the same label (scikit-learn's accuracy_score; Pedregosa et al. 2011).",
-    "kappa": "Agreement beyond what chance would give (Cohen 1960). 0: as by chance; 1: the same.",
+    "accuracy": "Share of pixels with the same label, 0 included (scikit-learn; Pedregosa et al. 2011).",
+    "kappa": "Agreement beyond what chance would give, label 0 included (Cohen 1960). 0: as by chance; 1: the same.",
     "rand_error": "Adapted Rand error where the truth is not 0 (Arganda-Carreras et al. 2015; scikit-image). 0: same.",
     "rand_precision": "Share of the pairs of pixels that the mask has in one label and the truth has, too "
     "(Arganda-Carreras et al. 2015).",
     "rand_recall": "Share of the pairs of pixels that the truth has in one label and the mask has, too "
     "(Arganda-Carreras et al. 2015).",
-    "variation_of_information": "Bits lost and gained between the two (Meilă 2007; scikit-image). 0: the same.",
+    "variation_of_information": "Bits lost and gained between the two, label 0 included (Meilă 2007; scikit-image). "
+    "0: the same.",
     "split_entropy": "The part of the variation of information that comes from false splits, in bits (Meilă 2007).",
     "merge_entropy": "The part of the variation of information that comes from false merges, in bits (Meilă 2007).",
     "a_pixels": "Pixels of this class in the truth.",
@@ -44,10 +47,38 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "spurious": "Objects of the mask without a partner in the truth.",
     "f1": "Twice the found objects over all objects of both: recognition quality (Kirillov et al. 2019).",
     "segmentation_quality": "Mean IoU of the found objects with their partners (Kirillov et al. 2019).",
-    "panoptic_quality": "Mean IoU of the pairs times the F1 score of objects (Kirillov et al. 2019).",
+    "panoptic_quality": "Mean IoU of the pairs times the F1 score of objects (Kirillov et al. 2019, with StarDist's "
+    "pairs: an IoU equal to the threshold is enough).",
     "average_precision": "Objects found over found, missed and spurious, at an IoU threshold (Caicedo et al. 2019).",
     "mean_average_precision": "Mean of the average precision at IoU 0.5, 0.55, … 0.95 (Caicedo et al. 2019).",
     "splits": "Truth objects that hold two or more objects of the mask by over half of each.",
     "merges": "Objects of the mask that hold two or more truth objects by over half of each.",
     "iou": "Pixels that an object shares with its best partner over the pixels of either (Jaccard 1912).",
 }
+
+#: Words for scores whose names in the API are not words enough.
+_TITLES: Final[Mapping[str, str]] = {
+    "kappa": "Cohen's kappa", "rand_error": "Adapted Rand error", "f1": "F1", "mean_dice": "Mean Dice",
+    "mean_jaccard": "Mean Jaccard", "border_f1": "Boundary F1", "hausdorff_95": "Hausdorff 95 %",
+    "mean_average_precision": "Mean AP (0.5–0.95)", "average_precision": "AP", "dice": "Dice", "jaccard": "Jaccard",
+    "split_entropy": "… from splits", "merge_entropy": "… from merges", "rand_precision": "… precision",
+    "rand_recall": "… recall", "different": "Pixels that differ", "pixels": "Pixels compared",
+    "volume_difference": "Volume difference", "a_pixels": "Pixels in A", "b_pixels": "Pixels in B",
+}  # fmt: skip
+_OVERALL = (
+    "accuracy", "kappa", "mean_dice", "mean_jaccard", "rand_error", "rand_precision", "rand_recall",
+    "variation_of_information", "split_entropy", "merge_entropy", "pixels", "different",
+)  # fmt: skip
+#: Those of them that take equal labels for the same thing, which single objects are not.
+_OF_CLASSES = ("accuracy", "kappa", "mean_dice", "mean_jaccard", "different")
+
+
+def title(score: str) -> str:
+    """Return what a score is called in tables."""
+    return _TITLES.get(score, score.replace("_", " ").capitalize())
+
+
+def overall_scores(entry: Entry) -> tuple[str, ...]:
+    """Return the names of the scores of a mask as a whole that mean something for its kind of labels."""
+    single = entry.comparison.instances is not None
+    return tuple(score for score in _OVERALL if not (single and score in _OF_CLASSES))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,8 @@ from napari_fcnseg.comparison.classes import ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy.typing as npt
 
     from napari_fcnseg.comparison.table import Contingency, Floats, Ints, Places
 
@@ -22,7 +24,9 @@ THRESHOLDS = tuple(n / 100 for n in range(50, 100, 5))
 class Matching:
     """Objects matched one to one where their IoU is at least a threshold.
 
-    As StarDist does: as many pairs as possible, of those the ones of largest IoU in sum.
+    As StarDist and Cellpose do: as many pairs as possible. Below 0.5 there may be several ways to have as many; of
+    those the one is taken whose partners, those below the threshold included, have the largest IoU in sum.
+    Kirillov et al. (2019) ask for more than 0.5; here, as in StarDist, an IoU equal to the threshold is enough.
 
     Attributes
     ----------
@@ -141,6 +145,21 @@ def instance_scores(table: Contingency, threshold: float) -> InstanceScores:
     )  # fmt: skip
 
 
+def rematched(table: Contingency, scores: InstanceScores, threshold: float) -> InstanceScores:
+    """Return the scores of a table at another threshold; only what depends on it is worked out again."""
+    counts, rows, columns, _, iou = _overlaps(table)
+    pairs = _pairs(rows, columns, iou, threshold)
+    paired = {
+        "a": set(table.a_labels[rows[pairs]].tolist()),
+        "b": set(table.b_labels[columns[pairs]].tolist()),
+    }
+    objects = tuple(
+        row if row.matched == (now := row.label in paired[row.side]) else replace(row, matched=now)
+        for row in scores.objects
+    )
+    return replace(scores, at=_matching(threshold, iou[pairs], counts), objects=objects)
+
+
 def matchings(table: Contingency, thresholds: Sequence[float]) -> tuple[Matching, ...]:
     """Return the matching of the objects of a table at each of some IoU thresholds."""
     counts, rows, columns, _, iou = _overlaps(table)
@@ -176,35 +195,41 @@ def _matching(threshold: float, iou: Floats, counts: tuple[int, int]) -> Matchin
 def _pairs(rows: Ints, columns: Ints, iou: Floats, threshold: float) -> Ints:
     """Return which of the overlaps are pairs.
 
-    Only objects that meet can be rivals, so that each group of them is solved on its own; most have one overlap.
+    Above an IoU of 0.5 nothing has rivals. Below, the objects that hang together with rivals by any overlap are
+    assigned together; in all others every overlap that is large enough is a pair.
     """
-    from scipy.optimize import linear_sum_assignment
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    candidates = np.flatnonzero(iou >= threshold)
-    if not len(candidates):
-        return candidates
-    left, a = np.unique(rows[candidates], return_inverse=True)
-    right, b = np.unique(columns[candidates], return_inverse=True)
-    size = len(left) + len(right)
-    graph = coo_array((np.ones(len(candidates)), (a, b + len(left))), (size, size))
-    groups = connected_components(graph, directed=False)[1][a]
-    order = np.argsort(groups, kind="stable")
-    chosen = []
-    for group in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
-        if len(group) == 1:
-            chosen.append(group)
-            continue
-        own_a, i = np.unique(a[group], return_inverse=True)
-        own_b, j = np.unique(b[group], return_inverse=True)
-        gain = np.zeros((len(own_a), len(own_b)))
-        gain[i, j] = 1 + iou[candidates[group]] / (2 * min(gain.shape))  # one more pair outweighs all IoU
-        which = np.full(gain.shape, -1)
-        which[i, j] = group
-        best = which[linear_sum_assignment(gain, maximize=True)]
-        chosen.append(best[best >= 0])
-    return candidates[np.sort(np.concatenate(chosen))]
+    good = iou >= threshold
+    a, b = int(rows.max(initial=0)) + 1, int(columns.max(initial=0)) + 1
+    of_a, of_b = np.bincount(rows[good], minlength=a), np.bincount(columns[good], minlength=b)
+    rivals = good & ((of_a[rows] > 1) | (of_b[columns] > 1))
+    if not rivals.any():
+        return np.flatnonzero(good)
+    groups = connected_components(coo_array((np.ones(len(rows)), (rows, columns + a)), (a + b, a + b)), directed=False)
+    together = np.isin(groups[1][rows], groups[1][rows[rivals]])
+    chosen = good & ~together
+    chosen[together] = _assigned(rows[together], columns[together], iou[together], good[together])
+    return np.flatnonzero(chosen)
+
+
+def _assigned(rows: Ints, columns: Ints, iou: Floats, good: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which overlaps are pairs where there are rivals."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+    left, i = np.unique(rows, return_inverse=True)
+    right, j = np.unique(columns, return_inverse=True)
+    # One more pair outweighs all IoU. That of what is no pair counts, too, as in StarDist. Each row may go without, at
+    # a column of its own; that gains 1 rather than nothing, since SciPy knows no gain of 0, and so does all else.
+    gain = 1 + good + iou / (2 * min(len(left), len(right)))
+    alone = np.arange(len(left))
+    where = np.concatenate((i, alone)), np.concatenate((j, len(right) + alone))
+    gains = csr_array((np.concatenate((gain, np.ones(len(left)))), where), (len(left), len(left) + len(right)))
+    partner = min_weight_full_bipartite_matching(gains, maximize=True)[1]
+    pairs: npt.NDArray[np.bool_] = good & (partner[i] == j)
+    return pairs
 
 
 def _rows(

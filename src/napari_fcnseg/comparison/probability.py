@@ -8,19 +8,24 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from napari_fcnseg.comparison.comparison import write_csv
 from napari_fcnseg.comparison.table import blocks_of, whole_labels
 from napari_fcnseg.comparison.valuecounts import Bin, ValueCounts
 from napari_fcnseg.comparison.world import Placed, align
 from napari_fcnseg.errors import ImageError
+from napari_fcnseg.jsonfile import write_json
 from napari_fcnseg.plaindata import plain
 from napari_fcnseg.source import chunks_of
 from napari_fcnseg.wording import by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+_KEPT = 2**20  # points of a curve that are kept
 
 #: What each score means, and where it is from.
 PROBABILITY_DEFINITIONS: Final[Mapping[str, str]] = {
@@ -71,7 +76,8 @@ class ProbabilityScores:
     notes : tuple of str
         What was rounded or left out, as sentences.
     thresholds, hits, called : tuple
-        The different values, the largest first, and how many pixels of the label, and pixels in all, have each or more.
+        The different values, the largest first, and how many pixels of the label, and pixels in all, have each or
+        more; of more than 2^20 different ones only so many are kept, after all scores were found.
     """
 
     name: str
@@ -101,8 +107,7 @@ class ProbabilityScores:
         """
         if not self.positives:
             return np.zeros(0), np.zeros(0), np.zeros(0)
-        count = len(self.thresholds)
-        at = np.arange(count) if count <= most else np.unique(np.linspace(0, count - 1, most).round().astype(int))
+        at = _spread(len(self.thresholds), most)
         hits = self.hits[at]
         return hits / self.called[at], hits / self.positives, self.thresholds[at]
 
@@ -155,7 +160,7 @@ def score_probability(
 
     Notes
     -----
-    Values are counted exactly up to 2^23 different ones; more are rounded to parts of 1/65,536 of the largest, which a
+    Values are counted exactly up to 2^22 different ones; more are rounded to parts of 1/65,536 of the largest, which a
     note says.
     """
     truth, scores = (array if hasattr(array, "dtype") else np.asarray(array) for array in (truth, scores))
@@ -171,7 +176,7 @@ def score_probability(
         values = _finite(scores[block], name)
         kept = np.ones(labels.shape, bool) if where is None else np.asarray(where[block])
         if ignore:
-            kept &= np.isin(labels, ignore, invert=True)
+            kept = kept & np.isin(labels, ignore, invert=True)  # a new one: the other may be the caller's
         counted.add(values[kept], (labels == label)[kept])
         if progress is not None:
             progress(done, len(blocks))
@@ -216,6 +221,30 @@ def compare_probability(
     return tuple(found), aligned.notes
 
 
+def save_csv(path: Path, found: Sequence[ProbabilityScores]) -> None:
+    """Write a line per score.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    rows = [(one.name, one.label, key, value) for one in found for key, value in one.values().items()]
+    write_csv(path, [("map", "label", "score", "value"), *rows])
+
+
+def save_json(path: Path, found: Sequence[ProbabilityScores], truth: str = "", notes: Sequence[str] = ()) -> None:
+    """Write scores, calibration and curves.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    data = {"program": "napari-fcnseg", "truth": truth, "notes": list(notes)}
+    write_json(path, {**data, "probabilities": [one.as_dict() for one in found]})
+
+
 def _finite(block: Any, name: str) -> Floats:
     values = np.asarray(block)
     if values.dtype.kind not in "biuf":
@@ -250,19 +279,13 @@ def _scores(counted: ValueCounts, name: str, label: int) -> ProbabilityScores:
     bins, errors, brier = counted.calibration()
     if pixels and not bins:
         notes.append(f"{name or 'The map'} holds values outside 0 to 1: they are no probabilities to calibrate.")
+    kept = _spread(len(thresholds), _KEPT)
     return ProbabilityScores(
-        name,
-        label,
-        pixels,
-        positives,
-        precision,
-        *at,
-        half,
-        bins,
-        *errors,
-        brier,
-        tuple(notes),
-        thresholds,
-        hits,
-        called,
-    )
+        name, label, pixels, positives, precision, *at, half, bins, *errors, brier, tuple(notes), thresholds[kept],
+        hits[kept], called[kept],
+    )  # fmt: skip
+
+
+def _spread(count: int, most: int) -> Ints:
+    """Return so many of the places of a list at most, the ends among them."""
+    return np.arange(count) if count <= most else np.unique(np.linspace(0, count - 1, most).round().astype(np.int64))

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.comparison.agreement import AGREEMENT
-from napari_fcnseg.comparison.definitions import DEFINITIONS
+from napari_fcnseg.comparison.definitions import DEFINITIONS, overall_scores, title
 from napari_fcnseg.comparison.pictures import Look, Scene, scenes
 from napari_fcnseg.errors import OutputError
 
@@ -29,9 +29,9 @@ h1 { font-size: 17px; margin: 0 0 2px } h2 { font-size: 12px; margin: 8px 0 2px 
 table { border-collapse: collapse; margin: 2px 12px 2px 0 } th { text-align: left; font-weight: 600 }
 td, th { padding: 0 6px 0 0; border-bottom: 1px solid #ddd; vertical-align: top } td.n { text-align: right }
 figure { margin: 2px 6px 2px 0; display: inline-block; vertical-align: top } figcaption { color: #444; font-size: 9px }
-img { image-rendering: pixelated; max-height: 52mm; max-width: 44mm; border: 1px solid #bbb }
-.close img { max-height: 24mm; max-width: 19mm } .row { display: flex; flex-wrap: wrap }
-svg { max-height: 50mm; width: auto }
+img { image-rendering: pixelated; max-height: 52mm; max-width: 58mm; border: 1px solid #bbb }
+.close img { max-height: 22mm; max-width: 18mm } .row { display: flex; flex-wrap: wrap }
+svg { max-height: 44mm; width: auto }
 small { color: #444; font-size: 9px } .key { display: inline-block; width: 9px; height: 9px; border: 1px solid #888 }
 @media print { body { margin: 0 } }
 """
@@ -46,7 +46,6 @@ _CLASS = (
     "a_pixels",
     "b_pixels",
 )
-_OVERALL = ("accuracy", "kappa", "mean_dice", "rand_error", "variation_of_information", "pixels", "different")
 _MATCHING = ("found", "missed", "spurious", "f1", "average_precision", "segmentation_quality", "panoptic_quality")
 _INSTANCES = ("mean_average_precision", "splits", "merges")
 _MOST_CLASSES = 12  # in a table that is to be read on one page
@@ -82,21 +81,20 @@ def write_report(path: Path, study: Study, index: int | None = None, look: Look 
 
 def report(study: Study, index: int | None = None, look: Look | None = None) -> str:
     """Return the report as HTML; the parameters are those of :func:`write_report`."""
-    best = study.ranked()[0]
-    which = index if index is not None else next(i for i, entry in enumerate(study.entries) if entry is best)
+    which = study.best if index is None else index
     entry = study.entries[which]
     whole, *close = scenes(study, which, look or Look())
-    title = f"{entry.name} compared with {study.truth}"
+    heading = f"{entry.name} compared with {study.truth}"
     parts = [
-        f"<h1>{escape(title)}</h1>",
+        f"<h1>{escape(heading)}</h1>",
         f"<p><small>{datetime.date.today().isoformat()} · napari-fcnseg {version('napari-fcnseg')}</small></p>",
         *(f"<p>{escape(note)}</p>" for note in study.notes),
         "<div class=row>", *_numbers(study, entry), "</div>",
-        "<h2>Where they differ</h2>", _legend(), "<div class=row>", *_figures(whole), "</div>",
-        "<div class='row close'>", *(figure for scene in close for figure in _figures(scene)), "</div>",
+        "<h2>Where they differ</h2>", _legend(), _figure(whole),
+        "<div class='row close'>", *map(_figure, close), "</div>",
         *_origins(study, entry),
     ]  # fmt: skip
-    head = f"<meta charset=utf-8><title>{escape(title)}</title><style>{_STYLE}</style>"
+    head = f"<meta charset=utf-8><title>{escape(heading)}</title><style>{_STYLE}</style>"
     return f"<!doctype html><html lang=en><head>{head}</head><body>" + "\n".join(parts) + "</body></html>\n"
 
 
@@ -110,8 +108,8 @@ def shown(value: Any) -> str:
 def _numbers(study: Study, entry: Entry) -> Iterable[str]:
     if len(study.entries) > 1:
         rows = [(n, one.name, *(one.value(score) for score in study.ranks)) for n, one in enumerate(study.ranked(), 1)]
-        yield _table("All masks, the best first", ["", "Mask", *map(_words, study.ranks)], rows)
-    overall = [(_words(score), entry.value(score), DEFINITIONS[score]) for score in _OVERALL if _has(entry, score)]
+        yield _table("All masks, the best first", ["", "Mask", *map(title, study.ranks)], rows)
+    overall = [(title(score), entry.value(score), DEFINITIONS[score]) for score in overall_scores(entry)]
     yield _table("As a whole", ["Score", "", "What it says"], overall)
     found = entry.comparison.instances
     if found is None:
@@ -119,8 +117,8 @@ def _numbers(study: Study, entry: Entry) -> Iterable[str]:
         if len(entry.comparison.labels) <= _MOST_CLASSES:
             yield _confusion(study, entry)
         return
-    at = [(_words(score), getattr(found.at, score), DEFINITIONS[score]) for score in _MATCHING]
-    more = [(_words(score), getattr(found, score), DEFINITIONS[score]) for score in _INSTANCES]
+    at = [(title(score), getattr(found.at, score), DEFINITIONS[score]) for score in _MATCHING]
+    more = [(title(score), getattr(found, score), DEFINITIONS[score]) for score in _INSTANCES]
     yield _table(f"Single objects, IoU {found.at.threshold:g}", ["Score", "", "What it says"], at + more)
     yield f"<figure>{_curve(study)}<figcaption>Scores against the IoU threshold</figcaption></figure>"
 
@@ -133,12 +131,12 @@ def _classes(study: Study, entry: Entry) -> str:
         edge = borders.get(one.label)
         values = {"border_f1": edge and edge.f1, "hausdorff_95": edge and edge.hausdorff_95}
         rows.append((f"{one.name} ({one.label})", *(values.get(key, getattr(one, key, None)) for key in _CLASS)))
-    heads = [f"{_words(key)} ({comparison.unit})" if key == "hausdorff_95" else _words(key) for key in _CLASS]
+    heads = [f"{title(key)} ({comparison.unit})" if key == "hausdorff_95" else title(key) for key in _CLASS]
     left = len(comparison.classes) - len(rows)
-    title = "Classes" if left <= 0 else f"The first {len(rows)} of {len(comparison.classes)} classes"
+    heading = "Classes" if left <= 0 else f"The first {len(rows)} of {len(comparison.classes)} classes"
     if comparison.tolerance is not None:
-        title += f" (border tolerance {comparison.tolerance:.4g} {comparison.unit})"
-    return _table(title, ["Class", *heads], rows)
+        heading += f" (border tolerance {comparison.tolerance:.4g} {comparison.unit})"
+    return _table(heading, ["Class", *heads], rows)
 
 
 def _confusion(study: Study, entry: Entry) -> str:
@@ -147,16 +145,8 @@ def _confusion(study: Study, entry: Entry) -> str:
     return _table("Pixels: truth (rows), mask (columns)", ["", *names], rows)
 
 
-def _has(entry: Entry, score: str) -> bool:
-    return entry.comparison.instances is None or not score.startswith("mean_")
-
-
-def _words(score: str) -> str:
-    return score.replace("_", " ")
-
-
-def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [f"<div><h2>{escape(title)}</h2><table><tr>"]
+def _table(heading: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [f"<div><h2>{escape(heading)}</h2><table><tr>"]
     lines += [f"<th scope=col>{escape(head)}</th>" for head in heads]
     lines.append("</tr>")
     for row in rows:
@@ -170,12 +160,10 @@ def _legend() -> str:
     return f"<p>Truth (A), mask (B), and their agreement: {' &nbsp; '.join(keys)}</p>"
 
 
-def _figures(scene: Scene) -> Iterable[str]:
-    for name, picture in (("truth", scene.truth), ("mask", scene.mask), ("agreement", scene.agreement)):
-        alt = f"{scene.caption}: {name}"
-        caption = scene.caption if name == "truth" else name
-        image = f"<img alt='{escape(alt)}' src='{_png(picture)}'>"
-        yield f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+def _figure(scene: Scene) -> str:
+    pictures = (("truth", scene.truth), ("mask", scene.mask), ("agreement", scene.agreement))
+    images = (f"<img alt='{escape(f'{scene.caption}: {name}')}' src='{_png(picture)}'>" for name, picture in pictures)
+    return f"<figure>{' '.join(images)}<figcaption>{escape(scene.caption)}</figcaption></figure>"
 
 
 def _png(picture: Picture) -> str:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.comparison.comparison import Comparison, scored, single_objects, write_csv
-from napari_fcnseg.comparison.instances import instance_scores
+from napari_fcnseg.comparison.instances import rematched
 from napari_fcnseg.comparison.settings import AUTO, INSTANCES, CompareSettings
 from napari_fcnseg.comparison.table import Contingency, count
 from napari_fcnseg.comparison.world import Aligned, Placed, align
-from napari_fcnseg.errors import ImageError
+from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.jsonfile import write_json
 from napari_fcnseg.plaindata import plain
 
@@ -101,6 +101,12 @@ class Study:
         told = (note for entry in self.entries for note in entry.comparison.notes)
         return tuple(dict.fromkeys((*self.aligned.notes, *told)))
 
+    @property
+    def best(self) -> int:
+        """The place of the best mask among the entries."""
+        first = self.ranked()[0]
+        return next(i for i, entry in enumerate(self.entries) if entry is first)
+
     def ranked(self) -> tuple[Entry, ...]:
         """Return the masks, the best first: by mean Dice, or mean average precision. A mask without a score is last."""
         score = self.ranks[0]
@@ -111,11 +117,13 @@ class Study:
         settings = replace(self.settings, threshold=threshold)
         if not self.single:
             return replace(self, settings=settings)
-        entries = tuple(
-            replace(one, comparison=replace(one.comparison, instances=instance_scores(one.table, threshold)))
-            for one in self.entries
-        )
-        return replace(self, settings=settings, entries=entries)
+        entries = []
+        for one in self.entries:
+            known = one.comparison.instances
+            assert known is not None
+            again = rematched(one.table, known, threshold)
+            entries.append(replace(one, comparison=replace(one.comparison, instances=again)))
+        return replace(self, settings=settings, entries=tuple(entries))
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Return every score as (mask, of what, score, value), the best mask first."""
@@ -188,8 +196,10 @@ def study(
     ImageError
         If the maps do not overlap, have no pixels, or a value is no label.
     SettingsError
-        If there are too many labels for classes.
+        If there is no mask, or there are too many labels for classes.
     """
+    if not masks:
+        raise SettingsError("There is nothing to compare with the truth. Name at least one mask.")
     aligned = align([truth, *masks])
     tell = _Progress(len(masks), progress)
     first, *others = aligned.maps

@@ -133,7 +133,7 @@ def count(
             kept = ~np.isin(run_a, np.asarray(ignore, np.int64))
             starts, lengths, run_a, run_b = starts[kept], lengths[kept], run_a[kept], run_b[kept]
         pairs.append(_added(run_a, run_b, lengths))
-        if sum(len(part[0]) for part in pairs) > _MERGE + len(pairs[0][0]):
+        if sum(len(part[0]) for part in pairs) > max(_MERGE, len(pairs[0][0])) + len(pairs[0][0]):
             pairs = [_joined(pairs)]
         if places:
             first = _coordinates(starts, block)

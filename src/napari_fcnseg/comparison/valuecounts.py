@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 #: Different values that are kept apart; if there are more, all are rounded.
-_MOST = 2**23
+_MOST = 2**22
 #: Parts of 1, or of the largest value, that they are rounded to then.
 _GRID = 2**16
 _BINS = 10
@@ -71,32 +71,25 @@ class ValueCounts:
             pixels, hits = (np.bincount(part, minlength=_BINS) for part in (at, at[hit]))
             self._binned = self._binned[0] + pixels, self._binned[1] + hits
             self._squares += float(((values - hit) ** 2).sum())
-        if self.rounded:
-            values = self._round(values)
-        known, where = np.unique(values, return_inverse=True)
-        self._waiting.append((known, np.bincount(where), np.bincount(where[hit], minlength=len(known))))
-        if sum(len(part[0]) for part in self._waiting) > max(_MOST // 4, len(self._values)):
+        self._waiting.append(_on_grid(values, hit, self._step()) if self.rounded else _counted(values, hit))
+        if sum(len(part[0]) for part in self._waiting) > _MOST // 4:
             self._join()
 
     def _join(self) -> None:
         parts = [(self._values, self._pixels, self._hits), *self._waiting]
-        values, pixels, hits = (np.concatenate(several) for several in zip(*parts, strict=True))
-        if self.rounded or len(values) > 2 * _MOST:
-            self.rounded, values = True, self._round(values)
-        self._values, where = np.unique(values, return_inverse=True)
-        if len(self._values) > _MOST:
-            self.rounded = True
-            self._values, again = np.unique(self._round(self._values), return_inverse=True)
-            where = again[where]
-        self._pixels, self._hits = (
-            np.bincount(where, numbers, len(self._values)).astype(np.int64) for numbers in (pixels, hits)
-        )
         self._waiting = []
+        self._values, self._pixels, self._hits = (np.concatenate(several) for several in zip(*parts, strict=True))
+        del parts  # hundreds of megabytes
+        self._values, self._pixels, self._hits = _merged(self._values, self._pixels, self._hits)
+        self.rounded |= len(self._values) > _MOST
+        if self.rounded:  # anew each time, for the largest value may have grown
+            rounded = np.round(self._values / self._step()) * self._step()
+            self._values, self._pixels, self._hits = _merged(rounded, self._pixels, self._hits)
 
-    def _round(self, values: Floats) -> Floats:
-        step = 2.0 ** math.ceil(math.log2(max(abs(self._range[0]), abs(self._range[1]), 1e-300))) / _GRID
-        rounded: Floats = np.round(values / step) * step
-        return rounded
+    def _step(self) -> float:
+        """Return the distance of the values that all are rounded to: a power of 2, so that no more is lost on it."""
+        largest = max(abs(self._range[0]), abs(self._range[1]), 1e-300)
+        return float(2.0 ** math.ceil(math.log2(largest)) / _GRID)
 
     def totals(self) -> tuple[Floats, Ints, Ints]:
         """Return the values, the largest first, and how many pixels of the class, and in all, have each or more."""
@@ -120,3 +113,29 @@ class ValueCounts:
         ]  # fmt: skip
         expected = sum(weight * distance for weight, distance in apart)
         return bins, (expected, max(distance for _, distance in apart)), self._squares / pixels
+
+
+def _counted(values: Floats, hit: npt.NDArray[np.bool_]) -> tuple[Floats, Ints, Ints]:
+    """Return the different values, ascending, and how many pixels, and pixels of the class, have each."""
+    known, pixels = np.unique(values, return_counts=True)
+    own, hits = np.unique(values[hit], return_counts=True)
+    of_known = np.zeros(len(known), np.int64)
+    of_known[np.searchsorted(known, own)] = hits
+    return known, pixels, of_known
+
+
+def _on_grid(values: Floats, hit: npt.NDArray[np.bool_], step: float) -> tuple[Floats, Ints, Ints]:
+    """Return what ``_counted`` does, of values that are rounded; none is more than ``_GRID`` steps from 0."""
+    at = np.round(values / step).astype(np.int64) + _GRID
+    pixels, hits = (np.bincount(part, minlength=2 * _GRID + 1) for part in (at, at[hit]))
+    known = np.flatnonzero(pixels)
+    found: Floats = (known - _GRID) * np.float64(step)
+    return found, pixels[known].astype(np.int64), hits[known].astype(np.int64)
+
+
+def _merged(values: Floats, pixels: Ints, hits: Ints) -> tuple[Floats, Ints, Ints]:
+    """Add up the counts of equal values; quick where the values are sorted stretch by stretch."""
+    order = np.argsort(values, kind="stable")
+    values = values[order]
+    starts = np.flatnonzero(np.diff(values, prepend=np.nan))
+    return values[starts], np.add.reduceat(pixels[order], starts), np.add.reduceat(hits[order], starts)

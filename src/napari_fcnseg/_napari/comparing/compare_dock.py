@@ -14,9 +14,11 @@ from napari_fcnseg._napari.comparing.looks import colors_of, look_of
 from napari_fcnseg._napari.comparing.masks_box import MasksBox
 from napari_fcnseg._napari.comparing.measure.measure_box import MeasureBox
 from napari_fcnseg._napari.comparing.order import Order
+from napari_fcnseg._napari.comparing.probability_box import ProbabilityBox
 from napari_fcnseg._napari.comparing.see.see_box import SeeBox
 from napari_fcnseg._napari.image.layer_events import LayerEvents
 from napari_fcnseg._napari.running.problems import tell
+from napari_fcnseg._napari.section import Section
 from napari_fcnseg._napari.watch import LayerWatch
 from napari_fcnseg.errors import FcnSegError
 
@@ -43,6 +45,7 @@ class CompareMasks(QWidget):
         self.see = SeeBox(napari_viewer)
         self.measure = MeasureBox()
         self.keep = KeepBox()
+        self.probability = ProbabilityBox(napari_viewer)
         self.live = LiveComparison(napari_viewer, self)
         self._painted = LayerEvents(self)
         self._watch = LayerWatch(napari_viewer.layers, self)
@@ -59,6 +62,7 @@ class CompareMasks(QWidget):
         live = self.live
         self.masks.compare.clicked.connect(self.start)
         self.masks.cancel.clicked.connect(self._cancel)
+        self.masks.changed.connect(lambda: self.probability.set_truth(self.masks.first))
         live.begun.connect(self.masks.busy)
         live.advanced.connect(self.masks.advance)
         live.ended.connect(self.masks.ready)
@@ -81,6 +85,7 @@ class CompareMasks(QWidget):
         """Put the steps below each other, one per turn of the event loop: styling them all takes Qt its time."""
         parts = deque((
             self.masks, _group("2  See", self.see), _group("3  Measure", self.measure), _group("4  Keep", self.keep),
+            Section("Probability maps", self.probability, _PROBABILITIES),
         ))  # fmt: skip
         steps = QWidget()
         column = QVBoxLayout(steps)

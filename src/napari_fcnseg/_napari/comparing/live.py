@@ -163,9 +163,7 @@ class LiveComparison(QObject):
             self.shown.light = None
 
     def _take_study(self, study: Study) -> None:
-        self.order, self.study, self.index = self._asked, study, 0
-        best = study.ranked()[0]
-        self.index = next(i for i, entry in enumerate(study.entries) if entry is best)
+        self.order, self.study, self.index = self._asked, study, study.best
         self.ended.emit()
         self._look()
 

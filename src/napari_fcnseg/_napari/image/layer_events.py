@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-_EVENTS = ("data", "scale", "units", "axis_labels", "colormap")
+_DATA = ("data", "paint", "labels_update")  # the last two of labels alone: a stroke of the brush, and the fill tool
+_EVENTS = (*_DATA, "scale", "units", "axis_labels", "colormap")
 #: A slider that is dragged, or pixels that are painted, are waited for.
 _STILL_MILLISECONDS = 50
 
@@ -54,7 +55,7 @@ class LayerEvents(QObject):
             emitter.connect(callback)
 
     def _on_change(self, event: Any = None) -> None:
-        self._data = self._data or getattr(event, "type", "") == "data"
+        self._data = self._data or getattr(event, "type", "") in _DATA
         self._timer.start()
 
     def _tell(self) -> None:

@@ -99,7 +99,7 @@ class MeasureBox(QWidget):
         self.overall.show(sheets.overall(entry))
         sheet, self._ranked = sheets.ranking(study)
         self.ranking.show(sheet)
-        self.ranking_table.selectRow(self._ranked.index(index))
+        self.ranking_table.selectRow(self.ranking.row_of(self._ranked.index(index)))
         if study.single:
             self.objects.show_entry(study, entry)
             self.plot.show_drawing(partial(_draw_curve, study))

@@ -10,6 +10,7 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtGui import QColor
 
 from napari_fcnseg._napari.comparing.measure.sheets import Sheet, cell_tip, number
+from napari_fcnseg.comparison.classes import confusion
 
 if TYPE_CHECKING:
     from napari_fcnseg.comparison import Entry, Study
@@ -28,16 +29,22 @@ class SheetModel(QAbstractTableModel):
         super().__init__()
         self.sheet = Sheet(())
         self._order: list[int] = []
+        self._by: tuple[int, bool] | None = None  # column, and whether the largest is first
 
     def show(self, sheet: Sheet) -> None:
-        """Show another sheet."""
+        """Show another sheet, in the order that was chosen for the one before."""
         self.beginResetModel()
-        self.sheet, self._order = sheet, list(range(len(sheet)))
+        self.sheet = sheet
+        self._order = self._ordered()
         self.endResetModel()
 
     def source_row(self, row: int) -> int:
         """Return which line of the sheet a row shows."""
         return self._order[row]
+
+    def row_of(self, source: int) -> int:
+        """Return which row shows a line of the sheet."""
+        return self._order.index(source)
 
     def text(self) -> str:
         """Return the sheet as text, in the order shown."""
@@ -74,16 +81,25 @@ class SheetModel(QAbstractTableModel):
         return f"<p>{_escaped(column.tip)}</p>" if role == _ROLE.ToolTipRole else None
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
-        """Order the rows by a column; those without a value are last either way."""
-        if not 0 <= column < len(self.sheet.columns):
-            return
-        values = self.sheet.columns[column].values
-        known = [row for row in range(len(self.sheet)) if values[row] is not None]
-        unknown = [row for row in range(len(self.sheet)) if values[row] is None]
-        known.sort(key=values.__getitem__, reverse=order == Qt.SortOrder.DescendingOrder)
+        """Order the rows by a column; those without a value are last either way. What is selected stays so."""
+        self._by = (column, order == Qt.SortOrder.DescendingOrder) if column >= 0 else None
         self.layoutAboutToBeChanged.emit()
-        self._order = known + unknown
+        kept = self.persistentIndexList()
+        lines = [self._order[index.row()] for index in kept]
+        self._order = self._ordered()
+        where = {line: row for row, line in enumerate(self._order)} if kept else {}
+        moved = [self.index(where[line], index.column()) for line, index in zip(lines, kept, strict=True)]
+        self.changePersistentIndexList(kept, moved)
         self.layoutChanged.emit()
+
+    def _ordered(self) -> list[int]:
+        rows = range(len(self.sheet))
+        if self._by is None or self._by[0] >= len(self.sheet.columns):
+            return list(rows)
+        values = self.sheet.columns[self._by[0]].values
+        known = [row for row in rows if values[row] is not None]
+        known.sort(key=values.__getitem__, reverse=self._by[1])
+        return known + [row for row in rows if values[row] is None]
 
 
 class ConfusionModel(QAbstractTableModel):
@@ -95,7 +111,7 @@ class ConfusionModel(QAbstractTableModel):
         self._entry: Entry | None = None
         self._matrix = np.zeros((0, 0), np.int64)
         self._names: list[str] = []
-        self._shares: tuple[np.ndarray, np.ndarray] = (self._matrix, self._matrix)
+        self._sums = self._matrix.sum(1), self._matrix.sum(0)
         self.unit = "pixels"
 
     def show(self, study: Study | None, entry: Entry | None) -> None:
@@ -103,19 +119,19 @@ class ConfusionModel(QAbstractTableModel):
         self.beginResetModel()
         self._study, self._entry = study, entry
         labels = () if entry is None else entry.comparison.labels
-        self._matrix = np.array(entry.comparison.confusion if entry is not None else (), np.int64).reshape(
-            len(labels), len(labels)
-        )
+        # From the table of overlaps: thousands of labels are millions of plain numbers to read.
+        self._matrix = np.zeros((0, 0), np.int64) if entry is None else confusion(entry.table, np.array(labels, int))
         names = {} if study is None else study.class_names
         self._names = [names.get(label, str(label)) for label in labels]
-        sums = self._matrix.sum(1, keepdims=True), self._matrix.sum(0, keepdims=True)
-        self._shares = tuple(self._matrix / np.maximum(total, 1) for total in sums)
+        self._sums = self._matrix.sum(1), self._matrix.sum(0)
         self.endResetModel()
 
     def set_unit(self, unit: str) -> None:
         """Show pixels, or per cent of the row or of the column."""
         self.unit = unit
-        self.layoutChanged.emit()
+        if self._names:
+            last = len(self._names) - 1
+            self.dataChanged.emit(self.index(0, 0), self.index(last, last))
 
     def labels(self, index: QModelIndex) -> tuple[int, int]:
         """Return the truth's label and the mask's that a cell stands for."""
@@ -144,7 +160,7 @@ class ConfusionModel(QAbstractTableModel):
         if role == _ROLE.DisplayRole:
             return self._shown(row, column)
         if role == _ROLE.BackgroundRole and self._matrix[row, column]:
-            share = math.sqrt(self._shares[0][row, column])  # few wrong pixels are what one looks for
+            share = math.sqrt(self._share(row, column))  # few wrong pixels are what one looks for
             return QColor(*(_RIGHT if row == column else _WRONG), round(_SHADE * share))
         if role == _ROLE.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -159,14 +175,19 @@ class ConfusionModel(QAbstractTableModel):
         across = orientation == Qt.Orientation.Horizontal
         if role == _ROLE.DisplayRole:
             return f"{'B' if across else 'A'}: {self._names[section]}"
-        whole = self._matrix.sum(0 if across else 1)[section]
+        whole = self._sums[across][section]
         name = _escaped(self._names[section])
         return f"<p>{number(int(whole))} pixels are {name} in {'B, the mask' if across else 'A, the truth'}.</p>"
 
     def _shown(self, row: int, column: int) -> str:
         if self.unit == "pixels":
             return number(int(self._matrix[row, column]))
-        return f"{100 * self._shares[0 if 'row' in self.unit else 1][row, column]:.3g} %"
+        whole = self._sums["column" in self.unit][column if "column" in self.unit else row]
+        return f"{100 * self._matrix[row, column] / whole:.3g} %" if whole else "–"
+
+    def _share(self, row: int, column: int) -> float:
+        """Return the share of its row that a cell has."""
+        return float(self._matrix[row, column] / self._sums[0][row])
 
 
 def _escaped(text: str) -> str:

@@ -5,32 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.comparison.definitions import DEFINITIONS
+from napari_fcnseg.comparison.definitions import DEFINITIONS, overall_scores, title
+from napari_fcnseg.comparison.probability import PROBABILITY_DEFINITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from napari_fcnseg.comparison import ClassScores, Entry, InstanceScores, ObjectRow, Study
+    from napari_fcnseg.comparison.probability import ProbabilityScores
 
-#: Words for scores whose names in the API are not words enough.
-_TITLES = {
-    "kappa": "Cohen's kappa", "rand_error": "Adapted Rand error", "f1": "F1", "mean_dice": "Mean Dice",
-    "mean_jaccard": "Mean Jaccard", "border_f1": "Boundary F1", "hausdorff_95": "Hausdorff 95 %",
-    "mean_average_precision": "Mean AP (0.5–0.95)", "average_precision": "AP", "dice": "Dice", "jaccard": "Jaccard",
-    "split_entropy": "… from splits", "merge_entropy": "… from merges", "rand_precision": "… precision",
-    "rand_recall": "… recall", "different": "Pixels that differ", "pixels": "Pixels compared",
-    "volume_difference": "Volume difference", "a_pixels": "Pixels in A", "b_pixels": "Pixels in B",
-}  # fmt: skip
-_OVERALL = (
-    "accuracy", "kappa", "mean_dice", "mean_jaccard", "rand_error", "rand_precision", "rand_recall",
-    "variation_of_information", "split_entropy", "merge_entropy", "pixels", "different",
-)  # fmt: skip
 _CLASS = ("dice", "jaccard", "precision", "recall", "volume_difference", "border_f1", "hausdorff_95")
+_BORDER = ("border_f1", "hausdorff_95")
 _MATCHING = (
     "found", "missed", "spurious", "precision", "recall", "f1", "average_precision", "segmentation_quality",
     "panoptic_quality",
 )  # fmt: skip
+_PROBABILITY = {
+    "average_precision": "AP", "dice": "Dice at 0.5", "calibration_error": "Calibration error",
+    "largest_calibration_error": "Largest calibration error", "brier": "Brier score",
+}  # fmt: skip
 _NO_SCORE = "There is nothing that this score could be computed from."
+_NO_BORDER = "Borders were not searched here: label 0 has none, and very large maps are left out."
 #: Which objects are listed, by the words of the filter.
 FILTERS: Mapping[str, Callable[[ObjectRow], bool]] = {
     "all objects": lambda row: True,
@@ -110,11 +105,6 @@ class Sheet:
         return "\n".join(lines) + "\n"
 
 
-def title(score: str) -> str:
-    """Return what a score is called in the window."""
-    return _TITLES.get(score, score.replace("_", " ").capitalize())
-
-
 def scores(values: Mapping[str, float | int | None]) -> Sheet:
     """Return a table of scores, one per line, each explained."""
     names = list(values)
@@ -127,8 +117,7 @@ def scores(values: Mapping[str, float | int | None]) -> Sheet:
 
 def overall(entry: Entry) -> Sheet:
     """Return the scores of a mask as a whole."""
-    names = [name for name in _OVERALL if entry.comparison.instances is None or not name.startswith("mean_")]
-    return scores({name: entry.value(name) for name in names})
+    return scores({name: entry.value(name) for name in overall_scores(entry)})
 
 
 def matching(found: InstanceScores) -> Sheet:
@@ -144,7 +133,7 @@ def classes(entry: Entry, colors: Mapping[int, str]) -> Sheet:
     borders = {one.label: one for one in comparison.borders}
 
     def value(one: ClassScores, score: str) -> float | int | None:
-        if score in ("border_f1", "hausdorff_95"):
+        if score in _BORDER:
             border = borders.get(one.label)
             found: float | None = getattr(border, score.removeprefix("border_")) if border is not None else None
             return found
@@ -159,7 +148,8 @@ def classes(entry: Entry, colors: Mapping[int, str]) -> Sheet:
         if score == "border_f1" and comparison.tolerance is not None:
             tip += f" The tolerance was {number(comparison.tolerance)} {comparison.unit}."
         form = percent if score == "volume_difference" else number
-        columns.append(Column(heading, tip, [value(one, score) for one in rows], form))
+        tips = [tip if one.label in borders else f"{tip} {_NO_BORDER}" for one in rows] if score in _BORDER else ()
+        columns.append(Column(heading, tip, [value(one, score) for one in rows], form, tips))
     return Sheet(tuple(columns), tuple(colors.get(one.label) for one in rows))
 
 
@@ -247,3 +237,14 @@ def cell_tip(study: Study, entry: Entry, row: int, column: int) -> str:
     whole = sum(comparison.confusion[row])
     share = f": {100 * pixels / whole:.3g} % of all {a}" if whole else ""
     return f"{pixels:,} pixels are {a} in {study.truth} and {b} in {entry.name}{share}. Click to see them."
+
+
+def probabilities(found: Sequence[ProbabilityScores]) -> Sheet:
+    """Return the scores of maps of probabilities, a line each."""
+    columns = [
+        Column("Map", "The layer.", [one.name for one in found], str),
+        Column("Label", "The label in A that it is about.", [one.label for one in found]),
+    ]
+    for score, text in PROBABILITY_DEFINITIONS.items():
+        columns.append(Column(_PROBABILITY.get(score, title(score)), text, [getattr(one, score) for one in found]))
+    return Sheet(tuple(columns))

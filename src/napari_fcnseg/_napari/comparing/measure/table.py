@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
 _MEASURED_ROWS = 50  # that decide how wide a column is
+_MEASURED_COLUMNS = 40  # that are measured; of the many of a large matrix all are equally wide
 
 
 class Table(QTableView):
@@ -80,5 +81,8 @@ class Table(QTableView):
         header = self.horizontalHeader()
         if header is not None:
             header.setResizeContentsPrecision(_MEASURED_ROWS)
-            self.resizeColumnsToContents()
+            if self._shown.columnCount() <= _MEASURED_COLUMNS:
+                self.resizeColumnsToContents()
+            else:
+                header.setDefaultSectionSize(12 * self.fontMetrics().averageCharWidth())
             header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)

@@ -60,7 +60,7 @@ class SideBySide:
             self._copies.append(copy)
             layers.append(copy)
         others = [layer for layer in order if layer not in under and layer is not a and layer is not b]
-        self._arrange([*others, *self._copies, b, *under, a])  # the top ones are in the first view
+        self._arrange([*under, a, *self._copies, b, *others])  # the bottom ones are in the first view
         grid.stride, grid.shape, grid.enabled = len(under) + 1, (1, 2), True
         layers.selection.active = self._before["active"]
 
