@@ -58,14 +58,14 @@ def record(folder: Path) -> None:
         film.begin(step)
         step.act(stage)
         said = shown(stage)
-        settle(0.05 if stage.dock.live.running else 1)  # until the canvas is drawn
+        settle(0.05 if getattr(stage.dock.live, "running", False) else 1)  # until the canvas is drawn
         close_notifications(stage)
         taken[picture_name(step, STEPS)] = grab(stage, step)
         film.end()
         if step.leave is not None:
             step.leave(stage)
         entries.append({"name": step.name, "title": step.title, "caption": step.caption, "shows": said})
-        print(f"{step.name}: {stage.dock.run.message.text()}")
+        print(f"{step.name}: {stage.said()}")
     viewer.close()
     for name, image in taken.items():
         save(image, pictures / name)
@@ -84,7 +84,7 @@ def picture_name(step: Step, steps: Sequence[Step]) -> str:
 def page(steps: Sequence[Step]) -> str:
     """Return the tour as Markdown."""
     parts = [
-        "# A tour of the dock",
+        "# A tour of the docks",
         "`make tour` makes this page, its pictures and the animation, by clicking through the real window; the tests "
         "fail when the dock says something else than they show.",
         f"![the tour, animated](pictures/{ANIMATION})",

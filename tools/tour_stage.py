@@ -63,12 +63,28 @@ class Stage:
         self.wait(lambda: self.dock.isAncestorOf(self.dock.shortcuts), "the dock")
         self.wait(lambda: "ready" in self.dock.engine.text(), "the engine")
 
+    def open_compare_dock(self) -> None:
+        """Open the sample with two masks, and the compare dock in the place of the other one."""
+        window = self.viewer.window
+        window.remove_dock_widget(self.dock)
+        self.viewer.layers.clear()
+        self.viewer.open_sample("napari-fcnseg", "cells_to_compare")
+        area, self.dock = window.add_plugin_dock_widget("napari-fcnseg", "Compare masks")
+        self.window.resizeDocks([area], [DOCK_WIDTH], Qt.Orientation.Horizontal)
+        self.wait(lambda: self.dock.isAncestorOf(self.dock.probability), "the dock")
+
+    def said(self) -> str:
+        """Return what the dock said last."""
+        part = self.dock.run if hasattr(self.dock, "run") else self.dock.masks
+        text: str = part.message.text()
+        return text
+
     def wait(self, condition: Callable[[], Any], what: str) -> None:
         """Let the window live until something holds."""
         end = time.monotonic() + TIMEOUT
         while not condition():
             if time.monotonic() > end:
-                raise RuntimeError(f"Waited {TIMEOUT} s for {what} in vain. It says: {self.dock.run.message.text()!r}")
+                raise RuntimeError(f"Waited {TIMEOUT} s for {what} in vain. It says: {self.said()!r}")
             self.look()
             settle(0.01)
 
@@ -165,7 +181,9 @@ def popup() -> QWidget | None:
 def shown(stage: Stage) -> dict[str, Any]:
     """Return what the dock and its dialogs say, without what another computer would say otherwise."""
     dock = stage.dock
-    about_this_computer = (dock.run.plan, dock.run.message, dock.engine, dock.result.about, dock.result.message)
+    about_this_computer: tuple[QWidget, ...] = ()
+    if hasattr(dock, "run"):
+        about_this_computer = (dock.run.plan, dock.run.message, dock.engine, dock.result.about, dock.result.message)
     found: dict[str, set[str]] = {kind: set() for kind in ("titles", "buttons", "texts", "choices", "placeholders")}
     tips = set()
     for widget in (w for w in dock.findChildren(QWidget) if w.isVisibleTo(dock) and w not in about_this_computer):

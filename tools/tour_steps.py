@@ -6,46 +6,15 @@ pictures show.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtWidgets import QAbstractButton, QApplication
+from tour_compare import COMPARE_STEPS
 from tour_stage import Stage, popup
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from qtpy.QtWidgets import QWidget
+from tour_step import Step
 
 #: Pixels, so few that there are many tiles and one sees them come.
 TILE = 16
-
-
-@dataclass(frozen=True)
-class Step:
-    """One picture of the tour.
-
-    Attributes
-    ----------
-    name, title, caption : str
-        Of the picture's file, above it, and below it.
-    act : callable
-        What a person does, and what is waited for; it gets the stage.
-    part : callable, optional
-        Returns the part of the window that is shown; by default all of it.
-    leave : callable, optional
-        What is done once the picture is taken.
-    film : bool
-        Whether it is in the animation.
-    """
-
-    name: str
-    title: str
-    caption: str
-    act: Callable[[Stage], None]
-    part: Callable[[Stage], QWidget] | None = None
-    leave: Callable[[Stage], None] | None = None
-    film: bool = True
 
 
 def _start(stage: Stage) -> None:
@@ -247,4 +216,5 @@ STEPS = (
         _follow,
         film=False,
     ),
+    *COMPARE_STEPS,
 )

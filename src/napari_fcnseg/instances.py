@@ -126,6 +126,11 @@ class InstanceSettings:
         return cls.from_dict(json.loads(text))
 
 
+def around(names: Mapping[int, str]) -> tuple[int, ...]:
+    """Return the classes that are called like what lies around instances, such as background."""
+    return tuple(label for label, name in names.items() if label and _AROUND.fullmatch(name.strip()))
+
+
 def _is_length(number: object) -> bool:
     return isinstance(number, int | float) and 0 < number < math.inf
 

@@ -15,9 +15,17 @@ from skimage.measure import label
 
 from napari_fcnseg import compare
 from napari_fcnseg._napari.comparing.see.camera import camera_of
-from napari_fcnseg.comparison import Agreement, Differing, count, matches, places
-
-NAMES = {"features": {"index": range(4), "class": ["not predicted", "background", "edge", "interior"]}}
+from napari_fcnseg.comparison import (
+    BOTH,
+    DIFFERENT,
+    ONLY_A,
+    ONLY_B,
+    Agreement,
+    Differing,
+    count,
+    matches,
+    places,
+)
 
 
 def test_a_session_with_classes(qtbot, viewer, tmp_path, monkeypatch) -> None:
@@ -33,9 +41,12 @@ def test_a_session_with_classes(qtbot, viewer, tmp_path, monkeypatch) -> None:
     found = dock.live.study.entries[0].comparison
     assert found == expected
     agreement = dock.live.shown.agreement
-    np.testing.assert_array_equal(agreement.data, np.asarray(Agreement(truth.data, mask.data)))
+    kinds = np.asarray(Agreement(truth.data, mask.data, background=[1]))
+    np.testing.assert_array_equal(agreement.data, kinds, "the class called background is none")
     assert viewer.layers.selection.active is not agreement, "the next stroke of the brush is not on it"
-    assert f"{100 * expected.overall.accuracy:.3g}&nbsp;%" in dock.see.legend.text()
+    for kind, name in ((BOTH, "both"), (ONLY_A, "only A"), (ONLY_B, "only B"), (DIFFERENT, "different")):
+        share = f"{100 * (kinds == kind).sum() / (kinds > 0).sum():.3g}"
+        assert f"{name} {share} %".replace(" ", "&nbsp;") in dock.see.legend.text()
 
     show_tab(qtbot, dock, "Confusion")
     click(qtbot, dock.measure.confusion_table, 1, 2)

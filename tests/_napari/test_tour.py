@@ -23,7 +23,7 @@ def tool(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     before = set(sys.modules)
     yield import_module
-    for name in {"tour", "tour_stage", "tour_steps"} - before:
+    for name in {"tour", "tour_stage", "tour_step", "tour_steps", "tour_compare"} - before:
         sys.modules.pop(name, None)
 
 

@@ -67,6 +67,15 @@ def test_each_pixel_is_of_the_kind_that_its_labels_say(data, shape, single, kind
     np.testing.assert_array_equal(np.asarray(cell), (a == 1) & (b == 2) & inside)
 
 
+def test_a_class_that_is_background_counts_as_none_but_is_no_other_background() -> None:
+    a, b = np.array([1, 1, 1, 2, 2, 2, 3, 0, 0, 9]), np.array([1, 2, 0, 1, 2, 3, 0, 2, 1, 1])
+    found = np.asarray(Agreement(a, b, background=(1, 9)))
+    assert found.tolist() == [
+        NEITHER, ONLY_B, DIFFERENT, ONLY_A, BOTH, DIFFERENT, ONLY_A, ONLY_B, DIFFERENT, DIFFERENT
+    ]  # fmt: skip
+    np.testing.assert_array_equal(np.asarray(Differing(found)), a != b)
+
+
 def test_partners_are_found_in_tables_and_lists_alike() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 30, (2, 50, 60))

@@ -95,6 +95,9 @@ class Agreement(_OfTwo):
         same, and no others. Without, equal numbers are the same.
     ignore : sequence of int
         Labels of ``a`` that are left out: their pixels are ``NEITHER``.
+    background : sequence of int
+        Classes that count as no label, as 0 does, unless one map has one of them and the other 0 or another of them:
+        that is ``DIFFERENT``. Networks number their background, too.
 
     Raises
     ------
@@ -104,22 +107,31 @@ class Agreement(_OfTwo):
 
     def __init__(
         self, a: Any, b: Any, *, inside: Any = None, pairs: Mapping[int, int] | None = None, ignore: Sequence[int] = (),
+        background: Sequence[int] = (),
     ) -> None:  # fmt: skip
         super().__init__(a, b, inside)
         self._partners = None if pairs is None else _sorted(pairs)
-        self._ignore = tuple(ignore)
+        self._ignore, self._background = tuple(ignore), tuple(background)
 
     def read(self, box: Box) -> Kinds:
         """Return the kinds in a box."""
         a, b = self._labels(box)
-        sums = (a != 0).view(np.uint8)
-        sums += (b != 0).view(np.uint8) << 1
+        sums = self._labelled(a).view(np.uint8)
+        sums += self._labelled(b).view(np.uint8) << 1
         same = a == b if self._partners is None else _partner(a, *self._partners) == b
         sums += same.view(np.uint8) << 2
         kinds: Kinds = np.take(_KINDS, sums)
+        if self._background:
+            kinds[(sums & 3 == 0) & ~same] = DIFFERENT
         for label in self._ignore:
             kinds[a == label] = NEITHER
         return self._only_inside(kinds, box)
+
+    def _labelled(self, labels: npt.NDArray[Any]) -> Mask:
+        there: Mask = labels != 0
+        for label in self._background:
+            there &= labels != label
+        return there
 
 
 class Cell(_OfTwo):

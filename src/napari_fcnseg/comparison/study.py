@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from napari_fcnseg.comparison.agreement import Agreement
 from napari_fcnseg.comparison.comparison import Comparison, scored, single_objects, write_csv
-from napari_fcnseg.comparison.instances import rematched
+from napari_fcnseg.comparison.instances import matches, rematched
 from napari_fcnseg.comparison.settings import AUTO, INSTANCES, CompareSettings
 from napari_fcnseg.comparison.table import Contingency, count
 from napari_fcnseg.comparison.world import Aligned, Placed, align
 from napari_fcnseg.errors import ImageError, SettingsError
+from napari_fcnseg.instances import around
 from napari_fcnseg.jsonfile import write_json
 from napari_fcnseg.plaindata import plain
 
@@ -106,6 +108,15 @@ class Study:
         """The place of the best mask among the entries."""
         first = self.ranked()[0]
         return next(i for i, entry in enumerate(self.entries) if entry is first)
+
+    def agreement(self, index: int) -> Agreement:
+        """Return where a mask agrees with the truth; the background of classes is what their names call so."""
+        single, aligned = self.single, self.aligned
+        pairs = matches(self.entries[index].table, self.settings.threshold) if single else None
+        return Agreement(
+            aligned.maps[0], aligned.maps[index + 1], inside=aligned.inside, pairs=pairs, ignore=self.settings.ignore,
+            background=() if single else around(self.class_names),
+        )  # fmt: skip
 
     def ranked(self) -> tuple[Entry, ...]:
         """Return the masks, the best first: by mean Dice, or mean average precision. A mask without a score is last."""

@@ -79,15 +79,9 @@ class Lit:
 
 def overview(study: Study, index: int, progress: Callable[[int, int], None]) -> Overview:
     """Find where a mask differs from the truth."""
-    from napari_fcnseg.comparison import Agreement, Differing, matches, places
+    from napari_fcnseg.comparison import Differing, places
 
-    entry, aligned = study.entries[index], study.aligned
-    single = entry.comparison.instances is not None
-    pairs = matches(entry.table, study.settings.threshold) if single else None
-    lazy = Agreement(
-        aligned.maps[0], aligned.maps[index + 1], inside=aligned.inside, pairs=pairs, ignore=study.settings.ignore
-    )
-    agreement, counts = _filled(lazy, _half(progress, 0))
+    agreement, counts = _filled(study.agreement(index), _half(progress, 0))
     found = places(Differing(agreement), spatial=spatial_of(study), most=MOST, progress=_half(progress, 1))
     return Overview(study, index, agreement, counts, found)
 
