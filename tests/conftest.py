@@ -59,6 +59,17 @@ def _no_framework_in_this_process() -> Iterator[None]:
         pytest.fail(f"{', '.join(new)} was imported into the process that has napari; {ELSEWHERE}.")
 
 
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Remember nothing from other tests, nor for them, and return the folder where it is.
+
+    Not by the environment: an engine that starts during the test would keep the folder for all tests after it, and time
+    its convolutions apart from everybody else.
+    """
+    monkeypatch.setattr("napari_fcnseg.remembered.folder", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder of published models, images and maps that lies beside the checkout, not in the repository."""

@@ -86,8 +86,8 @@ def test_without_a_limit_there_is_nothing_to_say(model, image) -> None:
     assert run_with(model, image, tile=64).notes == []
 
 
-def test_the_next_run_knows_what_did_not_fit_and_what_tiles_took(model, image, tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("NAPARI_FCNSEG_CACHE", str(tmp_path))
+@pytest.mark.usefixtures("own_cache")
+def test_the_next_run_knows_what_did_not_fit_and_what_tiles_took(model, image) -> None:
     first = run_with(model, image, tile=512)
     assert first.tile == (512, 512)
     first.allowance.shrink((512, 512), 4)

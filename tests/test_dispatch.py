@@ -200,12 +200,6 @@ def expected(model, image) -> np.ndarray:
     return segment(image, model, probabilities=True, tile=128)
 
 
-@pytest.fixture
-def forgetful(tmp_path, monkeypatch) -> None:
-    """Remember nothing for other tests: what fits here is not what fits there."""
-    monkeypatch.setenv("NAPARI_FCNSEG_CACHE", str(tmp_path))
-
-
 def assert_same_labels(labels: np.ndarray, expected) -> None:
     """Compare labels where no two classes are equally likely: there rounding decides, which depends on the tile."""
     two = np.sort(expected.probabilities, axis=-1)[..., -2:]
@@ -215,7 +209,7 @@ def assert_same_labels(labels: np.ndarray, expected) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process")
-@pytest.mark.usefixtures("forgetful")
+@pytest.mark.usefixtures("own_cache")
 def test_under_a_real_limit_that_is_too_small_for_the_first_tile_the_run_ends_correct(model, image, expected) -> None:
     for done in engine().release():
         done.result()
@@ -234,7 +228,7 @@ def test_under_a_real_limit_that_is_too_small_for_the_first_tile_the_run_ends_co
     assert result.provenance["notes"][-1].startswith("The run goes on in tiles of")
 
 
-@pytest.mark.usefixtures("forgetful")
+@pytest.mark.usefixtures("own_cache")
 def test_a_run_whose_process_the_system_kills_goes_on_in_smaller_tiles(model, image, expected) -> None:
     tiles = iter_segment(image, model, tile=300)
     seen = [next(tiles)]

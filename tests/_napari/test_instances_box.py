@@ -30,8 +30,7 @@ def result(data: np.ndarray, name: str = "cells · model", **more: object) -> La
 
 
 @pytest.fixture
-def box(viewer, monkeypatch, tmp_path) -> InstancesBox:
-    monkeypatch.setenv("NAPARI_FCNSEG_CACHE", str(tmp_path))  # what one test chose is nothing to the next
+def box(viewer, own_cache) -> InstancesBox:
     made = InstancesBox(viewer)
     viewer.window.add_dock_widget(made, name="instances")
     return made

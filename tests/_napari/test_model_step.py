@@ -116,13 +116,13 @@ def test_models_dropped_on_dock_and_canvas_are_taken_and_all_else_is_napari_s(
 
 
 @pytest.mark.skipif(not settable(), reason="napari has settings of plugins from 0.9 on")
+@pytest.mark.usefixtures("own_cache")
 def test_recent_models_the_preferred_folder_and_an_ensemble_member_by_member(
     qtbot, viewer, dock, models, folder, tmp_path, monkeypatch
 ) -> None:
     from napari._qt.dialogs.preferences_dialog import PreferencesDialog
     from qtpy.QtWidgets import QFileDialog
 
-    monkeypatch.setenv("NAPARI_FCNSEG_CACHE", str(tmp_path / "cache"))
     menu = dock.model.recent.menu()
 
     def entries() -> dict[str, bool]:

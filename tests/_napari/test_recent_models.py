@@ -10,11 +10,7 @@ import pytest
 from napari_fcnseg._napari.models.recent import Recent, forget, in_folder, note, recent
 from napari_fcnseg.samples import SAMPLES
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("NAPARI_FCNSEG_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_the_latest_comes_first_each_once_ten_at_most_and_samples_not_at_all(tmp_path) -> None:
@@ -41,11 +37,11 @@ def test_paths_are_kept_whole_and_missing_ones_are_known(tmp_path, monkeypatch) 
 
 
 @pytest.mark.parametrize("value", [None, 3, "a", {"a": 1}, [[]], [["a", 3]], [[""]], ["a"], [{"a": "b"}]])
-def test_what_is_no_list_of_paths_is_left_out(cache, value) -> None:
-    cache.mkdir()
+def test_what_is_no_list_of_paths_is_left_out(own_cache, value) -> None:
+    own_cache.mkdir()
     whole = [*value, ["good.keras"]] if isinstance(value, list) else value
     entries = {"recent": {"when": 1, "value": whole}}
-    (cache / "models.json").write_text(json.dumps({"version": 1, "entries": entries}))
+    (own_cache / "models.json").write_text(json.dumps({"version": 1, "entries": entries}))
     assert recent() == ((Recent(("good.keras",)),) if isinstance(value, list) else ())
     note(["/new.keras"])
     assert recent()[0].name == "new.keras"
