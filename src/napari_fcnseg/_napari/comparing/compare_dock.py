@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QGroupBox, QScrollArea, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.comparing.keep_box import KeepBox
@@ -52,6 +52,15 @@ class CompareMasks(QWidget):
         self._arrange()
         self._connect()
         self._offer()
+        shown = self.live.shown
+        self.see.destroyed.connect(lambda _=None: shown.veil(False))  # which has brought the layers back before
+
+    def event(self, event: QEvent | None) -> bool:
+        """Stop when napari closes the dock: its x only lets go of the widget, which would flicker on unseen."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.live.stop()
+            self.see.end()
+        return super().event(event)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return a width at which the tables can be read."""
@@ -71,6 +80,7 @@ class CompareMasks(QWidget):
         live.walked.connect(self.see.say_place)
         live.problem.connect(self.report_problem)
         self.see.agreement_wanted.connect(live.show_agreement)
+        self.see.bare.connect(live.shown.veil)
         self.see.next_place.connect(lambda: live.step(1))
         self.see.previous_place.connect(lambda: live.step(-1))
         self.measure.cell_clicked.connect(live.light_up)
@@ -112,7 +122,7 @@ class CompareMasks(QWidget):
     def start(self) -> None:
         """Compare what is chosen."""
         try:
-            order = Order.of(self.masks.first, self.masks.chosen, self.masks.form.settings())
+            order = Order.of(self.masks.first, self.masks.chosen, self.masks.form.settings(self.measure.threshold))
         except FcnSegError as error:
             self.report_problem(error)
             return

@@ -163,6 +163,7 @@ class LiveComparison(QObject):
             self.shown.light = None
 
     def _take_study(self, study: Study) -> None:
+        self._thresholds.give_up()  # of the study before
         self.order, self.study, self.index = self._asked, study, study.best
         self.ended.emit()
         self._look()
@@ -175,6 +176,7 @@ class LiveComparison(QObject):
         """Find out where the mask that is looked at differs."""
         assert self.study is not None, "called with one"
         if not keep:
+            self._lights.give_up()  # of the mask before
             self.view, self._walk = None, Walk()
             self.shown.hide(self.shown.light)
         self.studied.emit()
@@ -204,5 +206,6 @@ class LiveComparison(QObject):
         go_to(self._viewer, (where * factors).tolist(), (extent * factors).tolist(), pixel.tolist())
 
     def _fail(self, error: Exception) -> None:
-        self.ended.emit()
+        if not self.busy:
+            self.ended.emit()
         self.problem.emit(error)

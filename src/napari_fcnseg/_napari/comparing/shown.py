@@ -38,6 +38,7 @@ class Shown:
         self._viewer = viewer
         self.agreement: Labels | None = None
         self.light: Labels | None = None
+        self._veiled: list[Labels] | None = None  # those that are hidden for a while
 
     def show_agreement(self, truth: Labels, view: Overview) -> None:
         """Show how a mask agrees with the truth; in the same layer as long as it lies in the same place."""
@@ -58,6 +59,17 @@ class Shown:
         look = {"name": lit.name, "features": features, "colormap": _colormap({1: _LIGHT})}
         self.light = self._put(self.light, truth, lit.pixels, study, look)
 
+    def veil(self, on: bool) -> None:
+        """Hide what is shown for as long as A and B themselves are looked at, or show it again."""
+        veiled, self._veiled = self._veiled, None
+        for layer in veiled or ():
+            layer.visible = True
+        if on:
+            own = (self.agreement, self.light)
+            self._veiled = [layer for layer in own if layer is not None and layer.visible]
+            for layer in self._veiled:
+                layer.visible = False
+
     def hide(self, *layers: Labels | None) -> None:
         """Take layers away, if the viewer has them."""
         for layer in layers:
@@ -73,7 +85,10 @@ class Shown:
             return layer
         self.hide(layer)
         about = {"program": "napari-fcnseg", "comparison": {"truth": study.truth, "settings": study.settings.as_dict()}}
-        made = Labels(_array(data), opacity=_OPACITY, metadata={METADATA: about}, **look, **place)
+        veiled = self._veiled is not None
+        made = Labels(_array(data), opacity=_OPACITY, visible=not veiled, metadata={METADATA: about}, **look, **place)
+        if self._veiled is not None:
+            self._veiled.append(made)
         made.editable = False  # it says what was counted; a stroke of the brush would make it say something else
         active = self._viewer.layers.selection.active
         self._viewer.add_layer(made)

@@ -84,6 +84,11 @@ class MeasureBox(QWidget):
         self.objects.threshold_changed.connect(self.threshold_changed)
         self.show_study(None)
 
+    @property
+    def threshold(self) -> float:
+        """The IoU threshold that is chosen."""
+        return self.objects.spin.value()
+
     def set_colors(self, colors: Mapping[int, str]) -> None:
         """Take the colours that classes have in the viewer, as ``#rrggbb``."""
         self._colors = colors

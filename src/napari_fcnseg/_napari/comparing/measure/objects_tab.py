@@ -38,10 +38,12 @@ class ObjectsTab(QWidget):
         self.slider.setRange(5, 95)
         self.slider.setSingleStep(5)
         self.slider.setPageStep(10)
+        self.slider.setValue(50)
         self.spin = QDoubleSpinBox()
         self.spin.setRange(0.05, 0.95)
         self.spin.setSingleStep(0.05)
         self.spin.setDecimals(2)
+        self.spin.setValue(0.5)
         for widget, name in ((self.slider, "IoU threshold"), (self.spin, "IoU threshold as a number")):
             widget.setToolTip(f"<p>{_IOU}</p>")
             widget.setAccessibleName(name)

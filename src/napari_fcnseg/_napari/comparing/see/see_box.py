@@ -11,11 +11,11 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QShortcu
 
 from napari_fcnseg._napari.comparing.see.flicker import FASTEST, SLOWEST, Flicker
 from napari_fcnseg._napari.comparing.see.side_by_side import SideBySide
-from napari_fcnseg._napari.comparing.see.swipe import Swipe
+from napari_fcnseg._napari.comparing.see.swipe import NO_3D, Swipe
 from napari_fcnseg._napari.results.sentence import Sentence
 from napari_fcnseg._napari.running.run_box import ERROR_STYLE
 from napari_fcnseg._napari.text_dialog import button
-from napari_fcnseg._napari.watch import disconnect
+from napari_fcnseg._napari.watch import LayerWatch, disconnect
 from napari_fcnseg.errors import FcnSegError
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ _FLICKER = "Show A and B in turns in the same place: what differs moves. Press t
 _SWIPE = "A on one side of a line, B on the other. Drag the line on the canvas, or move the slider."
 _SIDE = "A and B in two views that zoom and pan together."
 _AGREEMENT = "Show where both masks agree and where only one has a label, in colours for colour-blind readers too."
-_NEXT = "Look at the next place where the masks differ, those first that differ by more than an outline"
+_NEXT = "Look at the next place where the masks differ, those first that differ by more than an outline."
+_PREVIOUS = "Look at the place before."
 _KEYS = (
     ("Alt+Shift+B", "A or B"), ("Alt+Shift+W", "Swipe line"), ("Alt+Shift+S", "Side by side"),
     ("Alt+Shift+N", "Next worst place"), ("Alt+Shift+P", "Previous place"),
@@ -47,6 +48,8 @@ class SeeBox(QWidget):
 
     #: Emitted with whether the map of agreement is wanted.
     agreement_wanted = Signal(bool)
+    #: Emitted with whether A and B are looked at by themselves: what lies over them is in the way.
+    bare = Signal(bool)
     #: Emitted when another place is wanted.
     next_place, previous_place = Signal(), Signal()
 
@@ -67,11 +70,13 @@ class SeeBox(QWidget):
         self.legend.setWordWrap(True)
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setAccessibleName("Legend of the agreement")
-        self.previous = button("◀ Previous", f"Look at the place before ({_native('Alt+Shift+P')}).")
-        self.next = button("Next worst place ▶", f"{_NEXT} ({_native('Alt+Shift+N')}).")
+        self.previous = button("◀ Previous", _PREVIOUS)
+        self.next = button("Next worst place ▶", _NEXT)
         self._arrange()
         self._connect()
         self._show()
+        self._watch = LayerWatch(viewer.layers, self)
+        self._watch.changed.connect(self._mind_views)
         callbacks = [(viewer.dims.events.ndisplay, self._leave_plane)]
         callbacks[0][0].connect(callbacks[0][1])
         self.destroyed.connect(partial(_end, self.flickering, self.swiping, self.beside, callbacks))
@@ -116,6 +121,7 @@ class SeeBox(QWidget):
         for (key, _), act in zip(_KEYS, acts, strict=True):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
+            shortcut.setAutoRepeat(False)  # a key that is held down would flash thirty times a second
             shortcut.activated.connect(act)
 
     def take(self, a: Labels | None, b: Labels | None) -> None:
@@ -131,7 +137,9 @@ class SeeBox(QWidget):
         for check in (self.flicker, self.swipe, self.side_by_side):
             with QSignalBlocker(check):
                 check.setChecked(False)
-        _end(self.flickering, self.swiping, self.beside)
+        if any(way.on for way in (self.flickering, self.swiping, self.beside)):
+            _end(self.flickering, self.swiping, self.beside)
+            self.bare.emit(False)
         self._say("")
         self._show()
 
@@ -143,6 +151,7 @@ class SeeBox(QWidget):
             self.flickering.turn()
         else:
             self.end()
+            self.bare.emit(True)
             self.flickering.start(self._a, self._b, by_itself=False)
             with QSignalBlocker(self.flicker):
                 self.flicker.setChecked(True)
@@ -171,6 +180,7 @@ class SeeBox(QWidget):
             return
         with QSignalBlocker(check):
             check.setChecked(True)
+        self.bare.emit(True)
         try:
             if check is self.flicker:
                 self.flickering.start(self._a, self._b)
@@ -181,11 +191,18 @@ class SeeBox(QWidget):
         except FcnSegError as error:
             with QSignalBlocker(check):
                 check.setChecked(False)
+            self.bare.emit(False)
             self._say(str(error), ERROR_STYLE)
         self._show()
 
     def _leave_plane(self, event: Any = None) -> None:
         if self.swiping.on:
+            self.end()
+            self._say(NO_3D)
+
+    def _mind_views(self) -> None:
+        """End side by side if an image was removed or the layers were moved: they would be in the wrong view."""
+        if self.beside.on and not self.beside.intact:
             self.end()
 
     def _set_speed(self, milliseconds: int) -> None:
@@ -214,8 +231,9 @@ class SeeBox(QWidget):
         for widget, tip in ((self.flicker, _FLICKER), (self.swipe, _SWIPE), (self.side_by_side, _SIDE)):
             widget.setEnabled(ready)
             widget.setToolTip(f"<p>{tip if ready else _NOBODY}</p>")
-        for step in (self.next, self.previous):
+        for step, tip, (key, _) in ((self.next, _NEXT, _KEYS[3]), (self.previous, _PREVIOUS, _KEYS[4])):
             step.setEnabled(ready)
+            step.setToolTip(f"<p>{tip} ({_native(key)})</p>" if ready else f"<p>{_NOBODY}</p>")
         self.speed.setVisible(self.flicker.isChecked())
         self.line.setVisible(self.swipe.isChecked())
         self.across.setVisible(self.swipe.isChecked())

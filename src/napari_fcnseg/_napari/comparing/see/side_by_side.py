@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari.experimental import link_layers, unlink_layers
 from napari.layers import Image, Layer
 
 from napari_fcnseg._napari.comparing.see.camera import grid_of
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _SECOND = " (under B)"
+#: What an image looks like: it stays the same under both.
+_LOOKS = ("contrast_limits", "colormap", "gamma", "opacity", "blending", "visible")
 
 
 class SideBySide:
@@ -31,11 +34,17 @@ class SideBySide:
         self._viewer = viewer
         self._before: dict[str, Any] | None = None
         self._copies: list[Layer] = []
+        self._shown: list[Layer] = []  # the first view's from the bottom, then the second's
 
     @property
     def on(self) -> bool:
         """Whether there are two views."""
         return self._before is not None
+
+    @property
+    def intact(self) -> bool:
+        """Whether each layer is still in its view: they are dealt out by their order, of which one may be gone."""
+        return list(self._viewer.layers)[: len(self._shown)] == self._shown
 
     @property
     def copies(self) -> tuple[Layer, ...]:
@@ -59,8 +68,10 @@ class SideBySide:
             copy = Layer.create(data, {**state, "name": layer.name + _SECOND}, kind)
             self._copies.append(copy)
             layers.append(copy)
+            link_layers([layer, copy], _LOOKS)
         others = [layer for layer in order if layer not in under and layer is not a and layer is not b]
-        self._arrange([*under, a, *self._copies, b, *others])  # the bottom ones are in the first view
+        self._shown = [*under, a, *self._copies, b]
+        self._arrange([*self._shown, *others])
         grid.stride, grid.shape, grid.enabled = len(under) + 1, (1, 2), True
         layers.selection.active = self._before["active"]
 
@@ -73,6 +84,7 @@ class SideBySide:
         for name, value in before["grid"].items():
             setattr(grid, name, value)
         for copy in self._copies:
+            unlink_layers([copy])
             if copy in layers:
                 layers.remove(copy)
         self._copies = []

@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, QObject, QPoint, Qt, Signal
 from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QWidget
 
+from napari_fcnseg._napari.comparing.see.camera import grid_of
 from napari_fcnseg.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 _HANDLE = 11  # points that are taken for the line
 _NO_CANVAS = "The swipe line needs a canvas as napari 0.6 to 0.9 has it. Use flicker, or A and B side by side."
-_NO_3D = "The swipe line is for 2D. Press the 2D/3D button below the layer list, or use A and B side by side."
+_NO_GRID = "A line cannot cut layers that lie beside each other. Press the grid button below the layer list first."
+NO_3D = "The swipe line is for 2D. Press the 2D/3D button below the layer list, or use A and B side by side."
 
 
 class Swipe(QObject):
@@ -57,13 +59,15 @@ class Swipe(QObject):
         Raises
         ------
         SettingsError
-            In 3D, or if this napari draws in another way.
+            In 3D, in napari's grid, or if this napari draws in another way.
         """
         from vispy.visuals.filters import Clipper  # napari's own dependency
 
         self.stop()
         if self._viewer.dims.ndisplay != 2:
-            raise SettingsError(_NO_3D)
+            raise SettingsError(NO_3D)
+        if grid_of(self._viewer).enabled:
+            raise SettingsError(_NO_GRID)
         try:
             canvas = self._canvas()
             nodes = [canvas.layer_to_visual[layer].node for layer in (a, b)]
@@ -86,6 +90,8 @@ class Swipe(QObject):
     def _canvas(self) -> Any:
         """Return napari's canvas; its own way to it warns a plugin, and has no other to offer."""
         window: Any = self._parent.window()
+        while (owner := window.parentWidget()) is not None:  # a dock that floats is a window of its own
+            window = owner.window()
         view: Any = next(widget for widget in window.findChildren(QWidget) if type(widget).__name__ == "QtViewer")
         return view.canvas
 
