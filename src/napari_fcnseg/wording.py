@@ -1,4 +1,4 @@
-"""Numbers as a person would say them."""
+"""Numbers and names as a person would say them."""
 
 from __future__ import annotations
 
@@ -31,3 +31,9 @@ def amount(count: float) -> str:
     if count < 2**20:
         return f"{count / 2**10:.3g} KiB" if count >= 2**10 else f"{count:.0f} bytes"
     return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"
+
+
+def shortened(name: str, most: int) -> str:
+    """Return a name of at most ``most`` letters, with the middle left out of a longer one: names differ at the ends."""
+    half = most // 2
+    return name if len(name) <= most else f"{name[: most - half - 1]}…{name[len(name) - half :]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.comparison.instances import matchings
+from napari_fcnseg.wording import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,4 +107,4 @@ def _legend(axes: Axes, ink: str) -> None:
 
 def _short(name: str) -> str:
     """Return a name that leaves room for the lines; matplotlib would hide one that begins with an underscore."""
-    return "\u200b" + (name if len(name) <= 28 else f"{name[:13]}…{name[-13:]}").replace("$", r"\$")
+    return "\u200b" + shortened(name, 28).replace("$", r"\$")

@@ -14,6 +14,7 @@ from napari_fcnseg.comparison.agreement import AGREEMENT
 from napari_fcnseg.comparison.definitions import DEFINITIONS, overall_scores, title
 from napari_fcnseg.comparison.pictures import Look, Scene, scenes
 from napari_fcnseg.errors import OutputError
+from napari_fcnseg.wording import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,15 +25,17 @@ if TYPE_CHECKING:
 
 _STYLE = """
 @page { size: A4; margin: 10mm }
-body { font: 11px/1.35 sans-serif; color: #111; background: #fff; max-width: 190mm; margin: 8mm auto }
-h1 { font-size: 17px; margin: 0 0 2px } h2 { font-size: 12px; margin: 8px 0 2px } p { margin: 2px 0 }
-table { border-collapse: collapse; margin: 2px 12px 2px 0 } th { text-align: left; font-weight: 600 }
-td, th { padding: 0 6px 0 0; border-bottom: 1px solid #ddd; vertical-align: top } td.n { text-align: right }
+body { font: 11px/1.3 sans-serif; color: #111; background: #fff; max-width: 190mm; margin: 8mm auto }
+h1 { font-size: 16px; margin: 0 0 2px; overflow-wrap: anywhere } h2 { font-size: 12px; margin: 6px 0 2px }
+p { margin: 2px 0; overflow-wrap: anywhere } .row { display: flex; flex-wrap: wrap; column-gap: 22px }
+table { border-collapse: collapse; margin: 2px 0 } th { text-align: left; font-weight: 600 }
+td, th { padding: 0 7px 0 0; border-bottom: 1px solid #ddd; vertical-align: top }
+td { white-space: nowrap } td.n, th.n { text-align: right } th { vertical-align: bottom }
+.rest { flex: 1; min-width: 0 }
 figure { margin: 2px 6px 2px 0; display: inline-block; vertical-align: top } figcaption { color: #444; font-size: 9px }
-img { image-rendering: pixelated; max-height: 52mm; max-width: 58mm; border: 1px solid #bbb }
-.close img { max-height: 22mm; max-width: 18mm } .row { display: flex; flex-wrap: wrap }
-svg { max-height: 44mm; width: auto }
-small { color: #444; font-size: 9px } .key { display: inline-block; width: 9px; height: 9px; border: 1px solid #888 }
+img { image-rendering: pixelated; max-height: 50mm; max-width: 58mm; border: 1px solid #bbb }
+.close { column-gap: 10px } .close img { max-height: 22mm; max-width: 18mm } svg { max-height: 56mm; width: auto }
+small, .said { color: #444; font-size: 9px } .key { display: inline-block; width: 9px; height: 9px; border: 1px solid #888 }
 @media print { body { margin: 0 } }
 """
 _CLASS = (
@@ -43,12 +46,15 @@ _CLASS = (
     "volume_difference",
     "border_f1",
     "hausdorff_95",
-    "a_pixels",
-    "b_pixels",
 )
 _MATCHING = ("found", "missed", "spurious", "f1", "average_precision", "segmentation_quality", "panoptic_quality")
 _INSTANCES = ("mean_average_precision", "splits", "merges")
-_MOST_CLASSES = 12  # in a table that is to be read on one page
+_MOST_CLASSES, _MOST_PAIRED, _MOST_MASKS = 8, 6, 8  # in tables that are to fit on one page
+_CLASS_NAME, _MASK_NAME = 18, 44  # letters, so that they are read in one line
+_SETTINGS = {
+    "kind": "compared as", "ignore": "labels left out", "threshold": "IoU threshold", "tolerance": "border tolerance",
+    "spatial": "axes in space",
+}  # fmt: skip
 _UNKNOWN = "not known: painted by hand, or opened from a file that does not say"
 _ONE = threading.Lock()
 
@@ -89,10 +95,10 @@ def report(study: Study, index: int | None = None, look: Look | None = None) -> 
         f"<h1>{escape(heading)}</h1>",
         f"<p><small>{datetime.date.today().isoformat()} · napari-fcnseg {version('napari-fcnseg')}</small></p>",
         *(f"<p>{escape(note)}</p>" for note in study.notes),
-        "<div class=row>", *_numbers(study, entry), "</div>",
+        *_ranking(study), "<div class=row>", *_numbers(study, entry), "</div>",
         "<h2>Where they differ</h2>", _legend(), _figure(whole),
         "<div class='row close'>", *map(_figure, close), "</div>",
-        *_origins(study, entry),
+        *_origins(study, entry), _meanings(entry),
     ]  # fmt: skip
     head = f"<meta charset=utf-8><title>{escape(heading)}</title><style>{_STYLE}</style>"
     return f"<!doctype html><html lang=en><head>{head}</head><body>" + "\n".join(parts) + "</body></html>\n"
@@ -105,32 +111,46 @@ def shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _ranking(study: Study) -> Iterable[str]:
+    ranked = study.ranked()
+    if len(ranked) < 2:
+        return
+    best = ranked[:_MOST_MASKS]
+    rows = [
+        (str(n), shortened(one.name, _MASK_NAME), *(one.value(score) for score in study.ranks))
+        for n, one in enumerate(best, 1)
+    ]
+    heading = "All masks, the best first" if best == ranked else f"The best {len(best)} of {len(ranked)} masks"
+    yield _table(heading, ["", "Mask", *map(title, study.ranks)], rows)
+
+
 def _numbers(study: Study, entry: Entry) -> Iterable[str]:
-    if len(study.entries) > 1:
-        rows = [(n, one.name, *(one.value(score) for score in study.ranks)) for n, one in enumerate(study.ranked(), 1)]
-        yield _table("All masks, the best first", ["", "Mask", *map(title, study.ranks)], rows)
-    overall = [(title(score), entry.value(score), DEFINITIONS[score]) for score in overall_scores(entry)]
-    yield _table("As a whole", ["Score", "", "What it says"], overall)
+    """Return tables that stand beside each other: of all pixels, and of objects or of each pair of classes."""
+    overall = [(title(score), entry.value(score)) for score in overall_scores(entry)]
+    yield _table("As a whole", ["Score", ""], overall)
     found = entry.comparison.instances
     if found is None:
-        yield _classes(study, entry)
-        if len(entry.comparison.labels) <= _MOST_CLASSES:
-            yield _confusion(study, entry)
+        yield f"<div class=rest>{_classes(entry)}{_confusion(study, entry)}</div>"
         return
-    at = [(title(score), getattr(found.at, score), DEFINITIONS[score]) for score in _MATCHING]
-    more = [(title(score), getattr(found, score), DEFINITIONS[score]) for score in _INSTANCES]
-    yield _table(f"Single objects, IoU {found.at.threshold:g}", ["Score", "", "What it says"], at + more)
+    at = [(title(score), getattr(found.at, score)) for score in _MATCHING]
+    more = [(title(score), getattr(found, score)) for score in _INSTANCES]
+    yield _table(f"Single objects, IoU {found.at.threshold:g}", ["Score", ""], at + more)
     yield f"<figure>{_curve(study)}<figcaption>Scores against the IoU threshold</figcaption></figure>"
 
 
-def _classes(study: Study, entry: Entry) -> str:
+def _classes(entry: Entry) -> str:
     comparison = entry.comparison
     borders = {one.label: one for one in comparison.borders}
     rows = []
     for one in comparison.classes[:_MOST_CLASSES]:
         edge = borders.get(one.label)
         values = {"border_f1": edge and edge.f1, "hausdorff_95": edge and edge.hausdorff_95}
-        rows.append((f"{one.name} ({one.label})", *(values.get(key, getattr(one, key, None)) for key in _CLASS)))
+        rows.append(
+            (
+                f"{shortened(one.name, _CLASS_NAME)} ({one.label})",
+                *(values.get(key, getattr(one, key, None)) for key in _CLASS),
+            )
+        )
     heads = [f"{title(key)} ({comparison.unit})" if key == "hausdorff_95" else title(key) for key in _CLASS]
     left = len(comparison.classes) - len(rows)
     heading = "Classes" if left <= 0 else f"The first {len(rows)} of {len(comparison.classes)} classes"
@@ -140,14 +160,25 @@ def _classes(study: Study, entry: Entry) -> str:
 
 
 def _confusion(study: Study, entry: Entry) -> str:
-    names = [study.class_names.get(label, str(label)) for label in entry.comparison.labels]
+    if len(entry.comparison.labels) > _MOST_PAIRED:
+        return "<p><small>The confusion of so many classes is in the exported tables.</small></p>"
+    names = [shortened(study.class_names.get(label, str(label)), _CLASS_NAME) for label in entry.comparison.labels]
     rows = [(name, *pixels) for name, pixels in zip(names, entry.comparison.confusion, strict=True)]
     return _table("Pixels: truth (rows), mask (columns)", ["", *names], rows)
 
 
+def _meanings(entry: Entry) -> str:
+    """Return what the scores of the report say, in one paragraph."""
+    own = (*_MATCHING, *_INSTANCES) if entry.comparison.instances is not None else _CLASS
+    said = (f"<b>{escape(title(score))}</b>: {escape(DEFINITIONS[score])}" for score in (*overall_scores(entry), *own))
+    return f"<h2>What the scores say</h2><p class=said>{' '.join(said)}</p>"
+
+
 def _table(heading: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     lines = [f"<div><h2>{escape(heading)}</h2><table><tr>"]
-    lines += [f"<th scope=col>{escape(head)}</th>" for head in heads]
+    for column, head in enumerate(heads):
+        number = any(not isinstance(row[column], str) for row in rows)
+        lines.append(f"<th scope=col{' class=n' if number else ''}>{escape(head)}</th>")
     lines.append("</tr>")
     for row in rows:
         cells = (f"<td{'' if isinstance(value, str) else ' class=n'}>{escape(shown(value))}</td>" for value in row)
@@ -191,7 +222,12 @@ def _curve(study: Study) -> str:
 
 
 def _origins(study: Study, entry: Entry) -> Iterable[str]:
-    settings = ", ".join(f"{key} {value}" for key, value in study.settings.as_dict().items() if value not in (None, []))
+    chosen = {key: value for key, value in study.settings.as_dict().items() if value not in (None, [])}
+    if study.settings.kind == "auto":
+        chosen["kind"] = f"{'instances' if study.single else 'classes'}, as the maps look"
+    if not study.single:
+        chosen.pop("threshold")
+    settings = "; ".join(f"{_SETTINGS.get(key, key)}: {_words(value)}" for key, value in chosen.items())
     pixel = " × ".join(f"{n:.4g}" for n in entry.comparison.spacing)
     yield f"<h2>Settings</h2><p>{escape(settings)}; pixels of {pixel} {escape(study.unit)}</p>"
     yield "<h2>Where the masks come from</h2>"
@@ -203,14 +239,22 @@ def _origin(origin: Mapping[str, Any]) -> str:
     """Return what is known of a mask, in a line."""
     if not origin.get("program"):
         return str(origin.get("file") or _UNKNOWN)
-    models = origin.get("models") or ()
-    named = [
-        f"{model.get('name', 'model')} (SHA-256 {str(model.get('sha256', ''))[:16]}…)"
-        for model in models if isinstance(model, dict)
-    ]  # fmt: skip
-    versions = origin.get("versions")
-    program = versions.get("napari-fcnseg", "") if isinstance(versions, dict) else ""
-    parts = [f"{origin['program']} {program}".strip(), ", ".join(named), str(origin.get("device", ""))]
+    settings, versions = (
+        value if isinstance(value := origin.get(key), dict) else {} for key in ("settings", "versions")
+    )
+    parts = [f"{origin['program']} {versions.get('napari-fcnseg', '')}".strip()]
+    for model in origin.get("models") or ():
+        if isinstance(model, dict):
+            name, checksum, method = (str(model.get(key, "")) for key in ("name", "sha256", "method"))
+            parts.append(f"{name or 'model'} (SHA-256 {checksum[:16]}…) {method}".strip())
+    parts += [f"{key} {_words(settings[key])}" for key in ("preprocess", "border") if settings.get(key)]
+    parts += [str(origin.get(key) or "") for key in ("device", "precision")]
+    parts += [f"{key} {versions[key]}" for key in ("tensorflow", "jax", "torch", "keras") if versions.get(key)]
     if origin.get("instances"):
         parts.append("instances of its classes")
     return "; ".join(part for part in parts if part)
+
+
+def _words(value: Any) -> str:
+    """Return a setting as it is read."""
+    return ", ".join(map(_words, value)) if isinstance(value, list | tuple) else str(value)

@@ -15,6 +15,7 @@ from napari_fcnseg._napari.running.step_help import step_help
 from napari_fcnseg.remembered import recall, remember
 from napari_fcnseg.settings import EXACT, PRECISIONS, RunSettings
 from napari_fcnseg.tiling import BORDERS
+from napari_fcnseg.wording import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _REMEMBERED, _LAST = "dock", "settings"
 _LARGEST_TILE = 65536
 _LARGEST_STEP = 10_000
-_LONGEST_NAME = 30
+_LONGEST_NAME = 30  # letters: a caption cannot be wrapped
 _CAPTION = "Preprocessing, as in training"
 _COMPARE = (
     "Compute a part of the chosen image in this precision and in float32, and say how much faster it is and how many "
@@ -144,7 +145,7 @@ class SettingsBox(QWidget):
 
     def _show_origin(self) -> None:
         filled = self._origin if self.preprocess.value == self._filled else ""
-        self.caption.setText(f"Preprocessing, from {_shortened(filled)}" if filled else _CAPTION)
+        self.caption.setText(f"Preprocessing, from {shortened(filled, _LONGEST_NAME)}" if filled else _CAPTION)
         note = f"<p>Filled in from {escape(filled)}. Change it here, or under Names and colours.</p>" if filled else ""
         self.preprocess.tooltip = note + step_help()
         self.caption.setToolTip(self.preprocess.tooltip)
@@ -175,11 +176,6 @@ class SettingsBox(QWidget):
             confidence=self.confidence.value,
             disagreement=self.disagreement.value,
         )
-
-
-def _shortened(name: str) -> str:
-    """Return a file's name with its middle left out where it is long: it cannot be wrapped."""
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME // 2]}…{name[-_LONGEST_NAME // 2 :]}"
 
 
 def _spin_box(lowest: int, highest: int, lowest_means: str) -> QSpinBox:
