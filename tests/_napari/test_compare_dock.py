@@ -132,6 +132,15 @@ def test_several_masks_of_objects(qtbot, viewer) -> None:
     middle = np.add(np.multiply(missed[1].centroid, 2), (10, 20))
     np.testing.assert_allclose(camera_of(viewer).center[-2:], middle, atol=1e-6)
     assert truth.selected_label == missed[1].label
+    qtbot.waitUntil(lambda: dock.live.shown.light is not None)
+    light = dock.live.shown.light
+    lit = np.zeros_like(a)
+    row, column = (round(n) for n in truth.world_to_data(light.data_to_world((0, 0))))
+    lit[row : row + light.data.shape[0], column : column + light.data.shape[1]] = light.data
+    np.testing.assert_array_equal(lit, a == missed[1].label)
+    assert light.contour, "what lies under it is seen"
+    assert dock.see.place.text().startswith(f"Object {missed[1].label} of by hand: missed")
+    assert f"{missed[1].pixels:,} pixels, IoU {missed[1].iou:.4g} with" in dock.see.place.text()
 
     dock.live.view = None
     objects.slider.setValue(80)

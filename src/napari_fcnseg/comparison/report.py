@@ -35,7 +35,8 @@ td { white-space: nowrap } td.n, th.n { text-align: right } th { vertical-align:
 figure { margin: 2px 6px 2px 0; display: inline-block; vertical-align: top } figcaption { color: #444; font-size: 9px }
 img { image-rendering: pixelated; max-height: 50mm; max-width: 58mm; border: 1px solid #bbb }
 .close { column-gap: 10px } .close img { max-height: 22mm; max-width: 18mm } svg { max-height: 56mm; width: auto }
-small, .said { color: #444; font-size: 9px } .key { display: inline-block; width: 9px; height: 9px; border: 1px solid #888 }
+small, .said { color: #444; font-size: 9px }
+.key { display: inline-block; width: 9px; height: 9px; border: 1px solid #888 }
 @media print { body { margin: 0 } }
 """
 _CLASS = (

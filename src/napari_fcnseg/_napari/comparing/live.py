@@ -9,7 +9,7 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_fcnseg._napari.comparing.latest import Latest
-from napari_fcnseg._napari.comparing.overview import lit, overview, spatial_of
+from napari_fcnseg._napari.comparing.overview import lit, lit_object, overview, spatial_of
 from napari_fcnseg._napari.comparing.placing import viewer_units
 from napari_fcnseg._napari.comparing.see.camera import go_to
 from napari_fcnseg._napari.comparing.shown import Shown
@@ -130,8 +130,10 @@ class LiveComparison(QObject):
             self._lights.ask(partial(lit, self.study, self.index, (a, b)))
 
     def go_to_object(self, row: ObjectRow) -> None:
-        """Look at an object."""
+        """Look at an object, and light up its outline."""
         self._go(row.centroid, row.box)
+        if self.study is not None:
+            self._lights.ask(partial(lit_object, self.study, self.index, row))
         for layer, side in zip(self.masks, "ab", strict=True):
             if layer is not None and side == row.side:
                 layer.selected_label = row.label

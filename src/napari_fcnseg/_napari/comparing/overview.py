@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fcnseg._napari.comparing.measure.sheets import fate
 from napari_fcnseg._napari.comparing.walk import MOST
 from napari_fcnseg.systemmemory import free_memory
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_fcnseg.comparison import Entry, Place, Study
+    from napari_fcnseg.comparison import Entry, ObjectRow, Place, Study
 
 #: Share of the free memory that a map of agreement may take; a larger one is worked out as it is looked at.
 _SHARE = 4
@@ -49,7 +50,7 @@ class Overview:
 
 @dataclass(frozen=True, eq=False)
 class Lit:
-    """The pixels of one cell of a confusion matrix.
+    """Pixels that light up: those of one cell of a confusion matrix, or of one object.
 
     Attributes
     ----------
@@ -57,24 +58,22 @@ class Lit:
         What they are.
     pixels : array_like of uint8
         1 where they are.
-    number : int
-        How many there are.
+    text : str
+        What is said of them.
+    start : tuple of int
+        Where the first of these pixels is on the study's grid.
     places : tuple of Place
-        Where they are, the most solid first.
+        Where to look for them, the most solid first.
+    outline : bool
+        Whether only their outline is shown.
     """
 
     name: str
     pixels: Any
-    number: int
-    places: tuple[Place, ...]
-
-    @property
-    def text(self) -> str:
-        """What is said of them."""
-        if not self.number:
-            return f"No pixel is {self.name}."
-        pixels = "pixel is" if self.number == 1 else "pixels are"
-        return f"{self.number:,} {pixels} {self.name}. The view is at the largest place."
+    text: str
+    start: tuple[int, ...]
+    places: tuple[Place, ...] = ()
+    outline: bool = False
 
 
 def overview(study: Study, index: int, progress: Callable[[int, int], None]) -> Overview:
@@ -94,7 +93,27 @@ def lit(study: Study, index: int, cell: tuple[int, int], progress: Callable[[int
     lazy = Cell(aligned.maps[0], aligned.maps[index + 1], *cell, inside=aligned.inside)
     pixels, counts = _filled(lazy, _half(progress, 0))
     found = places(pixels, spatial=spatial_of(study), most=MOST, progress=_half(progress, 1))
-    return Lit(cell_name(study, study.entries[index], cell), pixels, counts.get(1, 0), found)
+    name, number = cell_name(study, study.entries[index], cell), counts.get(1, 0)
+    text = f"{number:,} {'pixel is' if number == 1 else 'pixels are'} {name}. The view is at the largest place."
+    return Lit(name, pixels, text if number else f"No pixel is {name}.", (0,) * lazy.ndim, found)
+
+
+def lit_object(study: Study, index: int, row: ObjectRow, progress: Callable[[int, int], None]) -> Lit:
+    """Find the pixels of an object of the truth or of a mask, within its box."""
+    from napari_fcnseg.comparison import Cell
+    from napari_fcnseg.comparison.lazy import Part
+
+    aligned, of_truth = study.aligned, row.side == "a"
+    whole = aligned.maps[0 if of_truth else index + 1]
+    # with a pixel around it: napari draws no outline along the edge of a layer
+    box = tuple((max(first - 1, 0), min(stop + 1, n)) for (first, stop), n in zip(row.box, whole.shape, strict=True))
+    part = Part(whole, box)
+    inside = None if aligned.inside is None else Part(aligned.inside, box)
+    pixels, _ = _filled(Cell(part, part, row.label, row.label, inside=inside), progress)
+    name = f"object {row.label} of {study.truth if of_truth else study.entries[index].name}"
+    met = "" if row.partner is None else f", IoU {row.iou:.4g} with object {row.partner}"
+    text = f"{name[0].upper()}{name[1:]}: {fate(row)}, {row.pixels:,} pixel{'' if row.pixels == 1 else 's'}{met}"
+    return Lit(name, pixels, text, tuple(first for first, _ in box), outline=True)
 
 
 def cell_name(study: Study, entry: Entry, cell: tuple[int, int]) -> str:

@@ -1,4 +1,4 @@
-"""The layers that show a comparison: the map of agreement, and the pixels of one cell of the confusion matrix."""
+"""The layers that show a comparison: the map of agreement, and the pixels of one cell of the matrix or one object."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ class Shown:
         """Light pixels up."""
         features = {"index": [0, 1], "pixels": ["other pixels", lit.name]}
         look = {"name": lit.name, "features": features, "colormap": _colormap({1: _LIGHT})}
-        self.light = self._put(self.light, truth, lit.pixels, study, look)
+        self.light = self._put(self.light, truth, lit.pixels, study, look, lit.start)
+        self.light.contour = int(lit.outline)
 
     def veil(self, on: bool) -> None:
         """Hide what is shown for as long as A and B themselves are looked at, or show it again."""
@@ -76,8 +77,15 @@ class Shown:
             if layer is not None and layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
-    def _put(self, layer: Labels | None, truth: Labels, data: Any, study: Study, look: dict[str, Any]) -> Labels:
-        place = over(truth, study.aligned.affine, study.aligned.origin)
+    def _put(
+        self, layer: Labels | None, truth: Labels, data: Any, study: Study, look: dict[str, Any],
+        start: Sequence[int] | None = None,
+    ) -> Labels:  # fmt: skip
+        affine, origin = study.aligned.affine.copy(), study.aligned.origin
+        if start is not None:
+            affine[:-1, -1] += affine[:-1, :-1] @ np.asarray(start, float)
+            origin = tuple(map(sum, zip(origin, start, strict=True)))
+        place = over(truth, affine, origin)
         if layer is not None and layer in self._viewer.layers and _lies(layer, data, place):
             layer.data = data
             for name, value in look.items():

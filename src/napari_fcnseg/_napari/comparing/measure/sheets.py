@@ -190,7 +190,7 @@ def objects(entry: Entry, which: str) -> tuple[Sheet, list[ObjectRow]]:
         Column("In", "A: the truth; B: the mask.", [row.side.upper() for row in rows], str),
         Column("Label", "Its number in that map.", [row.label for row in rows], str),
         Column("What", "found: it has a partner at the IoU threshold. Others are missed, or spurious.",
-               [_what(row) for row in rows], str),
+               [fate(row) for row in rows], str),
         Column("IoU", DEFINITIONS["iou"], [row.iou for row in rows]),
         Column("Partner", "The object of the other map that it shares most with.", [row.partner for row in rows],
                lambda label: "–" if label is None else str(label)),
@@ -203,7 +203,8 @@ def objects(entry: Entry, which: str) -> tuple[Sheet, list[ObjectRow]]:
     return Sheet(tuple(columns)), rows
 
 
-def _what(row: ObjectRow) -> str:
+def fate(row: ObjectRow) -> str:
+    """Return whether an object was found, in words."""
     words = "found" if row.matched else "missed" if row.side == "a" else "spurious"
     many = "split" if row.side == "a" else "merged"
     return f"{words}, {many}" if row.parts > 1 else words
