@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import operator
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.plaindata import PlainSettings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,7 +32,7 @@ _WHOLE = (
 
 
 @dataclass(frozen=True)
-class InstanceSettings:
+class InstanceSettings(PlainSettings):
     """How single instances are found among the labels of a class.
 
     Attributes
@@ -61,6 +61,8 @@ class InstanceSettings:
     SettingsError
         If a value is not one of the possible ones.
     """
+
+    _of = " of instances"
 
     interior: int | tuple[int, ...]
     edge: int | None = None
@@ -98,32 +100,10 @@ class InstanceSettings:
         assert isinstance(self.interior, tuple), "made one at the start"
         return self.interior
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the settings as plain data for JSON."""
-        return asdict(self)
-
-    def to_json(self) -> str:
-        """Return the settings as JSON text."""
-        return json.dumps(self.as_dict())
-
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> InstanceSettings:
-        """Return settings from what :meth:`as_dict` gave.
-
-        Raises
-        ------
-        SettingsError
-            If there is a key or a value it does not know, or no interior class.
-        """
-        known = [field.name for field in fields(cls)]
-        if unknown := sorted(set(data) - set(known)):
-            raise SettingsError(f"There is no setting {unknown[0]!r} of instances. Choose from: {', '.join(known)}.")
-        return cls(**{"interior": (), **data})
-
-    @classmethod
-    def from_json(cls, text: str) -> InstanceSettings:
-        """Return settings from JSON text."""
-        return cls.from_dict(json.loads(text))
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return settings from what :meth:`as_dict` gave; without an interior class they are refused."""
+        return super().from_dict({"interior": (), **data})
 
 
 def around(names: Mapping[int, str]) -> tuple[int, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import fields
-from typing import Any, Final, TypeAlias
+from dataclasses import asdict, fields
+from typing import Any, ClassVar, Final, Self, TypeAlias
 
 import numpy as np
 
@@ -13,6 +14,40 @@ from napari_fcnseg.errors import SettingsError
 
 #: Takes what JSON holds and returns a field's value; raises TypeError for another kind.
 Reader: TypeAlias = Callable[[Any], Any]
+
+
+class PlainSettings:
+    """What the user chose, as plain data: a frozen dataclass that checks its own values, JSON in and out."""
+
+    #: What the settings are of, for a sentence.
+    _of: ClassVar[str] = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain data for JSON."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    def to_json(self) -> str:
+        """Return the settings as JSON text."""
+        return json.dumps(self.as_dict())
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return settings from what :meth:`as_dict` gave.
+
+        Raises
+        ------
+        SettingsError
+            If there is a key or a value it does not know.
+        """
+        known = sorted(field.name for field in fields(cls))  # type: ignore[arg-type]
+        if unknown := sorted(set(data) - set(known)):
+            raise SettingsError(f"There is no setting {unknown[0]!r}{cls._of}. Choose from: {', '.join(known)}.")
+        return cls(**data)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return settings from JSON text."""
+        return cls.from_dict(json.loads(text))
 
 
 def plain(value: Any) -> Any:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.plaindata import PlainSettings
 
 EXACT = "float32"
 PRECISIONS = (EXACT, "tf32", "bfloat16", "float16")
@@ -15,7 +14,7 @@ METHODS = ("auto", "dense", "patchwise")
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class RunSettings(PlainSettings):
     """The settings of a run.
 
     Attributes
@@ -93,34 +92,6 @@ class RunSettings:
             object.__setattr__(self, "frames", _spans(self.frames, "A choice of frames", "frames"))
         if self.memory_limit is not None and not self.memory_limit > 0:
             raise SettingsError(f"The memory limit is a positive number of bytes, not {self.memory_limit!r}.")
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the settings as plain data for JSON."""
-        return asdict(self)
-
-    def to_json(self) -> str:
-        """Return the settings as JSON text."""
-        return json.dumps(self.as_dict())
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> RunSettings:
-        """Return settings from what :meth:`as_dict` gave.
-
-        Raises
-        ------
-        SettingsError
-            If there is a key or a value it does not know.
-        """
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise SettingsError(f"There is no setting {unknown[0]!r}. Choose from: {', '.join(sorted(known))}.")
-        return cls(**data)
-
-    @classmethod
-    def from_json(cls, text: str) -> RunSettings:
-        """Return settings from JSON text."""
-        return cls.from_dict(json.loads(text))
 
 
 def _spans(spans: object, what: str, unit: str) -> tuple[tuple[int, int], ...]:

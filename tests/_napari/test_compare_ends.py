@@ -38,11 +38,10 @@ def test_closing_the_dock_shows_the_layers_as_they_were(qtbot, viewer, mode, end
     assert [(layer, layer.visible) for layer in viewer.layers] == before
     getattr(dock.see, mode).click()
     qtbot.wait(50)
-    if end == "closed":
-        QTest.mouseClick(dock.parent().title.close_button, LEFT)
-        qtbot.wait(50)
-    else:
-        with qtbot.waitSignal(dock.destroyed):
+    with qtbot.waitSignal(dock.destroyed):
+        if end == "closed":
+            QTest.mouseClick(dock.parent().title.close_button, LEFT)
+        else:
             dock.deleteLater()
     assert [(layer, layer.visible) for layer in viewer.layers] == before
     assert not grid_of(viewer).enabled

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
-
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.image.channels import Need
 from napari_fcnseg._napari.image.image_box import ImageBox
 from napari_fcnseg._napari.models.drop import ModelDrop
 from napari_fcnseg._napari.models.model_box import ModelBox
 from napari_fcnseg._napari.models.model_choice import ModelChoice
-from napari_fcnseg._napari.models.preferences import Preferences, preferred
+from napari_fcnseg._napari.models.preferences import preferred
+from napari_fcnseg._napari.panel import Panel
 from napari_fcnseg._napari.results.instances_box import InstancesBox
 from napari_fcnseg._napari.results.result_box import ResultBox
 from napari_fcnseg._napari.results.undo import Undo
@@ -40,7 +37,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.model import PatchModel
 
 
-class DenseSegmentation(QWidget):
+class DenseSegmentation(Panel):
     """Segment an image densely with a trained patch model: image, model, run.
 
     Parameters
@@ -113,43 +110,18 @@ class DenseSegmentation(QWidget):
         ]
 
     def _arrange(self) -> None:
-        """Put the steps below each other; a low window scrolls, for squeezed labels would lose their text.
+        """Put the steps below each other; only then do threads begin to work: they would take turns with the window's.
 
-        They come one per turn of the event loop: styling them all takes Qt a tenth of a second. Only then do threads
-        begin to work, for they would take turns with the window's.
+        At the first question about preferences napari looks through all its plugins, which is a turn of its own.
         """
-        parts = deque((
-            self.image, self.model, self.run, self.result,
-            Section("Instances", self.instances, "Number the connected parts of a class: cells, nuclei."),
-            self.windows.buttons, self.engine, self.shortcuts,
-        ))  # fmt: skip
-        steps = QWidget()
-        column = QVBoxLayout(steps)
-        column.addStretch()
-        scroll = QScrollArea()
-        scroll.setWidget(steps)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll)
-        timer, known = QTimer(self), list[Preferences]()
+        folded = Section("Instances", self.instances, "Number the connected parts of a class: cells, nuclei.")
+        first = (self.image, self.model, self.run, self.result, folded)
+        self.lay_out((*first, self.windows.buttons, self.engine, self.shortcuts), preferred, self._begin)
 
-        def place() -> None:
-            if parts:
-                column.insertWidget(column.count() - 1, parts.popleft())
-                scroll.setMinimumWidth(steps.minimumSizeHint().width())
-            elif not known:
-                known.append(preferred())  # at the first question napari looks through all its plugins
-            else:
-                timer.stop()
-                ModelDrop(self).dropped.connect(self.drop_models)
-                self.engine.start()
-                self._follow_image()
-
-        timer.timeout.connect(place)
-        timer.start(0)
+    def _begin(self) -> None:
+        ModelDrop(self).dropped.connect(self.drop_models)
+        self.engine.start()
+        self._follow_image()
 
     @property
     def models(self) -> tuple[PatchModel, ...]:

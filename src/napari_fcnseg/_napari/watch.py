@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_fcnseg._napari.endings import at_end
 
 if TYPE_CHECKING:
     from napari.components import LayerList
@@ -38,7 +41,7 @@ class LayerWatch(QObject):
         callbacks.append((layers.selection.events.active, self._on_change))
         for emitter, callback in callbacks:
             emitter.connect(callback)
-        parent.destroyed.connect(lambda _=None: disconnect(callbacks))
+        at_end(parent, partial(disconnect, callbacks))
 
     def _on_change(self, event: Any = None) -> None:
         self._timer.start()

@@ -223,7 +223,7 @@ def _curve(study: Study) -> str:
 
 
 def _origins(study: Study, entry: Entry) -> Iterable[str]:
-    chosen = {key: value for key, value in study.settings.as_dict().items() if value not in (None, [])}
+    chosen = {key: value for key, value in study.settings.as_dict().items() if value not in (None, ())}
     if study.settings.kind == "auto":
         chosen["kind"] = f"{'instances' if study.single else 'classes'}, as the maps look"
     if not study.single:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.plaindata import PlainSettings
 
 AUTO, CLASSES, INSTANCES = "auto", "classes", "instances"
 KINDS = (AUTO, CLASSES, INSTANCES)
 
 
 @dataclass(frozen=True)
-class CompareSettings:
+class CompareSettings(PlainSettings):
     """How masks are compared with a truth.
 
     Attributes
@@ -40,6 +39,8 @@ class CompareSettings:
         If a value is not one of the possible ones.
     """
 
+    _of = " of comparisons"
+
     kind: str = AUTO
     ignore: tuple[int, ...] = ()
     threshold: float = 0.5
@@ -62,33 +63,6 @@ class CompareSettings:
     def axes(self, ndim: int) -> int:
         """Return how many of the last axes of a map are space."""
         return min(self.spatial or 2, ndim)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the settings as plain data for JSON."""
-        return {**asdict(self), "ignore": list(self.ignore)}
-
-    def to_json(self) -> str:
-        """Return the settings as JSON text."""
-        return json.dumps(self.as_dict())
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> CompareSettings:
-        """Return settings from what :meth:`as_dict` gave.
-
-        Raises
-        ------
-        SettingsError
-            If there is a key or a value it does not know.
-        """
-        known = [field.name for field in fields(cls)]
-        if unknown := sorted(set(data) - set(known)):
-            raise SettingsError(f"There is no setting {unknown[0]!r} of comparisons. Choose from: {', '.join(known)}.")
-        return cls(**data)
-
-    @classmethod
-    def from_json(cls, text: str) -> CompareSettings:
-        """Return settings from JSON text."""
-        return cls.from_dict(json.loads(text))
 
 
 def _number(value: object) -> bool:

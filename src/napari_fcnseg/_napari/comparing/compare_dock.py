@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QGroupBox, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QGroupBox, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.comparing.keep_box import KeepBox
 from napari_fcnseg._napari.comparing.live import LiveComparison
@@ -16,7 +16,9 @@ from napari_fcnseg._napari.comparing.measure.measure_box import MeasureBox
 from napari_fcnseg._napari.comparing.order import Order
 from napari_fcnseg._napari.comparing.probability_box import ProbabilityBox
 from napari_fcnseg._napari.comparing.see.see_box import SeeBox
+from napari_fcnseg._napari.endings import at_end
 from napari_fcnseg._napari.image.layer_events import LayerEvents
+from napari_fcnseg._napari.panel import Panel
 from napari_fcnseg._napari.running.problems import tell
 from napari_fcnseg._napari.section import Section
 from napari_fcnseg._napari.watch import LayerWatch
@@ -29,7 +31,7 @@ _CHANGED = "A label map has changed since it was compared. Press Compare again."
 _PROBABILITIES = "Hold maps of probabilities against the truth: precision and recall, the best threshold, calibration."
 
 
-class CompareMasks(QWidget):
+class CompareMasks(Panel):
     """See and measure how masks differ: which masks, where, by how much, and what is kept of it.
 
     Parameters
@@ -52,15 +54,7 @@ class CompareMasks(QWidget):
         self._arrange()
         self._connect()
         self._offer()
-        shown = self.live.shown
-        self.see.destroyed.connect(lambda _=None: shown.veil(False))  # which has brought the layers back before
-
-    def event(self, event: QEvent | None) -> bool:
-        """Stop when napari closes the dock: its x only lets go of the widget, which would flicker on unseen."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.live.stop()
-            self.see.end()
-        return super().event(event)
+        at_end(self.see, partial(self.live.shown.veil, False))  # which has brought the layers back before
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return a width at which the tables can be read."""
@@ -92,32 +86,10 @@ class CompareMasks(QWidget):
         self._watch.removed.connect(live.forget)
 
     def _arrange(self) -> None:
-        """Put the steps below each other, one per turn of the event loop: styling them all takes Qt its time."""
-        parts = deque((
-            self.masks, _group("2  See", self.see), _group("3  Measure", self.measure), _group("4  Keep", self.keep),
-            Section("Probability maps", self.probability, _PROBABILITIES),
-        ))  # fmt: skip
-        steps = QWidget()
-        column = QVBoxLayout(steps)
-        column.addStretch()
-        scroll = QScrollArea()
-        scroll.setWidget(steps)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll)
-        timer = QTimer(self)
-
-        def place() -> None:
-            column.insertWidget(column.count() - 1, parts.popleft())
-            scroll.setMinimumWidth(steps.minimumSizeHint().width())
-            if not parts:
-                timer.stop()
-
-        timer.timeout.connect(place)
-        timer.start(0)
+        """Put the steps below each other."""
+        folded = Section("Probability maps", self.probability, _PROBABILITIES)
+        groups = (_group("2  See", self.see), _group("3  Measure", self.measure), _group("4  Keep", self.keep))
+        self.lay_out((self.masks, *groups, folded))
 
     def start(self) -> None:
         """Compare what is chosen."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
+from napari_fcnseg._napari.endings import at_end
 from napari_fcnseg._napari.running.job import elsewhere
 from napari_fcnseg._napari.running.orders import Outcome
 
@@ -74,7 +75,7 @@ class Latest(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._job: Job | None = None
-        parent.destroyed.connect(lambda _=None: self.give_up())
+        at_end(parent, self.give_up)
 
     @property
     def busy(self) -> bool:

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 from napari.layers import Labels
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
-    QFormLayout,
     QGroupBox,
     QHBoxLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
     QProgressBar,
@@ -19,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_fcnseg._napari.comparing.guess import likely_mask, likely_truth, made_here
 from napari_fcnseg._napari.comparing.settings_form import SettingsForm
-from napari_fcnseg._napari.results.instance_form import quiet_combo
+from napari_fcnseg._napari.form import form_of, quiet_combo
 from napari_fcnseg._napari.results.sentence import Sentence
 from napari_fcnseg._napari.running.run_box import ERROR_STYLE
 from napari_fcnseg._napari.section import Section
@@ -72,13 +70,7 @@ class MasksBox(QGroupBox):
         self.offer([])
 
     def _arrange(self) -> None:
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for caption, widget in (("Truth (A)", self.truth), ("Masks (B)", self.masks)):
-            label = QLabel(caption)
-            label.setToolTip(widget.toolTip())
-            label.setBuddy(widget)
-            form.addRow(label, widget)
+        form = form_of((("Truth (A)", self.truth), ("Masks (B)", self.masks)))
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(Section("Settings", self.form, "What the labels mean, and what counts."))

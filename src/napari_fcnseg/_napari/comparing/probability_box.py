@@ -31,7 +31,7 @@ from napari_fcnseg._napari.comparing.probability_work import (
     maps_among,
     thresholded,
 )
-from napari_fcnseg._napari.results.instance_form import quiet_combo
+from napari_fcnseg._napari.form import quiet_combo
 from napari_fcnseg._napari.results.sentence import Sentence
 from napari_fcnseg._napari.running.problems import sentence_of
 from napari_fcnseg._napari.running.run_box import ERROR_STYLE

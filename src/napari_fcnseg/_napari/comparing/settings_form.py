@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFormLayout, QLabel, QLineEdit, QWidget
+from qtpy.QtWidgets import QLineEdit, QWidget
 
-from napari_fcnseg._napari.results.instance_form import quiet_combo
+from napari_fcnseg._napari.form import form_of, quiet_combo
 from napari_fcnseg.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -36,18 +36,11 @@ class SettingsForm(QWidget):
             self.volume.addItem(text, number)
         self.ignore = _line("Labels left out", _IGNORE, "none")
         self.tolerance = _line("Border tolerance", _TOLERANCE, "automatic")
-        self._form = QFormLayout(self)
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        rows: tuple[tuple[str, QWidget], ...] = (
+        self._form = form_of((
             ("Labels are", self.kind), ("Slices", self.volume), ("Leave out", self.ignore),
             ("Tolerance", self.tolerance),
-        )  # fmt: skip
-        for caption, widget in rows:
-            label = QLabel(caption)
-            label.setToolTip(widget.toolTip())
-            label.setBuddy(widget)
-            self._form.addRow(label, widget)
+        ))  # fmt: skip
+        self.setLayout(self._form)
 
     def offer_volume(self, may: bool) -> None:
         """Offer to take slices for a volume where there are some."""

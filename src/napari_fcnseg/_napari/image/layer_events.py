@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_fcnseg._napari.endings import at_end
 from napari_fcnseg._napari.watch import disconnect
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class LayerEvents(QObject):
         self._data = False
         # napari holds callbacks weakly, and calls one whose Qt half is gone: these must be taken back.
         self._callbacks: list[tuple[Any, Any]] = []
-        parent.destroyed.connect(lambda _=None, callbacks=self._callbacks: disconnect(callbacks))
+        at_end(parent, partial(disconnect, self._callbacks))
 
     def listen_to(self, layers: Sequence[Layer]) -> None:
         """Listen to these layers, and to no others."""

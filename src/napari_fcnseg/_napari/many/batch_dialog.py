@@ -12,6 +12,7 @@ from qtpy.QtCore import QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QDialog, QHBoxLayout, QProgressBar, QVBoxLayout
 
+from napari_fcnseg._napari.endings import at_end
 from napari_fcnseg._napari.image.channels import Need
 from napari_fcnseg._napari.many.batch_form import BatchForm, sentence
 from napari_fcnseg._napari.many.batch_job import BatchOrder, Begun, batching, layer_image, result_layer, warm
@@ -85,7 +86,8 @@ class BatchDialog(QDialog):
         self._outcome: Outcome | None = None
         self._spots: dict[str, Spot] = {}
         self._stops = [threading.Event()]  # of what runs; in a list that outlives this object
-        self.destroyed.connect(lambda _=None, stops=self._stops: stops[-1].set())
+        stops = self._stops
+        at_end(self, lambda: stops[-1].set())
         self.setWindowTitle("Batch")
         self.form = BatchForm(self._need, settings, len(self._models))
         self.start = button("Start", _START)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSpinBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSpinBox, QWidget
 
+from napari_fcnseg._napari.form import form_of, quiet_combo
 from napari_fcnseg._napari.running.docwords import words
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.instances import COMPONENTS, WATERSHED, InstanceSettings, suggested_classes
@@ -73,18 +74,11 @@ class InstanceForm(QWidget):
         self._show_rows()
 
     def _arrange(self, labels: QComboBox) -> None:
-        self._form = QFormLayout(self)
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        rows: tuple[tuple[str, QWidget], ...] = (
+        self._form = form_of((
             ("Labels", labels), ("Interior", self.interior), ("Method", self.method), ("Edge", self.edge),
             ("Separation", self.separation), ("Smallest", self.minimum_size), ("Fill holes", self.fill_holes),
-        )  # fmt: skip
-        for caption, widget in rows:
-            label = QLabel(caption)
-            label.setToolTip(widget.toolTip())
-            label.setBuddy(widget)
-            self._form.addRow(label, widget)
+        ))  # fmt: skip
+        self.setLayout(self._form)
         for widget in (self.corners, self.volume):
             self._form.addRow(widget)
 
@@ -152,16 +146,6 @@ class InstanceForm(QWidget):
     def _show_rows(self) -> None:
         for widget in (self.edge, self.separation):
             self._form.setRowVisible(widget, self.method.currentData() == WATERSHED)
-
-
-def quiet_combo(name: str, tooltip: str) -> QComboBox:
-    """Return a combo that long entries do not make wide."""
-    combo = QComboBox()
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(8)
-    combo.setToolTip(f"<p>{tooltip}</p>")
-    combo.setAccessibleName(name)
-    return combo
 
 
 def _check(text: str, tooltip: str) -> QCheckBox:

@@ -10,8 +10,10 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from napari_fcnseg._napari.endings import at_end
+from napari_fcnseg._napari.form import quiet_combo
 from napari_fcnseg._napari.image.channels import full_resolution
-from napari_fcnseg._napari.results.instance_form import InstanceForm, quiet_combo
+from napari_fcnseg._napari.results.instance_form import InstanceForm
 from napari_fcnseg._napari.results.instance_work import (
     InstanceOrder,
     candidates,
@@ -82,7 +84,7 @@ class InstancesBox(QWidget):
         self.labels.currentIndexChanged.connect(self._show_layer)
         self.form.changed.connect(self._changed)
         self.button.clicked.connect(self._find_pressed)
-        self.destroyed.connect(lambda _=None: self._give_up())
+        at_end(self, self._give_up)
         self._watch = LayerWatch(viewer.layers, self)
         self._watch.changed.connect(self._offer)
         self._offer()

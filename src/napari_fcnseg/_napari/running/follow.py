@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
+from napari_fcnseg._napari.endings import at_end
 from napari_fcnseg._napari.running.place import seen
 from napari_fcnseg._napari.watch import disconnect
 from napari_fcnseg.errors import FcnSegError
@@ -57,7 +59,7 @@ class Follow(QObject):
         callbacks: list[tuple[Any, Any]] = [(emitter, self._on_move) for emitter in emitters]
         for emitter, callback in callbacks:
             emitter.connect(callback)
-        parent.destroyed.connect(lambda _=None: disconnect(callbacks))
+        at_end(parent, partial(disconnect, callbacks))
 
     def refresh(self) -> None:
         """Look again: something else than the view has changed."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QTimer
 
+from napari_fcnseg._napari.endings import at_end
 from napari_fcnseg._napari.running.job import elsewhere, is_expected, run_of
 from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import FcnSegError
@@ -52,7 +53,8 @@ class Foresight(QObject):
         self._timer.timeout.connect(self._ask)
         live.begun.connect(self._hush)
         live.ended.connect(self._go_on)
-        parent.destroyed.connect(lambda _=None, stops=self._stops: stops[-1].set())
+        stops = self._stops
+        at_end(parent, lambda: stops[-1].set())
 
     def refresh(self) -> None:
         """Ask again soon: something that was chosen has changed."""

@@ -10,6 +10,7 @@ from napari.qt.threading import create_worker
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_fcnseg._napari.endings import at_end
 from napari_fcnseg._napari.image.channels import METADATA
 from napari_fcnseg._napari.results.result import ResultLayers, result_name, summary
 from napari_fcnseg._napari.running.activity import Activity
@@ -89,7 +90,7 @@ class LiveRun(QObject):
         self.stopped = False  # whether the user stopped it, or it failed
         self._stops = [threading.Event()]  # of what runs; as above
         stops, work = self._stops, self._work
-        parent.destroyed.connect(lambda _=None: abandon(stops[-1], work))
+        at_end(parent, lambda: abandon(stops[-1], work))
 
     @property
     def running(self) -> bool:

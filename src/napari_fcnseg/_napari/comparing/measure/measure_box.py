@@ -13,7 +13,7 @@ from napari_fcnseg._napari.comparing.measure.models import ConfusionModel, Sheet
 from napari_fcnseg._napari.comparing.measure.objects_tab import ObjectsTab
 from napari_fcnseg._napari.comparing.measure.table import Table
 from napari_fcnseg._napari.comparing.plot import Plot
-from napari_fcnseg._napari.results.instance_form import quiet_combo
+from napari_fcnseg._napari.form import quiet_combo
 from napari_fcnseg._napari.results.sentence import Sentence
 
 if TYPE_CHECKING:

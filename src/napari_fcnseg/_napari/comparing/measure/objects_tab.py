@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QSlider, QVBoxLa
 from napari_fcnseg._napari.comparing.measure.models import SheetModel
 from napari_fcnseg._napari.comparing.measure.sheets import FILTERS, matching, objects
 from napari_fcnseg._napari.comparing.measure.table import Table
-from napari_fcnseg._napari.results.instance_form import quiet_combo
+from napari_fcnseg._napari.form import quiet_combo
 
 if TYPE_CHECKING:
     from napari_fcnseg.comparison import Entry, ObjectRow, Study

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QShortcu
 from napari_fcnseg._napari.comparing.see.flicker import FASTEST, SLOWEST, Flicker
 from napari_fcnseg._napari.comparing.see.side_by_side import SideBySide
 from napari_fcnseg._napari.comparing.see.swipe import NO_3D, Swipe
+from napari_fcnseg._napari.endings import at_end
 from napari_fcnseg._napari.results.sentence import Sentence
 from napari_fcnseg._napari.running.run_box import ERROR_STYLE
 from napari_fcnseg._napari.text_dialog import button
@@ -79,7 +80,7 @@ class SeeBox(QWidget):
         self._watch.changed.connect(self._mind_views)
         callbacks = [(viewer.dims.events.ndisplay, self._leave_plane)]
         callbacks[0][0].connect(callbacks[0][1])
-        self.destroyed.connect(partial(_end, self.flickering, self.swiping, self.beside, callbacks))
+        at_end(self, partial(_end, self.flickering, self.swiping, self.beside, callbacks))
 
     def _arrange(self) -> None:
         grid = QGridLayout()
@@ -241,9 +242,7 @@ class SeeBox(QWidget):
         self.place.setVisible(bool(self.place.text()))
 
 
-def _end(
-    flicker: Flicker, swipe: Swipe, beside: SideBySide, callbacks: Sequence[tuple[Any, Any]] = (), _: object = None
-) -> None:
+def _end(flicker: Flicker, swipe: Swipe, beside: SideBySide, callbacks: Sequence[tuple[Any, Any]] = ()) -> None:
     for way in (flicker, swipe, beside):
         if way.on:
             way.stop()

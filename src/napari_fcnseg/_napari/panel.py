@@ -1,0 +1,75 @@
+"""What napari puts into a dock: parts below each other, which end when it is closed."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_LEAVING: set[Panel] = set()
+
+
+class Panel(QWidget):
+    """A widget for a dock.
+
+    napari's x does not delete the widget in a dock, it lets go of it: what the widget does would go on unseen until
+    Python's garbage collector deletes it, at a time when half of its functions are gone. So it deletes itself.
+    """
+
+    def lay_out(self, parts: Iterable[QWidget], *then: Callable[[], object]) -> None:
+        """Put parts below each other; a low window scrolls, for squeezed labels would lose their text.
+
+        They come one per turn of the event loop: styling them all takes Qt a tenth of a second.
+
+        Parameters
+        ----------
+        parts : iterable of QWidget
+            From the top to the bottom.
+        *then : callable
+            What is done when they are all there, one per turn as well.
+        """
+        steps = QWidget()
+        column = QVBoxLayout(steps)
+        column.addStretch()
+        scroll = QScrollArea()
+        scroll.setWidget(steps)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll)
+
+        def place(part: QWidget) -> None:
+            column.insertWidget(column.count() - 1, part)
+            scroll.setMinimumWidth(steps.minimumSizeHint().width())
+
+        turns: deque[Callable[[], object]] = deque([*(partial(place, part) for part in parts), *then])
+        timer = QTimer(self)
+
+        def turn() -> None:
+            act = turns.popleft()
+            if not turns:
+                timer.stop()
+            act()
+
+        timer.timeout.connect(turn)
+        timer.start(0)
+
+    def event(self, event: QEvent | None) -> bool:
+        """Notice when napari lets go of it."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            _LEAVING.add(self)  # it belongs to Python now, and nobody else may hold it
+            QTimer.singleShot(0, self._leave)
+        return super().event(event)
+
+    def _leave(self) -> None:
+        if self.parent() is None:  # or it was docked again
+            self.deleteLater()
+        _LEAVING.discard(self)
