@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 2**20
 _WIDTH = 100
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def read_json(path: Path, what: str, limit: int = MAX_BYTES) -> dict[str, Any]:
@@ -92,13 +93,13 @@ def write_json(path: Path, data: dict[str, Any], limit: int | None = None) -> No
 
 def _text(value: Any, indent: int = 0) -> str:
     """Return JSON for people to edit: what fits on a line stands on one."""
-    flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    if not isinstance(value, dict | list) or not value or (indent and len(flat) + indent <= _WIDTH):
-        return flat
+    if not isinstance(value, dict | list) or not value:
+        return str(value) if type(value) is int else _encode(value)
     if isinstance(value, dict):
-        ends = "{}"
-        entries = [f"{json.dumps(str(k), ensure_ascii=False)}: {_text(v, indent + 1)}" for k, v in value.items()]
+        ends, entries = "{}", [f"{_encode(str(k))}: {_text(v, indent + 1)}" for k, v in value.items()]
     else:
         ends, entries = "[]", [_text(entry, indent + 1) for entry in value]
+    if indent and indent + sum(map(len, entries)) + 2 * len(entries) <= _WIDTH:  # as wide as with ", " and the ends
+        return ends[0] + ", ".join(entries) + ends[1]
     pad = "\n" + " " * (indent + 1)
     return ends[0] + pad + f",{pad}".join(entries) + "\n" + " " * indent + ends[1]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any, ClassVar, Final, Self, TypeAlias
 
 import numpy as np
 
 from napari_fcnseg.errors import SettingsError
 
+_ATOMS = (int, str, bool, type(None))  # most of what there is, and JSON has it as it is
 #: Takes what JSON holds and returns a field's value; raises TypeError for another kind.
 Reader: TypeAlias = Callable[[Any], Any]
 
@@ -51,7 +52,11 @@ class PlainSettings:
 
 
 def plain(value: Any) -> Any:
-    """Return data as JSON has it: lists, and None for a number that is none."""
+    """Return data as JSON has it: objects for dataclasses, lists, and None for a number that is none."""
+    if type(value) in _ATOMS:
+        return value
+    if is_dataclass(value):
+        value = vars(value)
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -10,6 +10,7 @@ from napari_fcnseg.comparison.agreement import (
     Agreement,
     Cell,
     Differing,
+    filled,
     write,
 )
 from napari_fcnseg.comparison.borders import BorderScores
@@ -27,6 +28,6 @@ __all__ = [
     "AGREEMENT", "AUTO", "BOTH", "CLASSES", "DEFINITIONS", "DIFFERENT", "INSTANCES", "KINDS", "NEITHER", "ONLY_A",
     "ONLY_B", "THRESHOLDS", "Agreement", "Aligned", "BorderScores", "Cell", "ClassScores", "CompareSettings",
     "Comparison", "Contingency", "Differing", "Entry", "InstanceScores", "Matching", "ObjectRow", "OverallScores",
-    "Place", "Placed", "Study", "align", "compare", "count", "matches", "matchings", "placed", "places", "study",
-    "write", "write_csv",
+    "Place", "Placed", "Study", "align", "compare", "count", "filled", "matches", "matchings", "placed", "places",
+    "study", "write", "write_csv",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from napari_fcnseg.comparison.lazy import Box, Lazy, part_of
 from napari_fcnseg.comparison.table import blocks_of, whole_labels
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.source import chunks_of
+from napari_fcnseg.systemmemory import free_memory
 from napari_fcnseg.wording import by
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ AGREEMENT: Final[Mapping[int, tuple[str, str]]] = {
     DIFFERENT: ("different", "#f0e442"),
 }
 
+_SHARE = 4  # of the free memory: what a map may take
 #: Kind for each sum of: 1 if a has a label, 2 if b has one, 4 if they are the same.
 _KINDS = np.array([NEITHER, ONLY_A, ONLY_B, DIFFERENT, NEITHER, ONLY_A, ONLY_B, BOTH], np.uint8)
 
@@ -212,6 +214,26 @@ def write(array: _OfTwo, out: Any = None, progress: Callable[[int, int], None] |
         if progress is not None:
             progress(done, len(blocks))
     return {kind: n for kind, n in enumerate(counts.tolist()) if kind and n}
+
+
+def filled(array: _OfTwo, progress: Callable[[int, int], None] | None = None) -> tuple[Any, dict[int, int]]:
+    """Work a map out into memory if there is room; otherwise it stays one that is worked out where it is read.
+
+    Parameters
+    ----------
+    array : Agreement or Cell
+        The map.
+    progress : callable, optional
+        As for :func:`write`.
+
+    Returns
+    -------
+    array_like of uint8, dict of int to int
+        The map, and its pixels of each kind as :func:`write` counts them.
+    """
+    room = np.empty(array.shape, np.uint8) if array.size <= free_memory() // _SHARE else None
+    counts = write(array, room, progress)
+    return (array if room is None else room), counts
 
 
 def _sorted(pairs: Mapping[int, int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping  # noqa: TC003 - dataclass fields are read at run time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,29 +93,29 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, as JSON has it."""
-        data: dict[str, Any] = plain(asdict(self))
+        data: dict[str, Any] = plain(self)
         data["overall"]["variation_of_information"] = self.overall.variation_of_information
         return data
 
     def rows(self) -> list[tuple[str, str, float | int | None]]:
         """Return every score as (of what, score, value); the first is ``"all"`` for the whole."""
-        rows: list[tuple[str, str, float | int | None]] = [("all", key, n) for key, n in asdict(self.overall).items()]
+        rows: list[tuple[str, str, float | int | None]] = [("all", key, n) for key, n in vars(self.overall).items()]
         rows.append(("all", "variation_of_information", self.overall.variation_of_information))
         if self.instances is None:
             rows += [("all", "mean_dice", self.mean_dice), ("all", "mean_jaccard", self.mean_jaccard)]
         borders = {scores.label: scores for scores in self.borders}
         for one in self.classes:
-            of = asdict(one)
+            of = vars(one)
             rows += [(one.name, key, n) for key, n in of.items() if key not in ("label", "name")]
             if one.label in borders:
-                edge = asdict(borders[one.label])
+                edge = vars(borders[one.label])
                 rows += [(one.name, key if "haus" in key else f"border_{key}", edge[key]) for key in list(edge)[1:]]
         if self.instances is not None:
-            of = asdict(self.instances)
+            of = vars(self.instances)
             rows += [("objects", key, n) for key, n in of.items() if key not in ("at", "curve", "objects")]
             for matching in dict.fromkeys((self.instances.at, *self.instances.curve)):
                 name = f"objects, IoU {matching.threshold:g}"
-                rows += [(name, key, n) for key, n in asdict(matching).items() if key != "threshold"]
+                rows += [(name, key, n) for key, n in vars(matching).items() if key != "threshold"]
         return rows
 
     def save_csv(self, path: Path) -> None:

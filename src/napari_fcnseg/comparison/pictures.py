@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fcnseg.comparison.agreement import AGREEMENT, Differing
+from napari_fcnseg.comparison.agreement import AGREEMENT, Differing, filled
 from napari_fcnseg.comparison.lazy import part_of
 from napari_fcnseg.comparison.places import Place, places
 
@@ -77,7 +77,7 @@ def scenes(study: Study, index: int, look: Look, close: int = 3) -> list[Scene]:
         How many close-ups.
     """
     a, b = study.aligned.maps[0], study.aligned.maps[index + 1]
-    agreement = study.agreement(index)
+    agreement, _ = filled(study.agreement(index))
     shape, spatial = agreement.shape, study.settings.axes(agreement.ndim)
     worst = places(Differing(agreement), spatial=spatial, most=close)
     whole = _plane(shape, worst[0].at if worst else tuple(n // 2 for n in shape), None)

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_fcnseg._napari.comparing.measure.sheets import fate
 from napari_fcnseg._napari.comparing.walk import MOST
-from napari_fcnseg.systemmemory import free_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import numpy.typing as npt
-
     from napari_fcnseg.comparison import Entry, ObjectRow, Place, Study
-
-#: Share of the free memory that a map of agreement may take; a larger one is worked out as it is looked at.
-_SHARE = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,20 +69,20 @@ class Lit:
 
 def overview(study: Study, index: int, progress: Callable[[int, int], None]) -> Overview:
     """Find where a mask differs from the truth."""
-    from napari_fcnseg.comparison import Differing, places
+    from napari_fcnseg.comparison import Differing, filled, places
 
-    agreement, counts = _filled(study.agreement(index), _half(progress, 0))
+    agreement, counts = filled(study.agreement(index), _half(progress, 0))
     found = places(Differing(agreement), spatial=spatial_of(study), most=MOST, progress=_half(progress, 1))
     return Overview(study, index, agreement, counts, found)
 
 
 def lit(study: Study, index: int, cell: tuple[int, int], progress: Callable[[int, int], None]) -> Lit:
     """Find the pixels that are one label in the truth and another in a mask."""
-    from napari_fcnseg.comparison import Cell, places
+    from napari_fcnseg.comparison import Cell, filled, places
 
     aligned = study.aligned
     lazy = Cell(aligned.maps[0], aligned.maps[index + 1], *cell, inside=aligned.inside)
-    pixels, counts = _filled(lazy, _half(progress, 0))
+    pixels, counts = filled(lazy, _half(progress, 0))
     found = places(pixels, spatial=spatial_of(study), most=MOST, progress=_half(progress, 1))
     name, number = cell_name(study, study.entries[index], cell), counts.get(1, 0)
     text = f"{number:,} {'pixel is' if number == 1 else 'pixels are'} {name}. The view is at the largest place."
@@ -100,7 +91,7 @@ def lit(study: Study, index: int, cell: tuple[int, int], progress: Callable[[int
 
 def lit_object(study: Study, index: int, row: ObjectRow, progress: Callable[[int, int], None]) -> Lit:
     """Find the pixels of an object of the truth or of a mask, within its box."""
-    from napari_fcnseg.comparison import Cell
+    from napari_fcnseg.comparison import Cell, filled
     from napari_fcnseg.comparison.lazy import Part
 
     aligned, of_truth = study.aligned, row.side == "a"
@@ -109,7 +100,7 @@ def lit_object(study: Study, index: int, row: ObjectRow, progress: Callable[[int
     box = tuple((max(first - 1, 0), min(stop + 1, n)) for (first, stop), n in zip(row.box, whole.shape, strict=True))
     part = Part(whole, box)
     inside = None if aligned.inside is None else Part(aligned.inside, box)
-    pixels, _ = _filled(Cell(part, part, row.label, row.label, inside=inside), progress)
+    pixels, _ = filled(Cell(part, part, row.label, row.label, inside=inside), progress)
     name = f"object {row.label} of {study.truth if of_truth else study.entries[index].name}"
     met = "" if row.partner is None else f", IoU {row.iou:.4g} with object {row.partner}"
     text = f"{name[0].upper()}{name[1:]}: {fate(row)}, {row.pixels:,} pixel{'' if row.pixels == 1 else 's'}{met}"
@@ -129,14 +120,3 @@ def spatial_of(study: Study) -> int:
 
 def _half(progress: Callable[[int, int], None], which: int) -> Callable[[int, int], None]:
     return lambda done, total: progress(done + which * total, 2 * total)
-
-
-def _filled(lazy: Any, progress: Callable[[int, int], None]) -> tuple[Any, Mapping[int, int]]:
-    """Return a map in memory if there is room, as it is otherwise; and how many pixels are of each kind."""
-    from napari_fcnseg.comparison import write
-
-    room: npt.NDArray[np.uint8] | None = None
-    if math.prod(lazy.shape) <= free_memory() // _SHARE:
-        room = np.empty(lazy.shape, np.uint8)
-    counts = write(lazy, room, progress)
-    return (lazy if room is None else room), counts
