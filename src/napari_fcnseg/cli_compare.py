@@ -42,6 +42,7 @@ def run_compare(chosen: argparse.Namespace) -> int:
     from napari_fcnseg.comparison import AUTO, CLASSES, INSTANCES, CompareSettings, placed, study
     from napari_fcnseg.comparison.report import write_report
 
+    _check(chosen)
     kind = INSTANCES if chosen.instances else CLASSES if chosen.classes else AUTO
     settings = CompareSettings(kind, tuple(chosen.ignore), chosen.iou, chosen.tolerance, chosen.spatial)
     names = [chosen.truth, *chosen.masks]
@@ -50,8 +51,6 @@ def run_compare(chosen: argparse.Namespace) -> int:
         placed(name, file.data, lengths(name, file, files[0])) for name, file in zip(names, files, strict=True)
     )
     if chosen.probabilities:
-        if masks:
-            raise SettingsError("Compare masks, or maps of probabilities, not both at once: run it twice.")
         cli_probability.run_probability(chosen, truth, files[0])
         return 0
     if not masks:
@@ -87,19 +86,34 @@ def _class_names(origins: Sequence[Mapping[str, Any]]) -> dict[int, str]:
 
 
 def _print(found: Study) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from napari_fcnseg.cli_table import number, print_table, short_names
 
     scores = found.ranks if found.single else ("different", *found.ranks)
-    table = Table("", "mask", *(score.replace("_", " ") for score in scores), box=None)
-    for rank, entry in enumerate(found.ranked(), start=1):
-        values = [entry.value(score) for score in scores]
-        table.add_row(str(rank), Path(entry.name).name, *map(_short, values))
-    console = Console()
-    console.print(table)
-    for note in found.notes:
-        console.print(note, style="dim", highlight=False)
+    ranked = found.ranked()
+    rows = (
+        (str(rank), name, *(number(entry.value(score)) for score in scores))
+        for rank, (entry, name) in enumerate(zip(ranked, short_names([one.name for one in ranked]), strict=True), 1)
+    )
+    print_table(("", "mask", *(score.replace("_", " ") for score in scores)), rows, found.notes)
 
 
-def _short(value: float | int | None) -> str:
-    return "–" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+def _check(chosen: argparse.Namespace) -> None:
+    """See that what was asked for belongs together, and that no file is written over another."""
+    if chosen.probabilities:
+        if chosen.masks:
+            raise SettingsError("Compare masks, or maps of probabilities, not both at once: run it twice.")
+        of_masks = {"--report": chosen.report, "--instances": chosen.instances, "--classes": chosen.classes,
+                    "--tolerance": chosen.tolerance, "--spatial": chosen.spatial}  # fmt: skip
+        if odd := [name for name, value in of_masks.items() if value not in (None, False)]:
+            raise SettingsError(f"{odd[0]} is for masks, and nothing of maps of probabilities. Leave it out.")
+    elif chosen.label is not None:
+        raise SettingsError(
+            "--label says which label each map of --probabilities is of. Name the maps, or leave it out."
+        )
+    read = {Path(name).resolve() for name in (chosen.truth, *chosen.masks, *chosen.probabilities)}
+    for path in (chosen.csv, chosen.json, chosen.report):
+        if path is None or (path.exists() and not path.is_file()):  # such as /dev/stdout
+            continue
+        if path.resolve() in read:
+            raise SettingsError(f"{path} is read, or written already. Choose another name for what is written.")
+        read.add(path.resolve())

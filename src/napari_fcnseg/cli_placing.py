@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from napari_fcnseg.errors import ImageError
+from napari_fcnseg.imagefile.units import factor
 
 if TYPE_CHECKING:
     from napari_fcnseg.imagefile import ImageFile
-
-#: Lengths of units that files have.
-_MICROMETRES: Final = {"pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0}
 
 
 def lengths(name: str, file: ImageFile, truth: ImageFile) -> list[float]:
@@ -39,9 +37,8 @@ def lengths(name: str, file: ImageFile, truth: ImageFile) -> list[float]:
 
 
 def _factor(name: str, own: str, of_truth: str) -> float:
-    if own == of_truth:
-        return 1.0
-    if own not in _MICROMETRES or of_truth not in _MICROMETRES:
+    times = factor(own, of_truth)
+    if times is None:
         units = [unit or "no unit" for unit in (own, of_truth)]
         raise ImageError(f"{name} gives lengths in {units[0]}, the truth in {units[1]}. Correct the unit of one file.")
-    return _MICROMETRES[own] / _MICROMETRES[of_truth]
+    return times

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.cli_placing import lengths
-from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.errors import ImageError, SettingsError
+from napari_fcnseg.wording import by
 
 if TYPE_CHECKING:
     import argparse
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.comparison.probability import ProbabilityScores
     from napari_fcnseg.imagefile import ImageFile
 
+_UNNAMED = "QPONMLKJI"  # letters of axes that a file has no names for
 _SHOWN = ("average_precision", "best_threshold", "best_dice", "dice", "calibration_error", "brier")
 
 
@@ -49,7 +50,7 @@ def _maps(name: str, truth: ImageFile) -> list[tuple[Placed, int]]:
     from napari_fcnseg.imagefile import read_image
     from napari_fcnseg.source import reordered
 
-    file = read_image([name])
+    file = _with_channels(name, read_image([name]), truth)
     at, sizes = file.channel_axis, lengths(name, file, truth)
     if at is None:
         return [(placed(name, file.data, sizes), 1)]
@@ -58,6 +59,26 @@ def _maps(name: str, truth: ImageFile) -> list[tuple[Placed, int]]:
         (placed(f"{name}, channel {channel + 1}", _Channel(last, channel), sizes), channel + 1)
         for channel in range(int(last.shape[-1]))
     ]
+
+
+def _with_channels(name: str, file: ImageFile, truth: ImageFile) -> ImageFile:
+    """Return a file that has an axis more than the truth and does not say what it is as one with channels along it.
+
+    Raises
+    ------
+    ImageError
+        If no axis can be that of the channels.
+    """
+    shape, of_truth = tuple(map(int, file.data.shape)), tuple(map(int, truth.data.shape))
+    if file.channel_axis is not None or len(shape) != len(of_truth) + 1 or not set(file.axes) & set(_UNNAMED):
+        return file
+    for axis in (max(len(shape) - 3, 0), len(shape) - 1):  # as segment writes them, and as networks give them
+        if shape[:axis] + shape[axis + 1 :] == of_truth:
+            return file.with_channels_along(axis)
+    raise ImageError(
+        f"{name} has the shape {by(shape)} and the truth {by(of_truth)}, and nothing says which axis is that of the "
+        "channels. Give maps as segment writes them to TIFF, or one file per map."
+    )
 
 
 class _Channel:
@@ -72,14 +93,11 @@ class _Channel:
 
 
 def _print(found: Sequence[ProbabilityScores], notes: Sequence[str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from napari_fcnseg.cli_table import number, print_table, short_names
 
-    table = Table("map", "label", *(score.replace("_", " ") for score in _SHOWN), box=None)
-    for one in found:
-        values = [getattr(one, score) for score in _SHOWN]
-        table.add_row(Path(one.name).name, str(one.label), *("–" if n is None else f"{n:.4g}" for n in values))
-    console = Console()
-    console.print(table)
-    for note in dict.fromkeys((*notes, *(note for one in found for note in one.notes))):
-        console.print(note, style="dim", highlight=False)
+    rows = (
+        (name, str(one.label), *(number(getattr(one, score)) for score in _SHOWN))
+        for one, name in zip(found, short_names([one.name for one in found]), strict=True)
+    )
+    told = (*notes, *(note for one in found for note in one.notes))
+    print_table(("map", "label", *(score.replace("_", " ") for score in _SHOWN)), rows, told)

@@ -6,14 +6,12 @@ import json
 import os
 import secrets
 import stat
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from napari_fcnseg.errors import ModelFileError, OutputError
 from napari_fcnseg.readers import jsonsafe
 from napari_fcnseg.readers.problem import UnreadableError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAX_BYTES = 2**20
 _WIDTH = 100
@@ -80,11 +78,17 @@ def write_json(path: Path, data: dict[str, Any], limit: int | None = None) -> No
     text = _text(data) + "\n"
     if limit is not None and len(text.encode()) > limit:
         raise OutputError(f"{path} would be larger than {limit // 2**10} KiB. Shorten its texts.")
-    part = path.with_name(f".{path.name}.part-{secrets.token_hex(4)}")
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f".{target.name}.part-{secrets.token_hex(4)}")
+    special = target.exists() and not target.is_file()  # a pipe, or the terminal: it is written to, not replaced
     try:
-        with part.open("x", encoding="utf-8", newline="\n") as file:  # "x" never writes through a link
+        # A name may hold what is no letter, as a file's may; within JSON its escape is right.
+        with (target if special else part).open(
+            "w" if special else "x", encoding="utf-8", errors="backslashreplace", newline="\n"
+        ) as file:
             file.write(text)
-        os.replace(part, path)
+        if not special:
+            os.replace(part, target)
     except OSError as error:
         raise OutputError(f"{path} could not be written ({error.strerror}). Choose another folder or name.") from None
     finally:

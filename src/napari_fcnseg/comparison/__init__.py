@@ -15,7 +15,8 @@ from napari_fcnseg.comparison.agreement import (
 )
 from napari_fcnseg.comparison.borders import BorderScores
 from napari_fcnseg.comparison.classes import ClassScores, OverallScores
-from napari_fcnseg.comparison.comparison import Comparison, compare, write_csv
+from napari_fcnseg.comparison.comparison import Comparison, compare
+from napari_fcnseg.comparison.csvfile import write_csv
 from napari_fcnseg.comparison.definitions import DEFINITIONS
 from napari_fcnseg.comparison.instances import THRESHOLDS, InstanceScores, Matching, ObjectRow, matches, matchings
 from napari_fcnseg.comparison.places import Place, places

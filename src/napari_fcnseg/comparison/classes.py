@@ -122,20 +122,16 @@ def overall_scores(table: Contingency) -> OverallScores:
     agreed = int(table.pixels[same].sum())
     accuracy = ratio(agreed, total)
     h_b, h_a = _entropies(table) if total else (None, None)
-    return OverallScores(total, total - agreed, accuracy, _kappa(table, accuracy), *_rand(table), h_b, h_a)
+    return OverallScores(total, total - agreed, accuracy, _kappa(table, agreed), *_rand(table), h_b, h_a)
 
 
-def _kappa(table: Contingency, accuracy: float | None) -> float | None:
-    """Return (observed - by chance) / (1 - by chance)."""
-    if accuracy is None:
-        return None
+def _kappa(table: Contingency, agreed: int) -> float | None:
+    """Return (observed - by chance) / (1 - by chance), from whole numbers: nothing cancels."""
     _, in_a, in_b = np.intersect1d(table.a_labels, table.b_labels, assume_unique=True, return_indices=True)
     a, b = table.a_pixels[in_a].tolist(), table.b_pixels[in_b].tolist()
-    chance = sum(x * y for x, y in zip(a, b, strict=True))  # whole numbers of any size: 1 stays 1
-    if chance == table.total**2:
-        return None
-    expected = chance / table.total**2
-    return float((accuracy - expected) / (1 - expected))
+    chance = sum(x * y for x, y in zip(a, b, strict=True))
+    total = table.total
+    return None if chance == total**2 else (agreed * total - chance) / (total**2 - chance)
 
 
 def _rand(table: Contingency) -> tuple[float | None, float | None, float | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping  # noqa: TC003 - dataclass fields are read at run time
 from dataclasses import dataclass, field
@@ -20,10 +19,11 @@ from napari_fcnseg.comparison.classes import (
     ratio,
     union,
 )
+from napari_fcnseg.comparison.csvfile import write_csv
 from napari_fcnseg.comparison.instances import InstanceScores, instance_scores
-from napari_fcnseg.comparison.settings import AUTO, CLASSES, INSTANCES, CompareSettings
-from napari_fcnseg.comparison.table import count
-from napari_fcnseg.errors import OutputError, SettingsError
+from napari_fcnseg.comparison.settings import AUTO, CLASSES, INSTANCES, CompareSettings, labels_of
+from napari_fcnseg.comparison.table import array_of, count
+from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.plaindata import plain
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ _MANY = 64
 _MOST = 2**12
 #: Pixels up to which borders are searched.
 _SEARCHED = 2**24
+_SLICES = (
+    "Borders were searched in each slice or frame of the last {} axes by itself, distances where both maps have the "
+    "class there. A volume has 3 axes in space: say so under Settings, with --spatial 3 or spatial=3."
+)
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,10 @@ class Comparison:
         Pixels along each axis.
     spacing : tuple of float
         Length of a pixel along each axis.
+    spatial : int
+        How many of the last axes borders extend along.
     unit : str
-        Of the spacing, ``"px"`` where nothing is known.
+        Of the spacing; without one ``"px"`` if pixels are 1 long, and empty otherwise.
     ignored : tuple of int
         Labels of a whose pixels were left out.
     labels : tuple of int
@@ -78,6 +84,7 @@ class Comparison:
 
     shape: tuple[int, ...]
     spacing: tuple[float, ...]
+    spatial: int
     unit: str
     ignored: tuple[int, ...]
     labels: tuple[int, ...]
@@ -123,21 +130,6 @@ class Comparison:
         write_csv(path, (("of", "score", "value"), *self.rows()))
 
 
-def write_csv(path: Path, rows: Sequence[Sequence[Any]]) -> None:
-    """Write a table; None is an empty cell.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows(rows)
-    except OSError as error:
-        raise OutputError(f"{path} could not be written ({error.strerror}). Choose another folder or name.") from None
-
-
 def compare(
     a: Any,
     b: Any,
@@ -162,7 +154,8 @@ def compare(
     a, b : array_like of int
         The truth and the mask, of one shape with any number of axes: NumPy, dask, zarr, or mapped from a file.
     spacing : sequence of float, optional
-        Length of a pixel along each axis.
+        Length of a pixel along each axis that is space, matched from the last: two for slices or frames that stand for
+        themselves, three for a volume.
     unit : str
         Of the spacing.
     class_names : mapping of int to str, optional
@@ -177,7 +170,7 @@ def compare(
         Of the border scores, in the unit; 0.75 % of the diagonal otherwise.
     spatial : int, optional
         How many of the last axes borders extend along: 2 for slices or frames that stand for themselves, 3 for a
-        volume; 2 otherwise.
+        volume. Otherwise those that the spacing names, 3 at most, and 2 without one.
     progress : callable, optional
         Called with the blocks counted and their number; what it raises ends the comparison.
 
@@ -188,11 +181,13 @@ def compare(
     SettingsError
         If another argument is of no use.
     """
-    settings = CompareSettings(kind_of(instances), tuple(map(int, ignore)), threshold, tolerance, spatial)
-    lengths = _lengths(spacing, len(np.shape(a)))
+    a, b = array_of(a, "first"), array_of(b, "second")
+    lengths, named = _lengths(spacing, len(a.shape))
+    settings = CompareSettings(
+        kind_of(instances), labels_of(ignore), threshold, tolerance, spatial or (min(named, 3) if named else None)
+    )
     table = count(a, b, ignore=settings.ignore, places=instances is not False, progress=progress)
     single = single_objects([table]) if instances is None else instances
-    a, b = (array if hasattr(array, "dtype") else np.asarray(array) for array in (a, b))
     return scored(table, (a, b), settings, single=single, spacing=lengths, unit=unit, class_names=class_names or {})
 
 
@@ -247,20 +242,28 @@ def scored(
     if reach is None:
         reach = default_tolerance(shape[-spatial:], spacing[-spatial:])
     borders = []
-    if not notes and not single:
+    searched = not notes and not single
+    if searched:
         a, b = (np.asarray(array) for array in maps)
         wanted = [label for label in labels.tolist() if label]
         for done, label in enumerate(wanted, start=1):
             borders.append(border_scores(a, b, label, spacing, reach, spatial))
             if progress is not None:
                 progress(done, len(wanted))
+    if borders and math.prod(shape[:-spatial]) > 1:
+        notes = (_SLICES.format(spatial),)
     return Comparison(
-        shape, spacing, unit or "px", settings.ignore, () if single else tuple(labels.tolist()),
+        shape, spacing, spatial, unit_or_px(unit, spacing), settings.ignore, () if single else tuple(labels.tolist()),
         tuple(map(tuple, matrix.tolist())), classes, overall_scores(table),
         _mean([one.dice for one in classes if one.label]), _mean([one.jaccard for one in classes if one.label]),
-        tuple(borders), None if notes or single else reach,
+        tuple(borders), reach if searched else None,
         instance_scores(table, settings.threshold) if single else None, notes,
     )  # fmt: skip
+
+
+def unit_or_px(unit: str, spacing: Sequence[float]) -> str:
+    """Return the unit of lengths; without one they are pixels only if a pixel is 1 long."""
+    return unit or ("px" if all(length == 1 for length in spacing) else "")
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -268,11 +271,16 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return ratio(sum(known), len(known))
 
 
-def _lengths(spacing: Sequence[float] | None, axes: int) -> tuple[float, ...]:
-    lengths = (1.0,) * axes if spacing is None else tuple(map(float, spacing))
-    if len(lengths) != axes or not all(0 < length < math.inf for length in lengths):
+def _lengths(spacing: Sequence[float] | None, axes: int) -> tuple[tuple[float, ...], int]:
+    """Return the length of a pixel along each axis, and how many axes were given one."""
+    try:
+        given = tuple(map(float, spacing)) if spacing is not None else ()
+        good = len(given) <= axes and all(0 < length < math.inf for length in given)
+    except (TypeError, ValueError):
+        good = False
+    if not good:
         raise SettingsError(f"The spacing is one length above 0 per axis, {axes} in all, not {spacing!r}.")
-    return lengths
+    return (1.0,) * (axes - len(given)) + given, len(given)
 
 
 def _notes(pixels: int, single: bool, ignoring: bool, cut: bool) -> tuple[str, ...]:

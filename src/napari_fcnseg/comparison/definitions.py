@@ -16,10 +16,10 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "accuracy": "Share of pixels with the same label, 0 included (scikit-learn; Pedregosa et al. 2011).",
     "kappa": "Agreement beyond what chance would give, label 0 included (Cohen 1960). 0: as by chance; 1: the same.",
     "rand_error": "Adapted Rand error where the truth is not 0 (Arganda-Carreras et al. 2015; scikit-image). 0: same.",
-    "rand_precision": "Share of the pairs of pixels that the mask has in one label and the truth has, too "
-    "(Arganda-Carreras et al. 2015).",
-    "rand_recall": "Share of the pairs of pixels that the truth has in one label and the mask has, too "
-    "(Arganda-Carreras et al. 2015).",
+    "rand_precision": "Of the pairs of pixels that the truth has in one label, the share that the mask has in one too: "
+    "below 1, splits (Arganda-Carreras et al. 2015, named as scikit-image does).",
+    "rand_recall": "Of the pairs of pixels that the mask has in one label, the share that the truth has in one too: "
+    "below 1, merges (Arganda-Carreras et al. 2015, named as scikit-image does).",
     "variation_of_information": "Bits lost and gained between the two, label 0 included (Meilă 2007; scikit-image). "
     "0: the same.",
     "split_entropy": "The part of the variation of information that comes from false splits, in bits (Meilă 2007).",
@@ -76,6 +76,11 @@ _OF_CLASSES = ("accuracy", "kappa", "mean_dice", "mean_jaccard", "different")
 def title(score: str) -> str:
     """Return what a score is called in tables."""
     return _TITLES.get(score, score.replace("_", " ").capitalize())
+
+
+def with_unit(score: str, unit: str) -> str:
+    """Return the heading of a score that is a length, with its unit where it has one."""
+    return f"{score} ({unit})" if unit else score
 
 
 def overall_scores(entry: Entry) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ class ObjectRow:
     matched : bool
         Whether it is one of the pairs at the threshold.
     centroid : tuple of float
-        In pixels.
+        In pixels of the grid on which the maps were compared: of the maps, or of a study's ``aligned``.
     box : tuple of (int, int)
         First pixel and the one after the last, along each axis.
     """

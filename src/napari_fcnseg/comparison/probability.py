@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from napari_fcnseg.comparison.comparison import write_csv
-from napari_fcnseg.comparison.table import blocks_of, whole_labels
+from napari_fcnseg.comparison.csvfile import write_csv
+from napari_fcnseg.comparison.table import array_of, blocks_of, whole_labels
 from napari_fcnseg.comparison.valuecounts import Bin, ValueCounts
 from napari_fcnseg.comparison.world import Placed, align
 from napari_fcnseg.errors import ImageError
@@ -163,7 +163,7 @@ def score_probability(
     Values are counted exactly up to 2^22 different ones; more are rounded to parts of 1/65,536 of the largest, which a
     note says.
     """
-    truth, scores = (array if hasattr(array, "dtype") else np.asarray(array) for array in (truth, scores))
+    truth, scores = array_of(truth, "first"), array_of(scores, "second")
     shape = tuple(map(int, truth.shape))
     if shape != tuple(scores.shape):
         raise ImageError(f"{name or 'The map'} has the shape {by(scores.shape)} and the truth {by(shape)}.")
@@ -173,11 +173,10 @@ def score_probability(
     counted = ValueCounts()
     for done, block in enumerate(blocks, start=1):
         labels = whole_labels(truth[block], "first")
-        values = _finite(scores[block], name)
-        kept = np.ones(labels.shape, bool) if where is None else np.asarray(where[block])
+        kept = np.ones(labels.shape, bool) if where is None else np.asarray(where[block], bool)
         if ignore:
             kept = kept & np.isin(labels, ignore, invert=True)  # a new one: the other may be the caller's
-        counted.add(values[kept], (labels == label)[kept])
+        counted.add(_finite(np.asarray(scores[block])[kept], name), (labels == label)[kept])
         if progress is not None:
             progress(done, len(blocks))
     return _scores(counted, name, label)
@@ -245,8 +244,7 @@ def save_json(path: Path, found: Sequence[ProbabilityScores], truth: str = "", n
     write_json(path, {**data, "probabilities": [one.as_dict() for one in found]})
 
 
-def _finite(block: Any, name: str) -> Floats:
-    values = np.asarray(block)
+def _finite(values: npt.NDArray[Any], name: str) -> Floats:
     if values.dtype.kind not in "biuf":
         raise ImageError(f"{name or 'The map'} holds values of type {values.dtype}. Probabilities are numbers.")
     numbers = values.astype(np.float64)

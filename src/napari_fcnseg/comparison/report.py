@@ -8,17 +8,17 @@ import io
 import threading
 from html import escape
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.comparison.agreement import AGREEMENT
-from napari_fcnseg.comparison.definitions import DEFINITIONS, overall_scores, title
+from napari_fcnseg.comparison.definitions import DEFINITIONS, overall_scores, title, with_unit
 from napari_fcnseg.comparison.pictures import Look, Scene, scenes
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.wording import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from napari_fcnseg.comparison.pictures import Picture
     from napari_fcnseg.comparison.study import Entry, Study
@@ -81,7 +81,7 @@ def write_report(path: Path, study: Study, index: int | None = None, look: Look 
     """
     text = report(study, index, look)
     try:
-        path.write_text(text, encoding="utf-8")
+        Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise OutputError(f"{path} could not be written ({error.strerror}). Choose another folder or name.") from None
 
@@ -152,11 +152,11 @@ def _classes(entry: Entry) -> str:
                 *(values.get(key, getattr(one, key, None)) for key in _CLASS),
             )
         )
-    heads = [f"{title(key)} ({comparison.unit})" if key == "hausdorff_95" else title(key) for key in _CLASS]
+    heads = [with_unit(title(key), comparison.unit) if key == "hausdorff_95" else title(key) for key in _CLASS]
     left = len(comparison.classes) - len(rows)
     heading = "Classes" if left <= 0 else f"The first {len(rows)} of {len(comparison.classes)} classes"
     if comparison.tolerance is not None:
-        heading += f" (border tolerance {comparison.tolerance:.4g} {comparison.unit})"
+        heading += f" (border tolerance {f'{comparison.tolerance:.4g} {comparison.unit}'.strip()})"
     return _table(heading, ["Class", *heads], rows)
 
 
@@ -228,9 +228,11 @@ def _origins(study: Study, entry: Entry) -> Iterable[str]:
         chosen["kind"] = f"{'instances' if study.single else 'classes'}, as the maps look"
     if not study.single:
         chosen.pop("threshold")
+        if len(entry.comparison.shape) > 2:
+            chosen["spatial"] = entry.comparison.spatial
     settings = "; ".join(f"{_SETTINGS.get(key, key)}: {_words(value)}" for key, value in chosen.items())
     pixel = " × ".join(f"{n:.4g}" for n in entry.comparison.spacing)
-    yield f"<h2>Settings</h2><p>{escape(settings)}; pixels of {pixel} {escape(study.unit)}</p>"
+    yield f"<h2>Settings</h2><p>{escape(settings)}; pixels of {escape(f'{pixel} {study.unit}'.strip())}</p>"
     yield "<h2>Where the masks come from</h2>"
     for name, origin in ((study.truth, study.truth_provenance), (entry.name, entry.provenance)):
         yield f"<p><b>{escape(name)}</b>: {escape(_origin(origin))}</p>"

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg.comparison.lazy import Box, Lazy, Part, part_of
-from napari_fcnseg.errors import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,12 +106,7 @@ class Turn:
 def way_between(first: Placed, other: Placed) -> Shift | Scaled | Turn:
     """Return how to get from pixels of the first map to those of another."""
     n = len(first.data.shape)
-    try:
-        matrix = np.linalg.solve(other.affine, first.affine)
-    except np.linalg.LinAlgError:
-        raise ImageError(
-            f"{other.name!r} has no extent along an axis: its scale is 0. Give it another scale."
-        ) from None
+    matrix = np.linalg.solve(other.affine, first.affine)
     linear, offset = matrix[:n, :n].astype(np.float64), matrix[:n, n].astype(np.float64)
     lengths = np.maximum(first.data.shape, 1)
     if (np.abs(linear - np.diag(np.diag(linear))) * lengths).max() > _SAID:

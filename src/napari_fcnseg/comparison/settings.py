@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.plaindata import PlainSettings
 
 AUTO, CLASSES, INSTANCES = "auto", "classes", "instances"
 KINDS = (AUTO, CLASSES, INSTANCES)
+_MOST = 2**63
 
 
 @dataclass(frozen=True)
@@ -50,20 +54,35 @@ class CompareSettings(PlainSettings):
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise SettingsError(f"Labels cannot be compared as {self.kind!r}. Choose one of: {', '.join(KINDS)}.")
-        if not isinstance(self.ignore, Sequence) or not all(type(label) is int for label in self.ignore):
-            raise SettingsError(f"The labels to leave out are whole numbers, not {self.ignore!r}.")
-        object.__setattr__(self, "ignore", tuple(self.ignore))
+        object.__setattr__(self, "ignore", labels_of(self.ignore))
         if not _number(self.threshold) or not 0 < self.threshold <= 1:
             raise SettingsError(f"The IoU threshold is above 0 and at most 1, not {self.threshold!r}.")
-        if self.tolerance is not None and not (_number(self.tolerance) and 0 <= self.tolerance < math.inf):
-            raise SettingsError(f"The tolerance is a length from 0, not {self.tolerance!r}.")
-        if self.spatial is not None and not (type(self.spatial) is int and self.spatial > 0):
-            raise SettingsError(f"The number of axes that are space is 1 or more, not {self.spatial!r}.")
+        object.__setattr__(self, "threshold", float(self.threshold))
+        if self.tolerance is not None:
+            if not (_number(self.tolerance) and 0 <= self.tolerance < math.inf):
+                raise SettingsError(f"The tolerance is a length from 0, not {self.tolerance!r}.")
+            object.__setattr__(self, "tolerance", float(self.tolerance))
+        if self.spatial is not None:
+            if not (_whole(self.spatial) and self.spatial > 0):
+                raise SettingsError(f"The number of axes that are space is 1 or more, not {self.spatial!r}.")
+            object.__setattr__(self, "spatial", int(self.spatial))
 
     def axes(self, ndim: int) -> int:
         """Return how many of the last axes of a map are space."""
         return min(self.spatial or 2, ndim)
 
 
+def labels_of(given: Any) -> tuple[int, ...]:
+    """Return labels as whole numbers."""
+    numbers = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    if not all(_whole(number) and -_MOST <= int(number) < _MOST for number in numbers):
+        raise SettingsError(f"The labels to leave out are whole numbers of at most 63 bits, not {given!r}.")
+    return tuple(map(int, numbers))
+
+
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.comparison.agreement import Agreement
-from napari_fcnseg.comparison.comparison import Comparison, scored, single_objects, write_csv
+from napari_fcnseg.comparison.comparison import Comparison, scored, single_objects, unit_or_px
+from napari_fcnseg.comparison.csvfile import write_csv
 from napari_fcnseg.comparison.instances import matches, rematched
 from napari_fcnseg.comparison.settings import AUTO, INSTANCES, CompareSettings
 from napari_fcnseg.comparison.table import Contingency, count
@@ -149,6 +150,7 @@ class Study:
         return {
             "program": "napari-fcnseg", "truth": self.truth, "truth_provenance": plain(self.truth_provenance),
             "settings": self.settings.as_dict(), "unit": self.unit, "notes": list(self.notes),
+            "grid": {"origin": list(self.aligned.origin), "affine": self.aligned.affine.tolist()},
             "class_names": {str(label): name for label, name in self.class_names.items()}, "masks": masks,
         }  # fmt: skip
 
@@ -233,7 +235,15 @@ def study(
         )  # fmt: skip
         entries.append(Entry(mask.name, comparison, table, known[i + 1]))
         tell.part(i, 1)(1, 1)
-    return Study(truth.name, settings, aligned, unit or "px", class_names or {}, tuple(entries), known[0])
+    return Study(
+        truth.name,
+        settings,
+        aligned,
+        unit_or_px(unit, aligned.spacing),
+        class_names or {},
+        tuple(entries),
+        known[0],
+    )
 
 
 class _Progress:

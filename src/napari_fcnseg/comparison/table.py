@@ -112,8 +112,10 @@ def count(
     ImageError
         If the shapes differ, there are no pixels, or a value is no label.
     """
-    a, b = (array if hasattr(array, "shape") and hasattr(array, "dtype") else np.asarray(array) for array in (a, b))
+    a, b = array_of(a, "first"), array_of(b, "second")
     shape = tuple(int(n) for n in a.shape)
+    if where is not None and tuple(where.shape) != shape:
+        raise ImageError(f"The pixels that count have the shape {by(where.shape)} and the label maps {by(shape)}.")
     if shape != tuple(b.shape):
         raise ImageError(
             f"The label maps have the shapes {by(shape)} and {by(b.shape)}. Compare maps of one shape: crop or "
@@ -125,7 +127,7 @@ def count(
     pairs: list[tuple[Ints, Ints, Ints]] = []
     found: tuple[list[_Found], list[_Found]] = ([], [])
     for done, block in enumerate(blocks, start=1):
-        counted = None if where is None else np.asarray(where[block])
+        counted = None if where is None else np.asarray(where[block], bool)
         starts, lengths, run_a, run_b = _runs(
             whole_labels(a[block], "first"), whole_labels(b[block], "second"), counted
         )
@@ -164,6 +166,26 @@ def blocks_of(shape: tuple[int, ...], chunks: Sequence[int] | None) -> Iterator[
     yield from itertools.product(*spans)
 
 
+def array_of(data: Any, which: str) -> Any:
+    """Return an array of labels as it is, and anything else as an array in memory.
+
+    Raises
+    ------
+    ImageError
+        If it is none, or has values that are masked, or parts of unknown size.
+    """
+    if not (hasattr(data, "shape") and hasattr(data, "dtype")):
+        try:
+            data = np.asarray(data)
+        except ValueError:
+            raise ImageError(f"The {which} label map is no array: its rows have different lengths.") from None
+    if np.ma.is_masked(data):
+        raise ImageError(f"The {which} label map has masked values. Fill them with a label, and leave that label out.")
+    if any(n != n for n in data.shape):
+        raise ImageError(f"The {which} label map has parts of unknown size. Call compute_chunk_sizes() on it first.")
+    return data
+
+
 def whole_labels(block: Any, which: str) -> npt.NDArray[Any]:
     """Return a block of labels as whole numbers."""
     values = np.asarray(block)
@@ -174,14 +196,14 @@ def whole_labels(block: Any, which: str) -> npt.NDArray[Any]:
         # NaN and infinity fail the comparison as well.
         with np.errstate(invalid="ignore"):
             whole = values.astype(np.int64)
-        if not np.array_equal(whole.astype(values.dtype), values):
+        if not (np.isfinite(values).all() and np.array_equal(whole.astype(values.dtype), values)):
             raise ImageError(
                 f"The {which} label map holds numbers that are not whole. Give labels, not probabilities or an image."
             )
         return whole
     if kind not in "iu":
         raise ImageError(f"The {which} label map holds values of type {values.dtype}. Labels are whole numbers.")
-    if values.dtype == np.uint64 and values.max() > np.iinfo(np.int64).max:
+    if values.dtype == np.uint64 and values.size and values.max() > np.iinfo(np.int64).max:
         raise ImageError(f"The {which} label map holds labels above 2^63 - 1. Number its labels anew from 1.")
     return values
 

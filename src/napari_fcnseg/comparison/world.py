@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from napari_fcnseg.comparison.lazy import Box, Repeated
 from napari_fcnseg.comparison.resampling import Inside, Shift, Turned, way_between
-from napari_fcnseg.errors import ImageError
+from napari_fcnseg.errors import ImageError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,9 +78,18 @@ def placed(name: str, data: Any, spacing: Sequence[float] | None = None) -> Plac
         The array.
     spacing : sequence of float, optional
         Length of a pixel along each axis.
+
+    Raises
+    ------
+    SettingsError
+        If there is not one length per axis.
     """
     array = data if hasattr(data, "shape") and hasattr(data, "dtype") else np.asarray(data)
-    return Placed(name, array, np.diag([*(spacing if spacing is not None else (1.0,) * len(array.shape)), 1.0]))
+    axes = len(array.shape)
+    lengths = (1.0,) * axes if spacing is None else tuple(map(float, spacing))
+    if len(lengths) != axes:
+        raise SettingsError(f"The spacing of {name!r} is one length per axis, {axes} in all, not {spacing!r}.")
+    return Placed(name, array, np.diag([*lengths, 1.0]))
 
 
 def align(maps: Sequence[Placed]) -> Aligned:
@@ -103,6 +112,8 @@ def align(maps: Sequence[Placed]) -> Aligned:
     for one in maps:
         if not one.data.shape or 0 in one.data.shape:
             raise ImageError(f"{one.name!r} has no pixels to compare: its shape is {tuple(one.data.shape)}.")
+        if not np.isfinite(one.affine).all() or not np.linalg.det(one.affine):
+            raise ImageError(f"{one.name!r} has no extent along an axis: its scale is 0. Give it another scale.")
     full, notes = _extended(maps)
     first = full[0]
     shape = tuple(map(int, first.data.shape))
@@ -143,10 +154,8 @@ def _extended(maps: Sequence[Placed]) -> tuple[list[Placed], list[str]]:
             affine[axis, axis], affine[axis, -1] = most.affine[axis, axis], most.affine[axis, -1]
         affine[extra:, extra:] = one.affine
         full.append(Placed(one.name, Repeated(one.data, most.data.shape[:extra]), affine))
-        axes = "axis" if extra == 1 else "axes"
-        notes.append(
-            f"{one.name!r} has {own} axes and {most.name!r} {n}: it is the same along the first {extra} {axes}."
-        )
+        has, first = (f"{count} {'axis' if count == 1 else 'axes'}" for count in (own, extra))
+        notes.append(f"{one.name!r} has {has} and {most.name!r} {n}: it is the same along the first {first}.")
     return full, notes
 
 

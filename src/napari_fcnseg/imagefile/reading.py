@@ -16,6 +16,7 @@ import tifffile
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile.image import ImageFile
 from napari_fcnseg.imagefile.omezarr import is_zarr, read_zarr
+from napari_fcnseg.imagefile.units import factor
 from napari_fcnseg.source import ChannelStack
 
 if TYPE_CHECKING:
@@ -141,5 +142,9 @@ def _pixel_size(tiff: tifffile.TiffFile) -> tuple[dict[str, float], str]:
 def _ome_pixel_size(text: str) -> tuple[dict[str, float], str]:
     image = tifffile.xml2dict(text)["OME"]["Image"]
     pixels = (image[0] if isinstance(image, list) else image)["Pixels"]
-    size = {letter: float(pixels[key]) for letter in "XYZ" if (key := f"PhysicalSize{letter}") in pixels}
-    return size, str(pixels.get("PhysicalSizeXUnit", "µm")) if size else ""
+    unit, size = str(pixels.get("PhysicalSizeXUnit", "µm")), {}
+    for letter in "XYZ":
+        times = factor(str(pixels.get(f"PhysicalSize{letter}Unit", unit)), unit)
+        if f"PhysicalSize{letter}" in pixels and times is not None:
+            size[letter] = float(pixels[f"PhysicalSize{letter}"]) * times
+    return size, unit if size else ""

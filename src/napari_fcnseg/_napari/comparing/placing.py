@@ -68,10 +68,10 @@ def viewer_units(viewer: Viewer, layer: Layer, ndim: int) -> npt.NDArray[np.floa
 
 
 def unit_of(layer: Layer, spatial: int) -> str:
-    """Return the unit of a layer's last axes, ``"px"`` where they have none or not the same one."""
+    """Return the unit of a layer's last axes, empty where they have none or not the same one."""
     units = {f"{unit:~P}" for unit in layer.units[-spatial:]}
     name = units.pop() if len(units) == 1 else ""
-    return "px" if name in ("", "pixel", "px") else name
+    return "" if name in ("pixel", "px") else name
 
 
 def over(layer: Layer, affine: npt.NDArray[np.float64], origin: Sequence[int]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.comparison.definitions import DEFINITIONS, overall_scores, title
+from napari_fcnseg.comparison.definitions import DEFINITIONS, overall_scores, title, with_unit
 from napari_fcnseg.comparison.probability import PROBABILITY_DEFINITIONS
 
 if TYPE_CHECKING:
@@ -143,10 +143,10 @@ def classes(entry: Entry, colors: Mapping[int, str]) -> Sheet:
     rows = comparison.classes
     columns = [Column("Class", "What the label means, and its number.", [_called(one) for one in rows], str)]
     for score in (*_CLASS, "a_pixels", "b_pixels"):
-        heading = f"{title(score)} ({comparison.unit})" if score == "hausdorff_95" else title(score)
+        heading = with_unit(title(score), comparison.unit) if score == "hausdorff_95" else title(score)
         tip = DEFINITIONS[score]
         if score == "border_f1" and comparison.tolerance is not None:
-            tip += f" The tolerance was {number(comparison.tolerance)} {comparison.unit}."
+            tip += f" The tolerance was {f'{number(comparison.tolerance)} {comparison.unit}'.strip()}."
         form = percent if score == "volume_difference" else number
         tips = [tip if one.label in borders else f"{tip} {_NO_BORDER}" for one in rows] if score in _BORDER else ()
         columns.append(Column(heading, tip, [value(one, score) for one in rows], form, tips))
@@ -196,7 +196,7 @@ def objects(entry: Entry, which: str) -> tuple[Sheet, list[ObjectRow]]:
                lambda label: "–" if label is None else str(label)),
         Column("Pixels", "Its size.", [row.pixels for row in rows]),
     ]  # fmt: skip
-    if comparison.unit != "px":
+    if comparison.unit not in ("", "px"):
         power = {2: "²", 3: "³"}.get(len(comparison.spacing), "")
         sizes = [row.pixels * pixel for row in rows]
         columns.append(Column(f"Size ({comparison.unit}{power})", "Its size.", sizes))
