@@ -10,6 +10,8 @@ import pytest
 import zarr
 from compare_helpers import LEFT, choose, compared, open_dock
 from napari.layers import Labels
+from napari_helpers import settle
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_fcnseg import compare
@@ -89,3 +91,31 @@ def test_layers_on_disk_of_other_axes_and_of_floats_are_compared(qtbot, viewer) 
     said = compared(qtbot, dock)
     assert f"{(plane == 2).sum():,} of {plane.size:,} pixels differ" in said
     assert dock.live.study.entries[0].comparison.labels == (-7, 0, 1, 2)
+
+
+def test_each_key_does_what_the_dock_says_of_it(qtbot, viewer) -> None:
+    truth = viewer.add_labels(np.zeros((30, 40), int), name="truth")
+    mask = viewer.add_labels(np.zeros((30, 40), int), name="mask")
+    mask.data[3:9, 3:9] = mask.data[15:20, 20:30] = 1
+    dock = open_dock(qtbot, viewer)
+    choose(dock, truth, mask)
+    compared(qtbot, dock)
+    see = dock.see
+    viewer.window._qt_window.activateWindow()
+    settle(qtbot)
+
+    def press(key: Qt.Key) -> None:
+        QTest.keyClick(see, key, Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.ShiftModifier)
+        settle(qtbot)
+
+    for key, check in ((Qt.Key.Key_W, see.swipe), (Qt.Key.Key_A, see.side_by_side), (Qt.Key.Key_B, see.flicker)):
+        press(key)
+        assert check.isChecked()
+        assert sum(each.isChecked() for each in (see.swipe, see.side_by_side, see.flicker)) == 1
+    shown = truth.visible, mask.visible
+    press(Qt.Key.Key_B)
+    assert (truth.visible, mask.visible) == shown[::-1]
+    see.end()
+    for key, place in ((Qt.Key.Key_N, "1 of"), (Qt.Key.Key_N, "2 of"), (Qt.Key.Key_P, "1 of")):
+        press(key)
+        assert see.place.text().startswith(place)

@@ -33,7 +33,7 @@ _AGREEMENT = "Show where both masks agree and where only one has a label, in col
 _NEXT = "Look at the next place where the masks differ, those first that differ by more than an outline."
 _PREVIOUS = "Look at the place before."
 _KEYS = (
-    ("Alt+Shift+B", "A or B"), ("Alt+Shift+W", "Swipe line"), ("Alt+Shift+S", "Side by side"),
+    ("Alt+Shift+B", "A or B"), ("Alt+Shift+W", "Swipe line"), ("Alt+Shift+A", "Side by side"),
     ("Alt+Shift+N", "Next worst place"), ("Alt+Shift+P", "Previous place"),
 )  # fmt: skip
 
