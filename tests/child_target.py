@@ -6,12 +6,13 @@ import os
 import signal
 import sys
 import time
+import types
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_fcnseg.errors import UnsupportedLayerError
+from napari_fcnseg.errors import EngineError, UnsupportedLayerError
 
 
 def echo(value: Any) -> Any:
@@ -29,6 +30,12 @@ def sleep(seconds: float, touch: str = "") -> str:
     return touch
 
 
+def work(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+
+
 def chatter() -> str:
     print("this must not get into the answers")
     os.write(1, b"nor this")
@@ -41,6 +48,44 @@ def refuse() -> None:
 
 def fail() -> None:
     raise RuntimeError("first line\nsecond line")
+
+
+def raise_foreign() -> None:
+    """Raise an error of a class that its parent does not have, and that cannot be read where it is not."""
+    raise type("OpError", (RuntimeError,), {"__module__": "tensorflow.errors", "__reduce__": _foreign})("graph is odd")
+
+
+def raise_holding_foreign() -> None:
+    """Raise one of our errors with something in it that only this process has."""
+    error = EngineError("it is odd")
+    error.cause = _module_object("tensorflow")  # type: ignore[attr-defined]
+    raise error
+
+
+def raise_unreadable() -> None:
+    """Raise one of our errors whose class cannot be called with what it holds."""
+    raise _DemandingError("a", "b")
+
+
+def raise_exit() -> None:
+    sys.exit("bye")
+
+
+def raise_interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def answer_foreign() -> Any:
+    return _module_object("keras")
+
+
+def answer_function() -> Any:
+    """Return what would run a command where it is read."""
+    return _Command()
+
+
+def answer_lambda() -> Any:
+    return lambda: None
 
 
 def exhaust() -> None:
@@ -82,6 +127,28 @@ def number(region: tuple[tuple[int, int], ...], side: int, most: int, how: str) 
         if how == "answer":
             return _Unpicklable()
     return np.arange(side * side).reshape(side, side)[top:bottom, left:right]
+
+
+def _foreign(self: Any) -> Any:
+    return type(self), self.args
+
+
+def _module_object(module: str) -> Any:
+    """Return an object of a class that lies in a module; here it can be pickled, elsewhere its module is imported."""
+    fake = types.ModuleType(module)
+    fake.Odd = type("Odd", (), {"__module__": module})
+    sys.modules[module] = fake
+    return fake.Odd()
+
+
+class _DemandingError(EngineError):
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first + second)
+
+
+class _Command:
+    def __reduce__(self) -> Any:
+        return os.system, ("touch ran",)
 
 
 class _Unpicklable:

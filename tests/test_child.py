@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,17 @@ HERE = Path(__file__).parent
 
 @pytest.fixture
 def child(monkeypatch) -> Iterator[Child]:
+    monkeypatch.syspath_prepend(str(HERE))
+    child = Child("child_target")
+    yield child
+    child.kill()
+
+
+@pytest.fixture
+def quickly_watched(monkeypatch) -> Iterator[Child]:
+    """Return a child that is looked at so often that a second or two of standing still end it."""
+    monkeypatch.setattr("napari_fcnseg.child.LOOK_EVERY", 0.5)
+    monkeypatch.setattr("napari_fcnseg.child.STUCK_AFTER", 3)
     monkeypatch.syspath_prepend(str(HERE))
     child = Child("child_target")
     yield child
@@ -66,6 +78,63 @@ def test_our_errors_arrive_whole_and_others_as_a_sentence(child) -> None:
         child.call("exhaust").result(30)
     assert caught.value.pid is None  # the process is still there
     assert child.call("echo", 1).result(30) == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("raise_foreign", r"failed with OpError: graph is odd"),
+        ("raise_holding_foreign", r"answer that cannot be read: it holds tensorflow\.Odd"),
+        ("raise_unreadable", r"answer that cannot be read"),
+        ("raise_exit", r"failed with SystemExit: bye"),
+        ("raise_interrupt", r"failed with KeyboardInterrupt: no message"),
+        ("answer_foreign", r"answer that cannot be read: it holds keras\.Odd"),
+        ("answer_function", r"answer that cannot be read: it holds posix\.system"),
+        ("answer_lambda", r"(?i)pickle"),
+    ],
+)
+def test_whatever_a_call_raises_or_answers_is_that_call_s_sentence_and_nothing_is_imported(
+    child, function, said, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = set(sys.modules)
+    with pytest.raises(EngineError, match=said):
+        child.call(function).result(30)
+    assert child.call("echo", 1).result(30) == 1  # the same process goes on
+    assert not {"tensorflow", "keras"} & (set(sys.modules) - before)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no signal that stops a process")
+def test_a_child_that_stands_still_is_ended_with_a_sentence(quickly_watched) -> None:
+    child = quickly_watched
+    child.call("echo", 1).result(30)
+    os.kill(child.pid, signal.SIGSTOP)
+    with pytest.raises(EngineError, match="stood still") as caught:
+        child.call("echo", 2).result(30)
+    assert type(caught.value) is EngineError  # no want of memory
+    assert ends(child.pid)
+
+
+def test_a_child_that_works_for_long_or_is_asked_nothing_is_left_alone(quickly_watched) -> None:
+    child = quickly_watched
+    child.call("work", 3).result(60)
+    time.sleep(3)
+    assert child.call("echo", 1).result(30) == 1
+
+
+def test_arrays_of_every_layout_and_type_arrive_as_they_are_and_may_be_written_to(child) -> None:
+    base = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
+    for array in (base, base.T, base[:, ::2], base[0, 0, 0], np.asfortranarray(base), np.zeros((0, 3)), base > 3):
+        back = child.call("echo", array).result(30)
+        np.testing.assert_array_equal(back, array)
+        assert back.dtype == array.dtype
+    back = child.call("echo", base).result(30)
+    back[0, 0, 0] = 7
+    assert child.call("echo", {"a": (1, {2}, None, 1j), "p": Path("x")}).result(30) == {
+        "a": (1, {2}, None, 1j),
+        "p": Path("x"),
+    }
 
 
 def test_a_killed_child_ends_every_waiting_call_with_a_sentence(child) -> None:

@@ -2,45 +2,46 @@
 
 What may crash, hang, exhaust the memory or take seconds to import belongs in a process that can be killed: then it is
 an error message and never a lost session. The engine's framework is one such thing (TensorFlow and Mesa's OpenGL end
-each other in one process), a model file of unknown origin another. The two processes talk in pickles over the child's
-standard input and output:
+each other in one process), a model file of unknown origin another. The two processes talk in messages
+(:mod:`napari_fcnseg.messages`) over the child's standard input and output:
 
-- the child is a fresh interpreter that runs this module and never the caller's script, so it works from a plain script
-  without a ``__main__`` guard, from a notebook and from a console script alike;
+- the child is a fresh interpreter that runs :mod:`napari_fcnseg.serving` and never the caller's script, so it works
+  from a plain script without a ``__main__`` guard, from a notebook and from a console script alike;
 - either side's death closes the pipe: the parent's waiting calls end with an error at once, and the child exits even
-  in the midst of a computation.
+  in the midst of a computation;
+- what a call raises arrives as one of our own errors or as text, so that no framework is imported here to say it;
+- a child that stands still while a call waits is ended, and the call says so.
 """
 
 from __future__ import annotations
 
+import math
 import os
-import pickle
-import re
 import subprocess
 import sys
 import tempfile
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from napari_fcnseg.errors import EngineError, FcnSegError, OutOfMemoryError
-from napari_fcnseg.systemmemory import Usage, peak, resident
+from napari_fcnseg.errors import EngineError, OutOfMemoryError
+from napari_fcnseg.messages import ForeignError, Message, packed, write
+from napari_fcnseg.serving import NO_MEMORY, OUT_OF_MEMORY, WITHDRAW, serve
 
-_PROTOCOL = 5
-_WITHDRAW = ""
-_EXPENDABLE = "800"  # of 1000
-_NICENESS = 5  # the window the user looks at goes first
-_OUT_OF_MEMORY = "The tile does not fit into memory. Choose a smaller tile or a lower memory limit and run again."
-#: How libraries say so, in an error or as a process's last words.
-_NO_MEMORY = re.compile(
-    r"bad_alloc|MemoryError|Resource_?Exhausted|out.of.memory|OOM when|(can't|cannot|unable to) allocate", re.IGNORECASE
-)
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_fcnseg.systemmemory import Usage
+
 #: Ends of a process that may be for want of memory: killed by the system, or a library that was refused memory and went
 #: on without, or gave up. As numbers, for Windows has no such signals.
 _SUSPECT = (-9, -11, -7, -6)
 _LAST = 1.0  # seconds that a child may take to end after it has closed its end of the pipe
+LOOK_EVERY = 5.0  # seconds between two looks at what it computes
+#: Looks in a row at which a child that is asked something has not computed at all before it counts as stuck. They are
+#: counted, not timed: a computer that slept has not waited.
+STUCK_AFTER = 24
 
 
 class Call(Future[Any]):
@@ -62,19 +63,22 @@ class Child:
     ----------
     target : str
         ``"package.module"`` whose module-level functions can be called.
-    env : dict of str to str, optional
-        Environment variables to set for it.
+    env : dict of str to str or None, optional
+        Environment variables to set for it; None for one that it is not to have.
+    trusted : sequence of str
+        Packages beside this one whose classes its answers may use.
     """
 
-    def __init__(self, target: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, target: str, env: Mapping[str, str | None] | None = None, trusted: Sequence[str] = ()) -> None:
+        variables = {**os.environ, **(env or {}), "PYTHONPATH": os.pathsep.join(sys.path)}
         self._stderr = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             # -P: a module of the user's that lies in the working directory must not shadow a library's
-            [sys.executable, "-P", "-c", f"from {__name__} import serve; serve({target!r})"],
+            [sys.executable, "-P", "-c", f"from {serve.__module__} import serve; serve({target!r})"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env={**os.environ, **(env or {}), "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={name: value for name, value in variables.items() if value is not None},
             start_new_session=True,  # Ctrl-C in the terminal is for the parent to handle
         )
         self._lock = threading.Lock()
@@ -82,8 +86,12 @@ class Child:
         self._count = 0
         self._epitaph: EngineError | None = None  # why it ended, once it has
         self._unwanted = False  # it is we who end it
+        self._stuck = False  # because it stood still
+        self._trusted = tuple(trusted)
+        self._over = threading.Event()
         self._reader = threading.Thread(target=self._read, name="napari-fcnseg-child", daemon=True)
         self._reader.start()
+        threading.Thread(target=self._watch, name="napari-fcnseg-watch", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -102,14 +110,15 @@ class Child:
         -------
         Call
             A future: its result, the :class:`~napari_fcnseg.errors.FcnSegError` it raised, or an
-            :class:`~napari_fcnseg.errors.EngineError` if the child ended first.
+            :class:`~napari_fcnseg.errors.EngineError` if it raised another, or the child ended first.
         """
         future = Call()
         with self._lock:
             self._count += 1
             number = self._count
+            message = packed(number, (function, args))
             self._pending[number] = future
-            sent = self._send((number, function, args))
+            sent = self._send(message)
             if not sent:
                 del self._pending[number]
         if not sent:
@@ -118,11 +127,10 @@ class Child:
         future.add_done_callback(lambda done: self._withdraw(number) if done.cancelled() else None)
         return future
 
-    def _send(self, message: tuple[int, str, tuple[object, ...]]) -> bool:
+    def _send(self, message: list[Any]) -> bool:
         """Write a message; return False if the child is gone."""
         try:
-            pickle.dump(message, _open(self._process.stdin), _PROTOCOL)
-            _open(self._process.stdin).flush()
+            write(_open(self._process.stdin), message)
         except (OSError, ValueError):
             return False
         return True
@@ -131,7 +139,7 @@ class Child:
         """Tell the child not to begin a call that nobody waits for any more."""
         with self._lock:
             if self._pending.pop(number, None) is not None:
-                self._send((number, _WITHDRAW, ()))
+                self._send(packed(number, (WITHDRAW, ())))
 
     def kill(self) -> None:
         """End the child at once; calls that wait end with an error."""
@@ -144,13 +152,13 @@ class Child:
         stdout = _open(self._process.stdout)
         while True:
             try:
-                number, ok, value, usage = pickle.load(stdout)
+                message = Message(stdout)
             except Exception:  # whatever is wrong with the stream, nothing more can be read from it
                 break
             with self._lock:
-                future = self._pending.pop(number, None)
+                future = self._pending.pop(message.number, None)
             if future is not None and future.set_running_or_notify_cancel():
-                future.usage = usage
+                ok, value, future.usage = self._told(message)
                 (future.set_result if ok else future.set_exception)(value)
         try:
             self._process.wait(_LAST)
@@ -158,6 +166,7 @@ class Child:
             self._unwanted = True
             self._process.kill()
             self._process.wait()
+        self._over.set()
         self._epitaph = self._obituary()
         with self._lock:
             pending, self._pending = self._pending, {}
@@ -165,6 +174,34 @@ class Child:
         for future in pending.values():
             if future.set_running_or_notify_cancel():
                 future.set_exception(self._epitaph)
+
+    def _told(self, message: Message) -> tuple[bool, Any, Usage | None]:
+        """Return whether a call went well, its result or else an error, and the memory it took."""
+        try:
+            ok, value, usage = message.answer(self._trusted)
+        except ForeignError as error:
+            said = f"it holds {error}, which is not looked up here"
+        except MemoryError:
+            return False, OutOfMemoryError(OUT_OF_MEMORY), None
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+        else:
+            return ok, value, usage
+        return False, EngineError(f"The computing process gave an answer that cannot be read: {said}."), None
+
+    def _watch(self) -> None:
+        """End the child when it stands still while a call waits."""
+        still, before = 0, -1.0
+        while not self._over.wait(LOOK_EVERY):
+            with self._lock:
+                waiting = bool(self._pending)
+            now = _computed(self.pid)
+            still = still + 1 if waiting and now == before else 0
+            before = now
+            if still >= STUCK_AFTER:
+                self._stuck = True
+                self.kill()
+                return
 
     def _close(self) -> None:
         for stream in (self._process.stdin, self._process.stdout, self._stderr):
@@ -178,13 +215,18 @@ class Child:
         self._stderr.seek(max(0, self._stderr.tell() - 2000))
         said = self._stderr.read().decode(errors="replace").strip().splitlines()
         last = f" It last said: {said[-1]}" if said and code not in (-9, -15) else ""
+        if self._stuck:
+            return EngineError(
+                f"The computing process stood still for {STUCK_AFTER * LOOK_EVERY / 60:.0f} minutes and was ended. "
+                "Finished tiles are kept; press Run (or call again) to start a new process."
+            )
         suspect = code in _SUSPECT and not self._unwanted
         memory = " There may have been too little memory: try a smaller tile or memory limit." if suspect else ""
         sentence = (
             f"The computing process ended before it answered ({how}). Finished tiles are kept; press Run (or call "
             f"again) to start a new process.{memory}{last}"
         )
-        if suspect or _NO_MEMORY.search("\n".join(said[-5:])):
+        if suspect or NO_MEMORY.search("\n".join(said[-5:])):
             return OutOfMemoryError(sentence, self.pid)
         return EngineError(sentence)
 
@@ -199,64 +241,12 @@ def _open(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
-def serve(target: str) -> None:
-    """Answer calls from standard input until it closes."""
-    import importlib
-    import queue
+def _computed(pid: int) -> float:
+    """Return the seconds of computing that a process has taken; always another number where nobody knows."""
+    import psutil
 
-    # Nothing that a library prints may get into the answers.
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)
-    with suppress(OSError):  # on Linux: when memory runs out, the system ends this process and not the user's
-        Path("/proc/self/oom_score_adj").write_text(_EXPENDABLE)
-    requests: queue.SimpleQueue[tuple[int, str, tuple[Any, ...]]] = queue.SimpleQueue()
-
-    withdrawn: set[int] = set()
-
-    def listen() -> None:
-        try:
-            while True:
-                number, function, args = pickle.load(sys.stdin.buffer)
-                if function == _WITHDRAW:
-                    withdrawn.add(number)
-                else:
-                    requests.put((number, function, args))
-        except MemoryError:  # half a message was read, and nothing after it can be
-            sys.stderr.write("MemoryError\n")
-            sys.stderr.flush()
-            os._exit(1)
-        finally:
-            os._exit(0)  # the parent is gone: so is the reason to compute
-
-    # Before listening: reading a message imports modules too, and two threads may see each other's half imported.
-    module = importlib.import_module(target)
-    threading.Thread(target=listen, daemon=True).start()
-    while True:
-        number, function, args = requests.get()
-        if number in withdrawn:
-            withdrawn.discard(number)
-            continue
-        before, high = resident(), peak()
-        try:
-            ok, value = True, getattr(module, function)(*args)
-        except FcnSegError as error:
-            ok, value = False, error
-        except Exception as error:
-            ok, value = False, _as_engine_error(error)
-        most = peak()
-        usage = Usage(before, most if most > high else before)  # a peak that did not rise may be an earlier one
-        pickle.dump((number, ok, value, usage), answers, _PROTOCOL)
-        answers.flush()
-        del args, value  # or they take memory until the next call
-
-
-def _as_engine_error(error: Exception) -> EngineError:
-    if _NO_MEMORY.search(type(error).__name__) or _NO_MEMORY.search(str(error)):
-        return OutOfMemoryError(_OUT_OF_MEMORY)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # TensorFlow begins with a heading and a stack, and says only then what happened.
-    told = [line for line in lines if not line.startswith(("Graph execution error", "Detected at node", "File "))]
-    text = next(iter(told or lines), "no message")[:300]
-    return EngineError(f"The computing process failed with {type(error).__name__}: {text}")
+    try:
+        taken = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return math.nan
+    return float(taken.user + taken.system)
