@@ -5,8 +5,31 @@ Frameworks are imported inside the functions only, since pytest's own process im
 
 from __future__ import annotations
 
+import importlib
 import os
+import traceback
 from typing import Any
+
+
+def call(module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:
+    """Call a function by its name; return whether that went well, and its result or the text of what it raised."""
+    try:
+        return True, getattr(importlib.import_module(module), name)(*args, **kwargs)
+    except BaseException:
+        return False, traceback.format_exc()
+
+
+def applied(model: Any, inputs: Any) -> Any:
+    """Return what a Keras model says of inputs, also where TensorFlow's own operations cannot compute it.
+
+    Without oneDNN the processor has no dilated transposed convolution and no channels first; its compiler has both.
+    """
+    import tensorflow as tf
+
+    try:
+        return model(inputs, training=False)
+    except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
+        return tf.function(lambda x: model(x, training=False), jit_compile=True)(inputs)
 
 
 def versions() -> dict[str, str]:
@@ -57,7 +80,7 @@ def predict(path: str, patches: Any) -> Any:
     import numpy as np
 
     model = keras.models.load_model(path, compile=False)
-    return np.asarray(model(patches, training=False)).reshape(len(patches), -1)
+    return np.asarray(applied(model, patches)).reshape(len(patches), -1)
 
 
 def predict_whole(path: str, image: Any) -> Any:

@@ -240,6 +240,7 @@ def _computer() -> dict[str, str]:
     return {
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "processor": f"{hardware.cpu_name()}, {os.cpu_count()} cores",
+        "instruction sets": ", ".join(hardware.instruction_sets()) or "the basic ones",
         "memory": f"{amount(psutil.virtual_memory().total)}, of which {amount(free_memory())} may be taken",
         "NVIDIA driver": "none that answers" if gpus is None else gpus[0].driver if gpus else "no card",
         **{f"NVIDIA card {g.index}": f"{g.name}, {amount(g.memory)}, {amount(g.free)} free" for g in gpus or ()},
@@ -248,7 +249,8 @@ def _computer() -> dict[str, str]:
 
 def _described(device: Device) -> str:
     memory = f", {amount(device.memory)}" if device.memory else ""
-    return f"{device.name}{memory}, {device.backend}, {' '.join(device.precisions)}"
+    library = f" with {device.library}" if device.library else ""
+    return f"{device.name}{memory}, {device.backend}{library}, {' '.join(device.precisions)}"
 
 
 def _time_all(devices: Sequence[Device]) -> Iterator[Timing]:

@@ -36,6 +36,7 @@ def provenance_of(run: Run) -> dict[str, Any]:
         "tile": list(run.tile),
         "device": run.device,
         "devices": [device.key for device in run.devices],
+        "libraries": {device.key: device.library for device in run.devices if device.library},
         "seconds": run.seconds,
         "notes": list(run.notes),
         "versions": {

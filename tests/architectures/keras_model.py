@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from _keras_side import applied
 
 #: The model whose answers count, the newest one, with its data and the weights of its layers.
 _newest: dict[str, Any] = {}
@@ -55,7 +56,7 @@ def exact_answers(patches: np.ndarray) -> np.ndarray:
 
 def _applied(model: Any, patches: np.ndarray) -> np.ndarray:
     spec = _newest["spec"]
-    result = model(_inputs(spec, patches), training=False)
+    result = applied(model, _inputs(spec, patches))
     chosen = result[spec["pick"]] if len(spec["outputs"]) > 1 else result
     return np.asarray(chosen).reshape(len(patches), -1)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from _keras_side import applied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -354,7 +355,7 @@ def write(name: str, model: Any, folder: Path) -> None:
     rng = np.random.default_rng(len(name))
     randomise(model, rng)
     inputs = [rng.normal(0, 1, (3, *i.shape[1:])).astype(np.float32) for i in model.inputs]
-    results = model(inputs if len(inputs) > 1 else inputs[0], training=False)
+    results = applied(model, inputs if len(inputs) > 1 else inputs[0])
     results = results if isinstance(results, list | tuple) else [results]
     x = np.concatenate(inputs, -1)
     if name == "permute_channels":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from _keras_side import applied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,7 +211,7 @@ def write(name: str, model: Any, folder: Path) -> None:
         for layer in model.layers
         for i, w in enumerate(layer.get_weights())
     }
-    y = np.asarray(model(x, training=False), np.float32)
+    y = np.asarray(applied(model, x), np.float32)
     np.savez(folder / f"{name}.npz", **{"x": x, "y": y, **arrays})
     model.save(folder / f"{name}.keras")
     if name not in KERAS_ONLY:

@@ -44,6 +44,9 @@ class Device:
         Arithmetic that it has.
     precision : str
         Arithmetic that it is asked for; ``"float32"`` is exact.
+    library : str
+        What computes convolutions there, where a framework has several: ``"oneDNN"`` or ``"Eigen"`` for TensorFlow on a
+        processor.
     """
 
     key: str
@@ -54,6 +57,7 @@ class Device:
     memory: int | None = None
     precisions: tuple[str, ...] = ("float32", "bfloat16", "float16")
     precision: str = "float32"
+    library: str = ""
 
     @property
     def kind(self) -> str:

@@ -61,6 +61,15 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def instruction_sets() -> tuple[str, ...]:
+    """Return the processor's vector instructions that NumPy knows and finds, by NumPy's names."""
+    import numpy as np
+
+    told = np.show_config(mode="dicts") or {}
+    found: list[str] = told.get("SIMD Extensions", {}).get("found", [])
+    return tuple(found)
+
+
 def nvidia_smi() -> tuple[Gpu, ...] | None:
     """Return NVIDIA's cards in the order of their bus; None where its driver does not answer."""
     program = shutil.which("nvidia-smi") or shutil.which("nvidia-smi", path="/usr/lib/wsl/lib")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import platform
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from napari_fcnseg import remembered
 from napari_fcnseg.child import Child
 from napari_fcnseg.engine.hardware import visible_names
 
@@ -41,6 +43,28 @@ _ENVIRONMENT: Final = {
     "jax": {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # or it takes three quarters of a card
     "torch": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"},  # what Apple's library lacks is computed by the processor
 }
+#: Whether TensorFlow computes with oneDNN: ``1``, ``0``, or not set for what suits the processor.
+ONEDNN: Final = "NAPARI_FCNSEG_ONEDNN"
+_SWITCH: Final = "TF_ENABLE_ONEDNN_OPTS"
+_X86: Final = ("x86_64", "AMD64", "x86-64")
+#: Settings of a user's for other programs that would make float32 inexact, or an operation another one.
+_NOT_INHERITED: Final = (
+    "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE", "TF_SET_ONEDNN_FPMATH_MODE", "TF_DISABLE_MKL", _SWITCH,
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION",
+)  # fmt: skip
+
+
+def arithmetic() -> dict[str, str]:
+    """Return the environment variable that turns TensorFlow's oneDNN on or off; none where TensorFlow is to decide.
+
+    By itself TensorFlow uses oneDNN only on processors with AVX-512 VNNI, BF16 or AMX. It is quicker on all of x86, and
+    without it TensorFlow lacks operations. On ARM its library is another one, which was not measured: TensorFlow's own
+    choice stands.
+    """
+    chosen = os.environ.get(ONEDNN, "").strip()
+    if chosen not in ("0", "1"):
+        chosen = "1" if platform.machine() in _X86 else ""
+    return {_SWITCH: chosen} if chosen else {}
 
 
 class Place(NamedTuple):
@@ -69,9 +93,13 @@ class Place(NamedTuple):
         kind = device.kind if device.process else ""
         return cls(device.backend, device.process, device.precision == "tf32", kind)
 
-    def environment(self) -> dict[str, str]:
-        """Return the environment variables of such a process."""
-        variables = {"KERAS_BACKEND": self.backend, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **_ENVIRONMENT[self.backend]}
+    def environment(self) -> dict[str, str | None]:
+        """Return the environment variables of such a process; None for one that it must not have."""
+        variables: dict[str, str | None] = dict.fromkeys(_NOT_INHERITED)
+        variables |= {"KERAS_BACKEND": self.backend, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **_ENVIRONMENT[self.backend]}
+        variables["KERAS_HOME"] = str(remembered.folder() / "keras")  # the user's own may say float16, channels first
+        if self.backend == "tensorflow":
+            variables |= arithmetic()
         if self.kind == "CPU":
             variables["CUDA_VISIBLE_DEVICES"] = "-1"
         elif self.process:

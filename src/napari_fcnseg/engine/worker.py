@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
 
 _compiled: dict[tuple[str, str, str], Compiled] = {}
+_failed: dict[tuple[str, str, str], Exception] = {}  # why a network could not be compiled
 
 
 @functools.cache
@@ -41,19 +42,26 @@ def warm_up(tf32: bool = False) -> tuple[Device, ...]:
 
 def load(network: DenseNetwork | Network, key: str, address: str, precision: str) -> float:
     """Compile a network for a device under a key and return the seconds it took."""
+    start = time.perf_counter()
+    try:
+        _compiled[key, address, precision] = _compile(network, address, precision)
+    except Exception as error:
+        _failed[key, address, precision] = error
+        raise
+    _failed.pop((key, address, precision), None)
+    return time.perf_counter() - start
+
+
+def _compile(network: DenseNetwork | Network, address: str, precision: str) -> Compiled:
     from napari_fcnseg.conversion.fcn import DenseNetwork
     from napari_fcnseg.engine.apply import applied
 
-    start = time.perf_counter()
     if isinstance(network, DenseNetwork):
         shape: tuple[int | None, ...] = (1, *(None,) * len(network.patch_shape), network.channels)
         dense = functools.partial(applied, network, _type_of(precision))
-        function = present().compiled(dense, address, shape, _places(network))
-    else:
-        patch = functools.partial(_patch_function, network)
-        function = present().compiled(patch, address, (None, *network.input_shape), None)
-    _compiled[key, address, precision] = function
-    return time.perf_counter() - start
+        return present().compiled(dense, address, shape, _places(network))
+    patch = functools.partial(_patch_function, network)
+    return present().compiled(patch, address, (None, *network.input_shape), None)
 
 
 def _patch_function(network: Network) -> Callable[[Any], Any]:
@@ -116,6 +124,9 @@ def forget_strip(key: str, address: str, precision: str, number: int) -> None:
 def _loaded(key: str, address: str, precision: str) -> Compiled:
     function = _compiled.get((key, address, precision))
     if function is None:
+        reason = _failed.get((key, address, precision))
+        if reason is not None:
+            raise reason
         raise EngineError("The network is not loaded in the computing process; run again.")
     return function
 
@@ -151,6 +162,7 @@ def run_patches(
 def forget(key: str, address: str, precision: str) -> None:
     """Give a loaded network up."""
     _compiled.pop((key, address, precision), None)
+    _failed.pop((key, address, precision), None)
 
 
 def release() -> None:
