@@ -67,6 +67,13 @@ def raise_unreadable() -> None:
     raise _DemandingError("a", "b")
 
 
+def conv_error() -> None:
+    """Have TensorFlow itself fail."""
+    import tensorflow as tf
+
+    tf.nn.conv2d(np.zeros((1, 4, 4, 2), np.float32), np.zeros((2, 2, 3, 1), np.float32), 1, "VALID")
+
+
 def raise_exit() -> None:
     sys.exit("bye")
 

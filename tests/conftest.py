@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 from keras_process import KerasProcess
+from patience import patience
+
+from napari_fcnseg import child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +22,7 @@ TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 #: TensorFlow and Mesa's OpenGL crash each other in one process, and importing TensorFlow freezes a window for seconds.
 FRAMEWORKS = frozenset({"tensorflow", "keras", "torch", "jax"})
+TEST_SECONDS = 55.0
 ELSEWHERE = "it belongs in the engine's child process, and in tests in the fixture keras_child"
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -26,6 +30,9 @@ _settings_folder = tempfile.TemporaryDirectory(prefix="napari-fcnseg-tests-")
 os.environ["NAPARI_CONFIG"] = str(Path(_settings_folder.name) / "settings.yaml")  # nobody's own settings are touched
 os.environ["NAPARI_FCNSEG_CACHE"] = str(Path(_settings_folder.name) / "cache")  # nor what this computer has learned
 os.environ["NAPARI_FCNSEG_DATA"] = str(Path(_settings_folder.name) / "data")  # nor is an image kept for later
+
+# A computing process that stands still is ended before the test that waits for it.
+child.LOOK_EVERY, child.STUCK_AFTER = 2.0, round(15 * patience())
 
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -35,6 +42,18 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 def frameworks_here() -> list[str]:
     """Deep-learning frameworks imported into this process: there must be none."""
     return sorted(FRAMEWORKS & sys.modules.keys())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test a limit that grows with the machine: its own, ``@pytest.mark.timeout(90)``, or the usual one.
+
+    It interrupts whatever Python does. What holds the interpreter itself is ended by ``faulthandler_timeout``, with its
+    worker, which is replaced.
+    """
+    for item in items:
+        own = item.get_closest_marker("timeout")
+        seconds = float(own.args[0]) if own is not None else TEST_SECONDS
+        item.add_marker(pytest.mark.timeout(seconds * patience()), append=False)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from napari.utils.notifications import notification_manager
+from patience import patience
+from pytestqt.qtbot import QtBot
 
 from napari_fcnseg.remembered import remember
 
@@ -20,6 +22,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("window"))
+
+
+class PatientBot(QtBot):
+    """Waits longer where the machine is slower."""
+
+    def waitUntil(self, callback: Callable[[], Any], *, timeout: int = 5000) -> None:  # noqa: N802 - as it is called
+        """Wait until a function returns something true or nothing, or stops to fail."""
+        super().waitUntil(callback, timeout=round(timeout * patience()))
+
+    def waitSignal(self, signal: Any, *, timeout: int = 5000, **kwargs: Any) -> Any:  # noqa: N802
+        """Wait until a signal is emitted."""
+        return super().waitSignal(signal, timeout=round(timeout * patience()), **kwargs)
+
+
+@pytest.fixture
+def qtbot(qapp: Any, request: pytest.FixtureRequest) -> PatientBot:
+    """Return pytest-qt's robot, with the patience of this machine."""
+    return PatientBot(request)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,97 @@
+"""No test can hang: what goes wrong in one ends that test, in time and in words, and the others run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+#: One kind of trouble each.
+TROUBLE = """
+    import sys, time
+    import _keras_side, child_target, pytest
+
+    def test_a_framework_s_error(keras_child):
+        keras_child(child_target.conv_error)
+
+    def test_an_error_that_cannot_be_read(keras_child):
+        keras_child(child_target.raise_foreign)
+
+    def test_killed(keras_child):
+        keras_child(child_target.die)
+
+    def test_no_answer(keras_child):
+        keras_child(child_target.sleep, 600, timeout=2)
+
+    @pytest.mark.timeout(2)
+    def test_busy_for_ever():
+        while True:
+            pass
+
+    @pytest.fixture(scope="session")
+    def broken():
+        pytest.fail(f"broken for all at {time.monotonic()}")
+
+    @pytest.mark.parametrize("number", range(2))
+    def test_fixture(broken, number):
+        pass
+
+    def test_well(keras_child):
+        assert keras_child(_keras_side.versions)["tensorflow"]
+        assert "tensorflow" not in sys.modules
+"""
+ENDS = {
+    "a_framework_s_error": "InvalidArgumentError",
+    "an_error_that_cannot_be_read": "OpError: graph is odd",
+    "killed": "signal 9",
+    "no_answer": "did not answer within",
+    "busy_for_ever": "Timeout",
+    "fixture[0]": "broken for all",
+    "fixture[1]": "broken for all",
+}
+#: What no limit inside Python can end: unlike CDLL, PyDLL keeps all of it from running.
+HELD = """
+    import ctypes
+
+    def test_interpreter_held():
+        ctypes.PyDLL(None).sleep(600)
+
+    def test_well():
+        pass
+"""
+
+
+def run(folder: Path, tests: str, *options: str) -> str:
+    """Run tests under the limits of this project; return what pytest prints."""
+    (folder / "test_trouble.py").write_text(textwrap.dedent(tests), encoding="utf-8")
+    command = [
+        sys.executable, "-m", "pytest", str(folder), "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder),
+        "-n", "1", "-p", "conftest", "-p", "no:cacheprovider", "--color=no", *options,
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False).stdout
+
+
+@pytest.mark.timeout(150)
+def test_each_kind_of_trouble_ends_its_own_test_alone(tmp_path) -> None:
+    told = run(tmp_path, TROUBLE)
+    failed = set(re.findall(r"^(?:FAILED|ERROR) \S*test_trouble\.py::test_(\S+)", told, re.MULTILINE))
+    assert failed == ENDS.keys(), told[-4000:]
+    assert "1 passed" in told
+    for name, said in ENDS.items():
+        part = told.split(f" test_{name} __", 1)[1].split("\n____", 1)[0]
+        assert said in part, told[-4000:]
+    assert len(set(re.findall(r"broken for all at (\d+)\.", told))) == 1, "it was tried again"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the C library has no sleep under Windows")
+def test_a_test_that_holds_the_interpreter_is_ended_with_its_worker(tmp_path) -> None:
+    told = run(tmp_path, HELD, "-o", "faulthandler_timeout=3")
+    assert re.search(r"crashed while running \S*test_interpreter_held", told), told[-4000:]
+    assert "1 failed, 1 passed" in told
