@@ -17,7 +17,7 @@ SEED ?= 0
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env display check lint types layers manifest test prove demo bench bench-gpu bench-window bench-compare tour clean
+.PHONY: help env display check lint types layers manifest test test-processors prove demo bench bench-gpu bench-window bench-compare tour clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -47,6 +47,16 @@ manifest: env
 
 test: env display ## all tests, those with a window in a real one; two at a time (`ARGS="-n 0"`: one after the other)
 	$(WITH_DISPLAY) $(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+
+# What a processor may lack: oneDNN (ARM, or turned off), or only AVX-512.
+LACKING := NAPARI_FCNSEG_ONEDNN=0 ONEDNN_MAX_CPU_ISA=AVX2
+COMPUTING := tests/engine tests/test_exactness.py tests/test_verification.py tests/test_canvas.py tests/readers/test_reader_graphs.py
+
+test-processors: env display ## as on processors that lack something: tests and `make prove` without oneDNN, and without AVX-512 (SHORT=1: what computes)
+	@for lacking in $(LACKING); do echo "== $$lacking"; \
+	  env $$lacking $(PY) tools/prove.py --number $(if $(SHORT),40,$(N)) --seed $(SEED) || exit 1; \
+	  env $$lacking $(WITH_DISPLAY) $(PY) -m pytest -n 2 --dist loadgroup $(if $(SHORT),$(COMPUTING)) $(ARGS) || exit 1; \
+	done
 
 prove: env ## random architectures against Keras: `make prove N=5000 SEED=1`
 	$(PY) tools/prove.py --number $(N) --seed $(SEED) $(ARGS)

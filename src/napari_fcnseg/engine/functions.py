@@ -45,13 +45,14 @@ def convolve(
     Windows begin ``stride`` entries apart, 1 otherwise.
     """
     waiting = iter(inputs)
-    terms = []
+    terms, grouped = [], False
     for kernel, dilation, count in zip(kernels, dilations, side_by_side, strict=True):
         maps = [next(waiting) for _ in range(count)]
         x = ops.concatenate(maps, axis=-1) if count > 1 else maps[0]
         kernel = as_type(kernel, x.dtype)
+        grouped = grouped or x.shape[-1] != kernel.shape[-2]
         terms.append(_convolve(x, kernel, _needed(kernel, dilation), stride or (1,) * len(dilation)))
-    return _add_bias(functools.reduce(ops.add, terms), bias)
+    return _add_bias(functools.reduce(ops.add, terms), bias, fuse=not grouped)
 
 
 def convolve_channels(
@@ -204,13 +205,21 @@ def _strided(x: Any, axis: int, size: int, step: int, stride: int, kind: str) ->
     return ops.average_pool(x, window, strides, padding="valid", data_format="channels_last") * size
 
 
-def _add_bias(x: Any, bias: Any) -> Any:
-    bias = as_type(bias, x.dtype)
-    if native():
-        import tensorflow as tf
+def _add_bias(x: Any, bias: Any, *, fuse: bool = True) -> Any:
+    """Add a number per channel; on TensorFlow fused into the convolution before it and the activation after it.
 
-        return tf.nn.bias_add(x, bias)  # unlike a plain addition, fused into the convolution with what follows
-    return x + bias
+    A grouped convolution must not be: oneDNN has the fused form, but TensorFlow uses oneDNN only where its processor,
+    its variables and the convolution's size suit, and fails elsewhere. As a tensor of another shape it is not seen.
+    """
+    bias = as_type(bias, x.dtype)
+    if not native():
+        return x + bias
+    import tensorflow as tf
+
+    if fuse:
+        return tf.nn.bias_add(x, bias)  # a plain addition would not be fused
+    flat = tf.nn.bias_add(tf.reshape(x, (-1, x.shape[-1])), bias)
+    return tf.ensure_shape(tf.reshape(flat, tf.shape(x)), x.shape)
 
 
 def _convolve_tf(x: Any, kernel: Any, dilation: Ints, stride: Ints) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
+import numpy as np
 from keras import ops as kops
 
 from napari_fcnseg.engine import functions
@@ -19,8 +20,6 @@ from napari_fcnseg.graph.geometry import padding_of
 from napari_fcnseg.graph.network import INPUT, Network
 
 if TYPE_CHECKING:
-    import numpy as np
-
     Width: TypeAlias = tuple[tuple[int, int], ...]
     Shape: TypeAlias = tuple[int | None, ...]
 
@@ -108,19 +107,25 @@ def _pooled(op: graph.Pool, width: Width, x: Any) -> Any:
 
 
 def _transposed(op: graph.ConvTranspose, x: Any) -> Any:
-    *size, out, _ = op.kernel.shape
-    layer = _of_rank("Conv{}DTranspose", len(size))(
-        out, size, op.strides, "valid", dilation_rate=op.dilation, use_bias=False
-    )
+    # Without oneDNN a processor has no dilation here: the zeros between the taps are written out.
+    kernel = _spread(op.kernel, op.dilation)
+    *size, out, _ = kernel.shape
+    layer = _of_rank("Conv{}DTranspose", len(size))(out, size, op.strides, "valid", use_bias=False)
     y = layer(x)
-    layer.set_weights([op.kernel])
-    lengths = [
-        (n - 1) * s + (k - 1) * d + 1 for n, k, s, d in zip(x.shape[1:-1], size, op.strides, op.dilation, strict=True)
-    ]
+    layer.set_weights([kernel])
+    lengths = [(n - 1) * s + k for n, k, s in zip(x.shape[1:-1], size, op.strides, strict=True)]
     y = y[(slice(None), *(slice(0, n) for n in lengths))]
     y = _cropped(y, tuple((max(b, 0), max(a, 0)) for b, a in op.crop))
     y = _padded(y, tuple((max(-b, 0), max(-a, 0)) for b, a in op.crop))
     return y if op.bias is None else y + op.bias
+
+
+def _spread(kernel: np.ndarray, dilation: tuple[int, ...]) -> np.ndarray:
+    """Return a kernel with ``dilation - 1`` zeros between its taps."""
+    *size, inner, outer = kernel.shape
+    spread = np.zeros((*((k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)), inner, outer), kernel.dtype)
+    spread[tuple(slice(None, None, d) for d in dilation)] = kernel
+    return spread
 
 
 def _merged(op: graph.Merge, given: list[Any]) -> Any:

@@ -33,8 +33,6 @@ def start(tf32: bool) -> tuple[Device, ...]:
     tf.config.set_visible_devices(gpus[:1], "GPU")  # the others have processes of their own
     # The first convolution of a process sets up the library's kernels.
     tf.nn.conv2d(np.zeros((1, 8, 8, 1), np.float32), np.zeros((3, 3, 1, 1), np.float32), 1, "VALID")
-    if not _fuses_groups():
-        tf.config.optimizer.set_experimental_options({"remapping": False})
     found = [_gpu(number, gpu) for number, gpu in enumerate(gpus)]
     cpu = Device(
         device_key("tensorflow", "CPU", 0),
@@ -44,26 +42,6 @@ def start(tf32: bool) -> tuple[Device, ...]:
         library=library(),
     )
     return (*found, cpu)
-
-
-def _fuses_groups() -> bool:
-    """Whether a grouped convolution may be fused with its bias and activation, as TensorFlow does by itself.
-
-    Without oneDNN, that is on processors without AVX-512 VNNI where nobody turned it on, the fused one fails.
-    """
-    import tensorflow as tf
-
-    x, kernel, bias = (np.zeros(shape, np.float32) for shape in ((1, 3, 3, 2), (3, 3, 1, 2), (2,)))
-
-    def fused(x: Any) -> Any:
-        return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "VALID"), bias))
-
-    try:
-        with tf.device("/device:CPU:0"):
-            _graph(fused, x.shape)(tf.constant(x))
-    except tf.errors.UnimplementedError:
-        return False
-    return True
 
 
 def library() -> str:
