@@ -6,22 +6,20 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from keras_process import KerasProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-T = TypeVar("T")
+    from collections.abc import Iterator
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 #: TensorFlow and Mesa's OpenGL crash each other in one process, and importing TensorFlow freezes a window for seconds.
 FRAMEWORKS = frozenset({"tensorflow", "keras", "torch", "jax"})
 ELSEWHERE = "it belongs in the engine's child process, and in tests in the fixture keras_child"
-CHILD_SECONDS = 300
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 _settings_folder = tempfile.TemporaryDirectory(prefix="napari-fcnseg-tests-")
@@ -80,21 +78,12 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def keras_child() -> Iterator[Callable[..., Any]]:
-    """Run functions where TensorFlow is: ``keras_child(function, *args, timeout=300, **kwargs)`` returns the result.
+def keras_child() -> Iterator[KerasProcess]:
+    """Run functions where TensorFlow is: ``keras_child(function, *args, timeout=45, **kwargs)`` returns the result.
 
-    The function must be importable by name, so it lives in ``_keras_side.py`` beside this file. One child serves the
-    whole session; the first call pays for its start.
+    The function must be importable by name, so it lives in ``_keras_side.py`` beside this file. One process serves the
+    whole session; a worker's first test that needs it waits for its start.
     """
-    from loky import ProcessPoolExecutor
-    from loky.backend import get_context
-
-    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")]))
-    variables = {"PYTHONPATH": path, "KERAS_BACKEND": "tensorflow"}
-    child = ProcessPoolExecutor(max_workers=1, context=get_context("loky"), env=variables)
-
-    def call(function: Callable[..., T], *args: object, timeout: float = CHILD_SECONDS, **kwargs: object) -> T:
-        return child.submit(function, *args, **kwargs).result(timeout)
-
-    yield call
-    child.shutdown(wait=True, kill_workers=True)
+    process = KerasProcess()
+    yield process
+    process.close()
