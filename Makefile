@@ -2,12 +2,17 @@
 # Options: `make test ARGS="-k tiling"`, `make env PYTHON=python3.12`, `NAPARI_FCNSEG_HEADLESS=1 make test` (no windows on your screen).
 
 PYTHON ?= python3
+# Nothing while PYTHON is the line above: then the lowest versions may look for an older one.
+NAMED_PYTHON := $(if $(filter file,$(origin PYTHON)),,--this-python)
 ifeq ($(OS),Windows_NT)
-BIN := .venv/Scripts
+SCRIPTS := Scripts
 else
-BIN := .venv/bin
+SCRIPTS := bin
 endif
+BIN := .venv/$(SCRIPTS)
 PY := $(BIN)/python
+LOWEST := .venv-lowest/$(SCRIPTS)/python
+NEWEST := .venv-newest/$(SCRIPTS)/python
 WITH_DISPLAY := $(PY) tools/with_display.py
 ARGS ?=
 N ?= 300
@@ -17,13 +22,16 @@ SEED ?= 0
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env display check lint types layers manifest test test-processors prove demo bench bench-gpu bench-window bench-compare tour clean
+.PHONY: help env lock display check lint types layers manifest test test-lowest test-newest test-processors prove demo bench bench-gpu bench-window bench-compare tour clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 env: ## make or refresh .venv with everything in it (at once when nothing changed)
 	@$(PYTHON) tools/setup_env.py
+
+lock: ## choose the newest versions that go together, for each Python, and write them to constraints/
+	@$(PYTHON) tools/lock.py
 
 display: env ## see to it that a window can be opened here, installing what a headless Debian or Ubuntu lacks
 	@$(PY) tools/display_packages.py
@@ -48,6 +56,16 @@ manifest: env
 test: env display ## all tests, those with a window in a real one; two at a time (`ARGS="-n 0"`: one after the other)
 	$(WITH_DISPLAY) $(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
+test-lowest: ## all tests with the oldest versions that pyproject.toml admits, in .venv-lowest, on the oldest Python here
+	@$(PYTHON) tools/setup_env.py --versions lowest $(NAMED_PYTHON)
+	@$(LOWEST) tools/display_packages.py
+	$(LOWEST) tools/with_display.py $(LOWEST) -m pytest -n 2 --dist loadgroup $(ARGS)
+
+test-newest: ## all tests with the newest versions of today, in .venv-newest
+	@$(PYTHON) tools/setup_env.py --versions newest
+	@$(NEWEST) tools/display_packages.py
+	$(NEWEST) tools/with_display.py $(NEWEST) -m pytest -n 2 --dist loadgroup $(ARGS)
+
 # What a processor may lack: oneDNN (ARM, or turned off), or only AVX-512.
 LACKING := NAPARI_FCNSEG_ONEDNN=0 ONEDNN_MAX_CPU_ISA=AVX2
 COMPUTING := tests/engine tests/test_exactness.py tests/test_verification.py tests/test_canvas.py tests/readers/test_reader_graphs.py
@@ -65,7 +83,7 @@ demo: env display ## napari with a sample image, segmented and verified; picture
 	$(WITH_DISPLAY) $(BIN)/napari-fcnseg demo --output demo $(ARGS)
 
 bench: env ## how fast, side by side with other ways, in a quarter of an hour (`ARGS=--quick`: minutes; `ARGS=--write`)
-	@$(PY) -c "import matplotlib, onnxruntime, openvino" 2>/dev/null || $(PY) -m pip install --quiet --editable ".[bench]"
+	@$(PYTHON) tools/setup_env.py --extra bench
 	$(PY) benchmarks/run.py $(ARGS)
 
 bench-gpu: env ## the same on an accelerator: time, share of its peak, agreement
@@ -81,5 +99,5 @@ tour: env display ## make docs/tour.md and its pictures again, from the real win
 	$(WITH_DISPLAY) $(PY) tools/tour.py $(ARGS)
 
 clean: ## remove the environment and everything built
-	rm -rf .venv build dist demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-newest build dist demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -225,7 +225,8 @@ def _assigned(rows: Ints, columns: Ints, iou: Floats, good: npt.NDArray[np.bool_
     # a column of its own; that gains 1 rather than nothing, since SciPy knows no gain of 0, and so does all else.
     gain = 1 + good + iou / (2 * min(len(left), len(right)))
     alone = np.arange(len(left))
-    where = np.concatenate((i, alone)), np.concatenate((j, len(right) + alone))
+    # Before 1.15, SciPy matches in 32 bits and takes the numbers of rows and columns in nothing else.
+    where = np.concatenate((i, alone)).astype(np.int32), np.concatenate((j, len(right) + alone)).astype(np.int32)
     gains = csr_array((np.concatenate((gain, np.ones(len(left)))), where), (len(left), len(left) + len(right)))
     partner = min_weight_full_bipartite_matching(gains, maximize=True)[1]
     pairs: npt.NDArray[np.bool_] = good & (partner[i] == j)
