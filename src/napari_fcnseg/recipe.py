@@ -132,6 +132,7 @@ def as_python(provenance: Mapping[str, Any], inputs: Inputs, output: str = "labe
         "import napari_fcnseg as fcn",
         *_imports(inputs),
         "",
+        *(f"check_output(Path({name!r}))  # said now, not after the run" for name in _files(settings, output)),
         *image_lines,
         "models = [",
         *(f"    fcn.load_model({_call(model['path'], model['output'])}),{_hash_comment(model)}" for model in models),
@@ -199,6 +200,11 @@ def _wanted(settings: RunSettings) -> list[str]:
     return [name for name in _EXTRAS if name in _chosen(settings)]
 
 
+def _files(settings: RunSettings, output: str) -> list[str]:
+    """Return the files that a script writes."""
+    return [output, *(_beside(output, name) for name in _wanted(settings))]
+
+
 def _flag(name: str, value: Any) -> list[str]:
     """Return a setting as words of a command line."""
     flag = f"--{name.replace('_', '-')}"
@@ -251,10 +257,10 @@ def _origin(provenance: Mapping[str, Any]) -> str:
 
 def _imports(inputs: Inputs) -> list[str]:
     if not inputs.sample:
-        return ["from napari_fcnseg.imagefile import read_image, write_image"]
+        return ["from napari_fcnseg.imagefile import check_output, read_image, write_image"]
     reading = "read_image, " if inputs.mask else ""
     return [
-        f"from napari_fcnseg.imagefile import ImageFile, {reading}write_image",
+        f"from napari_fcnseg.imagefile import ImageFile, check_output, {reading}write_image",
         "from napari_fcnseg.samples import SAMPLES",
     ]
 
