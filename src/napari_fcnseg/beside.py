@@ -7,6 +7,8 @@ program was killed between two files, not after somebody painted in the labels.
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import FcnSegError, OutputError
@@ -15,13 +17,14 @@ from napari_fcnseg.jsonfile import json_text, read_json
 from napari_fcnseg.saving import ZARR, Staged, stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
     from pathlib import Path
 
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.saving import Plan
 
 PROGRAM = "napari-fcnseg"
+_OF_FILE = ("files", "written", "class_names", "class_colors", "inputs")  # what another file of the same run may have
 _MOST_BYTES = 2**24  # of a provenance, with a certificate in it
 
 
@@ -86,7 +89,9 @@ def stage_provenance(path: Path, provenance: Mapping[str, Any], results: Mapping
     OutputError
         If it cannot be written.
     """
-    files = {name: print_of(place) for name, place in results.items()}
+    earlier = provenance_in(path)
+    kept = _others(path, earlier, results) if _same_run(earlier, provenance) else {}
+    files = {**kept, **{name: print_of(place) for name, place in results.items()}}
     text = json_text(path, {**provenance, "files": files})
     try:
         return stage(path, lambda part: part.write_text(text, "utf-8", "backslashreplace", "\n"))
@@ -95,44 +100,77 @@ def stage_provenance(path: Path, provenance: Mapping[str, Any], results: Mapping
 
 
 def write_with_provenance(plan: Plan, image: ImageFile, provenance: Mapping[str, Any]) -> None:
-    """Write the one result of a plan that is claimed, and its provenance, one right after the other.
+    """Write the one result of a plan that is claimed, and what it writes beside, one right after the other.
 
     Raises
     ------
     OutputError
         If one could not be written.
     """
-    (path,), (beside,) = plan.outputs, plan.beside
-    options = {"overwrite": plan.overwrite, "inputs": plan.inputs}
+    (path,) = plan.outputs
     result = grown(path, image, overwrite=plan.overwrite) if path.suffix.lower() == ZARR else stage_image(path, image)
-    said = {"program": PROGRAM, **provenance}
+    problems = []
+    for beside in plan.beside:
+        try:
+            written = stage_provenance(beside, {"program": PROGRAM, **provenance}, {path.name: result.part})
+            written.publish(overwrite=plan.overwrite or beside in plan.free, inputs=plan.inputs)
+        except OutputError as error:  # the result is not lost for that
+            problems.append(str(error))
     try:
-        written = stage_provenance(beside, said, {path.name: result.part})
-    except OutputError:
-        result.discard()
-        raise
-    written.publish(**options)
-    if isinstance(result, Staged):
-        result.publish(**options)
-    else:
-        result.finish()
+        if isinstance(result, Staged):
+            result.publish(overwrite=plan.overwrite, inputs=plan.inputs)
+        else:
+            result.finish()
+    except OutputError as error:
+        problems.append(str(error))
+    if problems:
+        raise OutputError(" ".join(problems))
 
 
-def check_provenance(path: Path, results: Iterable[Path]) -> None:
-    """Find out whether a provenance may be replaced by that of other results: not if it is that of a file still there.
+def check_provenance(path: Path, results: Iterable[Path], provenance: Mapping[str, Any] | None = None) -> None:
+    """Find out whether a provenance may be replaced by that of other results: if it is that of one of them, or of none.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is.
+    results : iterable of Path
+        The new results.
+    provenance : mapping, optional
+        Theirs, if it is known: of the same run it may be.
 
     Raises
     ------
     OutputError
-        If it may not.
+        If it is that of a file that is still there, or is none.
     """
-    files = provenance_in(path).get("files")
+    earlier = provenance_in(path)
+    if provenance is not None and not earlier and os.path.lexists(path):
+        raise OutputError(f"{path} is in the way and is no provenance. Move it away, or choose another name.")
     names = {result.name for result in results}
-    for name in files if isinstance(files, dict) else ():
-        if name not in names and (path.parent / name).exists() and is_as_written(path.parent / name, files[name]):
-            raise OutputError(
-                f"{path} says where {name} comes from and would be written over. Choose another name for the result."
-            )
+    others = {} if names & set(earlier.get("files") or ()) else _others(path, earlier, names)
+    if others and not (provenance is not None and _same_run(earlier, provenance)):
+        raise OutputError(
+            f"{path} says where {next(iter(others))} comes from and would be written over. Choose another name for the "
+            "result."
+        )
+
+
+def _others(path: Path, provenance: Mapping[str, Any], names: Container[str]) -> dict[str, Any]:
+    """Return the entries of files that a provenance speaks for, and that have none of some names."""
+    files = provenance.get("files")
+    found = files.items() if isinstance(files, dict) else ()
+    return {
+        name: entry
+        for name, entry in found
+        if name not in names and (path.parent / name).exists() and is_as_written(path.parent / name, entry)
+    }
+
+
+def _same_run(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two provenances say the same, but for the file that the result is in."""
+    kept = ({key: value for key, value in each.items() if key not in _OF_FILE} for each in (one, other))
+    return len({json.dumps(each, sort_keys=True) for each in kept}) == 1
 
 
 def _facts(path: Path) -> tuple[int, int]:

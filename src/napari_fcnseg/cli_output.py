@@ -12,7 +12,7 @@ from napari_fcnseg.imagefile import ZARR, GrowingZarr, stage_image
 from napari_fcnseg.saving import partial_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from napari_fcnseg.imagefile import ImageFile
@@ -82,7 +82,9 @@ def publish(
     growing = canvas.settle()
     staged, problems = _staged(canvas, image, outputs)
     results = {**growing, **{one.path.name: one.part for one in staged}}
-    steps = [partial(one.publish, overwrite=plan.overwrite, inputs=plan.inputs) for one in staged]
+    steps: list[Callable[[], object]] = [
+        partial(one.publish, overwrite=plan.overwrite, inputs=plan.inputs) for one in staged
+    ]
     try:
         beside = stage_provenance(plan.beside[0], provenance, results)
         steps.insert(0, partial(beside.publish, overwrite=plan.overwrite, inputs=plan.inputs))

@@ -84,7 +84,9 @@ def save_picture(folder: Path, name: str, sample: Sample, write: Callable[[Path]
 
 def _plan(folder: Path, sample: Sample, *, overwrite: bool) -> Plan:
     files = tuple(folder / name for name in FILES)
-    return Plan(files, Inputs([sample.model_path, sidecar_path(sample.model_path)]), overwrite=overwrite, advice=COMMAND)
+    return Plan(
+        files, Inputs([sample.model_path, sidecar_path(sample.model_path)]), overwrite=overwrite, advice=COMMAND
+    )
 
 
 def _is_demo(folder: Path, sample: Sample) -> bool:

@@ -77,7 +77,8 @@ class PatchModel:
         if self.path is None:
             return ()
         folder = self.path if self.path.is_dir() else self.path.parent
-        return (self.path, *(folder / name for name in self.network.files), sidecar_path(self.path))
+        weights = self.path.with_name(f"{self.path.name}.data")  # where ONNX may have them
+        return (self.path, weights, *(folder / name for name in self.network.files), sidecar_path(self.path))
 
     @cached_property
     def sidecar(self) -> Sidecar | None:

@@ -78,7 +78,13 @@ class Demo:
             return 1
         seconds = time.perf_counter() - self._start
         code = demo.leave_results(
-            self._folder, self._sample, self._sample.image(), segmented.labels, segmented.witness.run, verification, seconds
+            self._folder,
+            self._sample,
+            self._sample.image(),
+            segmented.labels,
+            segmented.witness.run,
+            verification,
+            seconds,
         )
         window = self._viewer.window
         demo.save_picture(

@@ -239,7 +239,7 @@ def save_json(
     notes: Sequence[str] = (),
     *,
     overwrite: bool = False,
-) -> None:
+) -> None:  # fmt: skip
     """Write scores, calibration and curves.
 
     Raises

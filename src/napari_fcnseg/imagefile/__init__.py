@@ -7,6 +7,6 @@ from napari_fcnseg.imagefile.writing import OUTPUTS, check_ending, check_output,
 from napari_fcnseg.saving import ZARR
 
 __all__ = [
-    "OUTPUTS", "UNITS", "ZARR", "GrowingZarr", "ImageFile", "axis_letters", "check_ending", "check_output", "grown", "read_image", "stage_image",
-    "write_image",
+    "OUTPUTS", "UNITS", "ZARR", "GrowingZarr", "ImageFile", "axis_letters", "check_ending", "check_output", "grown",
+    "read_image", "stage_image", "write_image",
 ]  # fmt: skip

@@ -142,7 +142,7 @@ class GrowingZarr:
         self.part = growing_at(path)
         self._group, self._overwrite = meaning is not None, overwrite
         self._earlier: Path | None = None
-        self._mark = {MARK: {"written": uuid.uuid4().hex, "batch": batch}}
+        self._mark: dict[str, Any] = {MARK: {"written": uuid.uuid4().hex, "batch": batch}}
         try:
             self._make_room(batch)
             self.array: Any = self._create(shape, chunks, dtype, meaning, classes)
@@ -153,10 +153,10 @@ class GrowingZarr:
         """Put what an earlier run left out of the way until there is more, if that is allowed."""
         if not os.path.lexists(self.part):
             return
-        own = batch and marked(self.part).get("batch") is True
+        allowed = marked(self.part).get("batch") is True if batch else self._overwrite
         if not is_zarr(self.part):
             raise OutputError(f"{self.part} is in the way: the result is kept there until it is complete. Remove it.")
-        if not (own or self._overwrite):
+        if not allowed:
             raise OutputError(
                 f"{self.part} holds what an earlier run has done that was stopped. Move it away, or choose another "
                 "name for the result."

@@ -15,6 +15,7 @@ from napari_fcnseg.saving.stores import store_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_MOST_WORK: Any = 10**6  # steps to find out whether two arrays overlap; its stub knows 0 and -1 alone
 _DEEP = 32  # views of views, from an array down to what it was opened from
 
 
@@ -75,7 +76,7 @@ def same_array(one: Any, other: Any) -> bool:
     """Whether what is written into one array would be read from the other, as far as one can see."""
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         with suppress(np.exceptions.TooHardError):
-            if np.shares_memory(one, other, max_work=10**6):
+            if np.shares_memory(one, other, max_work=_MOST_WORK):
                 return True
         mapped = [(getattr(array, "filename", None), getattr(array, "offset", None)) for array in (one, other)]
         return None not in mapped[0] and mapped[0] == mapped[1]

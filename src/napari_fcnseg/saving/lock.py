@@ -1,7 +1,7 @@
 """Who writes a file: a lock that the system takes back when its process ends, however that comes.
 
 A lock file of a process that was killed blocks nobody: not that it is there says that somebody writes, but that it is
-locked. (``filelock`` empties the file of whoever holds the lock when another one asks, so it could not say who that is.)
+locked. (``filelock`` empties the file of who holds the lock when another one asks, so it could not say who that is.)
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ class Lock:
                 self._holder._give_back()
 
     def _take(self) -> None:
+        if not self._file.parent.is_dir():
+            raise OutputError(f"There is no folder {self._path.parent}. Create it, or choose another one.")
         try:
             while True:
                 descriptor = os.open(

@@ -67,6 +67,6 @@ def _mark(target: Path) -> str:
 
 
 def others(path: Path) -> Iterator[Path]:
-    """Yield names like one: ``labels-2.tif``, ``labels-3.tif``, …"""
+    """Yield names like one: ``labels-2.tif``, and so on."""
     stem, ending = path.stem, path.suffix
     return (path.with_name(f"{stem}-{number}{ending}") for number in range(2, _MOST))

@@ -6,7 +6,6 @@ import os
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari_fcnseg.errors import OutputError
@@ -19,6 +18,7 @@ from napari_fcnseg.saving.whole import is_special
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 #: How an earlier result is allowed to be replaced, in the words of who reads the sentence.
 COMMAND: Final = "replace it with --overwrite"
@@ -43,6 +43,8 @@ class Plan:
         Whether earlier results are replaced.
     advice : str
         How to have that, as the end of a sentence; empty where it is not to be had.
+    free : tuple of Path
+        What may be replaced in any case, of what is written beside.
     """
 
     outputs: tuple[Path, ...]
@@ -51,6 +53,7 @@ class Plan:
     stoppable: bool = False
     overwrite: bool = False
     advice: str = PYTHON
+    free: tuple[Path, ...] = ()
 
     @property
     def partial(self) -> tuple[Path, ...]:
@@ -101,10 +104,9 @@ class Plan:
             if problem := self.inputs.problem(path):
                 raise OutputError(f"{problem}: it is never written over. Choose another name{self._for(path)}.")
         paths = self._everything()
+        named = len(paths) - len(self.partial)  # what is not complete may have two names
         for number, path in enumerate(paths):
-            for other in paths[:number]:
-                if {path, other} <= set(self.partial):  # two names of one
-                    continue
+            for other in paths[: min(number, named)]:
                 if not is_special(path) and same_file(path, other):
                     raise OutputError(f"{_both(other, path)} Choose different names{self._for(path)}.")
                 if final(other) in final(path).parents or final(path) in final(other).parents:
@@ -120,13 +122,15 @@ class Plan:
         """
         for path in self._everything():
             check_place(path)
-            if self.overwrite or is_special(path) or not os.path.lexists(path):
+            if self.overwrite or path in self.free or is_special(path) or not os.path.exists(path):
                 continue
             if path in self.partial:
                 said = f"{path} holds what an earlier run has done that was stopped. Move it away"
             else:
                 said = f"{path} exists already. Choose another name{self._for(path)}"
-            raise OutputError(f"{said}, or {self.advice}." if self.advice else f"{said}.")
+            if not self.advice:
+                raise OutputError(f"{path} exists already. Remove it, or choose another name{self._for(path)}.")
+            raise OutputError(f"{said}, or {self.advice}.")
 
     def _written(self) -> tuple[Path, ...]:
         return tuple(path for path in (*self.outputs, *self.beside) if not is_special(path))

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def swap_in(part: Path, path: Path, *, overwrite: bool) -> None:
     """Give a complete folder its name; an earlier result of that name is there until the new one is.
 
-    In one step under Linux and macOS, on all usual file systems. Elsewhere in two: who is killed between them leaves the
-    earlier result under a hidden name beside it, and :func:`napari_fcnseg.saving.recovery.sweep`, which each later run
-    begins with, puts it back.
+    In one step under Linux and macOS, on all usual file systems. Elsewhere in two: who is killed between them leaves
+    the earlier result under a hidden name beside it, and :func:`napari_fcnseg.saving.recovery.sweep`, which each later
+    run begins with, puts it back.
 
     Parameters
     ----------

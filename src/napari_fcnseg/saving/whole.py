@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.errors import OutputError
@@ -17,6 +16,7 @@ from napari_fcnseg.saving.renaming import flush, rename_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari_fcnseg.saving.inputs import Inputs
 
@@ -37,7 +37,7 @@ class Staged:
     def __init__(self, path: Path, part: Path) -> None:
         self.path, self.part = path, part
 
-    def publish(self, *, overwrite: bool, inputs: Inputs | None = None) -> None:
+    def publish(self, *, overwrite: bool, inputs: Inputs | None = None, keep: bool = True) -> None:
         """Give it its name.
 
         Parameters
@@ -46,6 +46,8 @@ class Staged:
             Whether a file that has the name is replaced.
         inputs : Inputs, optional
             What is not replaced in any case: a link may have come to lead there.
+        keep : bool
+            Whether it is kept under another name if it cannot be renamed for another reason, too.
 
         Raises
         ------
@@ -64,7 +66,7 @@ class Staged:
                 rename_new(self.part, target)
             flush(target.parent)
         except OSError as error:
-            raise OutputError(self._kept(error)) from None
+            raise OutputError(self._kept(error, keep)) from None
         finally:
             self.discard()
 
@@ -73,10 +75,10 @@ class Staged:
         with suppress(OSError):
             self.part.unlink(missing_ok=True)
 
-    def _kept(self, error: OSError) -> str:
+    def _kept(self, error: OSError, keep: bool) -> str:
         there = isinstance(error, FileExistsError)
         why = "there is one of that name now" if there else str(error.strerror)
-        for other in others(self.path):
+        for other in others(self.path) if keep or there else ():
             try:
                 rename_new(self.part, other)
             except FileExistsError:
@@ -126,10 +128,10 @@ def save_whole(path: Path, write: Callable[[Path], object], *, overwrite: bool) 
     OutputError
         If it is there already, or somebody else writes it.
     """
-    if not overwrite and os.path.lexists(path):
+    if not overwrite and path.exists():
         raise OutputError(f"{path} exists already. Choose another name, or say overwrite=True to replace it.")
     with Lock(path, within=True):
-        stage(path, write).publish(overwrite=overwrite)
+        stage(path, write).publish(overwrite=overwrite, keep=False)
 
 
 def save_text(path: Path, text: str, *, overwrite: bool, newline: str | None = "\n") -> None:
@@ -160,6 +162,8 @@ def save_text(path: Path, text: str, *, overwrite: bool, newline: str | None = "
         if is_special(path):
             write(path, "w")
             return
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if overwrite and not is_text(path):
             raise OutputError(f"{path} is there and is no text: it is not replaced by one. Choose another name.")
         save_whole(path, write, overwrite=overwrite)
