@@ -1,4 +1,4 @@
-"""No input is ever written over: by no spelling of its name, by no command, as no kind of output, whatever is allowed."""
+"""No input is ever written over: by no spelling of its name, no command, no kind of output, whatever is allowed."""
 
 from __future__ import annotations
 
