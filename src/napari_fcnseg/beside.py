@@ -30,7 +30,7 @@ _MOST_BYTES = 2**24  # of a provenance, with a certificate in it
 
 def provenance_path(result: Path) -> Path:
     """Return where a result's provenance lies: ``labels.tif`` has ``labels.provenance.json``."""
-    return result.with_name(f"{result.stem}.provenance.json")
+    return result.parent / f"{result.stem}.provenance.json"
 
 
 def provenance_in(path: Path) -> dict[str, Any]:

@@ -58,12 +58,13 @@ def add_overwrite(command: argparse.ArgumentParser, what: str = "replace earlier
 
 def read_by(chosen: argparse.Namespace) -> Inputs:
     """Return what a run reads, as far as the command line names it; models add the files that they are in."""
+    from napari_fcnseg.beside import provenance_path
     from napari_fcnseg.saving import Inputs
     from napari_fcnseg.sidecar import sidecar_path
 
     models = _flat(chosen.model)
-    mask = [chosen.mask] if chosen.mask is not None else []
-    return Inputs([*chosen.image, *mask, *models, *map(sidecar_path, models)])
+    images = [Path(name) for name in (*chosen.image, *([chosen.mask] if chosen.mask is not None else []))]
+    return Inputs([*images, *map(provenance_path, images), *models, *map(sidecar_path, models)])
 
 
 def models_of(chosen: argparse.Namespace) -> tuple[PatchModel, ...]:

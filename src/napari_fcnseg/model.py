@@ -18,7 +18,7 @@ from napari_fcnseg.engine import engine
 from napari_fcnseg.engine.memory import patch_batch
 from napari_fcnseg.errors import ImageError, ModelFileError, OutputError, SettingsError
 from napari_fcnseg.readers.apart import read_models
-from napari_fcnseg.saving import Inputs, Plan, stage
+from napari_fcnseg.saving import Inputs, Plan, save_whole
 from napari_fcnseg.sidecar import Sidecar, default_names, palette, sidecar_for, sidecar_path
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ class PatchModel:
         if self.path is None:
             return ()
         folder = self.path if self.path.is_dir() else self.path.parent
-        weights = self.path.with_name(f"{self.path.name}.data")  # where ONNX may have them
-        return (self.path, weights, *(folder / name for name in self.network.files), sidecar_path(self.path))
+        names = (f"{self.path.name}.data", *self.network.files)  # the first is where ONNX may have its weights
+        return (self.path, *(folder / name for name in names), sidecar_path(self.path))
 
     @cached_property
     def sidecar(self) -> Sidecar | None:
@@ -183,12 +183,7 @@ class FCN:
 
         ``keras.models.load_model`` opens it after ``import napari_fcnseg.engine.layers``, which has its layers.
 
-        Parameters
-        ----------
-        path : path
-            The file.
-        overwrite : bool
-            Whether a file of that name is replaced; the patch model itself never is.
+        A file of that name is replaced with ``overwrite`` alone, and the patch model itself never is.
 
         Raises
         ------
@@ -198,13 +193,8 @@ class FCN:
         target = Path(path)
         if target.suffix != ".keras":
             raise OutputError(f"The converted network is written as a .keras file: choose {target.stem}.keras.")
-        inputs = Inputs(self._files)
-        with Plan((target,), inputs, overwrite=overwrite).claim():
-            try:
-                staged = stage(target, lambda part: engine().save(self.network, part.absolute()))
-            except OSError as error:
-                raise OutputError(f"{target} could not be written ({error.strerror}). Choose another name.") from None
-            staged.publish(overwrite=overwrite, inputs=inputs)
+        with Plan((target,), Inputs(self._files), overwrite=overwrite).claim():
+            save_whole(target, lambda part: engine().save(self.network, part.absolute()), overwrite=overwrite)
         return target
 
 

@@ -125,6 +125,7 @@ def as_python(provenance: Mapping[str, Any], inputs: Inputs, output: str = "labe
     if mask is not None:
         image_lines.append(f"mask = read_image([{inputs.mask!r}]).data{_hash_comment(mask)}")
         arguments.append("mask=mask")
+    files = [output, *(_beside(output, name) for name in _wanted(settings))]
     lines = [
         f"# {_origin(provenance)}",
         "from pathlib import Path",
@@ -132,7 +133,7 @@ def as_python(provenance: Mapping[str, Any], inputs: Inputs, output: str = "labe
         "import napari_fcnseg as fcn",
         *_imports(inputs),
         "",
-        *(f"check_output(Path({name!r}))  # said now, not after the run" for name in _files(settings, output)),
+        *(f"check_output(Path({name!r}))  # said now, not after the run" for name in files),
         *image_lines,
         "models = [",
         *(f"    fcn.load_model({_call(model['path'], model['output'])}),{_hash_comment(model)}" for model in models),
@@ -198,11 +199,6 @@ def _chosen(settings: RunSettings) -> dict[str, Any]:
 
 def _wanted(settings: RunSettings) -> list[str]:
     return [name for name in _EXTRAS if name in _chosen(settings)]
-
-
-def _files(settings: RunSettings, output: str) -> list[str]:
-    """Return the files that a script writes."""
-    return [output, *(_beside(output, name) for name in _wanted(settings))]
 
 
 def _flag(name: str, value: Any) -> list[str]:

@@ -152,6 +152,32 @@ def test_a_picture_or_a_model_is_not_replaced_by_a_text(folder, capsys) -> None:
         assert contents(folder) == before
 
 
+def test_odd_places_are_refused_in_a_sentence(folder, capsys) -> None:
+    os.symlink("/dev/null", folder / "n.tif")
+    write_image(folder / "in.zarr", ImageFile(np.ones((20, 24, 3), np.uint8), "YXC"))
+    (folder / "many").mkdir()
+    (folder / "in.zarr").rename(folder / "many" / "in.zarr")
+    before = contents(folder)
+    for words, says in (
+        (f"{SEGMENT} -o {'x' * 240}.tif", "Choose a shorter name"),
+        (f"{SEGMENT} -o n.tif --overwrite", "is a device or a pipe"),
+        (f"segment many --model {MODEL} -o many/in.zarr/out", "lies inside many/in.zarr, which is read"),
+        (f"segment many --model {MODEL} -o many/in.zarr", "is the name of a file|lies inside"),
+    ):
+        assert cli.main(words.split()) == 1
+        said = capsys.readouterr().err
+        assert any(part in said for part in says.split("|")), said
+        assert contents(folder) == before
+
+
+def test_where_the_image_comes_from_is_not_replaced(folder, capsys) -> None:
+    (folder / "image.provenance.json").write_text('{"program": "napari-fcnseg"}', encoding="utf-8")
+    before = contents(folder)
+    assert cli.main(f"{SEGMENT} -o image.png --overwrite".split()) == 1
+    assert "image.provenance.json is read: it is never written over" in capsys.readouterr().err
+    assert contents(folder) == before
+
+
 def test_the_version_is_told(capsys) -> None:
     with pytest.raises(SystemExit, match="0"):
         cli.main(["--version"])

@@ -141,6 +141,8 @@ class Batch:
         if settings.disagreement and len(self.models) == 1:
             raise SettingsError("One model cannot disagree with itself. Choose several models, or no disagreement.")
         self.kinds = tuple(kind for kind in KINDS if kind == "labels" or getattr(settings, kind))
+        if problem := self._inputs.problem(Path(out_dir) / "report.csv"):
+            raise OutputError(f"{problem}. Choose another folder for the results.")
         self.out_dir = _made(Path(out_dir))
         self.report = report_in(self.out_dir)
         self._paces: deque[float] = deque(maxlen=_PACES)

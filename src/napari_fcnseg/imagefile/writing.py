@@ -16,7 +16,8 @@ import tifffile
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.imagefile.omezarr import GrowingZarr
 from napari_fcnseg.imagefile.reading import TIFF
-from napari_fcnseg.saving import ZARR, Plan, Staged, save_whole, stage
+from napari_fcnseg.saving import ZARR, Inputs, Plan, Staged, files_behind, save_whole, stage
+from napari_fcnseg.saving.whole import is_special
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,8 @@ def check_ending(path: Path) -> None:
     """
     if path.suffix.lower() not in OUTPUTS:
         raise OutputError(f"{path} has no ending that can be written. Choose one of: {', '.join(OUTPUTS)}.")
+    if is_special(path):
+        raise OutputError(f"{path} is a device or a pipe, which holds no image. Choose the name of a file.")
 
 
 def check_output(path: Path, *, overwrite: bool = False) -> None:
@@ -82,7 +85,8 @@ def write_image(path: Path, image: ImageFile, *, overwrite: bool = False) -> Non
         where that is possible.
     """
     check_ending(path)
-    plan = Plan((path,), overwrite=overwrite, stoppable=path.suffix.lower() == ZARR)
+    inputs = Inputs(files_behind(image.data))
+    plan = Plan((path,), inputs, overwrite=overwrite, stoppable=path.suffix.lower() == ZARR)
     with plan.claim():
         if path.suffix.lower() == ZARR:
             grown(path, image, overwrite=overwrite).finish()

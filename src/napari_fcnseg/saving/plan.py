@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from contextlib import ExitStack, contextmanager
@@ -101,6 +102,7 @@ class Plan:
             If that is not so.
         """
         for path in self._everything():
+            _check_length(path)
             if problem := self.inputs.problem(path):
                 raise OutputError(f"{problem}: it is never written over. Choose another name{self._for(path)}.")
         paths = self._everything()
@@ -121,6 +123,7 @@ class Plan:
             If that is not so.
         """
         for path in self._everything():
+            _check_length(path)
             check_place(path)
             if self.overwrite or path in self.free or is_special(path) or not os.path.exists(path):
                 continue
@@ -171,6 +174,14 @@ def check_place(path: Path) -> None:
                 pass
     except OSError as error:
         raise OutputError(f"{path} cannot be written ({error.strerror}). Choose another folder or name.") from None
+
+
+def _check_length(path: Path) -> None:
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.EINVAL):
+            raise OutputError(f"{path} cannot be written ({error.strerror}). Choose a shorter name.") from None
 
 
 def _both(one: Path, other: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -189,7 +190,11 @@ def put(path: Path, write: Callable[[Path], object]) -> None:
 
 def is_special(path: Path) -> bool:
     """Whether a name is that of a pipe, a terminal or a device, which is written to and not replaced."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    try:
+        kind = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
 
 
 def is_text(path: Path) -> bool:

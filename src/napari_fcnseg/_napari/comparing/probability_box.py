@@ -30,6 +30,7 @@ from napari_fcnseg._napari.comparing.probability_work import (
     label_of,
     maps_among,
     thresholded,
+    write_scores,
 )
 from napari_fcnseg._napari.form import quiet_combo
 from napari_fcnseg._napari.results.in_use import in_use
@@ -252,7 +253,7 @@ class ProbabilityBox(QWidget):
             path, found, truth = Path(chosen), self._found, self._order.truth.name if self._order is not None else ""
             whole = path if path.suffix else path.with_suffix(".csv")
             plan = Plan((whole,), in_use(), overwrite=whole == path, advice="")  # else nobody was asked
-            self._files.ask(lambda _: _write(plan, found, truth))
+            self._files.ask(lambda _: write_scores(plan, found, truth))
 
     def _stop(self) -> None:
         self._work.give_up()
@@ -292,15 +293,3 @@ def _curves(name: str, found: Sequence[ProbabilityScores], figure: Figure, ink: 
     from napari_fcnseg.comparison import figures
 
     getattr(figures, name)(figure, ink, found)
-
-
-def _write(plan: Plan, found: Sequence[ProbabilityScores], truth: str) -> Path:
-    from napari_fcnseg.comparison.probability import save_csv, save_json
-
-    (path,) = plan.outputs
-    with plan.claim():
-        if path.suffix.lower() == ".json":
-            save_json(path, found, truth, overwrite=plan.overwrite)
-        else:
-            save_csv(path, found, overwrite=plan.overwrite)
-    return path
