@@ -115,7 +115,7 @@ def test_what_cannot_take_a_result_is_said_before_the_run(model, tmp_path, monke
         (zarr.open_array(tmp_path / "there.zarr", mode="r"), "reading only"),
         (dask.zeros((90, 110), dtype="uint8"), r"cannot be written into a Array"),
         ([], "cannot be written into a list"),
-        (tmp_path / "there.zarr", "Remove it"),
+        (tmp_path / "there.zarr", "exists already"),
         (tmp_path / "no" / "labels.zarr", "no folder"),
         (tmp_path / "labels.tif", r"ends with \.zarr"),
     ):
@@ -142,7 +142,11 @@ def test_a_run_that_ends_early_leaves_its_tiles_under_another_name(model, tmp_pa
     expected = nf.segment(IMAGE, model, channel_axis=2, tile=40).labels
     np.testing.assert_array_equal(kept[kept > 0], expected[kept > 0])
     assert 4 * 30 * 36 <= np.count_nonzero(kept) <= 4 * 30 * 37  # four tiles, whatever their order
-    nf.segment(IMAGE, model, channel_axis=2, tile=40, out=tmp_path / "labels.zarr")  # once more, to its end
+    again = {"channel_axis": 2, "tile": 40, "out": tmp_path / "labels.zarr"}
+    with pytest.raises(OutputError, match="holds what an earlier run has done that was stopped"):
+        nf.segment(IMAGE, model, **again)
+    np.testing.assert_array_equal(read_image([tmp_path / "labels.partial.zarr"]).data[:], kept)
+    nf.segment(IMAGE, model, **again, overwrite=True)  # once more, to its end
     assert [p.name for p in tmp_path.iterdir()] == ["labels.zarr"]
 
 

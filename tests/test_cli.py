@@ -113,7 +113,7 @@ def test_from_zarr_to_zarr_axes_and_pixel_size_are_kept_and_the_labels_are_the_s
     again = ("segment", tmp_path / "image.zarr", "--model", folder / "a.keras", "-o", tmp_path / "labels.zarr")
     code, _, err = run(capsys, *again)
     assert code == 1
-    assert "Remove it, or choose another name" in err
+    assert "labels.zarr exists already. Choose another name, or replace it with --overwrite" in err
 
 
 def test_some_pixels_patch_by_patch_come_with_their_pixel_size_and_a_time_beforehand(folder, capsys, tmp_path) -> None:
@@ -208,7 +208,8 @@ def test_segment_can_verify_what_it_writes(folder, capsys, tmp_path) -> None:
     certificate = Certificate.from_dict(provenance["certificate"])
     assert certificate.tile == tuple(provenance["tile"]) == (16, 16)
     assert certificate.models[0].sha256 == provenance["models"][0]["sha256"]
-    assert run(capsys, *arguments)[0] == 0
+    assert run(capsys, *arguments)[0] == 1
+    assert run(capsys, *arguments, "--overwrite")[0] == 0
     assert "certificate" not in json.loads((tmp_path / "l.provenance.json").read_text(encoding="utf-8"))
 
 
@@ -340,7 +341,7 @@ def test_a_sidecar_that_cannot_be_read_is_replaced_only_when_told(folder, capsys
         ("segment {f}/image.tif --model {f}/a.keras -o {o}/l.tif --device TPU", "no device"),
         ("inspect {f}/recurrent.keras", "it is recurrent"),
         ("verify {f}/image.tif --model {f}/a.keras --points 0", "at least 1"),
-        ("verify {f}/image.tif --model {f}/a.keras --certificate {o}/no/p.json", "another --certificate FILE"),
+        ("verify {f}/image.tif --model {f}/a.keras --certificate {o}/no/p.json", "There is no folder {o}/no"),
         ("demo --sample fish --output {o}", "no sample 'fish'"),
     ],
 )
@@ -349,7 +350,7 @@ def test_a_mistake_is_one_line_without_a_traceback(folder, capsys, tmp_path, arg
     assert code == 1
     message = [line for line in err.splitlines() if line.startswith("napari-fcnseg: ")]
     assert len(message) == 1
-    assert says in message[0]
+    assert says.format(o=tmp_path) in message[0]
     assert "Traceback" not in err
     assert not list(tmp_path.glob("*.tif"))
 

@@ -66,11 +66,11 @@ def test_a_folder_is_segmented_file_by_file_and_a_second_time_nothing_is_left_to
 def test_after_ctrl_c_the_files_that_are_done_stay_and_are_not_done_again(folder, capsys, monkeypatch) -> None:
     real, calls = cli_output.canvas_for, []
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         calls.append(arguments)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(cli_output, "canvas_for", interrupted)
     code, said, err = run(capsys, folder, "-o", folder)

@@ -66,8 +66,8 @@ def test_names_are_printed_whole_and_tell_files_apart(capsys) -> None:
         ("--probabilities maps.npy --report r.html", "--report is for masks"),
         ("--probabilities maps.npy --spatial 3", "--spatial is for masks"),
         ("mask.npy --label 1", "--label says which label each map"),
-        ("mask.npy --csv mask.npy", "mask.npy is read, or written already"),
-        ("mask.npy --csv out.txt --json ./out.txt", "out.txt is read, or written already"),
+        ("mask.npy --csv mask.npy", "mask.npy is read: it is never written over"),
+        ("mask.npy --csv out.txt --json ./out.txt", "Two results would be written into out.txt"),
         ("mask.npy --ignore 99999999999999999999", "whole numbers of at most 63 bits"),
     ],
 )

@@ -55,7 +55,7 @@ def test_a_stack_is_searched_slice_by_slice_or_as_a_volume(tmp_path, capsys) -> 
     stack = np.zeros((3, 8, 8), np.uint8)
     stack[:, 2:5, 2:5] = 1
     np.save(tmp_path / "stack.npy", stack)
-    arguments = (tmp_path / "stack.npy", "-o", tmp_path / "found.npy", "--interior", 1)
+    arguments = (tmp_path / "stack.npy", "-o", tmp_path / "found.npy", "--interior", 1, "--overwrite")
     assert "3 instances, median 9 px." in run(capsys, *arguments)[1]
     assert "1 instance, 27 px." in run(capsys, *arguments, "--volume")[1]
     assert np.load(tmp_path / "found.npy").max() == 1

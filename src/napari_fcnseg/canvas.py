@@ -67,6 +67,8 @@ class Canvas:
     out, probabilities_out, confidence_out, disagreement_out : array_like, path or GrowingZarr, optional
         Where labels, scores, confidence and disagreement go: anything with ``shape``, ``dtype`` and slice assignment,
         or the name of a new Zarr array; memory otherwise.
+    overwrite : bool
+        Whether Zarr arrays of these names are replaced.
 
     Attributes
     ----------
@@ -87,9 +89,10 @@ class Canvas:
 
     def __init__(
         self, run: Run, out: Any = None, probabilities_out: Any = None, confidence_out: Any = None,
-        disagreement_out: Any = None,
+        disagreement_out: Any = None, *, overwrite: bool = False,
     ) -> None:  # fmt: skip
         self.run = run
+        self._overwrite = overwrite
         self.done = 0
         self._growing: list[tuple[str, GrowingZarr]] = []
         self._needed = 0
@@ -144,11 +147,28 @@ class Canvas:
         OutputError
             If something could not be written.
         """
-        self._written(0)
-        self._stop()
+        self.settle()
+        problems = []
         while self._growing:
             name, growing = self._growing.pop(0)
-            setattr(self, name, growing.finish())
+            try:
+                setattr(self, name, growing.finish())
+            except OutputError as error:  # the others are complete all the same
+                problems.append(str(error))
+        if problems:
+            raise OutputError(" ".join(problems))
+
+    def settle(self) -> dict[str, Path]:
+        """Wait until everything is written; return where new files lie until :meth:`finish`, by the names they get.
+
+        Raises
+        ------
+        OutputError
+            If something could not be written.
+        """
+        self._written(0)
+        self._stop()
+        return {growing.path.name: growing.part for _, growing in self._growing}
 
     def abandon(self) -> list[Path]:
         """Write what has come so far, after a run that ended early; return where new files keep it."""
@@ -159,7 +179,7 @@ class Canvas:
         while self._growing:
             _, growing = self._growing.pop()
             if self.done:
-                kept.append(growing.part)
+                kept.append(growing.keep())
             else:
                 growing.discard()
         return kept[::-1]
@@ -205,8 +225,8 @@ class Canvas:
             path = Path(out)
             if path.suffix.lower() != ZARR:
                 raise OutputError(f"{path} cannot be written while a run goes on. Give a name that ends with {ZARR}.")
-            check_output(path)
-            out = GrowingZarr(path, shape, stored_chunks(self.run, shape), dtype)
+            check_output(path, overwrite=self._overwrite)
+            out = GrowingZarr(path, shape, stored_chunks(self.run, shape), dtype, overwrite=self._overwrite)
         if isinstance(out, GrowingZarr):
             self._growing.append((name, out))
             return out.array

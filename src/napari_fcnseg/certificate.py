@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.jsonfile import read_json, write_json
 from napari_fcnseg.plaindata import READ, checked, many, of, plain
 from napari_fcnseg.wording import by
@@ -174,17 +174,37 @@ class Certificate:
         """
         return cls.from_dict(read_json(Path(path), "certificate", _MAX_BYTES))
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the certificate as JSON, and return where.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        overwrite : bool
+            Whether a text file of that name is replaced; one that is a model or an image never is.
 
         Raises
         ------
         OutputError
-            If it cannot be written.
+            If it cannot be written, or is there already.
         """
         target = Path(path)
-        write_json(target, self.as_dict(), _MAX_BYTES)
+        if overwrite and (model := self._model_at(target)):
+            raise OutputError(f"{target} is the model {model}: it is never written over. Choose another name.")
+        write_json(target, self.as_dict(), _MAX_BYTES, overwrite=overwrite)
         return target
+
+    def _model_at(self, path: Path) -> str:
+        """Return the name of the model that a file is, by its hash or its name; empty if it is none of them."""
+        if path.name in (found := {model.file: model.name for model in self.models}) and path.exists():
+            return found[path.name]
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return ""
+        return next((model.name for model in self.models if model.sha256 == digest), "")
 
     def __str__(self) -> str:
         image = self.image

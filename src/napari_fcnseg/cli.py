@@ -7,7 +7,6 @@ verification found a difference; 130 stopped with Ctrl-C.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from contextlib import contextmanager
@@ -18,15 +17,26 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from napari_fcnseg import cli_batch, cli_compare, cli_doctor, cli_instances
-from napari_fcnseg.cli_arguments import add_run_arguments, inputs_of, mask_of, models_of, on_axis, settings_of
+from napari_fcnseg.cli_arguments import (
+    add_overwrite,
+    add_run_arguments,
+    inputs_of,
+    mask_of,
+    models_of,
+    on_axis,
+    read_by,
+    settings_of,
+)
 from napari_fcnseg.cli_inspect import add_arguments
-from napari_fcnseg.errors import FcnSegError, OutputError
+from napari_fcnseg.errors import FcnSegError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from napari_fcnseg.model import PatchModel
     from napari_fcnseg.run import Run
+    from napari_fcnseg.saving import Plan
+    from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.verification import Witness
 
 OK, MISFIT, DIFFERENT, STOPPED = 0, 1, 3, 130  # and 2, argparse's own, for a wrong command line
@@ -53,11 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _segment(chosen: argparse.Namespace) -> int:
-    from napari_fcnseg import cli_output
-    from napari_fcnseg.canvas import finished_tiles
-    from napari_fcnseg.imagefile import check_output
-    from napari_fcnseg.run import Run
-    from napari_fcnseg.verification import Witness
+    from napari_fcnseg.beside import check_provenance, provenance_path
+    from napari_fcnseg.imagefile import check_ending
+    from napari_fcnseg.saving import COMMAND, Plan
 
     wanted = {name: getattr(chosen, name) for name in ("probabilities", "confidence", "disagreement")}
     settings = settings_of(chosen, **{name: path is not None for name, path in wanted.items()})
@@ -65,12 +73,29 @@ def _segment(chosen: argparse.Namespace) -> int:
         return cli_batch.segment_folder(chosen, settings, lambda: models_of(chosen))
     outputs = {name: path for name, path in {"labels": chosen.output, **wanted}.items() if path is not None}
     for path in outputs.values():
-        check_output(path)
+        check_ending(path)
+    plan = Plan(
+        tuple(outputs.values()), read_by(chosen), (provenance_path(chosen.output),), stoppable=True,
+        overwrite=chosen.overwrite, advice=COMMAND,
+    )  # fmt: skip
+    with plan.claim():
+        check_provenance(plan.beside[0], plan.outputs)
+        return _segment_into(chosen, settings, outputs, plan)
+
+
+def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: dict[str, Path], plan: Plan) -> int:
+    """Segment one image into files that are claimed."""
+    from napari_fcnseg import cli_output
+    from napari_fcnseg.canvas import finished_tiles
+    from napari_fcnseg.run import Run
+    from napari_fcnseg.verification import Witness
+
     image, models = inputs_of(chosen)
+    plan.read(file for model in models for file in model.files)
     run = Run(image.data, models, on_axis(settings, image), mask=mask_of(chosen))
     witness = Witness(run) if chosen.verify else None
     _foretell(run, chosen.quiet)
-    canvas = cli_output.canvas_for(run, image, outputs)
+    canvas = cli_output.canvas_for(run, image, outputs, overwrite=plan.overwrite)
     start = time.perf_counter()
     try:
         with _progress("Segmenting", chosen.quiet) as progress:
@@ -79,21 +104,22 @@ def _segment(chosen: argparse.Namespace) -> int:
                 if witness is not None:
                     witness.see(tile)
                 progress(tile.done, tile.total)
-        canvas.finish()
-    except (FcnSegError, KeyboardInterrupt):
+        canvas.settle()
+    except (FcnSegError, KeyboardInterrupt, MemoryError):
         canvas.abandon()
         if canvas.done:
-            cli_output.write(canvas, image, {name: cli_output.partial(path) for name, path in outputs.items()})
+            cli_output.keep(canvas, image, outputs, plan)
             print(
                 f"napari-fcnseg: {canvas.done} of {run.total} tiles are done and kept (*.partial.*).", file=sys.stderr
             )
         raise
     seconds = time.perf_counter() - start
-    cli_output.write(canvas, image, outputs)
+    provenance = run.provenance()
+    cli_output.publish(canvas, image, outputs, provenance, plan)
     if not chosen.quiet:
         written = " and ".join(map(str, outputs.values()))
         print(f"{written}: {run.plan.pixels:,} pixels in {seconds:.1f} s on {run.device}, tile {run.tile}.")
-    return _prove(run.provenance(), witness, chosen.output, quiet=chosen.quiet)
+    return OK if witness is None else _prove(provenance, witness, plan, quiet=chosen.quiet)
 
 
 def _foretell(run: Run, quiet: bool) -> None:
@@ -108,29 +134,48 @@ def _foretell(run: Run, quiet: bool) -> None:
         print(estimate_run(run), file=sys.stderr)
 
 
-def _prove(provenance: dict[str, Any], witness: Witness | None, output: Path, *, quiet: bool) -> int:
-    """Write the provenance beside the labels, with the certificate if the run was verified."""
-    from napari_fcnseg.jsonfile import write_json
+def _prove(provenance: dict[str, Any], witness: Witness, plan: Plan, *, quiet: bool) -> int:
+    """Compare the result with the patch model, and write the certificate into the provenance."""
+    from napari_fcnseg import cli_output
 
-    code = OK
-    if witness is not None:
-        verification = witness.testify()
-        provenance = provenance | {"certificate": verification.certificate.as_dict()}
-        code = OK if verification.passed else DIFFERENT
-        if not quiet or code != OK:
-            print(verification)
-    write_json(output.with_name(f"{output.stem}.provenance.json"), provenance)
+    verification = witness.testify()
+    code = OK if verification.passed else DIFFERENT
+    if not quiet or code != OK:
+        print(verification)
+    certified = {**provenance, "certificate": verification.certificate.as_dict()}
+    cli_output.note(plan.beside[0], certified, plan.outputs)
     return code
 
 
 def _verify(chosen: argparse.Namespace) -> int:
+    from napari_fcnseg.saving import COMMAND, Plan
+
+    settings = settings_of(chosen)
+    if chosen.no_certificate:
+        return _verify_into(chosen, settings, Plan((), read_by(chosen)))
+    if chosen.certificate is not None:
+        check = Plan((chosen.certificate,), read_by(chosen), overwrite=chosen.overwrite, advice=COMMAND)
+        check.check_names()
+        check.check_free()
+    models = models_of(chosen)
+    image = Path(chosen.image[0])
+    names = "+".join(model.name for model in models)[:80]
+    path = chosen.certificate or image.with_name(f"{image.stem}.{names}.certificate.json")
+    plan = Plan((path,), read_by(chosen), overwrite=chosen.overwrite, advice=COMMAND)
+    with plan.claim():
+        return _verify_into(chosen, settings, plan, models)
+
+
+def _verify_into(
+    chosen: argparse.Namespace, settings: RunSettings, plan: Plan, models: Sequence[PatchModel] | None = None
+) -> int:
+    """Verify a run, and leave the certificate in the file that is claimed, if there is one."""
     from napari_fcnseg.canvas import finished_tiles
     from napari_fcnseg.run import Run
     from napari_fcnseg.verification import Witness
 
-    settings = settings_of(chosen)
-    image, models = inputs_of(chosen)
-    written_to = _certificate_path(chosen, models)
+    image, models = inputs_of(chosen, models)
+    plan.read(file for model in models for file in model.files)
     run = Run(image.data, models, on_axis(settings, image), mask=mask_of(chosen))
     witness = Witness(run, chosen.points, chosen.seed)
     with _progress("Segmenting", chosen.quiet) as progress:
@@ -139,27 +184,15 @@ def _verify(chosen: argparse.Namespace) -> int:
             progress(tile.done, tile.total)
     verification = witness.testify()
     print(verification)
-    if written_to is not None:
-        print(f"Certificate: {verification.certificate.save(written_to)}")
+    for path in plan.outputs:
+        print(f"Certificate: {verification.certificate.save(path, overwrite=plan.overwrite)}")
     return OK if verification.passed else DIFFERENT
-
-
-def _certificate_path(chosen: argparse.Namespace, models: Sequence[PatchModel]) -> Path | None:
-    """Return where the certificate goes, found before a long run to be a place that can be written."""
-    if chosen.no_certificate:
-        return None
-    image = Path(chosen.image[0])
-    names = "+".join(model.name for model in models)[:80]
-    path: Path = chosen.certificate or image.with_name(f"{image.stem}.{names}.certificate.json")
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path} cannot be written. Choose another --certificate FILE, or --no-certificate.")
-    return path
 
 
 def _demo(chosen: argparse.Namespace) -> int:
     from napari_fcnseg import demo
 
-    return demo.show(chosen.sample, chosen.output, window=not chosen.no_window)
+    return demo.show(chosen.sample, chosen.output, window=not chosen.no_window, overwrite=chosen.overwrite)
 
 
 @contextmanager
@@ -173,11 +206,22 @@ def _progress(title: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only then."""
+
+    def __call__(self, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"napari-fcnseg {version('napari-fcnseg')}")
+        sys.exit(OK)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="napari-fcnseg",
         description="Run a trained patch classifier densely over whole images: exact, fast, proven.",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="which version this is")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     inspect = commands.add_parser("inspect", help="what becomes of each layer of a model, and its sidecar")
     add_arguments(inspect)
@@ -191,6 +235,7 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument("--disagreement", type=Path, metavar="FILE", help=disagree)
     segment.add_argument("--verify", action="store_true", help="compare with the patch model at 256 pixels too")
     cli_batch.add_arguments(segment)
+    add_overwrite(segment)
     segment.set_defaults(run=_segment)
 
     verify = commands.add_parser("verify", help="compare the result with the patch model itself")
@@ -201,12 +246,14 @@ def _parser() -> argparse.ArgumentParser:
     where = "where the proof is kept (IMAGE.MODEL.certificate.json beside the image)"
     certificate.add_argument("--certificate", type=Path, metavar="FILE", help=where)
     certificate.add_argument("--no-certificate", action="store_true", help="print the result only")
+    add_overwrite(verify, "replace an earlier certificate; never what is read")
     verify.set_defaults(run=_verify)
 
     demo = commands.add_parser("demo", help="segment a sample image, in napari where there is a display")
     demo.add_argument("--sample", default="cells", help="cells (default) or tissue")
     demo.add_argument("--output", type=Path, default=Path("demo"), metavar="FOLDER", help="for the pictures (demo)")
     demo.add_argument("--no-window", action="store_true", help="pictures only")
+    add_overwrite(demo, "replace files of the same names that are of no earlier demo, too")
     demo.set_defaults(run=_demo)
 
     doctor = commands.add_parser("doctor", help="what there is to compute with, and why there is no GPU")

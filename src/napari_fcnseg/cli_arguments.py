@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.model import PatchModel
+    from napari_fcnseg.saving import Inputs
     from napari_fcnseg.settings import RunSettings
 
 
@@ -50,6 +51,22 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="no progress, no summary")
 
 
+def add_overwrite(command: argparse.ArgumentParser, what: str = "replace earlier results; never what is read") -> None:
+    """Add what allows earlier results to be replaced."""
+    command.add_argument("--overwrite", action="store_true", help=what)
+
+
+def read_by(chosen: argparse.Namespace) -> Inputs:
+    """Return what a run reads, as far as the command line names it; models add the files that they are in."""
+    from napari_fcnseg.beside import provenance_path
+    from napari_fcnseg.saving import Inputs
+    from napari_fcnseg.sidecar import sidecar_path
+
+    models = _flat(chosen.model)
+    images = [Path(name) for name in (*chosen.image, *([chosen.mask] if chosen.mask is not None else []))]
+    return Inputs([*images, *map(provenance_path, images), *models, *map(sidecar_path, models)])
+
+
 def models_of(chosen: argparse.Namespace) -> tuple[PatchModel, ...]:
     """Read the models."""
     from napari_fcnseg.model import as_ensemble, load_model
@@ -58,11 +75,13 @@ def models_of(chosen: argparse.Namespace) -> tuple[PatchModel, ...]:
     return as_ensemble(paths if output is None else [load_model(path, output) for path in paths])
 
 
-def inputs_of(chosen: argparse.Namespace) -> tuple[ImageFile, tuple[PatchModel, ...]]:
-    """Read the image and the models."""
+def inputs_of(
+    chosen: argparse.Namespace, models: Sequence[PatchModel] | None = None
+) -> tuple[ImageFile, tuple[PatchModel, ...]]:
+    """Read the image and the models, unless those were read."""
     from napari_fcnseg.imagefile import read_image
 
-    models = models_of(chosen)
+    models = tuple(models) if models is not None else models_of(chosen)
     return read_image(chosen.image).without_alpha(models[0].channels), models
 
 

@@ -42,8 +42,7 @@ def is_folder(chosen: argparse.Namespace) -> bool:
     SettingsError
         If an image was, with options that only a folder has.
     """
-    from napari_fcnseg.imagefile import ZARR
-    from napari_fcnseg.imagefile.omezarr import is_zarr
+    from napari_fcnseg.saving import ZARR, is_zarr
 
     path = Path(chosen.image[0])
     folder = len(chosen.image) == 1 and path.is_dir() and path.suffix.lower() != ZARR and not is_zarr(path)
@@ -72,14 +71,20 @@ def segment_folder(
         If something does not fit that concerns all images.
     """
     from napari_fcnseg.batch import Batch, images_in
+    from napari_fcnseg.batch.report import folder_lock
+    from napari_fcnseg.saving import COMMAND
 
     _check(chosen)
     source = Path(chosen.image[0])
     inside = chosen.output if chosen.output.resolve() != source.resolve() else None
     found = images_in(source, chosen.recursive, inside)
+    if chosen.output.is_dir():
+        with folder_lock(chosen.output):  # said before models are read, if another batch has it
+            pass
     batch = Batch(
         found.items, models(), settings, chosen.output,
-        form=chosen.format or "tif", verify=chosen.verify, left_out=found.left_out,
+        form=chosen.format or "tif", verify=chosen.verify, left_out=found.left_out, overwrite=chosen.overwrite,
+        inputs=found.others, advice=COMMAND,
     )  # fmt: skip
     lines = _execute(batch, chosen.quiet)
     if any(line.status == "failed" for line in lines):

@@ -32,17 +32,30 @@ def add_arguments(compare: argparse.ArgumentParser) -> None:
     add("--csv", type=Path, metavar="FILE", help="every score, one line each")
     add("--json", type=Path, metavar="FILE", help="every score, the confusion matrices and the objects")
     add("--report", type=Path, metavar="FILE", help="one page with pictures and numbers of the best mask, as HTML")
+    add("--overwrite", action="store_true", help="replace earlier tables and pages; never what is read")
     cli_probability.add_arguments(compare)
     compare.set_defaults(run=run_compare)
 
 
 def run_compare(chosen: argparse.Namespace) -> int:
     """Compare each mask with the truth, print them ranked, and write what was asked for."""
-    from napari_fcnseg.batch.outcome import provenance_in
+    from napari_fcnseg.beside import provenance_path
+    from napari_fcnseg.saving import COMMAND, Inputs, Plan
+
+    _check(chosen)
+    read = [Path(name) for name in (chosen.truth, *chosen.masks, *chosen.probabilities)]
+    written = tuple(path for path in (chosen.csv, chosen.json, chosen.report) if path is not None)
+    inputs = Inputs([*read, *map(provenance_path, read)])
+    with Plan(written, inputs, overwrite=chosen.overwrite, advice=COMMAND).claim():
+        _compare(chosen)
+    return 0
+
+
+def _compare(chosen: argparse.Namespace) -> None:
+    from napari_fcnseg.beside import provenance_of_file
     from napari_fcnseg.comparison import AUTO, CLASSES, INSTANCES, CompareSettings, placed, study
     from napari_fcnseg.comparison.report import write_report
 
-    _check(chosen)
     kind = INSTANCES if chosen.instances else CLASSES if chosen.classes else AUTO
     settings = CompareSettings(kind, tuple(chosen.ignore), chosen.iou, chosen.tolerance, chosen.spatial)
     names = [chosen.truth, *chosen.masks]
@@ -52,20 +65,19 @@ def run_compare(chosen: argparse.Namespace) -> int:
     )
     if chosen.probabilities:
         cli_probability.run_probability(chosen, truth, files[0])
-        return 0
+        return
     if not masks:
         raise SettingsError("There is nothing to compare with the truth. Name masks, or --probabilities MAP.")
-    origins = [provenance_in(path.with_name(f"{path.stem}.provenance.json")) for path in map(Path, names)]
+    origins = [provenance_of_file(path) for path in map(Path, names)]
     unit = files[0].unit if files[0].pixel_size else ""
     found = study(truth, masks, settings, unit=unit, class_names=_class_names(origins), provenance=origins)
     _print(found)
     if chosen.csv is not None:
-        found.save_csv(chosen.csv)
+        found.save_csv(chosen.csv, overwrite=chosen.overwrite)
     if chosen.json is not None:
-        found.save_json(chosen.json)
+        found.save_json(chosen.json, overwrite=chosen.overwrite)
     if chosen.report is not None:
-        write_report(chosen.report, found)
-    return 0
+        write_report(chosen.report, found, overwrite=chosen.overwrite)
 
 
 def _labels(name: str) -> ImageFile:
@@ -98,7 +110,7 @@ def _print(found: Study) -> None:
 
 
 def _check(chosen: argparse.Namespace) -> None:
-    """See that what was asked for belongs together, and that no file is written over another."""
+    """See that what was asked for belongs together."""
     if chosen.probabilities:
         if chosen.masks:
             raise SettingsError("Compare masks, or maps of probabilities, not both at once: run it twice.")
@@ -110,10 +122,3 @@ def _check(chosen: argparse.Namespace) -> None:
         raise SettingsError(
             "--label says which label each map of --probabilities is of. Name the maps, or leave it out."
         )
-    read = {Path(name).resolve() for name in (chosen.truth, *chosen.masks, *chosen.probabilities)}
-    for path in (chosen.csv, chosen.json, chosen.report):
-        if path is None or (path.exists() and not path.is_file()):  # such as /dev/stdout
-            continue
-        if path.resolve() in read:
-            raise SettingsError(f"{path} is read, or written already. Choose another name for what is written.")
-        read.add(path.resolve())

@@ -40,7 +40,7 @@ def add_arguments(inspect: argparse.ArgumentParser) -> None:
     add("--doi", help="of the citation")
     add("--name", help="of the model, for people")
     add("--description", metavar="TEXT", help="of the model, for people")
-    add("--replace-sidecar", action="store_true", help="replace a sidecar that cannot be read")
+    add("--replace-sidecar", "--overwrite", action="store_true", help="replace a sidecar that cannot be read")
     inspect.set_defaults(run=inspect_model)
 
 
@@ -109,7 +109,7 @@ def _write(chosen: argparse.Namespace, model: PatchModel) -> None:
     check(sidecar, **numbers)
     if model.output:
         sidecar = _under_output(sidecar, model.output, present)
-    write_sidecar(chosen.model, sidecar, replace_unreadable=chosen.replace_sidecar)
+    write_sidecar(chosen.model, sidecar, replace_unreadable=chosen.replace_sidecar, files=model.files)
 
 
 def _under_output(sidecar: Sidecar, output: str, present: Sidecar | None) -> Sidecar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.instances import METHODS
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.instances import InstanceSettings
+    from napari_fcnseg.saving import Plan
 
 
 def add_arguments(instances: argparse.ArgumentParser) -> None:
@@ -29,35 +30,56 @@ def add_arguments(instances: argparse.ArgumentParser) -> None:
     add("--connectivity", type=int, default=1, metavar="N", help="1: sides touch; 2: corners too; 3: in a volume (1)")
     add("--separation", type=float, metavar="PIXELS", help="cut at necks of a half width smaller by this")
     add("--volume", action="store_true", help="instances go through the last three axes, not only through two")
+    add("--overwrite", action="store_true", help="replace earlier results; never the labels")
     add("--quiet", action="store_true", help="no summary")
     instances.set_defaults(run=run_instances)
 
 
 def run_instances(chosen: argparse.Namespace) -> int:
     """Find the instances, write them, and say how many there are."""
-    from napari_fcnseg.imagefile import check_output, read_image, write_image
-    from napari_fcnseg.instances import InstanceSettings, InstanceSizes, why_none
-    from napari_fcnseg.jsonfile import write_json
-    from napari_fcnseg.objects import find_instances
+    from napari_fcnseg.beside import check_provenance, provenance_path
+    from napari_fcnseg.imagefile import check_ending
+    from napari_fcnseg.instances import InstanceSettings
+    from napari_fcnseg.saving import COMMAND, ZARR, Inputs, Plan
 
     settings = InstanceSettings(
         tuple(chosen.interior), chosen.edge, chosen.method, chosen.minimum_size, chosen.fill_holes,
         chosen.connectivity, chosen.separation,
     )  # fmt: skip
-    check_output(chosen.output)
+    check_ending(chosen.output)
+    inputs = Inputs([chosen.labels, provenance_path(Path(chosen.labels))])
+    grows = chosen.output.suffix.lower() == ZARR
+    plan = Plan(
+        (chosen.output,), inputs, (provenance_path(chosen.output),), stoppable=grows, overwrite=chosen.overwrite,
+        advice=COMMAND,
+    )  # fmt: skip
+    with plan.claim():
+        check_provenance(plan.beside[0], plan.outputs)
+        said = _find_into(chosen, settings, plan)
+    if not chosen.quiet:
+        print(said)
+    return 0
+
+
+def _find_into(chosen: argparse.Namespace, settings: InstanceSettings, plan: Plan) -> str:
+    """Find instances, write them into files that are claimed, and return how many there are in words."""
+    from napari_fcnseg.beside import provenance_of_file, write_with_provenance
+    from napari_fcnseg.imagefile import read_image
+    from napari_fcnseg.instances import InstanceSizes, why_none
+    from napari_fcnseg.objects import find_instances
+
+    labels: Path = Path(chosen.labels)
     file = read_image([chosen.labels])
     spatial = _spatial(file, volume=chosen.volume)
     sizes = [file.pixel_size.get(letter) for letter in file.axes[-spatial:]]
     spacing = [size for size in sizes if size] if all(sizes) else None
     found = find_instances(file.data, settings, spatial=spatial, spacing=spacing)
-    write_image(chosen.output, file.labelled(found))
-    written = chosen.output.with_name(f"{chosen.output.stem}.provenance.json")
-    write_json(written, _provenance(Path(chosen.labels), settings, spatial))
-    if not chosen.quiet:
-        unit = f"{file.unit}{' ²³'[spatial - 1].strip()}" if file.unit else ""
-        known = InstanceSizes.of(found, math.prod(spacing) if spacing else None, unit)
-        print(f"{chosen.output}: {known}." if known.count else f"{chosen.output}: {why_none(file.data, settings)}")
-    return 0
+    how = {"settings": settings.as_dict(), "spatial": spatial, "labels": str(labels)}
+    made = {**provenance_of_file(labels), "instances": how}
+    write_with_provenance(plan, file.labelled(found), made)
+    unit = f"{file.unit}{' ²³'[spatial - 1].strip()}" if file.unit else ""
+    known = InstanceSizes.of(found, math.prod(spacing) if spacing else None, unit)
+    return f"{chosen.output}: {known}." if known.count else f"{chosen.output}: {why_none(file.data, settings)}"
 
 
 def _spatial(file: ImageFile, *, volume: bool) -> int:
@@ -68,16 +90,3 @@ def _spatial(file: ImageFile, *, volume: bool) -> int:
     if volume and axes < 3:
         raise ImageError(f"The labels have {axes} axes and are no volume. Leave --volume out.")
     return 3 if volume else min(axes, 2)
-
-
-def _provenance(labels: Path, settings: InstanceSettings, spatial: int) -> dict[str, Any]:
-    """Return what another person needs to find the same instances: how, and where the labels come from."""
-    from napari_fcnseg.jsonfile import read_json
-
-    beside = labels.with_name(f"{labels.stem}.provenance.json")
-    made = read_json(beside, "provenance") if beside.is_file() else {}
-    return {
-        "program": "napari-fcnseg",
-        **made,
-        "instances": {"settings": settings.as_dict(), "spatial": spatial, "labels": str(labels)},
-    }

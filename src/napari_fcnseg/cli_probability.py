@@ -39,9 +39,9 @@ def run_probability(chosen: argparse.Namespace, truth: Placed, file: ImageFile) 
     found, notes = compare_probability(truth, maps, ignore=chosen.ignore)
     _print(found, notes)
     if chosen.csv is not None:
-        save_csv(chosen.csv, found)
+        save_csv(chosen.csv, found, overwrite=chosen.overwrite)
     if chosen.json is not None:
-        save_json(chosen.json, found, truth.name, notes)
+        save_json(chosen.json, found, truth.name, notes, overwrite=chosen.overwrite)
 
 
 def _maps(name: str, truth: ImageFile) -> list[tuple[Placed, int]]:

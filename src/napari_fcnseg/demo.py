@@ -17,18 +17,23 @@ from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.model import load_model
 from napari_fcnseg.run import Run
 from napari_fcnseg.samples import SAMPLES, Sample
+from napari_fcnseg.saving import COMMAND, Inputs, Plan, stage
 from napari_fcnseg.settings import RunSettings
+from napari_fcnseg.sidecar import sidecar_path
 from napari_fcnseg.verification import Verification, Witness
 from napari_fcnseg.wording import by
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 #: Set by whoever provides a display that nobody looks at: the window closes when its pictures are taken.
 UNATTENDED = "NAPARI_FCNSEG_HEADLESS"
+PICTURE, SUMMARY, WINDOW = FILES = ("segmentation.png", "summary.txt", "window.png")
+_FIRST = "Sample           "
 
 
-def show(name: str, folder: Path, *, window: bool = True) -> int:
+def show(name: str, folder: Path, *, window: bool = True, overwrite: bool = False) -> int:
     """Segment a sample, show it in napari if there is a display, and leave pictures and a summary in a folder.
 
     Parameters
@@ -39,6 +44,9 @@ def show(name: str, folder: Path, *, window: bool = True) -> int:
         Gets ``segmentation.png``, ``summary.txt`` and, where a window was opened, ``window.png``.
     window : bool
         Whether to open napari.
+    overwrite : bool
+        Whether files of these names are replaced, whatever they are. Those of an earlier demo of the same sample always
+        are: they are the same pictures.
 
     Returns
     -------
@@ -56,12 +64,38 @@ def show(name: str, folder: Path, *, window: bool = True) -> int:
         raise SettingsError(f"There is no sample {name!r}. Choose one of: {', '.join(SAMPLES)}.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not (overwrite or _is_demo(folder, SAMPLES[name])):
+            _plan(folder, SAMPLES[name], overwrite=False).check_free()
         if window and _can_open_window():
             # A process of its own: this one stays free of Qt.
             return subprocess.call([sys.executable, "-m", "napari_fcnseg._napari.demo", name, str(folder)])
         return _without_window(SAMPLES[name], folder)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written ({error.strerror}). Choose another --output folder.") from None
+
+
+def save_picture(folder: Path, name: str, sample: Sample, write: Callable[[Path], object]) -> Path:
+    """Write one of the files of the demo, in a folder that was found to be free; return where."""
+    plan = _plan(folder, sample, overwrite=True)
+    with plan.claim():
+        stage(folder / name, write).publish(overwrite=True, inputs=plan.inputs)
+    return folder / name
+
+
+def _plan(folder: Path, sample: Sample, *, overwrite: bool) -> Plan:
+    files = tuple(folder / name for name in FILES)
+    return Plan(
+        files, Inputs([sample.model_path, sidecar_path(sample.model_path)]), overwrite=overwrite, advice=COMMAND
+    )
+
+
+def _is_demo(folder: Path, sample: Sample) -> bool:
+    """Whether a folder has the files of an earlier demo of the same sample."""
+    try:
+        with (folder / SUMMARY).open(encoding="utf-8", errors="replace") as file:
+            return file.readline().startswith(f"{_FIRST}{sample.title},")
+    except OSError:
+        return False
 
 
 def _can_open_window() -> bool:
@@ -110,13 +144,12 @@ def leave_results(
     """
     import imageio.v3 as iio
 
-    picture = folder / "segmentation.png"
-    iio.imwrite(picture, side_by_side(image, labels, sample))
+    picture = folder / PICTURE
     report = run.models[0].fcn.report
     truth = sample.truth() if sample.truth is not None else None
     agreement = f"Ground truth     {(labels == truth).mean():.1%} of the pixels agree\n" if truth is not None else ""
     summary = (
-        f"Sample           {sample.title}, {by(image.shape)} {image.dtype}\n"
+        f"{_FIRST}{sample.title}, {by(image.shape)} {image.dtype}\n"
         f"Model            {sample.model_path.name}: {sample.learned_from}\n"
         f"Network          {report.summary()}\n"
         f"Device           {run.device}\n"
@@ -126,7 +159,10 @@ def leave_results(
         f"{agreement}"
         f"Picture          {picture} (image, labels, overlay)\n"
     )
-    (folder / "summary.txt").write_text(summary, encoding="utf-8")
+    # The summary first: by it the pictures are known as those of a demo.
+    save_picture(folder, SUMMARY, sample, lambda part: part.write_text(summary, encoding="utf-8"))
+    shown = side_by_side(image, labels, sample)
+    save_picture(folder, PICTURE, sample, lambda part: iio.imwrite(part, shown))
     print(summary, end="")
     return 0 if verification.passed else 3
 

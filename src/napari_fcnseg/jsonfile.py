@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import stat
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import ModelFileError, OutputError
 from napari_fcnseg.readers import jsonsafe
 from napari_fcnseg.readers.problem import UnreadableError
+from napari_fcnseg.saving import save_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_BYTES = 2**20
 _WIDTH = 100
@@ -58,7 +60,7 @@ def _content(path: Path, limit: int) -> bytes:
     return content
 
 
-def write_json(path: Path, data: dict[str, Any], limit: int | None = None) -> None:
+def write_json(path: Path, data: dict[str, Any], limit: int | None = None, *, overwrite: bool = False) -> None:
     """Write one JSON object; the file is complete or not there at all.
 
     Parameters
@@ -69,30 +71,23 @@ def write_json(path: Path, data: dict[str, Any], limit: int | None = None) -> No
         Plain data.
     limit : int, optional
         Bytes that it may have.
+    overwrite : bool
+        Whether a file that is there is replaced.
 
     Raises
     ------
     OutputError
-        If it cannot be written, or would be larger than the limit.
+        If it cannot be written, is there already, or would be larger than the limit.
     """
+    save_text(path, json_text(path, data, limit), overwrite=overwrite)
+
+
+def json_text(path: Path, data: dict[str, Any], limit: int | None = None) -> str:
+    """Return what :func:`write_json` writes."""
     text = _text(data) + "\n"
-    if limit is not None and len(text.encode()) > limit:
+    if limit is not None and len(text.encode(errors="backslashreplace")) > limit:
         raise OutputError(f"{path} would be larger than {limit // 2**10} KiB. Shorten its texts.")
-    target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name}.part-{secrets.token_hex(4)}")
-    special = target.exists() and not target.is_file()  # a pipe, or the terminal: it is written to, not replaced
-    try:
-        # A name may hold what is no letter, as a file's may; within JSON its escape is right.
-        with (target if special else part).open(
-            "w" if special else "x", encoding="utf-8", errors="backslashreplace", newline="\n"
-        ) as file:
-            file.write(text)
-        if not special:
-            os.replace(part, target)
-    except OSError as error:
-        raise OutputError(f"{path} could not be written ({error.strerror}). Choose another folder or name.") from None
-    finally:
-        part.unlink(missing_ok=True)
+    return text
 
 
 def _text(value: Any, indent: int = 0) -> str:

@@ -18,7 +18,8 @@ from napari_fcnseg.engine import engine
 from napari_fcnseg.engine.memory import patch_batch
 from napari_fcnseg.errors import ImageError, ModelFileError, OutputError, SettingsError
 from napari_fcnseg.readers.apart import read_models
-from napari_fcnseg.sidecar import Sidecar, default_names, palette, sidecar_for
+from napari_fcnseg.saving import Inputs, Plan, save_whole
+from napari_fcnseg.sidecar import Sidecar, default_names, palette, sidecar_for, sidecar_path
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
@@ -70,6 +71,15 @@ class PatchModel:
         """Number of classes. A network with a single output number tells two apart."""
         return self.fcn.network.classes
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it was read from, and where its sidecar lies: never written over."""
+        if self.path is None:
+            return ()
+        folder = self.path if self.path.is_dir() else self.path.parent
+        names = (f"{self.path.name}.data", *self.network.files)  # the first is where ONNX may have its weights
+        return (self.path, *(folder / name for name in names), sidecar_path(self.path))
+
     @cached_property
     def sidecar(self) -> Sidecar | None:
         """What ``NAME.fcnseg.json`` beside the file says, found to fit the model; None where there is none."""
@@ -91,7 +101,7 @@ class PatchModel:
     @cached_property
     def fcn(self) -> FCN:
         """The dense form of the network (see :func:`convert`)."""
-        return FCN(convert_network(self.network))
+        return FCN(convert_network(self.network), self.files)
 
     def predict(self, patches: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Apply the patch network itself, without any conversion: the reference for everything.
@@ -127,10 +137,19 @@ class PatchModel:
 
 
 class FCN:
-    """The dense (fully convolutional) form of a patch model: the same numbers at every pixel in one pass."""
+    """The dense (fully convolutional) form of a patch model: the same numbers at every pixel in one pass.
 
-    def __init__(self, network: DenseNetwork) -> None:
+    Parameters
+    ----------
+    network : DenseNetwork
+        The converted network.
+    files : sequence of Path
+        What the patch model was read from.
+    """
+
+    def __init__(self, network: DenseNetwork, files: Sequence[Path] = ()) -> None:
         self.network = network
+        self._files = tuple(files)
         self._thinned = {1: network}
 
     def thinned(self, every: int) -> DenseNetwork:
@@ -159,20 +178,23 @@ class FCN:
 
         return dense_model(self.network)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the dense network as a ``.keras`` file.
 
         ``keras.models.load_model`` opens it after ``import napari_fcnseg.engine.layers``, which has its layers.
 
+        A file of that name is replaced with ``overwrite`` alone, and the patch model itself never is.
+
         Raises
         ------
         OutputError
-            If the name does not end with ``.keras`` or the file cannot be written.
+            If the name does not end with ``.keras``, or the file cannot be written or is there already.
         """
         target = Path(path)
         if target.suffix != ".keras":
             raise OutputError(f"The converted network is written as a .keras file: choose {target.stem}.keras.")
-        engine().save(self.network, target.absolute())
+        with Plan((target,), Inputs(self._files), overwrite=overwrite).claim():
+            save_whole(target, lambda part: engine().save(self.network, part.absolute()), overwrite=overwrite)
         return target
 
 

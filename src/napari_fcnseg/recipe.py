@@ -125,6 +125,7 @@ def as_python(provenance: Mapping[str, Any], inputs: Inputs, output: str = "labe
     if mask is not None:
         image_lines.append(f"mask = read_image([{inputs.mask!r}]).data{_hash_comment(mask)}")
         arguments.append("mask=mask")
+    files = [output, *(_beside(output, name) for name in _wanted(settings))]
     lines = [
         f"# {_origin(provenance)}",
         "from pathlib import Path",
@@ -132,6 +133,7 @@ def as_python(provenance: Mapping[str, Any], inputs: Inputs, output: str = "labe
         "import napari_fcnseg as fcn",
         *_imports(inputs),
         "",
+        *(f"check_output(Path({name!r}))  # said now, not after the run" for name in files),
         *image_lines,
         "models = [",
         *(f"    fcn.load_model({_call(model['path'], model['output'])}),{_hash_comment(model)}" for model in models),
@@ -251,10 +253,10 @@ def _origin(provenance: Mapping[str, Any]) -> str:
 
 def _imports(inputs: Inputs) -> list[str]:
     if not inputs.sample:
-        return ["from napari_fcnseg.imagefile import read_image, write_image"]
+        return ["from napari_fcnseg.imagefile import check_output, read_image, write_image"]
     reading = "read_image, " if inputs.mask else ""
     return [
-        f"from napari_fcnseg.imagefile import ImageFile, {reading}write_image",
+        f"from napari_fcnseg.imagefile import ImageFile, check_output, {reading}write_image",
         "from napari_fcnseg.samples import SAMPLES",
     ]
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from napari_fcnseg.saving import put
 
 _VERSION = 1
 _MOST = 256  # entries per kind; the oldest go first
@@ -69,7 +70,8 @@ def remember(kind: str, key: str, value: Any) -> None:
         if value is not None:
             entries[key] = {"when": int(time.time()), "value": value}
         newest = dict(list(entries.items())[-_MOST:])
-        _write(_path(kind), json.dumps({"version": _VERSION, "entries": newest}))
+        text = json.dumps({"version": _VERSION, "entries": newest})
+        put(_path(kind), lambda part: part.write_text(text, encoding="utf-8"))  # another process may write it, too
 
 
 def _path(kind: str) -> Path:
@@ -85,14 +87,3 @@ def _entries(kind: str) -> dict[str, Any]:
         return {key: entry for key, entry in entries if "value" in entry and isinstance(entry["when"], int | float)}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all; another process may write it at the same time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part-{secrets.token_hex(4)}")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg.canvas import Canvas, Segmentation, finished_tiles
-from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.model import as_ensemble
 from napari_fcnseg.run import Run
+from napari_fcnseg.saving import Inputs, Plan, files_behind, same_array
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.tiling import WindowReader
 from napari_fcnseg.uncertainty import measures_of
@@ -18,6 +22,7 @@ from napari_fcnseg.ways import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from napari_fcnseg.model import ModelLike
     from napari_fcnseg.run import Tile
@@ -48,6 +53,7 @@ def segment(
     probabilities_out: Any = None,
     confidence_out: Any = None,
     disagreement_out: Any = None,
+    overwrite: bool = False,
     progress: Callable[[int, int], object] | None = None,
 ) -> Segmentation:
     """Segment an image: at every pixel exactly what the patch model says of the patch around it.
@@ -103,6 +109,9 @@ def segment(
         ``dtype`` and slice assignment (a zarr array, a memmap, …), where tiles that are not computed are left as they
         are; or the name of a new Zarr array, ``"labels.zarr"``. Until it is complete it is called
         ``labels.partial.zarr``. Each but ``out`` implies that its kind is kept.
+    overwrite : bool
+        Whether Zarr arrays of these names, and what an earlier run left of them that was stopped, are replaced; neither
+        the image nor a model ever is.
     progress : callable, optional
         Called with the number of finished tiles and of all tiles after each.
 
@@ -126,8 +135,25 @@ def segment(
         confidence or confidence_out is not None, disagreement or disagreement_out is not None,
     )  # fmt: skip
     run = Run(image, as_ensemble(model), settings, mask=mask)
-    with Canvas(run, out, probabilities_out, confidence_out, disagreement_out) as canvas:
+    outs = (out, probabilities_out, confidence_out, disagreement_out)
+    with _claimed(run, outs, (image, mask), overwrite), Canvas(run, *outs, overwrite=overwrite) as canvas:
         return canvas.fill(progress)
+
+
+def _claimed(run: Run, outs: Sequence[Any], read: Sequence[Any], overwrite: bool) -> AbstractContextManager[None]:
+    """Keep what a run reads from being written over, and other processes from writing what it writes.
+
+    Raises
+    ------
+    OutputError
+        If an array that is to be written into is read.
+    """
+    for array in outs:
+        if array is not None and any(same_array(array, other) for other in read):
+            raise OutputError("The result would be written into the image or the mask itself. Give another array.")
+    paths = tuple(Path(out) for out in outs if isinstance(out, str | os.PathLike))
+    inputs = Inputs([*files_behind(*read), *(file for model in run.models for file in model.files)])
+    return Plan(paths, inputs, stoppable=True, overwrite=overwrite).claim() if paths else nullcontext()
 
 
 def iter_segment(

@@ -40,7 +40,7 @@ def test_the_certificate_is_that_of_verify_and_goes_with_every_layer(qtbot, view
     qtbot.waitUntil(lambda: "Saved as" in dialog.message.text(), timeout=10_000)
     assert Certificate.load(tmp_path / "proof.json").as_dict() == certificate.as_dict()
     dialog.save_as(str(tmp_path / "nowhere" / "proof.json"))
-    qtbot.waitUntil(lambda: "could not be written" in dialog.message.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "There is no folder" in dialog.message.text(), timeout=10_000)
     dialog.close()
 
 

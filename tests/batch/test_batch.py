@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import threading
-from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -182,47 +181,92 @@ def test_a_batch_that_was_stopped_goes_on_where_it_was(models, tmp_path, form) -
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_not_whole_or_of_something_else_is_done_again(models, tmp_path, form) -> None:
+def test_what_is_there_is_kept_unless_it_is_the_same_or_may_be_replaced(models, tmp_path, form) -> None:
     source, out = tmp_path / "a.npy", tmp_path / "out"
     np.save(source, pixels(20, 20, 3))
     labels = out / f"a.labels{FORMS[form]}"
     beside = out / f"{labels.stem}.provenance.json"
 
-    def status(settings: RunSettings = VALID, **options: object) -> str:
+    def one(settings: RunSettings = VALID, **options: object) -> Line:
         (line,) = do(models, tmp_path, out, settings, form=form, **options)
-        return line.status
+        return line
 
-    def again(**options: object) -> Counter[str]:
-        return Counter([status(**options), status(**options)])
+    def refused(says: str, **options: object) -> None:
+        """Fail with a sentence, change no byte, and do it when it is allowed."""
+        before = contents(out)
+        line = one(**options)
+        assert line.status == "failed"
+        assert says in line.sentence
+        assert str(labels) in line.sentence
+        assert contents(out) == before
+        assert [one(**options, overwrite=True).status, one(**options).status] == ["done", "kept"]
 
-    once = {"done": 1, "kept": 1}
-    assert again() == once
-    assert status(replace(VALID, tile=8, memory_limit=2**33)) == "kept"  # they change no number
-    assert again(settings=replace(VALID, border="edge")) == once
-    assert again(settings=replace(VALID, confidence=True)) == once
-    assert again(verify=True) == once
+    assert [one().status, one().status] == ["done", "kept"]
+    assert one(replace(VALID, tile=8, memory_limit=2**33)).status == "kept"  # they change no number
+    refused("is of another image, model or settings", settings=replace(VALID, border="edge"))
+    refused("is of another image, model or settings", settings=replace(VALID, confidence=True))
+    refused("is of another image, model or settings")
+    assert [one(verify=True).status, one(verify=True).status] == ["done", "kept"]  # the same bits, and a certificate
     certificate = json.loads(beside.read_text(encoding="utf-8"))["certificate"]
     assert Certificate.from_dict(certificate).passed
-    assert status() == "kept"
+    assert one().status == "kept"
     np.save(source, pixels(20, 22, 3))  # another image of the same name
-    assert again() == once
+    refused("is of another image, model or settings")
     victim = next(p for p in labels.rglob("*") if p.is_file() and p.name != "zarr.json") if labels.is_dir() else labels
-    victim.write_bytes(victim.read_bytes()[:-1])
-    assert again() == once
-    beside.write_text('{"program": "napari-fcnseg", "complete": false}', encoding="utf-8")  # killed in between
-    assert again() == once
+    victim.write_bytes(victim.read_bytes()[:-1])  # somebody painted in it
+    refused("was changed since it was written")
     beside.write_text("{", encoding="utf-8")
-    if labels.is_dir():  # nobody can tell whose it is
-        assert status() == "failed"
-        assert labels.is_dir()
-    else:
-        assert again() == once
-    os.unlink(beside)
-    shutil.rmtree(labels) if labels.is_dir() else labels.unlink()
-    assert again() == once
+    refused("is in the way: no batch has written it")
+    beside.write_text('{"program": "napari-fcnseg", "complete": false}', encoding="utf-8")  # of an earlier version
+    assert [one().status, one().status] == ["done", "kept"]
+    shutil.rmtree(labels) if labels.is_dir() else labels.unlink()  # killed between the two: the provenance comes first
+    assert [one().status, one().status] == ["done", "kept"]
     np.testing.assert_array_equal(
         read_image([labels]).data[...], nf.segment(np.load(source), models, border="valid").labels
     )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file but the report, which says how it was."""
+    return {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "report.csv"}
+
+
+def test_an_image_that_is_called_like_a_result_is_left_out_and_never_written_over(models, tmp_path) -> None:
+    for name in ("a.npy", "a.labels.tif", "b.npy"):
+        np.save(tmp_path / "x.npy", pixels(20, 20, 3))
+        (tmp_path / "x.npy").rename(tmp_path / name)
+    before = (tmp_path / "a.labels.tif").read_bytes()
+    for overwrite in (False, True):
+        found = images_in(tmp_path)
+        batch = Batch(
+            found.items, models, VALID, tmp_path, left_out=found.left_out, inputs=found.others, overwrite=overwrite
+        )
+        lines = {line.input: line for line in batch.execute() if isinstance(line, Line)}
+        assert lines["a.labels.tif"].status == "skipped"
+        assert "called as a result" in lines["a.labels.tif"].sentence
+        assert lines["a.npy"].status == "failed"
+        assert lines["b.npy"].status == "done"
+        assert (tmp_path / "a.labels.tif").read_bytes() == before
+
+
+def test_a_second_batch_into_the_folder_is_told_who_writes_there(models, tmp_path) -> None:
+    np.save(tmp_path / "a.npy", pixels(30, 30, 3))
+    found = images_in(tmp_path)
+    batch = Batch(found.items, models, replace(VALID, tile=10), tmp_path / "out")
+    with closing(batch.execute()) as news:
+        next(news)
+        said: list[str] = []
+
+        def second() -> None:
+            with pytest.raises(OutputError) as caught:
+                next(Batch(found.items, models, VALID, tmp_path / "out").execute())
+            said.append(str(caught.value))
+
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(30)
+        assert "report.csv is being written by this very program, since 20" in said[0]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.csv"]
 
 
 def test_a_batch_whose_caller_goes_away_keeps_its_report_and_nothing_half_done(models, tmp_path) -> None:
@@ -245,12 +289,13 @@ def test_images_in_memory_are_known_again_by_their_pixels(models, tmp_path) -> N
 
     settings = replace(VALID, preprocess=("divide_by_median, clip:0,2",))  # as the dock's line has it
 
-    def status(data: np.ndarray) -> str:
+    def status(data: np.ndarray, **options: object) -> str:
         item = named_items([("my layer", ImageFile(data, "YXS", {"Y": 2.0, "X": 2.0}, "µm"))])
-        (line,) = [e for e in Batch(item, models, settings, tmp_path).execute() if isinstance(e, Line)]
+        (line,) = [e for e in Batch(item, models, settings, tmp_path, **options).execute() if isinstance(e, Line)]
         return line.status
 
-    assert [status(image), status(image.copy()), status(other)] == ["done", "kept", "done"]
+    assert [status(image), status(image.copy()), status(other)] == ["done", "kept", "failed"]
+    assert status(other, overwrite=True) == "done"
     written = read_image([tmp_path / "my layer.labels.tif"])
     assert (written.pixel_size, written.unit) == ({"Y": 2.0, "X": 2.0}, "µm")
     expected = nf.segment(other, models, border="valid", preprocess=["divide_by_median", "clip:0,2"]).labels

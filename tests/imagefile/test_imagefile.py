@@ -134,7 +134,7 @@ def test_a_read_only_folder_is_said(tmp_path, monkeypatch) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     # root may write anywhere, so the operating system's answer is given here
-    monkeypatch.setattr(writing.tempfile, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
     with pytest.raises(OutputError, match=r"Permission denied.*another folder"):
         check_output(tmp_path / "a.tif")
 

@@ -108,7 +108,7 @@ def test_axes_that_the_specification_has_no_place_for_are_no_ome_zarr(tmp_path) 
 
 def test_what_is_there_is_not_written_over(tmp_path) -> None:
     zarr.create_array(tmp_path / "there.zarr", data=PIXELS)
-    with pytest.raises(OutputError, match=r"there\.zarr is a folder\. Remove it"):
+    with pytest.raises(OutputError, match=r"there\.zarr exists already"):
         check_output(tmp_path / "there.zarr")
     (tmp_path / "mine.partial.zarr").mkdir()
     with pytest.raises(OutputError, match="is in the way"):

@@ -76,11 +76,22 @@ class Demo:
         if segmented is None or verification is None:
             print(f"The demo did not come to its end: {dock.run.message.text()}", file=sys.stderr)
             return 1
-        self._viewer.window.screenshot(str(self._folder / "window.png"), canvas_only=False, flash=False)
-        return demo.leave_results(
-            self._folder, self._sample, self._sample.image(), segmented.labels, segmented.witness.run, verification,
-            time.perf_counter() - self._start,
+        seconds = time.perf_counter() - self._start
+        code = demo.leave_results(
+            self._folder,
+            self._sample,
+            self._sample.image(),
+            segmented.labels,
+            segmented.witness.run,
+            verification,
+            seconds,
+        )
+        window = self._viewer.window
+        demo.save_picture(
+            self._folder, demo.WINDOW, self._sample,
+            lambda part: window.screenshot(str(part), canvas_only=False, flash=False),
         )  # fmt: skip
+        return code
 
 
 def main() -> int:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg import cli_output, preprocess
 from napari_fcnseg.batch.outcome import KINDS, Outcome, made
-from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, Line, Report, report_in
+from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, Line, Report, folder_lock, report_in
 from napari_fcnseg.errors import FcnSegError, OutputError, SettingsError
 from napari_fcnseg.imagefile import OUTPUTS
 from napari_fcnseg.plaindata import plain
 from napari_fcnseg.run import Run
+from napari_fcnseg.saving import PYTHON, Inputs
 from napari_fcnseg.sidecar import agreed_preprocess
 from napari_fcnseg.tiling import check_border
 from napari_fcnseg.verification import Witness
@@ -31,11 +32,12 @@ from napari_fcnseg.wording import duration
 if TYPE_CHECKING:
     import os
     import threading
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from napari_fcnseg.batch.items import Item
     from napari_fcnseg.canvas import Canvas
     from napari_fcnseg.model import PatchModel
+    from napari_fcnseg.saving import Plan
     from napari_fcnseg.settings import RunSettings
 
 #: What results can be written as, and how their names end.
@@ -91,6 +93,13 @@ class Batch:
         Whether each result is compared with the patch model itself, with the certificate in its provenance.
     left_out : sequence of Line
         Files that are no images; they come first in the report.
+    overwrite : bool
+        Whether everything is computed anew, and what has the names of results is replaced, but never an image or a
+        model. Otherwise a result that is of another image, model or settings stays, and the image has failed.
+    inputs : iterable of path
+        Files beside the images and the models that are never written over.
+    advice : str
+        How to have earlier results replaced, as the end of a sentence.
 
     Attributes
     ----------
@@ -113,11 +122,17 @@ class Batch:
         form: str = "tif",
         verify: bool = False,
         left_out: Sequence[Line] = (),
+        overwrite: bool = False,
+        inputs: Iterable[str | os.PathLike[str]] = (),
+        advice: str = PYTHON,
     ) -> None:
         if form not in FORMS:
             raise SettingsError(f"Results cannot be written as {form!r}. Choose one of: {', '.join(FORMS)}.")
         self.items, self.left_out = tuple(items), tuple(left_out)
         self.models, self.form, self.verify = tuple(models), form, verify
+        self.overwrite, self._advice = overwrite, advice
+        files = [file for model in self.models for file in model.files]
+        self._inputs = Inputs([*inputs, *files, *(item.path for item in self.items if item.path is not None)])
         steps = settings.preprocess
         if steps is None:
             steps = agreed_preprocess([(m.name, m.sidecar) for m in self.models])
@@ -126,6 +141,8 @@ class Batch:
         if settings.disagreement and len(self.models) == 1:
             raise SettingsError("One model cannot disagree with itself. Choose several models, or no disagreement.")
         self.kinds = tuple(kind for kind in KINDS if kind == "labels" or getattr(settings, kind))
+        if problem := self._inputs.problem(Path(out_dir) / "report.csv"):
+            raise OutputError(f"{problem}. Choose another folder for the results.")
         self.out_dir = _made(Path(out_dir))
         self.report = report_in(self.out_dir)
         self._paces: deque[float] = deque(maxlen=_PACES)
@@ -148,10 +165,10 @@ class Batch:
         Raises
         ------
         OutputError
-            If the report cannot be written.
+            If the report cannot be written, or another batch writes into the folder.
         """
         waiting, begun = deque(self.items), False
-        with Report(self.report) as report:
+        with folder_lock(self.out_dir), Report(self.report) as report:
             try:
                 for line in self.left_out:
                     report.add(line)
@@ -170,17 +187,22 @@ class Batch:
                     said = "Stopped before it was complete." if begun else "Not begun: the batch was stopped."
                     begun = False
                     report.add(Line(item.name, STOPPED, f"{said} Start the same batch again to go on."))
+                self.report = report.close()
 
     def _one(self, item: Item, stop: threading.Event | None) -> Generator[Standing, None, Line | None]:
         """Segment an image unless that was done; return what became of it, None if it was stopped."""
         yield self._standing(item)
         start = time.perf_counter()
         try:
-            outcome = Outcome(self.out_dir / item.target, self.kinds, FORMS[self.form], self._record(item))
-            if outcome.was_done(verified=self.verify):
+            outcome = Outcome(
+                self.out_dir / item.target, self.kinds, FORMS[self.form], self._record(item),
+                inputs=self._inputs, overwrite=self.overwrite, advice=self._advice,
+            )  # fmt: skip
+            if not self.overwrite and outcome.was_done(verified=self.verify):
                 said = "It was done before, with the same model and settings."
                 return Line(item.name, KEPT, said, outcome.labels)
-            line = yield from self._segment(item, outcome, stop)
+            with outcome.claim() as plan:
+                line = yield from self._segment(item, outcome, plan, stop)
         except FcnSegError as error:
             problem = str(error)
         except MemoryError:
@@ -195,15 +217,14 @@ class Batch:
         return Line(item.name, FAILED, " ".join(problem.split()), seconds=time.perf_counter() - start)
 
     def _segment(
-        self, item: Item, outcome: Outcome, stop: threading.Event | None
+        self, item: Item, outcome: Outcome, plan: Plan, stop: threading.Event | None
     ) -> Generator[Standing, None, Line | None]:
         image = item.read().without_alpha(self.models[0].channels)
         axis = self.settings.channel_axis
         settings = self.settings if axis is not None else replace(self.settings, channel_axis=image.channel_axis)
         run = Run(image.data, self.models, settings)
         witness = Witness(run) if self.verify else None
-        outcome.check()
-        canvas = cli_output.canvas_for(run, image, outcome.outputs)
+        canvas = cli_output.canvas_for(run, image, outcome.outputs, overwrite=plan.overwrite, batch=True)
         try:
             with closing(run.execute(_POLL)) as tiles:
                 for tile in tiles:
@@ -215,26 +236,28 @@ class Batch:
                         if witness is not None:
                             witness.see(tile)
                     yield self._standing(item, run)
-            outcome.make_way()
-            canvas.finish()
+            canvas.settle()
         except OutputError:  # it says where what is finished is kept
             canvas.abandon()
             raise
         except BaseException:
             _drop(canvas)
             raise
-        cli_output.write(canvas, image, outcome.outputs)
-        return self._conclude(item, run, outcome, witness)
+        provenance = outcome.provenance(run.provenance())
+        cli_output.publish(canvas, image, outcome.outputs, provenance, plan)
+        return self._conclude(item, run, outcome, provenance, plan, witness)
 
-    def _conclude(self, item: Item, run: Run, outcome: Outcome, witness: Witness | None) -> Line:
-        """Write where the results come from, which makes them complete; return the image's line."""
-        provenance = outcome.complete(run.provenance())
+    def _conclude(
+        self, item: Item, run: Run, outcome: Outcome, provenance: dict[str, Any], plan: Plan, witness: Witness | None
+    ) -> Line:
+        """Compare the result with the patch model if that is wanted; return the image's line."""
         pixels = run.plan.pixels
         said = [f"{pixels:,} pixels in {duration(run.seconds)} on {run.device}.", *run.notes]
         verified = None
         if witness is not None:
             verification = witness.testify()
-            outcome.note({**provenance, "certificate": verification.certificate.as_dict()})
+            certified = {**provenance, "certificate": verification.certificate.as_dict()}
+            cli_output.note(plan.beside[0], certified, plan.outputs)
             said.append(str(verification))
             verified = verification.passed
         return Line(item.name, DONE, " ".join(said), outcome.labels, 0.0, pixels, verified)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.batch.outcome import KINDS
 from napari_fcnseg.batch.report import SKIPPED, Line, is_report
+from napari_fcnseg.beside import provenance_path
 from napari_fcnseg.certificate import image_sha256
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile import OUTPUTS, ZARR, read_image
+from napari_fcnseg.saving.names import alike
 
 if TYPE_CHECKING:
     import os
@@ -83,10 +85,13 @@ class Found:
         The images, in the order in which a person would count them.
     left_out : tuple of Line
         The other files, and why each is none.
+    others : tuple of Path
+        Images that are not taken, and that this program has not written.
     """
 
     items: tuple[Item, ...]
     left_out: tuple[Line, ...]
+    others: tuple[Path, ...] = ()
 
 
 def images_in(folder: str | os.PathLike[str], recursive: bool = False, results: Path | None = None) -> Found:
@@ -121,7 +126,8 @@ def images_in(folder: str | os.PathLike[str], recursive: bool = False, results: 
         )
     names = [path.relative_to(top).as_posix() for path in paths]
     items = [Item(name, target, path) for name, target, path in zip(names, _targets(names), paths, strict=True)]
-    return Found(tuple(items), tuple(lines))
+    others = tuple(path for path, reason in found if reason and path.suffix.lower() in IMAGES)
+    return Found(tuple(items), tuple(lines), others)
 
 
 def named_items(images: Sequence[tuple[str, ImageFile]]) -> tuple[Item, ...]:
@@ -142,8 +148,8 @@ def _walk(folder: Path, recursive: bool, results: Path | None) -> Iterator[tuple
             if path.resolve() != results:
                 yield from _inside(path, recursive, results)
         elif ending in IMAGES:
-            if not _is_result(path, known):
-                yield path, ""
+            if (reason := _why_none(path, known)) is not None:
+                yield path, reason
         elif not path.name.endswith(_BESIDE) and not is_report(path):
             kind = f"Files that end with {ending}" if ending else "Files without an ending"
             yield path, f"{kind} are not read. If it is an image, save it as TIFF."
@@ -161,17 +167,23 @@ def _inside(folder: Path, recursive: bool, results: Path | None) -> Iterator[tup
             yield folder, f"The folder cannot be read ({error.strerror})."
 
 
-def _is_result(path: Path, known: set[str]) -> bool:
-    """Whether this program wrote an image file; ``known`` has the names of the images beside it, and their stems."""
-    if path.with_name(f"{path.stem}.provenance.json").is_file():
-        return True
+def _why_none(path: Path, known: set[str]) -> str | None:
+    """Return why an image file is not taken, empty if it is; None for what this program wrote.
+
+    ``known`` has the names of the images beside it, and their stems.
+    """
+    if provenance_path(path).is_file():
+        return None
     for kind in KINDS:
         source, mark, ending = path.name.rpartition(f".{kind}.")
-        if mark and (source in known or ".partial." in f".{ending}"):
-            return True
-        if mark and kind != "labels" and path.with_name(f"{source}.labels.{ending}").exists():
-            return True
-    return False
+        if not mark:
+            continue
+        labels = path.with_name(f"{source}.labels.{ending}")
+        if ".partial." in f".{ending}" or provenance_path(labels).is_file():
+            return None
+        if source in known or (kind != "labels" and labels.exists()):
+            return "It is called as a result is and this program did not write it. If it is an image, rename it."
+    return ""
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:
@@ -194,15 +206,15 @@ def _unique(wanted: Sequence[str], longer: Sequence[str]) -> list[str]:
 
     Small and capital letters are the same to many file systems.
     """
-    counts = Counter(name.casefold() for name in wanted)
+    counts = Counter(map(alike, wanted))
     used: set[str] = set()
     result = []
     for short, long in zip(wanted, longer, strict=True):
-        name = base = short if counts[short.casefold()] == 1 else long
+        name = base = short if counts[alike(short)] == 1 else long
         number = 1
-        while name.casefold() in used:
+        while alike(name) in used:
             number += 1
             name = f"{base}-{number}"
-        used.add(name.casefold())
+        used.add(alike(name))
         result.append(name)
     return result

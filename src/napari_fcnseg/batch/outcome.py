@@ -1,22 +1,22 @@
-"""The files that one image's results are in: whether they are there and whole, and how new ones take their place."""
+"""The files that one image's results are in: whether they are there and whole, and whether they may be replaced."""
 
 from __future__ import annotations
 
-import shutil
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.errors import FcnSegError, OutputError
-from napari_fcnseg.imagefile import ZARR, check_output
-from napari_fcnseg.jsonfile import read_json, write_json
+from napari_fcnseg.beside import check_provenance, is_as_written, provenance_in, provenance_path
+from napari_fcnseg.errors import OutputError
+from napari_fcnseg.saving import PYTHON, Inputs, Plan
+from napari_fcnseg.saving.names import growing_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 #: What there may be for each image; part of the file's name.
 KINDS = ("labels", "probabilities", "confidence", "disagreement")
-_PROGRAM = {"program": "napari-fcnseg"}
-_MOST_BYTES = 2**24  # of a provenance, with a certificate in it
 
 
 class Outcome:
@@ -32,6 +32,12 @@ class Outcome:
         How their names end.
     record : mapping
         What they depend on, as plain data; empty if that cannot be said.
+    inputs : Inputs, optional
+        What is never written over.
+    overwrite : bool
+        Whether results are replaced that are of something else, and what else has their names.
+    advice : str
+        How to have that, as the end of a sentence.
 
     Attributes
     ----------
@@ -39,11 +45,23 @@ class Outcome:
         The files, by their kind.
     """
 
-    def __init__(self, stem: Path, kinds: Sequence[str], ending: str, record: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        stem: Path,
+        kinds: Sequence[str],
+        ending: str,
+        record: Mapping[str, Any],
+        *,
+        inputs: Inputs | None = None,
+        overwrite: bool = False,
+        advice: str = PYTHON,
+    ) -> None:
         self.outputs = {kind: stem.with_name(f"{stem.name}.{kind}{ending}") for kind in kinds}
         self.labels = self.outputs["labels"]
-        self._beside = self.labels.with_name(f"{self.labels.stem}.provenance.json")
+        self._beside = provenance_path(self.labels)
         self._record = dict(record)
+        self._inputs = inputs if inputs is not None else Inputs()
+        self._overwrite, self._advice = overwrite, advice
 
     def was_done(self, *, verified: bool) -> bool:
         """Whether everything is there, whole, and of what it depends on now.
@@ -57,68 +75,47 @@ class Outcome:
         if not self._record or earlier.get("batch") != self._record or (verified and "certificate" not in earlier):
             return False
         files = earlier.get("files")
-        try:
-            return isinstance(files, dict) and all(files.get(p.name) == _bytes(p) for p in self.outputs.values())
-        except OSError:
-            return False
+        return isinstance(files, dict) and all(is_as_written(p, files.get(p.name)) for p in self.outputs.values())
 
-    def check(self) -> None:
-        """Find out before the work whether results can be written.
+    @contextmanager
+    def claim(self) -> Iterator[Plan]:
+        """Keep others from writing the same results; results that are of the same, or not complete, are replaced.
 
         Raises
         ------
         OutputError
-            If they cannot, or a folder is in the way that is no earlier result of this program.
+            If something else is there, or the results cannot be written.
         """
-        ours = bool(provenance_in(self._beside))
         made(self.labels.parent)
+        plan = Plan(tuple(self.outputs.values()), self._inputs, (self._beside,), overwrite=True, advice=self._advice)
         for path in self.outputs.values():
-            if not (ours and path.is_dir() and path.suffix == ZARR):
-                check_output(path)
+            if problem := self._inputs.problem(growing_at(path)):
+                raise OutputError(f"{problem}: it is never written over. Choose another folder for the results.")
+        with plan.claim():
+            check_provenance(self._beside, plan.outputs)
+            if not self._overwrite and (problem := self._in_the_way()):
+                raise OutputError(f"{problem}. Choose another folder for the results, or {self._advice}.")
+            yield plan
 
-    def make_way(self) -> None:
-        """Make room for new results, which are computed; until they are complete, the provenance says so.
+    def provenance(self, provenance: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a run's provenance with what the results depend on."""
+        return {**provenance, "batch": self._record}
 
-        Raises
-        ------
-        OutputError
-            If earlier ones cannot be removed.
-        """
-        self.note({**_PROGRAM, "complete": False})
-        for path in self.outputs.values():
-            try:
-                if path.is_dir():
-                    shutil.rmtree(path)
-            except OSError as error:
-                raise OutputError(f"{path}, an earlier result, cannot be removed ({error.strerror}).") from None
-
-    def complete(self, provenance: Mapping[str, Any]) -> dict[str, Any]:
-        """Write that the results are complete, and where they come from; return what was written."""
-        files = {path.name: _bytes(path) for path in self.outputs.values()}
-        written = {**provenance, "batch": self._record, "files": files}
-        self.note(written)
-        return written
-
-    def note(self, provenance: Mapping[str, Any]) -> None:
-        """Write a provenance beside the labels.
-
-        Raises
-        ------
-        OutputError
-            If that is not possible.
-        """
-        write_json(self._beside, dict(provenance))
-
-
-def provenance_in(path: Path) -> dict[str, Any]:
-    """Return the provenance in a file; empty where there is none of this program."""
-    if not path.is_file():
-        return {}
-    try:
-        data = read_json(path, "provenance", _MOST_BYTES)
-    except FcnSegError:
-        return {}
-    return data if data.get("program") == _PROGRAM["program"] else {}
+    def _in_the_way(self) -> str:
+        """Return what is there that would be lost, as the beginning of a sentence; empty for nothing."""
+        there = [path for path in self.outputs.values() if os.path.lexists(path)]
+        earlier = provenance_in(self._beside)
+        if not earlier and (there or os.path.lexists(self._beside)):
+            return f"{(there or [self._beside])[0]} is in the way: no batch has written it"
+        if not there or earlier.get("complete") is False:  # as earlier versions noted it
+            return ""
+        files = earlier.get("files")
+        for path in there:
+            if not (isinstance(files, dict) and is_as_written(path, files.get(path.name))):
+                return f"{path} was changed since it was written, or is no result of a batch"
+        if self._record and earlier.get("batch") == self._record:
+            return ""
+        return f"{self.labels} is of another image, model or settings"
 
 
 def made(folder: Path) -> Path:
@@ -134,9 +131,3 @@ def made(folder: Path) -> Path:
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made ({error.strerror}). Choose another one.") from None
     return folder
-
-
-def _bytes(path: Path) -> int:
-    """Return how large a file is, or all files in a folder."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if not file.is_dir())

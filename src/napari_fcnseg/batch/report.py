@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from napari_fcnseg.errors import OutputError
+from napari_fcnseg.saving.lock import Lock
+from napari_fcnseg.saving.names import others
+from napari_fcnseg.saving.renaming import flush, rename_new
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +79,8 @@ def summary(lines: Sequence[Line], count: int | None = None) -> str:
 class Report:
     """The file with the lines, each of which is on the disk before the next image is begun.
 
+    Until it is complete it is called ``report.partial.csv``, and the report of an earlier batch stays.
+
     Parameters
     ----------
     path : Path
@@ -88,8 +94,9 @@ class Report:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._part = report_in(path.parent, "report.partial")
         try:
-            self._file: IO[str] = self.path.open("w", encoding=_ENCODING, newline="")
+            self._file: IO[str] = self._part.open("w", encoding=_ENCODING, newline="")
         except OSError as error:
             raise self._problem(error) from None
         self._write(_HEADER)
@@ -98,12 +105,29 @@ class Report:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self.close()
 
     def add(self, line: Line) -> None:
         """Write a line."""
         result = line.output.relative_to(self.path.parent).as_posix() if line.output is not None else ""
         self._write((line.input, line.status, line.sentence, result, f"{line.seconds:.2f}", line.pixels))
+
+    def close(self) -> Path:
+        """Give the complete report its name, or another one if something has that now; return it."""
+        if self._file.closed:
+            return self.path
+        self._file.close()
+        flush(self._part)
+        for path in (report_in(self.path.parent), *others(self.path)):
+            try:
+                os.replace(self._part, path) if is_report(path) else rename_new(self._part, path)
+            except OSError:  # it is open in a spreadsheet
+                continue
+            self.path = path
+            break
+        else:
+            self.path = self._part
+        return self.path
 
     def _write(self, row: Sequence[Any]) -> None:
         try:
@@ -114,9 +138,14 @@ class Report:
 
     def _problem(self, error: OSError) -> OutputError:
         return OutputError(
-            f"{self.path} cannot be written ({error.strerror}). Close it in other programs, or choose another folder "
+            f"{self._part} cannot be written ({error.strerror}). Close it in other programs, or choose another folder "
             "for the results."
         )
+
+
+def folder_lock(folder: Path) -> Lock:
+    """Return the right to do a batch into a folder, which one at a time has."""
+    return Lock(folder / "report.csv", within=True)
 
 
 def is_report(path: Path) -> bool:
@@ -128,8 +157,8 @@ def is_report(path: Path) -> bool:
         return False
 
 
-def report_in(folder: Path) -> Path:
+def report_in(folder: Path, name: str = "report") -> Path:
     """Return where a batch has its report: in ``report.csv``, unless a file of that name is somebody else's."""
-    names = ["report.csv", *(f"report-{number}.csv" for number in range(2, _MOST_REPORTS))]
+    names = [f"{name}.csv", *(f"{name}-{number}.csv" for number in range(2, _MOST_REPORTS))]
     paths = [folder / name for name in names]
-    return next((path for path in paths if not path.exists() or is_report(path)), paths[-1])
+    return next((path for path in paths if not os.path.lexists(path) or is_report(path)), paths[-1])

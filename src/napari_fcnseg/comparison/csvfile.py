@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.errors import OutputError
+from napari_fcnseg.saving import save_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def write_csv(path: Path, rows: Sequence[Sequence[Any]]) -> None:
+def write_csv(path: Path, rows: Sequence[Sequence[Any]], *, overwrite: bool = False) -> None:
     """Write a table; None is an empty cell.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If it cannot be written, or is there already and not to be replaced.
     """
-    try:
-        with Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            csv.writer(file).writerows(rows)
-    except OSError as error:
-        raise OutputError(f"{path} could not be written ({error.strerror}). Choose another folder or name.") from None
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    save_text(Path(path), text.getvalue(), overwrite=overwrite, newline="")

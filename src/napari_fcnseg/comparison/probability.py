@@ -220,28 +220,35 @@ def compare_probability(
     return tuple(found), aligned.notes
 
 
-def save_csv(path: Path, found: Sequence[ProbabilityScores]) -> None:
+def save_csv(path: Path, found: Sequence[ProbabilityScores], *, overwrite: bool = False) -> None:
     """Write a line per score.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If it cannot be written, or is there already and not to be replaced.
     """
     rows = [(one.name, one.label, key, value) for one in found for key, value in one.values().items()]
-    write_csv(path, [("map", "label", "score", "value"), *rows])
+    write_csv(path, [("map", "label", "score", "value"), *rows], overwrite=overwrite)
 
 
-def save_json(path: Path, found: Sequence[ProbabilityScores], truth: str = "", notes: Sequence[str] = ()) -> None:
+def save_json(
+    path: Path,
+    found: Sequence[ProbabilityScores],
+    truth: str = "",
+    notes: Sequence[str] = (),
+    *,
+    overwrite: bool = False,
+) -> None:  # fmt: skip
     """Write scores, calibration and curves.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If it cannot be written, or is there already and not to be replaced.
     """
     data = {"program": "napari-fcnseg", "truth": truth, "notes": list(notes)}
-    write_json(path, {**data, "probabilities": [one.as_dict() for one in found]})
+    write_json(path, {**data, "probabilities": [one.as_dict() for one in found]}, overwrite=overwrite)
 
 
 def _finite(values: npt.NDArray[Any], name: str) -> Floats:

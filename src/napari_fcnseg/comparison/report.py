@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fcnseg.comparison.agreement import AGREEMENT
 from napari_fcnseg.comparison.definitions import DEFINITIONS, overall_scores, title, with_unit
 from napari_fcnseg.comparison.pictures import Look, Scene, scenes
-from napari_fcnseg.errors import OutputError
+from napari_fcnseg.saving import save_text
 from napari_fcnseg.wording import shortened
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ _UNKNOWN = "not known: painted by hand, or opened from a file that does not say"
 _ONE = threading.Lock()
 
 
-def write_report(path: Path, study: Study, index: int | None = None, look: Look | None = None) -> None:
+def write_report(
+    path: Path, study: Study, index: int | None = None, look: Look | None = None, *, overwrite: bool = False
+) -> None:
     """Write a report of one mask of a study, with all masks ranked, as an HTML page that needs nothing else.
 
     Parameters
@@ -73,17 +75,15 @@ def write_report(path: Path, study: Study, index: int | None = None, look: Look 
         Which of its masks is shown; the best one otherwise.
     look : Look, optional
         How labels look.
+    overwrite : bool
+        Whether a page that is there is replaced.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If it cannot be written, or is there already.
     """
-    text = report(study, index, look)
-    try:
-        Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise OutputError(f"{path} could not be written ({error.strerror}). Choose another folder or name.") from None
+    save_text(Path(path), report(study, index, look), overwrite=overwrite)
 
 
 def report(study: Study, index: int | None = None, look: Look | None = None) -> str:

@@ -154,25 +154,25 @@ class Study:
             "class_names": {str(label): name for label, name in self.class_names.items()}, "masks": masks,
         }  # fmt: skip
 
-    def save_csv(self, path: Path) -> None:
+    def save_csv(self, path: Path, *, overwrite: bool = False) -> None:
         """Write one line per score.
 
         Raises
         ------
         OutputError
-            If it cannot be written.
+            If it cannot be written, or is there already and not to be replaced.
         """
-        write_csv(path, (("mask", "of", "score", "value"), *self.rows()))
+        write_csv(path, (("mask", "of", "score", "value"), *self.rows()), overwrite=overwrite)
 
-    def save_json(self, path: Path) -> None:
+    def save_json(self, path: Path, *, overwrite: bool = False) -> None:
         """Write all scores, the confusion matrices, the objects, the settings and where the masks come from.
 
         Raises
         ------
         OutputError
-            If it cannot be written.
+            If it cannot be written, or is there already and not to be replaced.
         """
-        write_json(path, self.as_dict())
+        write_json(path, self.as_dict(), overwrite=overwrite)
 
 
 def study(

@@ -10,13 +10,19 @@ OME-Zarr specification 0.5, https://ngff.openmicroscopy.org/0.5/
 from __future__ import annotations
 
 import os
-import shutil
+import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fcnseg.errors import ImageError, OutputError
 from napari_fcnseg.imagefile.image import ImageFile
+from napari_fcnseg.saving import is_zarr, swap_in
+from napari_fcnseg.saving.names import final, growing_at, hidden, others
+from napari_fcnseg.saving.recovery import OLD
+from napari_fcnseg.saving.renaming import remove, rename_new
+from napari_fcnseg.saving.stores import MARK, marked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,18 +30,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-ZARR = ".zarr"
-_MARKS = ("zarr.json", ".zarray", ".zgroup")
 #: What units of length are called, and how they are written.
 UNITS = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
 _TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 _SPACE = "ZYX"
 _MOST_AXES = 5
-
-
-def is_zarr(path: Path) -> bool:
-    """Whether a folder holds a Zarr array or group."""
-    return path.is_dir() and any((path / mark).is_file() for mark in _MARKS)
 
 
 def read_zarr(path: Path) -> ImageFile:
@@ -110,6 +109,11 @@ class GrowingZarr:
         it becomes a plain array.
     classes : bool
         Whether the last axis is that of the classes; in an OME-Zarr image it comes before those of space.
+    overwrite : bool
+        Whether what is there of that name is replaced at the end, and what an earlier run left that was stopped at the
+        beginning.
+    batch : bool
+        Whether it belongs to a batch, which does not go on with what is not complete, but begins it anew.
 
     Attributes
     ----------
@@ -131,16 +135,34 @@ class GrowingZarr:
         meaning: ImageFile | None = None,
         *,
         classes: bool = False,
+        overwrite: bool = False,
+        batch: bool = False,
     ) -> None:
         self.path = path
-        self.part = path.with_name(f"{path.stem}.partial{path.suffix}")
-        self._group = meaning is not None
-        if self.part.is_dir() and not is_zarr(self.part):
-            raise OutputError(f"{self.part} is in the way: the result is kept there until it is complete. Remove it.")
+        self.part = growing_at(path)
+        self._group, self._overwrite = meaning is not None, overwrite
+        self._earlier: Path | None = None
+        self._mark: dict[str, Any] = {MARK: {"written": uuid.uuid4().hex, "batch": batch}}
         try:
+            self._make_room(batch)
             self.array: Any = self._create(shape, chunks, dtype, meaning, classes)
         except OSError as error:
             raise OutputError(f"{path} cannot be written ({error.strerror}). Choose another folder or name.") from None
+
+    def _make_room(self, batch: bool) -> None:
+        """Put what an earlier run left out of the way until there is more, if that is allowed."""
+        if not os.path.lexists(self.part):
+            return
+        allowed = marked(self.part).get("batch") is True if batch else self._overwrite
+        if not is_zarr(self.part):
+            raise OutputError(f"{self.part} is in the way: the result is kept there until it is complete. Remove it.")
+        if not allowed:
+            raise OutputError(
+                f"{self.part} holds what an earlier run has done that was stopped. Move it away, or choose another "
+                "name for the result."
+            )
+        self._earlier = hidden(self.part, OLD)
+        os.rename(self.part, self._earlier)
 
     def _create(
         self, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: np.dtype[Any], meaning: ImageFile | None,
@@ -149,34 +171,68 @@ class GrowingZarr:
         import zarr  # late: a window that opens would wait for it
 
         if meaning is None:
-            return zarr.create_array(self.part, shape=shape, chunks=chunks, dtype=dtype, overwrite=True)
+            return zarr.create_array(self.part, shape=shape, chunks=chunks, dtype=dtype, attributes=self._mark)
         axes, at = meaning.result_axes, None
         if classes:
             at = _space_begins(axes)
             axes = axes[:at] + "C" + axes[at:]
             shape, chunks = ((*n[:at], n[-1], *n[at:-1]) for n in (shape, chunks))
-        group = zarr.create_group(self.part, overwrite=True)
+        group = zarr.create_group(self.part, attributes=self._mark)
         array = group.create_array("0", shape=shape, chunks=chunks, dtype=dtype, dimension_names=list(axes.lower()))
         if (described := _multiscales(self.path.stem, axes, meaning)) is not None:
             group.attrs["ome"] = {"version": "0.5", "multiscales": [described]}
         return array if at is None else _ClassesLast(array, at)
 
     def finish(self) -> Any:
-        """Give the complete result its name; return the array, opened for reading."""
+        """Give the complete result its name; return the array, opened for reading.
+
+        Raises
+        ------
+        OutputError
+            If it cannot have it, with where the result is.
+        """
         import zarr
 
         try:
-            os.rename(self.part, self.path)
+            swap_in(self.part, self.path, overwrite=self._overwrite)
+        except FileExistsError:
+            raise OutputError(
+                f"{self.path} was not written: there is one of that name now. The new one was kept as {self._aside()}."
+            ) from None
         except OSError as error:
             raise OutputError(
                 f"{self.path} could not get its name ({error.strerror}). The result is complete and lies in "
                 f"{self.part}: move it from there."
             ) from None
+        self._forget_earlier()
         return zarr.open_array(self.path / "0" if self._group else self.path, mode="r")
 
+    def keep(self) -> Path:
+        """Leave what was written where it is, and return where."""
+        self._forget_earlier()
+        return self.part
+
     def discard(self) -> None:
-        """Remove what was written."""
-        shutil.rmtree(self.part, ignore_errors=True)
+        """Remove what was written; what an earlier run left gets its name again."""
+        remove(self.part)
+        if self._earlier is not None:
+            with suppress(OSError):
+                rename_new(self._earlier, self.part)
+
+    def _aside(self) -> Path:
+        """Give the complete result a name that is free."""
+        for other in others(final(self.path)):
+            try:
+                rename_new(self.part, other)
+            except OSError:
+                continue
+            return other
+        return self.part
+
+    def _forget_earlier(self) -> None:
+        if self._earlier is not None:
+            remove(self._earlier)
+            self._earlier = None
 
 
 class _ClassesLast:

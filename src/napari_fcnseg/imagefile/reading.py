@@ -15,8 +15,9 @@ import tifffile
 
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile.image import ImageFile
-from napari_fcnseg.imagefile.omezarr import is_zarr, read_zarr
+from napari_fcnseg.imagefile.omezarr import read_zarr
 from napari_fcnseg.imagefile.units import factor
+from napari_fcnseg.saving import is_zarr
 from napari_fcnseg.source import ChannelStack
 
 if TYPE_CHECKING:

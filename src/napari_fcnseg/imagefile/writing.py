@@ -14,8 +14,10 @@ import numpy as np
 import tifffile
 
 from napari_fcnseg.errors import OutputError
-from napari_fcnseg.imagefile.omezarr import ZARR, GrowingZarr, is_zarr
+from napari_fcnseg.imagefile.omezarr import GrowingZarr
 from napari_fcnseg.imagefile.reading import TIFF
+from napari_fcnseg.saving import ZARR, Inputs, Plan, Staged, files_behind, save_whole, stage
+from napari_fcnseg.saving.whole import is_special
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,45 +32,79 @@ _IMAGEJ_LIMIT = 2**32 - 2**25  # ImageJ files count bytes with 32 bits
 _CHUNK = 1024  # pixels along the last two axes
 
 
-def check_output(path: Path) -> None:
-    """Find out before a long run whether a result can be written.
+def check_ending(path: Path) -> None:
+    """Find out whether a result can be written under a name that ends like this.
 
     Raises
     ------
     OutputError
-        If the ending is unknown, or the folder is missing or may not be written.
+        If it cannot.
     """
     if path.suffix.lower() not in OUTPUTS:
         raise OutputError(f"{path} has no ending that can be written. Choose one of: {', '.join(OUTPUTS)}.")
-    if not path.parent.is_dir():
-        raise OutputError(f"There is no folder {path.parent}. Create it, or choose another one.")
-    if path.is_dir():
-        advice = "Remove it, or choose another name" if is_zarr(path) else "Choose a file name in it"
-        raise OutputError(f"{path} is a folder. {advice}.")
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".napari-fcnseg-"):
-            pass
-        if path.exists():
-            with path.open("ab"):
-                pass
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}). Choose another folder or name.") from None
+    if is_special(path):
+        raise OutputError(f"{path} is a device or a pipe, which holds no image. Choose the name of a file.")
 
 
-def write_image(path: Path, image: ImageFile) -> None:
-    """Write a result; a file is complete or not there at all.
+def check_output(path: Path, *, overwrite: bool = False) -> None:
+    """Find out before a long run whether a result can be written.
+
+    Parameters
+    ----------
+    path : Path
+        Its name.
+    overwrite : bool
+        Whether an earlier result of that name is to be replaced.
 
     Raises
     ------
     OutputError
-        If it cannot be written. The result is then kept in a file that the error names, where that is possible.
+        If the ending is unknown, the folder is missing or may not be written, or there is a result of that name that
+        is not to be replaced.
     """
-    if path.suffix.lower() == ZARR:
-        _write_zarr(path, image)
-        return
+    check_ending(path)
+    Plan((path,), overwrite=overwrite).check_free()
+
+
+def write_image(path: Path, image: ImageFile, *, overwrite: bool = False) -> None:
+    """Write a result; a file is complete or not there at all.
+
+    Parameters
+    ----------
+    path : Path
+        Its name, whose ending says as what.
+    image : ImageFile
+        The result.
+    overwrite : bool
+        Whether an earlier result of that name is replaced.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or is there already. What could not be written is kept in a file that the error names,
+        where that is possible.
+    """
+    check_ending(path)
+    inputs = Inputs(files_behind(image.data))
+    plan = Plan((path,), inputs, overwrite=overwrite, stoppable=path.suffix.lower() == ZARR)
+    with plan.claim():
+        if path.suffix.lower() == ZARR:
+            grown(path, image, overwrite=overwrite).finish()
+        else:
+            stage_image(path, image).publish(overwrite=overwrite)
+
+
+def stage_image(path: Path, image: ImageFile) -> Staged:
+    """Write a result, but to Zarr, as far as that it only needs its name.
+
+    Raises
+    ------
+    OutputError
+        As for :func:`write_image`.
+    """
     write = _writer(path, image)
     try:
-        _write_whole(path, write)
+        return stage(path, write)
     except OSError as error:
         # NumPy reports a short write without a number, and there is one cause of it.
         reason = "the disk is full" if error.errno in (None, errno.ENOSPC) else error.strerror
@@ -79,22 +115,13 @@ def write_image(path: Path, image: ImageFile) -> None:
         ) from None
 
 
-def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    part = path.with_name(f".{path.stem}.part-{os.getpid()}{path.suffix}")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _rescue(path: Path, write: Callable[[Path], None]) -> str:
     """Put the result where there is room and say where."""
     for folder in (Path(tempfile.gettempdir()), Path.home(), Path.cwd()):
         spare = folder / f"rescued-{os.getpid()}-{path.name}"
         try:
-            _write_whole(spare, write)
-        except OSError:
+            save_whole(spare, write, overwrite=False)
+        except (OSError, OutputError):
             continue
         return f"The result was kept as {spare}: move it from there."
     return "No other folder could take it either: free some space and run again."
@@ -145,18 +172,30 @@ def _rows_and_columns_last(image: ImageFile) -> ImageFile:
     return replace(image, data=image.data.transpose(order), axes="".join(image.axes[axis] for axis in order))
 
 
-def _write_zarr(path: Path, image: ImageFile) -> None:
-    """Write an OME-Zarr image; its channels, if it has any, come before the axes of space."""
+def grown(path: Path, image: ImageFile, *, overwrite: bool = False) -> GrowingZarr:
+    """Write an OME-Zarr image as far as that it only needs its name.
+
+    Its channels, if it has any, come before the axes of space.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
     data, channel = image.data, image.channel_axis
     if channel is not None:
         data = np.moveaxis(data, channel, -1)
     stack = max(len(image.result_axes) - 2, 0)
     chunks = (*(1,) * stack, *(min(n, _CHUNK) for n in data.shape[stack : stack + 2]), *(1,) * (channel is not None))
-    growing = GrowingZarr(path, data.shape, chunks, data.dtype, image, classes=channel is not None)
+    options: dict[str, Any] = {"classes": channel is not None, "overwrite": overwrite}
+    growing = GrowingZarr(path, data.shape, chunks, data.dtype, image, **options)
     try:
         growing.array[(slice(None),) * len(image.result_axes)] = data
-        growing.finish()
     except OSError as error:
         growing.discard()
         reason = "the disk is full" if error.errno in (None, errno.ENOSPC) else error.strerror
         raise OutputError(f"{path} could not be written: {reason}. Make room, or choose another folder.") from None
+    except BaseException:
+        growing.discard()
+        raise
+    return growing

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from napari_fcnseg.errors import ModelFileError, OutputError, SettingsError
 from napari_fcnseg.jsonfile import MAX_BYTES, read_json, write_json
+from napari_fcnseg.saving import Inputs, Plan
 from napari_fcnseg.sidecar.data import Sidecar, check
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 ENDING: Final = ".fcnseg.json"
 
@@ -51,7 +52,9 @@ def read_sidecar(model: str | os.PathLike[str], spatial: int = 2) -> Sidecar | N
         raise _in_file(path, error) from None
 
 
-def write_sidecar(model: str | os.PathLike[str], sidecar: Sidecar, *, replace_unreadable: bool = False) -> Path:
+def write_sidecar(
+    model: str | os.PathLike[str], sidecar: Sidecar, *, replace_unreadable: bool = False, files: Iterable[Path] = ()
+) -> Path:
     """Write the sidecar of a model. Fields of the present one that this program does not know are kept.
 
     Parameters
@@ -62,6 +65,8 @@ def write_sidecar(model: str | os.PathLike[str], sidecar: Sidecar, *, replace_un
         What to write.
     replace_unreadable : bool
         Whether a file may be replaced that cannot be read as a sidecar.
+    files : iterable of Path
+        What else the model was read from.
 
     Returns
     -------
@@ -76,6 +81,13 @@ def write_sidecar(model: str | os.PathLike[str], sidecar: Sidecar, *, replace_un
     path = sidecar_path(model)
     if path.is_dir():  # replacing it could lose more than a file
         raise OutputError(f"The sidecar cannot be written: {path} is a folder. Move it away.")
+    inputs = Inputs(file for file in (model, *files) if os.fspath(file) != os.fspath(path))
+    with Plan((path,), inputs, overwrite=True).claim():
+        return _update(model, path, sidecar, replace_unreadable=replace_unreadable)
+
+
+def _update(model: str | os.PathLike[str], path: Path, sidecar: Sidecar, *, replace_unreadable: bool) -> Path:
+    """Read what is there, and write it with what is new, while nobody else does."""
     try:
         present = read_sidecar(model, len(sidecar.axes))
     except ModelFileError as error:
@@ -85,7 +97,7 @@ def write_sidecar(model: str | os.PathLike[str], sidecar: Sidecar, *, replace_un
     kept = present.other if present is not None else {}
     data = sidecar.as_dict()
     data |= {key: value for key, value in kept.items() if key not in data}
-    write_json(path, data, MAX_BYTES)
+    write_json(path, data, MAX_BYTES, overwrite=True)
     return path
 
 

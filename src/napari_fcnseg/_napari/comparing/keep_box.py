@@ -11,10 +11,12 @@ from qtpy.QtGui import QDesktopServices, QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.comparing.latest import Latest
+from napari_fcnseg._napari.results.in_use import in_use
 from napari_fcnseg._napari.results.sentence import Sentence
 from napari_fcnseg._napari.running.problems import sentence_of
 from napari_fcnseg._napari.running.run_box import ERROR_STYLE
 from napari_fcnseg._napari.text_dialog import button
+from napari_fcnseg.saving import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,17 +83,27 @@ class KeepBox(QWidget):
             each.setToolTip(f"<p>{_TIPS[name] if study is not None else _NOTHING}</p>")
         self._say("")
 
-    def save(self, path: Path) -> None:
-        """Write a file of the kind that its name ends with: CSV, JSON or HTML."""
+    def save(self, path: Path, *, replace: bool = False) -> None:
+        """Write a file of the kind that its name ends with: CSV, JSON or HTML.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        replace : bool
+            Whether the user was asked whether a file of that name is to be replaced.
+        """
         assert self._study is not None, "the buttons are off without"
         self._say("Writing…")
-        self._work.ask(partial(_write, path, self._study, self._index, self._look))
+        plan = Plan((path,), in_use(), overwrite=replace, advice="")
+        self._work.ask(partial(_write, plan, self._study, self._index, self._look))
 
     def _save(self, name: str, kinds: str) -> None:
         chosen, _ = QFileDialog.getSaveFileName(self, "Save", name, kinds)
         if chosen:
             path = Path(chosen)
-            self.save(path if path.suffix else path.with_suffix(Path(name).suffix))
+            whole = path if path.suffix else path.with_suffix(Path(name).suffix)
+            self.save(whole, replace=whole == path)  # under another name nobody was asked
 
     def _done(self, path: Path) -> None:
         self._written = path
@@ -118,16 +130,18 @@ class KeepBox(QWidget):
 
 
 def _write(
-    path: Path, study: Study, index: int, look: Callable[[], Look] | None, progress: Callable[[int, int], None]
+    plan: Plan, study: Study, index: int, look: Callable[[], Look] | None, progress: Callable[[int, int], None]
 ) -> Path:
     from napari_fcnseg.comparison.report import write_report
 
-    if path.suffix.lower() == ".csv":
-        study.save_csv(path)
-    elif path.suffix.lower() == ".json":
-        study.save_json(path)
-    else:
-        write_report(path, study, index, look() if look is not None else None)
+    (path,) = plan.outputs
+    with plan.claim():
+        if path.suffix.lower() == ".csv":
+            study.save_csv(path, overwrite=plan.overwrite)
+        elif path.suffix.lower() == ".json":
+            study.save_json(path, overwrite=plan.overwrite)
+        else:
+            write_report(path, study, index, look() if look is not None else None, overwrite=plan.overwrite)
     return path
 
 

@@ -30,14 +30,17 @@ from napari_fcnseg._napari.comparing.probability_work import (
     label_of,
     maps_among,
     thresholded,
+    write_scores,
 )
 from napari_fcnseg._napari.form import quiet_combo
+from napari_fcnseg._napari.results.in_use import in_use
 from napari_fcnseg._napari.results.sentence import Sentence
 from napari_fcnseg._napari.running.problems import sentence_of
 from napari_fcnseg._napari.running.run_box import ERROR_STYLE
 from napari_fcnseg._napari.text_dialog import button
 from napari_fcnseg._napari.watch import LayerWatch
 from napari_fcnseg.errors import FcnSegError
+from napari_fcnseg.saving import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -248,7 +251,9 @@ class ProbabilityBox(QWidget):
         chosen, _ = QFileDialog.getSaveFileName(self, "Save", "probabilities.csv", "Tables (*.csv);;JSON (*.json)")
         if chosen:
             path, found, truth = Path(chosen), self._found, self._order.truth.name if self._order is not None else ""
-            self._files.ask(lambda _: _write(path if path.suffix else path.with_suffix(".csv"), found, truth))
+            whole = path if path.suffix else path.with_suffix(".csv")
+            plan = Plan((whole,), in_use(), overwrite=whole == path, advice="")  # else nobody was asked
+            self._files.ask(lambda _: write_scores(plan, found, truth))
 
     def _stop(self) -> None:
         self._work.give_up()
@@ -288,13 +293,3 @@ def _curves(name: str, found: Sequence[ProbabilityScores], figure: Figure, ink: 
     from napari_fcnseg.comparison import figures
 
     getattr(figures, name)(figure, ink, found)
-
-
-def _write(path: Path, found: Sequence[ProbabilityScores], truth: str) -> Path:
-    from napari_fcnseg.comparison.probability import save_csv, save_json
-
-    if path.suffix.lower() == ".json":
-        save_json(path, found, truth)
-    else:
-        save_csv(path, found)
-    return path

@@ -16,11 +16,13 @@ from napari_fcnseg.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from napari.layers import Layer
 
     from napari_fcnseg.comparison import Placed
     from napari_fcnseg.comparison.probability import ProbabilityScores
+    from napari_fcnseg.saving import Plan
 
 _NO_MAPS = (" · confidence", " · disagreement")
 
@@ -106,3 +108,22 @@ def thresholded(layer: Image, scores: ProbabilityScores) -> Labels:
     name = f"{layer.name} ≥ {scores.best_threshold:.3g}"
     metadata = {METADATA: {"program": "napari-fcnseg", "thresholded": about}}
     return Labels(data.astype(kind), name=name, metadata=metadata, opacity=0.6, **geometry(layer))
+
+
+def write_scores(plan: Plan, found: Sequence[ProbabilityScores], truth: str) -> Path:
+    """Write the one file of a plan, as JSON or else as CSV, as its name ends, and return it.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or would be written over something that is not to be replaced.
+    """
+    from napari_fcnseg.comparison.probability import save_csv, save_json
+
+    (path,) = plan.outputs
+    with plan.claim():
+        if path.suffix.lower() == ".json":
+            save_json(path, found, truth, overwrite=plan.overwrite)
+        else:
+            save_csv(path, found, overwrite=plan.overwrite)
+    return path

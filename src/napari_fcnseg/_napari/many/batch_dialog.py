@@ -18,6 +18,7 @@ from napari_fcnseg._napari.many.batch_form import BatchForm, sentence
 from napari_fcnseg._napari.many.batch_job import BatchOrder, Begun, batching, layer_image, result_layer, warm
 from napari_fcnseg._napari.many.batch_table import BatchModel, batch_view
 from napari_fcnseg._napari.models.hints import Hints
+from napari_fcnseg._napari.results.in_use import paths_in_use
 from napari_fcnseg._napari.results.result import models_name
 from napari_fcnseg._napari.running.job import in_background, working
 from napari_fcnseg._napari.running.problems import sentence_of
@@ -174,7 +175,7 @@ class BatchDialog(QDialog):
         folder = "" if form.takes_layers else form.folder.folder
         return BatchOrder(
             folder, form.subfolders.isChecked(), images, form.results.folder, form.form.currentData(), self._models,
-            settings,
+            settings, form.overwrite.isChecked(), paths_in_use(),
         )  # fmt: skip
 
     def _take(self, news: tuple[Begun | Line | Standing, ...]) -> None:

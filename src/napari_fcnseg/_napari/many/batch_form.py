@@ -112,6 +112,8 @@ class BatchForm(QWidget):
         self.confidence = _check("Confidence, too", "Write the winning class's number at each pixel as well.")
         self.disagreement = _check("Disagreement, too", "Write the share of the models that say another class as well.")
         self.disagreement.setVisible(members > 1)
+        about = "Compute all images anew, and replace results of other models or settings. Images are never replaced."
+        self.overwrite = _check("Replace earlier results", about)
         for name, box in self.extras.items():
             box.setChecked(getattr(settings, name))
         self.source.currentIndexChanged.connect(self._show_source)
@@ -193,6 +195,7 @@ class BatchForm(QWidget):
         form.addRow("Write as", self.form)
         for box in self.extras.values():
             form.addRow("", box)
+        form.addRow("", self.overwrite)
 
 
 _TICKED = Qt.CheckState.Checked

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from napari_fcnseg.settings import RunSettings
 
 
+_ADVICE = "tick “Replace earlier results”"
+
+
 @dataclass(frozen=True)
 class Begun:
     """The files of a batch, known before the first is begun.
@@ -63,6 +66,10 @@ class BatchOrder:
         The ensemble.
     settings : RunSettings
         What the user chose.
+    overwrite : bool
+        Whether earlier results are replaced.
+    inputs : tuple of path
+        What is never written over.
     stop : threading.Event
         Set to end the batch and keep the files that are done.
     """
@@ -74,6 +81,8 @@ class BatchOrder:
     form: str
     models: tuple[PatchModel, ...]
     settings: RunSettings
+    overwrite: bool = False
+    inputs: tuple[str | Path, ...] = ()
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -108,13 +117,17 @@ def _work(order: BatchOrder, news: queue.SimpleQueue[Any]) -> Path:
     from napari_fcnseg.batch import Batch, images_in, named_items
 
     left_out: tuple[Line, ...] = ()
+    inputs = order.inputs
     if order.folder:
         source, results = Path(order.folder), Path(order.results)
         found = images_in(source, order.recursive, results if results.resolve() != source.resolve() else None)
-        items, left_out = found.items, found.left_out
+        items, left_out, inputs = found.items, found.left_out, (*inputs, *found.others)
     else:
         items = named_items(order.layers)
-    batch = Batch(items, order.models, order.settings, order.results, form=order.form, left_out=left_out)
+    batch = Batch(
+        items, order.models, order.settings, order.results, form=order.form, left_out=left_out,
+        overwrite=order.overwrite, inputs=inputs, advice=_ADVICE,
+    )  # fmt: skip
     news.put(Begun((*(line.input for line in left_out), *(item.name for item in items))))
     with closing(batch.execute(order.stop)) as entries:
         for entry in entries:
@@ -192,7 +205,7 @@ def result_layer(path: Path, hints: Hints, classes: int, spot: Spot | None = Non
     from napari.layers import Labels
 
     from napari_fcnseg._napari.results.result import class_look
-    from napari_fcnseg.batch.outcome import provenance_in
+    from napari_fcnseg.beside import provenance_of_file
     from napari_fcnseg.imagefile import read_image
 
     image = read_image([path])
@@ -203,7 +216,7 @@ def result_layer(path: Path, hints: Hints, classes: int, spot: Spot | None = Non
         if spot.spanned_axis is not None:
             data = np.expand_dims(data, spot.spanned_axis)
     names = hints.class_names if len(hints.class_names) == classes else tuple(f"class {n + 1}" for n in range(classes))
-    provenance = provenance_in(path.with_name(f"{path.stem}.provenance.json"))
+    provenance = provenance_of_file(path)
     return Labels(
         data, name=path.name.partition(".labels.")[0], metadata={METADATA: provenance},
         **class_look(names, hints.class_colors), **geometry,

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_fcnseg._napari.models.hints import Hints, hints_for, hints_of, sample_hints
 from napari_fcnseg._napari.models.model_job import loading, sampling
+from napari_fcnseg._napari.results.in_use import watch_choice
 from napari_fcnseg.errors import FcnSegError
 from napari_fcnseg.samples.catalogue import SAMPLES
 
@@ -64,6 +65,7 @@ class ModelChoice(QObject):
         self._output = ""  # the answer that the user chose, of a model with several
         self._fill_in = True  # whether the model's preprocessing takes the place of what is written
         self._dropped: list[str] = []
+        watch_choice(self)
 
     def choose(self, paths: Sequence[str]) -> None:
         """Load model files; several are an ensemble."""

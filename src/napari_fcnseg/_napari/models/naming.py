@@ -81,7 +81,7 @@ def write(models: Sequence[PatchModel], entries: Entries) -> tuple[Path, ...]:
 
     sidecars = [_sidecar(model, entries, first=model is models[0]) for model in models]
     return tuple(
-        write_sidecar(model.path, sidecar)
+        write_sidecar(model.path, sidecar, files=model.files)
         for model, sidecar in zip(models, sidecars, strict=True)
         if model.path is not None
     )

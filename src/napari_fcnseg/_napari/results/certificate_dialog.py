@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QFileDialog
 
+from napari_fcnseg._napari.results.in_use import in_use
 from napari_fcnseg._napari.running.job import working
 from napari_fcnseg._napari.running.run_box import ERROR_STYLE
 from napari_fcnseg._napari.text_dialog import TextDialog, button
+from napari_fcnseg.saving import Plan
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -40,17 +42,29 @@ class CertificateDialog(TextDialog):
         self._proposed = Path.home() / name
         self.save.clicked.connect(self._choose)
 
-    def save_as(self, path: str) -> None:
-        """Save the certificate; say where, or why not."""
+    def save_as(self, path: str, *, replace: bool = False) -> None:
+        """Save the certificate; say where, or why not.
+
+        Parameters
+        ----------
+        path : str
+            The file.
+        replace : bool
+            Whether the user was asked whether a file of that name is to be replaced.
+        """
         self._proposed = Path(path)
-        create_worker(
-            working, lambda: self._certificate.save(path), _connect={"returned": self._say_saved}, _ignore_errors=True
-        )
+        certificate, plan = self._certificate, Plan((Path(path),), in_use(), overwrite=replace, advice="")
+
+        def save() -> Path:
+            with plan.claim():
+                return certificate.save(path, overwrite=replace)
+
+        create_worker(working, save, _connect={"returned": self._say_saved}, _ignore_errors=True)
 
     def _choose(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save the certificate", str(self._proposed), "JSON (*.json)")
         if path:
-            self.save_as(path)
+            self.save_as(path, replace=True)
 
     def _say_saved(self, outcome: Outcome) -> None:
         if outcome.error is not None:

@@ -9,8 +9,6 @@ import hashlib
 import itertools
 import math
 import os
-import secrets
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from napari_fcnseg._napari.models.hints import hints_of, sample_hints
 from napari_fcnseg.errors import FcnSegError, ImageError, OutputError
 from napari_fcnseg.recipe import Inputs
 from napari_fcnseg.samples.catalogue import SAMPLES
+from napari_fcnseg.saving import put
 from napari_fcnseg.source import chunks_of
 from napari_fcnseg.wording import amount
 
@@ -188,18 +187,12 @@ def _saved(array: Any, what: str) -> str:
     path = inputs_folder() / f"{digest.hexdigest()}.npy"
     if path.is_file():
         return str(path)
-    part = path.with_name(f".{path.stem}.part-{secrets.token_hex(4)}.npy")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(part, pixels)
-        os.replace(part, path)
+        put(path, lambda part: np.save(part, pixels))
     except OSError as error:
         raise OutputError(
             f"The {what} is in no file and could not be saved in {path.parent} "
             f"({error.strerror or 'the disk is full'}). Make room there, or save its layer as a file, open that and "
             "run again."
         ) from None
-    finally:
-        with suppress(OSError):  # it says no more than the first one
-            part.unlink(missing_ok=True)
     return str(path)

@@ -16,6 +16,7 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QGroupBox, QLabel
 
 from napari_fcnseg._napari.image.channels import METADATA, is_result
+from napari_fcnseg._napari.results.in_use import in_use
 from napari_fcnseg._napari.results.result_words import breakable, copied, described, found, named
 from napari_fcnseg._napari.running.job import is_expected, working
 from napari_fcnseg._napari.running.run_box import ERROR_STYLE
@@ -149,18 +150,27 @@ class ResultBox(QGroupBox):
 
         self._copy(as_command_line, samples=False)
 
-    def save_as(self, path: str) -> None:
-        """Save the result, and beside it where it comes from; say where, or why not."""
+    def save_as(self, path: str, *, replace: bool = False) -> None:
+        """Save the result, and beside it where it comes from; say where, or why not.
+
+        Parameters
+        ----------
+        path : str
+            The file.
+        replace : bool
+            Whether the user was asked whether a file of that name is to be replaced.
+        """
         layer = self._layer
         if layer is None:
             return
         data, attributes, _ = layer.as_layer_data_tuple()
-        order = self._orders.get(layer)
+        order, inputs = self._orders.get(layer), in_use()
 
         def save() -> list[str]:
             from napari_fcnseg._napari.results.writer import write_result
 
-            return write_result(path, data, named(attributes, order, layer.ndim), found(order))
+            state = named(attributes, order, layer.ndim)
+            return write_result(path, data, state, found(order), replace=replace, inputs=inputs)
 
         self._work("Saving…", save, self._saved)
 
@@ -219,7 +229,8 @@ class ResultBox(QGroupBox):
         path, kind = QFileDialog.getSaveFileName(self, "Save the result", str(Path.home() / f"{name}.tif"), _FILTERS)
         if path:
             ending = re.search(r"\*([.\w]+)\)", kind)
-            self.save_as(path if Path(path).suffix or ending is None else path + ending[1])
+            whole = path if Path(path).suffix or ending is None else path + ending[1]
+            self.save_as(whole, replace=whole == path)  # under another name nobody was asked
 
     def _enable(self) -> None:
         known = self._layer is not None and self._layer in self._orders

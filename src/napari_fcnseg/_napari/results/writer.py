@@ -16,14 +16,24 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fcnseg.imagefile import ImageFile
+    from napari_fcnseg.saving import Inputs
 
 _SPACE = "ZYX"
 
 
 def write_result(
-    path: str, data: Any, attributes: Mapping[str, Any], more: Mapping[str, Any] | None = None
+    path: str,
+    data: Any,
+    attributes: Mapping[str, Any],
+    more: Mapping[str, Any] | None = None,
+    *,
+    replace: bool = True,
+    inputs: Inputs | None = None,
 ) -> list[str]:
     """Write a layer with its axes and pixel size, and beside a result of this program where it comes from.
+
+    A file of that name is replaced: the window has asked. A folder is not, for which no window asks, nor what a layer
+    or a model is in.
 
     Parameters
     ----------
@@ -35,6 +45,10 @@ def write_result(
         The layer's state, as napari hands it to a writer.
     more : mapping, optional
         Further entries of the provenance.
+    replace : bool
+        Whether a file of that name is replaced.
+    inputs : Inputs, optional
+        What is not replaced; the files of all open layers and chosen models otherwise.
 
     Returns
     -------
@@ -46,30 +60,39 @@ def write_result(
     OutputError
         If the file cannot be written.
     """
+    from napari_fcnseg._napari.results.in_use import in_use
+    from napari_fcnseg.beside import check_provenance, provenance_path, write_with_provenance
     from napari_fcnseg.certificate import image_sha256
-    from napari_fcnseg.imagefile import check_output, write_image
-    from napari_fcnseg.jsonfile import write_json
+    from napari_fcnseg.imagefile import check_ending
     from napari_fcnseg.plaindata import plain
+    from napari_fcnseg.saving import ZARR, Plan
 
     target = Path(path)
-    check_output(target)
+    check_ending(target)
     entry = attributes.get("metadata", {}).get(METADATA)
     provenance = entry if isinstance(entry, dict) and "program" in entry else None
-    image = image_of(target, data, attributes, provenance or {})
-    write_image(target, image)
-    if provenance is None:
-        return [path]
-    written = {
-        "file": target.name,
-        "shape": image.data.shape,
-        "dtype": str(image.data.dtype),
-        "axes": image.axes,
-        "pixel_size": image.pixel_size,
-        "unit": image.unit,
-        "sha256": image_sha256(image.data),
-    }
-    beside = target.with_name(f"{target.stem}.provenance.json")
-    write_json(beside, plain({**provenance, **classes_of(attributes), "written": written, **(more or {})}))
+    beside = provenance_path(target)
+    plan = Plan(
+        (target,), inputs if inputs is not None else in_use(), (beside,) if provenance is not None else (),
+        stoppable=target.suffix.lower() == ZARR, overwrite=replace and target.is_file(), advice="", free=(beside,),
+    )  # fmt: skip
+    with plan.claim():
+        image = image_of(target, data, attributes, provenance or {})
+        if provenance is None:
+            write_with_provenance(plan, image, {})
+            return [path]
+        written = {
+            "file": target.name,
+            "shape": image.data.shape,
+            "dtype": str(image.data.dtype),
+            "axes": image.axes,
+            "pixel_size": image.pixel_size,
+            "unit": image.unit,
+            "sha256": image_sha256(image.data),
+        }
+        said = plain({**provenance, **classes_of(attributes), "written": written, **(more or {})})
+        check_provenance(beside, (target,), said)
+        write_with_provenance(plan, image, said)
     return [path, str(beside)]
 
 

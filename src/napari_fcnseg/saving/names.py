@@ -1,0 +1,72 @@
+"""Which file a name leads to, and the names that follow from a result's name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOST = 1000  # numbers that a name is tried with
+
+
+def final(path: str | os.PathLike[str]) -> Path:
+    """Return the place that a name leads to, through links."""
+    return Path(os.path.realpath(path))
+
+
+def alike(name: str) -> str:
+    """Return what two names have in common that are one to some file systems: in capital letters, or other Unicode."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Whether two names are those of one file, through links of any kind; of files that are not there yet, too."""
+    there = [os.path.exists(path) for path in (one, other)]
+    if all(there):
+        return os.path.samefile(one, other)
+    if any(there):
+        return False
+    a, b = final(one), final(other)
+    return alike(a.name) == alike(b.name) and (a.parent == b.parent or same_file(a.parent, b.parent))
+
+
+def partial_of(path: Path) -> Path:
+    """Return the name of a result that is not complete: ``labels.partial.tif``."""
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+def growing_at(path: Path) -> Path:
+    """Return where a folder grows until it is complete: beside its place, for only there it can be swapped in."""
+    return final(path).with_name(partial_of(path).name)
+
+
+def hidden(target: Path, ending: str) -> Path:
+    """Return a new hidden name beside a file, for what becomes of it; :func:`hidden_of` finds it again."""
+    return target.with_name(f"{_mark(target)}-{secrets.token_hex(4)}{ending}")
+
+
+def hidden_of(target: Path, ending: str) -> list[Path]:
+    """Return what lies beside a file under names that :func:`hidden` gave."""
+    return sorted(target.parent.glob(f"{_mark(target)}-*{ending}"))
+
+
+def lock_of(target: Path) -> Path:
+    """Return the file that says who writes another one."""
+    return target.with_name(f"{_mark(target)}.lock")
+
+
+def _mark(target: Path) -> str:
+    # Not the name itself: with more letters it could be too long for the file system.
+    return f".fcnseg-{hashlib.sha256(alike(target.name).encode(errors='surrogatepass')).hexdigest()[:16]}"
+
+
+def others(path: Path) -> Iterator[Path]:
+    """Yield names like one: ``labels-2.tif``, and so on."""
+    stem, ending = path.stem, path.suffix
+    return (path.with_name(f"{stem}-{number}{ending}") for number in range(2, _MOST))
