@@ -106,5 +106,5 @@ class Ours:
     def _end_to_end(self) -> Any:
         image = read_image([self.job.path("image.tif")])
         result = segment(image.data, self.model, channel_axis=image.channel_axis, method="dense")
-        write_image(Path(self.job.path("labels.tif")), image.labelled(result.labels))
+        write_image(Path(self.job.path("labels.tif")), image.labelled(result.labels), overwrite=True)
         return result.labels

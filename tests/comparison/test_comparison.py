@@ -260,7 +260,7 @@ def test_files_with_other_pixels_are_compared_where_they_lie(tmp_path, monkeypat
         meta = {"axes": "YX", "PhysicalSizeX": size, "PhysicalSizeY": size}
         meta |= {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}
         tifffile.imwrite(f"{name}.ome.tif", labels.astype(np.uint8), metadata=meta, ome=True)
-    assert cli.main("compare truth.ome.tif fine.ome.tif --json out.json".split()) == 0
+    assert cli.main("compare truth.ome.tif fine.ome.tif --json out.json --overwrite".split()) == 0
     assert "each pixel takes the nearest label" in " ".join(capsys.readouterr().out.split())
     data = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert data["unit"] == "µm"
@@ -284,7 +284,7 @@ def test_what_a_file_does_not_say_is_as_in_the_truth_and_units_may_differ(tmp_pa
     origin = {"program": "napari-fcnseg", "class_names": ["edge", "inside", "other"]}
     (tmp_path / "plain.provenance.json").write_text(json.dumps(origin), encoding="utf-8")
     for line in ("truth.ome.tif nano.ome.tif plain.npy", "plain.npy nano.ome.tif"):
-        assert cli.main(f"compare {line} --json out.json".split()) == 0
+        assert cli.main(f"compare {line} --json out.json --overwrite".split()) == 0
         data = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
         assert data["notes"] == []
         assert {one["overall"]["pixels"] for one in data["masks"]} == {labels.size}
