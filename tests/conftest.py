@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
+import own_screen
 import pytest
 from keras_process import KerasProcess
 from patience import patience
@@ -63,7 +64,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Remove the settings that the tests wrote."""
+    """Close the screen, and remove the settings that the tests wrote."""
+    own_screen.close()
     _settings_folder.cleanup()
 
 

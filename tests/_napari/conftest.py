@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import own_screen
 import pytest
 from napari.utils.notifications import notification_manager
 from patience import patience
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests with a window in one process: two windows would take the keyboard from each other."""
+    """On a real screen, keep the tests with a window in one process: two would take the keyboard from each other."""
+    if own_screen.OWN:
+        return
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
