@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from napari_fcnseg.tiling import cut, slices
+from napari_fcnseg.plan.tiles import cut, slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from napari_fcnseg.arrays.frame_source import Region
     from napari_fcnseg.conversion import DenseNetwork
-    from napari_fcnseg.tiling import Region
 
 #: Name on the command line: the module, its class, and what has to be installed.
 CONTENDERS = {

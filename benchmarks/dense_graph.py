@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from napari_fcnseg.conversion import fcn
+from napari_fcnseg.conversion import dense_network
 from napari_fcnseg.graph.ops import Activation, Channels
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Framework(Protocol):
         """Return ``relu``, ``sigmoid``, ``tanh`` or ``softmax`` along the channels."""
 
 
-def apply(network: fcn.DenseNetwork, framework: Framework, image: Any, *, own_pool: bool) -> Any:
+def apply(network: dense_network.DenseNetwork, framework: Framework, image: Any, *, own_pool: bool) -> Any:
     """Return the network's answer for an image ``(1, …)`` as the framework lays it out.
 
     With ``own_pool`` the framework's dilated pooling is used where it has one, otherwise the maximum of shifted slices.
@@ -57,7 +57,7 @@ def apply(network: fcn.DenseNetwork, framework: Framework, image: Any, *, own_po
     last_use: dict[int, int] = {}
     for number, step in enumerate(network.steps):
         last_use |= dict.fromkeys((source.step for source in step.inputs), number)
-    values = {fcn.IMAGE: image}
+    values = {dense_network.IMAGE: image}
     for number, step in enumerate(network.steps):
         inputs = [
             framework.cut(values[s.step], s.before, s.after) if any(s.before) or any(s.after) else values[s.step]
@@ -71,17 +71,17 @@ def apply(network: fcn.DenseNetwork, framework: Framework, image: Any, *, own_po
     return values[len(network.steps) - 1]
 
 
-def _apply_step(number: int, op: fcn.DenseOp, framework: Framework, xs: list[Any], own_pool: bool) -> Any:
+def _apply_step(number: int, op: dense_network.DenseOp, framework: Framework, xs: list[Any], own_pool: bool) -> Any:
     match op:
-        case fcn.DenseConv(groups=1):
+        case dense_network.DenseConv(groups=1):
             return _convolve(number, op, framework, xs)
-        case fcn.DensePool():
+        case dense_network.DensePool():
             return _pool(op, framework, xs, own_pool)
-        case fcn.DenseMerge():
+        case dense_network.DenseMerge():
             kind = "add" if op.kind == "average" else op.kind
             total = functools.reduce(lambda a, b: framework.combine(a, b, kind), xs)
             return framework.scale(total, 1 / len(xs)) if op.kind == "average" else total
-        case fcn.Join():
+        case dense_network.Join():
             joined = framework.join(xs) if len(xs) > 1 else xs[0]
             return joined if op.order is None else framework.take(joined, list(op.order))
         case Channels():
@@ -95,7 +95,7 @@ def _apply_step(number: int, op: fcn.DenseOp, framework: Framework, xs: list[Any
     raise UnsupportedError(f"no {op if isinstance(op, Activation) else type(op).__name__} here")
 
 
-def _convolve(number: int, op: fcn.DenseConv, framework: Framework, xs: list[Any]) -> Any:
+def _convolve(number: int, op: dense_network.DenseConv, framework: Framework, xs: list[Any]) -> Any:
     waiting = iter(xs)
     total = None
     for index, (kernel, dilation, count) in enumerate(zip(op.kernels, op.dilations, op.side_by_side, strict=True)):
@@ -107,7 +107,7 @@ def _convolve(number: int, op: fcn.DenseConv, framework: Framework, xs: list[Any
     return total
 
 
-def _pool(op: fcn.DensePool, framework: Framework, xs: list[Any], own_pool: bool) -> Any:
+def _pool(op: dense_network.DensePool, framework: Framework, xs: list[Any], own_pool: bool) -> Any:
     kind = "maximum" if op.kind == "max" else "add"
     parts = []
     for x, size in zip(xs, op.sizes, strict=True):

@@ -33,7 +33,7 @@ from napari_fcnseg.errors import FcnSegError
 
 if TYPE_CHECKING:
     from napari_fcnseg.engine import Device
-    from napari_fcnseg.model import PatchModel
+    from napari_fcnseg.model.patch_model import PatchModel
 
 HERE = Path(__file__).parent
 _POINTS = 1024  # pixels that are compared

@@ -11,17 +11,18 @@ import numpy as np
 from napari_fcnseg import load_model, segment
 from napari_fcnseg.engine import engine
 from napari_fcnseg.imagefile import read_image, write_image
-from napari_fcnseg.lane import Job as Tile
-from napari_fcnseg.lane import Lane
-from napari_fcnseg.run import Run
+from napari_fcnseg.plan.tiles import slices
+from napari_fcnseg.run.device_queue import Job as Tile
+from napari_fcnseg.run.device_queue import Lane
+from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
-from napari_fcnseg.tiling import slices
 
 if TYPE_CHECKING:
     from contender import Job
 
-    from napari_fcnseg.model import PatchModel
-    from napari_fcnseg.tiling import Region, WindowReader
+    from napari_fcnseg.arrays.border import WindowReader
+    from napari_fcnseg.arrays.frame_source import Region
+    from napari_fcnseg.model.patch_model import PatchModel
 
 END_TO_END = "ours, end to end (TIFF in, labels TIFF out)"
 ENGINE = "ours, engine only"

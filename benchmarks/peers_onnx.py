@@ -8,7 +8,7 @@ import dense_graph
 import numpy as np
 from contender import Tiled
 
-from napari_fcnseg.tiling import slices
+from napari_fcnseg.plan.tiles import slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from contender import Job
     from dense_graph import Ints
 
+    from napari_fcnseg.arrays.frame_source import Region
     from napari_fcnseg.conversion import DenseNetwork
-    from napari_fcnseg.tiling import Region
 
 _NAMES = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "maximum": "Max", "minimum": "Min"}
 

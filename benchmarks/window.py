@@ -110,8 +110,8 @@ def scripted(folder: str, tile: int, preview: bool) -> dict[str, float]:
 
 def _preview_step(image: np.ndarray, model: Any) -> int | None:
     """Return the pixels between those of the preview that the window would show, None where it shows none."""
-    from napari_fcnseg.preview import coarse_pass
-    from napari_fcnseg.run import Run
+    from napari_fcnseg.run.preview import coarse_pass
+    from napari_fcnseg.run.run import Run
     from napari_fcnseg.settings import RunSettings
 
     coarse = coarse_pass(Run(image, (model,), RunSettings(channel_axis=-1)))

@@ -251,7 +251,7 @@ def main() -> None:
     viewer = napari.Viewer()
     ticks = Ticks()
     settle(2)
-    from napari_fcnseg._napari.sample_data import sample_layers
+    from napari_fcnseg._napari.segment.models.sample_data import sample_layers
 
     for data, options, _ in sample_layers("cells"):
         repeats = [-(-n // m) for n, m in zip(shape, data.shape, strict=True)]

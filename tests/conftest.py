@@ -14,7 +14,7 @@ import pytest
 from keras_process import KerasProcess
 from patience import patience
 
-from napari_fcnseg import child
+from napari_fcnseg.system import child_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ os.environ["NAPARI_FCNSEG_CACHE"] = str(Path(_settings_folder.name) / "cache")  
 os.environ["NAPARI_FCNSEG_DATA"] = str(Path(_settings_folder.name) / "data")  # nor is an image kept for later
 
 # A computing process that stands still is ended before the test that waits for it.
-child.LOOK_EVERY, child.STUCK_AFTER = 2.0, round(15 * patience())
+child_process.LOOK_EVERY, child_process.STUCK_AFTER = 2.0, round(15 * patience())
 
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -85,7 +85,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Not by the environment: an engine that starts during the test would keep the folder for all tests after it, and time
     its convolutions apart from everybody else.
     """
-    monkeypatch.setattr("napari_fcnseg.remembered.folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("napari_fcnseg.system.cache.folder", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 from patience import patience
 
-from napari_fcnseg.child import Child
-from napari_fcnseg.engine.host import Place
+from napari_fcnseg.engine.process import Place
 from napari_fcnseg.errors import EngineError
+from napari_fcnseg.system.child_process import Child
 
 if TYPE_CHECKING:
     from collections.abc import Callable

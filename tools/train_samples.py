@@ -29,10 +29,10 @@ from keras import layers
 from scipy import ndimage
 
 from napari_fcnseg import preprocess
+from napari_fcnseg.arrays.frame_source import Held
 from napari_fcnseg.samples import CELLS_SEED, CELLS_TRAINING_SEEDS, SAMPLES, Sample
 from napari_fcnseg.samples.synthetic import cell_instances, fluorescence_cells
 from napari_fcnseg.samples.teacher import TEACHER_COLUMNS
-from napari_fcnseg.source import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

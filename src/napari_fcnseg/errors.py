@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+#: What helps against a file that is damaged or was written in an unusual way.
+SAVE_AGAIN: Final = "Save the model again with model.save('my_model.keras') where it was trained, and open that file."
 
 __all__ = [
     "ConversionError",
@@ -117,3 +121,20 @@ class OutOfMemoryError(EngineError):
 
 class OutputError(FcnSegError):
     """A result could not be written."""
+
+
+class UnreadableError(Exception):
+    """The file is no model that can be read.
+
+    Parameters
+    ----------
+    reason : str
+        A clause that says what is wrong.
+    advice : str
+        A sentence that says what to do.
+    """
+
+    def __init__(self, reason: str, advice: str = SAVE_AGAIN) -> None:
+        super().__init__(reason, advice)
+        self.reason = reason
+        self.advice = advice

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_fcnseg.errors import SettingsError
-from napari_fcnseg.plaindata import PlainSettings
+from napari_fcnseg.system.serialization import PlainSettings
 
 EXACT = "float32"
 PRECISIONS = (EXACT, "tf32", "bfloat16", "float16")

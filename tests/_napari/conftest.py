@@ -11,7 +11,7 @@ from napari.utils.notifications import notification_manager
 from patience import patience
 from pytestqt.qtbot import QtBot
 
-from napari_fcnseg.remembered import remember
+from napari_fcnseg.system.cache import remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from napari_fcnseg._napari.models.hints import Hints
-from napari_fcnseg._napari.running.orders import Loaded
+from napari_fcnseg._napari.segment.models.hints import Hints
+from napari_fcnseg._napari.segment.models.model_job import Loaded
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Conv, Dense, Flatten, Pool
-from napari_fcnseg.model import PatchModel
+from napari_fcnseg.model.patch_model import PatchModel
 
 #: Small models that PyTorch exported: ``residual`` has two channels and three classes, ``two`` has two answers, and
 #: ``norms`` is better run patch by patch.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_fcnseg._napari.models.recent import Recent, forget, in_folder, note, recent
+from napari_fcnseg._napari.recent_models import Recent, forget, in_folder, note, recent
 from napari_fcnseg.samples import SAMPLES
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fcnseg import errors
-from napari_fcnseg.conversion.fcn import windows_of
+from napari_fcnseg.conversion.dense_network import windows_of
 from napari_fcnseg.engine import engine
-from napari_fcnseg.model import PatchModel
+from napari_fcnseg.model.patch_model import PatchModel
 from napari_fcnseg.readers import read_model
-from napari_fcnseg.segmentation import iter_segment
+from napari_fcnseg.run.segment import iter_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from napari_fcnseg.conversion.fcn import DenseNetwork
+    from napari_fcnseg.conversion.dense_network import DenseNetwork
 
     Keras = Callable[..., Any]
 

@@ -18,10 +18,10 @@ import tifffile
 
 import napari_fcnseg as nf
 from napari_fcnseg.batch import FORMS, Batch, Line, Standing, images_in, items, named_items, summary
-from napari_fcnseg.certificate import Certificate
 from napari_fcnseg.errors import FcnSegError, ImageError, OutputError, SettingsError
 from napari_fcnseg.imagefile import ImageFile, read_image
-from napari_fcnseg.model import as_ensemble
+from napari_fcnseg.model.patch_model import as_ensemble
+from napari_fcnseg.proof.certificate import Certificate
 from napari_fcnseg.settings import RunSettings
 
 MODEL = Path(__file__).resolve().parent.parent / "readers" / "onnx" / "multi.dynamo.onnx"  # 14 x 14 patches, RGB

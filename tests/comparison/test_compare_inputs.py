@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt
 
 from napari_fcnseg import compare, score_probability
 from napari_fcnseg.comparison import CompareSettings, Contingency, count, placed, study
-from napari_fcnseg.comparison.classes import overall_scores
+from napari_fcnseg.comparison.metrics.classes import overall_scores
 from napari_fcnseg.errors import ImageError, SettingsError
 
 LABELS = np.repeat(np.arange(4), 30).reshape(10, 12)

@@ -24,8 +24,10 @@ import zarr
 from skimage.measure import regionprops
 from skimage.metrics import adapted_rand_error, hausdorff_distance, variation_of_information
 
-from napari_fcnseg import cli, compare
-from napari_fcnseg.comparison import DEFINITIONS, count, table
+from napari_fcnseg import compare
+from napari_fcnseg.cli import main as cli
+from napari_fcnseg.comparison import DEFINITIONS, count
+from napari_fcnseg.comparison.metrics import contingency
 from napari_fcnseg.errors import ImageError, SettingsError
 
 EXACT = {"rel": 1e-9, "abs": 1e-12}
@@ -127,7 +129,7 @@ def test_rivals_for_one_partner_are_matched_so_that_most_have_one() -> None:
 
 def test_the_table_of_objects_has_each_ones_place_and_partner(monkeypatch) -> None:
     a, b = maps()
-    monkeypatch.setattr(table, "_BLOCK", 700)  # many blocks, whose edges cut the objects
+    monkeypatch.setattr(contingency, "_BLOCK", 700)  # many blocks, whose edges cut the objects
     rows = compare(a, b, instances=True).instances.objects
     assert {row.side for row in rows} == {"a", "b"}
     for side, own, other in (("a", a, b), ("b", b, a)):
@@ -154,7 +156,7 @@ def test_splits_and_merges_are_counted() -> None:
 
 def test_blocks_from_disk_and_dask_give_the_scores_of_memory(monkeypatch, tmp_path) -> None:
     a, b = np.random.default_rng(1).integers(-3, 9, (2, 4, 31, 29))
-    monkeypatch.setattr(table, "_BLOCK", 200)
+    monkeypatch.setattr(contingency, "_BLOCK", 200)
     stored = zarr.create_array(tmp_path / "b.zarr", shape=b.shape, dtype=b.dtype, chunks=(1, 8, 8))
     stored[:] = b
     seen: list[tuple[int, int]] = []

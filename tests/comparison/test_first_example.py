@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from napari_fcnseg import cli
+from napari_fcnseg.cli import main as cli
 from napari_fcnseg.samples import SAMPLES
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")

@@ -20,10 +20,10 @@ import pytest
 import tifffile
 import zarr
 
-from napari_fcnseg import cli
-from napari_fcnseg.comparison import table, valuecounts
-from napari_fcnseg.comparison.probability import PROBABILITY_DEFINITIONS, compare_probability, score_probability
-from napari_fcnseg.comparison.world import placed
+from napari_fcnseg.cli import main as cli
+from napari_fcnseg.comparison.alignment.placed import placed
+from napari_fcnseg.comparison.metrics import contingency, value_counts
+from napari_fcnseg.comparison.metrics.probability import PROBABILITY_DEFINITIONS, compare_probability, score_probability
 from napari_fcnseg.errors import ImageError
 
 EXACT = {"rel": 1e-9, "abs": 1e-12}
@@ -94,7 +94,7 @@ def case(rounded: bool) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("kind", ["memory", "zarr"])
 def test_scores_and_curve_are_those_of_scikit_learn(monkeypatch, rounded, kind) -> None:
     hit, p = case(rounded)
-    monkeypatch.setattr(table, "_BLOCK", 300)
+    monkeypatch.setattr(contingency, "_BLOCK", 300)
     found = score_probability(hit * 7 - 3, p if kind == "memory" else zarr.array(p, chunks=(8, 8)), 4)
     average, threshold, dice, precision, recall, half, brier, *curve = CURVES[rounded]
     got = (found.average_precision, found.best_threshold, found.best_dice, found.best_precision, found.best_recall)
@@ -120,8 +120,8 @@ def test_calibration_is_that_of_scikit_learn_and_torchmetrics() -> None:
 def test_too_many_values_are_rounded_and_that_is_said(monkeypatch) -> None:
     hit, p = case(False)
     exact = score_probability(hit, p, 1)
-    monkeypatch.setattr(valuecounts, "_MOST", 500)
-    monkeypatch.setattr(table, "_BLOCK", 300)
+    monkeypatch.setattr(value_counts, "_MOST", 500)
+    monkeypatch.setattr(contingency, "_BLOCK", 300)
     found = score_probability(hit, p, 1)
     assert "rounded" in found.notes[0]
     assert exact.notes == ()

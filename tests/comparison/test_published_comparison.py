@@ -1,8 +1,8 @@
 """The published case against its hand annotation: every score is that of the library that defines it.
 
 Compared are the authors' own published maps (the largest of the three probabilities), which this program's own labels
-equal at every one of the 193,600 pixels (``tests/test_published.py``), with what was drawn by hand: 1 edge, 2 interior,
-3 neither. Objects are the connected pieces of the interior.
+equal at every one of the 193,600 pixels (``tests/proof/test_published.py``), with what was drawn by hand: 1 edge, 2
+interior, 3 neither. Objects are the connected pieces of the interior.
 
 ``CONFUSION``, ``KAPPA``, ``CLASSES`` (scikit-learn 1.9.1), ``HAUSDORFF`` (MedPy 0.5.2) and ``MATCHED`` (StarDist 0.9.2,
 its ``_safe_divide`` made float64, since it is good to 1e-7 only) were made from ``truth`` and ``mask`` as below::

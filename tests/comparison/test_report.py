@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from napari_fcnseg.comparison import CompareSettings, Study, placed, study
-from napari_fcnseg.comparison.agreement import AGREEMENT, BOTH, DIFFERENT, ONLY_A, ONLY_B
-from napari_fcnseg.comparison.definitions import DEFINITIONS, overall_scores, title
-from napari_fcnseg.comparison.pictures import Look, painted, scenes
-from napari_fcnseg.comparison.report import report, shown, write_report
+from napari_fcnseg.comparison.agreement_map import AGREEMENT, BOTH, DIFFERENT, ONLY_A, ONLY_B
+from napari_fcnseg.comparison.report.definitions import DEFINITIONS, overall_scores, title
+from napari_fcnseg.comparison.report.html import report, shown, write_report
+from napari_fcnseg.comparison.report.pictures import Look, painted, scenes
 from napari_fcnseg.errors import OutputError
 
 HOSTILE = "<script>alert('x')</script> & \"truth\""

@@ -11,8 +11,9 @@ import pytest
 import zarr
 
 from napari_fcnseg import compare
-from napari_fcnseg.comparison import CompareSettings, Placed, count, placed, study, table
-from napari_fcnseg.comparison.instances import instance_scores, matches
+from napari_fcnseg.comparison import CompareSettings, Placed, count, placed, study
+from napari_fcnseg.comparison.metrics import contingency
+from napari_fcnseg.comparison.metrics.objects import instance_scores, matches
 from napari_fcnseg.errors import ImageError, SettingsError
 
 
@@ -47,7 +48,7 @@ def test_each_mask_has_the_scores_of_compare_and_the_best_is_first() -> None:
 def test_another_threshold_gives_what_counting_anew_would(monkeypatch) -> None:
     found = study(placed("a", blobs()), [placed("b", blobs(1, shift=3))], CompareSettings("instances"))
     # No pixel is read again.
-    monkeypatch.setattr(table, "blocks_of", None)
+    monkeypatch.setattr(contingency, "blocks_of", None)
     for threshold in (0.2, 0.5, 0.75, 1.0):
         again = found.at(threshold)
         assert again.settings.threshold == threshold
@@ -133,7 +134,7 @@ def test_progress_goes_over_all_the_work_and_what_it_raises_ends_it() -> None:
 
 
 def test_a_map_on_disk_is_never_held_whole(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(table, "_BLOCK", 2**16)
+    monkeypatch.setattr(contingency, "_BLOCK", 2**16)
     shape = (3000, 3000)
     stored = zarr.create_array(tmp_path / "a.zarr", shape=shape, dtype="u4", chunks=(250, 250))
     stored[:1000] = np.broadcast_to(np.arange(1, 101, dtype="u4").repeat(30), (1000, 3000))

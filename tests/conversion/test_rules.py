@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 
 from napari_fcnseg.conversion import convert_network
+from napari_fcnseg.conversion.dense_network import (
+    ChannelAffine,
+    ChannelPReLU,
+    DenseConv,
+    DensePool,
+    Join,
+    PerPatch,
+    Zeros,
+)
 from napari_fcnseg.conversion.emitter import Emitter, TooLargeError
-from napari_fcnseg.conversion.fcn import ChannelAffine, ChannelPReLU, DenseConv, DensePool, Join, PerPatch, Zeros
+from napari_fcnseg.conversion.feature_maps import Ref, Table, Vector
 from napari_fcnseg.conversion.rules import Refusal, rewrite
-from napari_fcnseg.conversion.tables import Ref, Table, Vector
 from napari_fcnseg.errors import ConversionError, UnsupportedLayerError
 from napari_fcnseg.graph.geometry import INTERIOR, Axis
 from napari_fcnseg.graph.network import INPUT, Network, Node

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from napari_fcnseg.engine import engine
-from napari_fcnseg.engine.host import ONEDNN, Host, Place, arithmetic
+from napari_fcnseg.engine.process import ONEDNN, Host, Place, arithmetic
 from napari_fcnseg.errors import EngineError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Conv, ConvTranspose, Dense, DepthwiseConv, Flatten, Op
-from napari_fcnseg.model import PatchModel
-from napari_fcnseg.provenance import provenance_of
-from napari_fcnseg.run import Run
+from napari_fcnseg.model.patch_model import PatchModel
+from napari_fcnseg.run.provenance import provenance_of
+from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
 
 SWITCH = "TF_ENABLE_ONEDNN_OPTS"

@@ -21,7 +21,7 @@ from napari_fcnseg.engine.backends.jax import fitting
 from napari_fcnseg.samples import SAMPLES
 
 if TYPE_CHECKING:
-    from napari_fcnseg.model import PatchModel
+    from napari_fcnseg.model.patch_model import PatchModel
 
 BACKENDS = ("tensorflow", "jax", "torch")
 OTHERS = [
@@ -74,7 +74,7 @@ def test_random_architectures_equal_keras_on_other_frameworks(keras_child, monke
 
 @pytest.mark.parametrize("backend", OTHERS)
 def test_a_framework_does_without_tensorflow(backend) -> None:
-    from napari_fcnseg.engine.host import Host, Place
+    from napari_fcnseg.engine.process import Host, Place
 
     host = Host(Place(backend))
     try:

@@ -10,9 +10,9 @@ import pytest
 import tifffile
 import zarr
 
+from napari_fcnseg.arrays.frame_source import ChannelStack, chunks_of
 from napari_fcnseg.errors import ImageError, OutputError
 from napari_fcnseg.imagefile import GrowingZarr, ImageFile, check_output, read_image, reading
-from napari_fcnseg.source import ChannelStack, chunks_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_fcnseg.arrays.frame_source import Held
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.preprocess import Step, parse, prepare, usage
-from napari_fcnseg.source import Held
 
 IMAGE = np.random.default_rng(0).gamma(2.0, 50.0, (40, 30, 2)).astype(np.float32) + 1
 

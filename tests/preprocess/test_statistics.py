@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_fcnseg import source as source_module
+from napari_fcnseg.arrays import frame_source as source_module
+from napari_fcnseg.arrays.frame_source import Held, Source
 from napari_fcnseg.preprocess import parse, prepare
 from napari_fcnseg.preprocess.statistics import Statistics
-from napari_fcnseg.source import Held, Source
 
 FLOATS = st.floats(-(2.0**90), 2.0**90, width=32) | st.sampled_from([0.0, -0.0, 1.0, 1e-40, -3.5]) | st.integers(0, 9)
 FRAMES = hnp.arrays(

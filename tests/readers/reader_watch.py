@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from napari_fcnseg.errors import FcnSegError
-from napari_fcnseg.readers import apart
+from napari_fcnseg.readers import sandbox
 
 #: Nothing of this is ever right, and of the second set nothing once the program's own modules are imported.
 NEVER = (
@@ -51,7 +51,7 @@ def watch(path: str, output: str | None = None) -> Record:
         start = time.perf_counter()
         sentence = ""
         try:
-            apart.read_limited(path, output, apart._SECONDS, apart._MEMORY)
+            sandbox.read_limited(path, output, sandbox._SECONDS, sandbox._MEMORY)
         except FcnSegError as error:
             sentence = str(error)
         seconds = time.perf_counter() - start

@@ -13,7 +13,7 @@ from readers.reader_keras1 import PROGRAMS, Keras1, Trained
 from napari_fcnseg.errors import ModelFileError
 from napari_fcnseg.graph.ops import BatchNorm, Conv
 from napari_fcnseg.readers import read_model
-from napari_fcnseg.readers.deepcell_families import FAMILIES
+from napari_fcnseg.readers.deepcell.families import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

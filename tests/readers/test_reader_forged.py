@@ -25,9 +25,9 @@ from readers.reader_forge import (
 from napari_fcnseg.errors import ConversionError, ModelFileError, UnsupportedLayerError
 from napari_fcnseg.graph.ops import Activation, BatchNorm, Conv
 from napari_fcnseg.readers import read_model
-from napari_fcnseg.readers.keras_layers import LAYERS
-from napari_fcnseg.readers.keras_merges import MERGE_LAYERS
-from napari_fcnseg.readers.keras_refused import REFUSED
+from napari_fcnseg.readers.keras.layers import LAYERS
+from napari_fcnseg.readers.keras.merges import MERGE_LAYERS
+from napari_fcnseg.readers.keras.unsupported import REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from napari_fcnseg.errors import ModelFileError
 from napari_fcnseg.graph.network import INPUT
 from napari_fcnseg.graph.ops import Channels, Conv, Crop, Expand, Flatten, Merge
 from napari_fcnseg.readers import read_model
-from napari_fcnseg.readers.apart import read_models
+from napari_fcnseg.readers.sandbox import read_models
 
 if TYPE_CHECKING:
     from collections.abc import Callable

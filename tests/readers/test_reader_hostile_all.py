@@ -23,9 +23,9 @@ from readers.onnx_files import model as onnx_model
 from readers.onnx_files import node as onnx_node
 from readers.reader_forge import BIAS, CONV, KERNEL, arrays_file, entry, functional, h5_file, keras_file, sequential
 
-from napari_fcnseg.child import Child
 from napari_fcnseg.errors import ModelFileError
-from napari_fcnseg.readers.apart import read_models
+from napari_fcnseg.readers.sandbox import read_models
+from napari_fcnseg.system.child_process import Child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from readers.onnx_files import FOLDER, SAMPLES, answer
 
 from napari_fcnseg.errors import ModelFileError
 from napari_fcnseg.readers import read_model
-from napari_fcnseg.readers.apart import read_models
+from napari_fcnseg.readers.sandbox import read_models
 
 
 def stored(name: str) -> tuple[np.ndarray, list[np.ndarray]]:

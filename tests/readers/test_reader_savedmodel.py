@@ -16,12 +16,11 @@ from readers.reader_forge import BIAS, CONV, KERNEL, entry, sequential
 from readers.reader_forge_savedmodel import SavedModel, block, message, node, saved_model, string, table, varint
 from readers.reader_forge_savedmodel import entry as array_entry
 
-from napari_fcnseg.errors import FcnSegError, ModelFileError
+from napari_fcnseg.errors import FcnSegError, ModelFileError, UnreadableError
 from napari_fcnseg.graph.ops import BatchNorm, Conv
 from napari_fcnseg.readers import read_model
-from napari_fcnseg.readers.problem import UnreadableError
-from napari_fcnseg.readers.protobuf import Message
-from napari_fcnseg.readers.sstable import read_table
+from napari_fcnseg.readers.guard.protobuf import Message
+from napari_fcnseg.readers.savedmodel.sstable import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

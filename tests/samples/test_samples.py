@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import napari_fcnseg
+from napari_fcnseg.arrays.frame_source import Held
 from napari_fcnseg.preprocess import parse, prepare
 from napari_fcnseg.samples import CELLS_SEED, CELLS_TRAINING_SEEDS, SAMPLES
 from napari_fcnseg.samples.teacher import TEACHER_COLUMNS, stain_labels
-from napari_fcnseg.source import Held
 
 PACKAGE = Path(napari_fcnseg.__file__).parent
 ALL = pytest.mark.parametrize("sample", SAMPLES.values(), ids=list(SAMPLES))

@@ -21,7 +21,7 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], NoL
 
     The manifest asks for the endings that only models have. For folders and HDF5 files napari would ask which program
     is to open each one that is dropped, whatever it holds: those are for the open dock alone
-    (:mod:`napari_fcnseg._napari.models.drop`).
+    (:mod:`napari_fcnseg._napari.segment.models.drop`).
     """
     return open_in_dock if likely_models(_listed(path)) else None
 

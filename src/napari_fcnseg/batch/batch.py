@@ -7,7 +7,6 @@ it is. So a batch that was stopped goes on where it was: what is done is not don
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections import deque
 from contextlib import closing
@@ -16,18 +15,19 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg import cli_output, preprocess
-from napari_fcnseg.batch.outcome import KINDS, Outcome, made
+from napari_fcnseg import preprocess
+from napari_fcnseg.arrays.border import check_border
+from napari_fcnseg.batch.outcome import KINDS, Outcome, _drop, made
 from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, Line, Report, folder_lock, report_in
 from napari_fcnseg.errors import FcnSegError, OutputError, SettingsError
 from napari_fcnseg.imagefile import OUTPUTS
-from napari_fcnseg.plaindata import plain
-from napari_fcnseg.run import Run
-from napari_fcnseg.saving import PYTHON, Inputs
-from napari_fcnseg.sidecar import agreed_preprocess
-from napari_fcnseg.tiling import check_border
-from napari_fcnseg.verification import Witness
-from napari_fcnseg.wording import duration
+from napari_fcnseg.model.sidecar import agreed_preprocess
+from napari_fcnseg.proof.verification import Witness
+from napari_fcnseg.run import output_files
+from napari_fcnseg.run.run import Run
+from napari_fcnseg.system.formatting import duration
+from napari_fcnseg.system.saving import PYTHON, Inputs
+from napari_fcnseg.system.serialization import plain
 
 if TYPE_CHECKING:
     import os
@@ -35,10 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
     from napari_fcnseg.batch.items import Item
-    from napari_fcnseg.canvas import Canvas
-    from napari_fcnseg.model import PatchModel
-    from napari_fcnseg.saving import Plan
+    from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.settings import RunSettings
+    from napari_fcnseg.system.saving import Plan
 
 #: What results can be written as, and how their names end.
 FORMS = {"tif": ".tif", "ome-zarr": ".ome.zarr"}
@@ -81,7 +80,7 @@ class Batch:
     items : sequence of Item
         The images.
     models : sequence of PatchModel
-        An ensemble that fits together (:func:`napari_fcnseg.model.as_ensemble`).
+        An ensemble that fits together (:func:`napari_fcnseg.model.patch_model.as_ensemble`).
     settings : RunSettings
         For every image. They also say what is written beside the labels.
     out_dir : path
@@ -224,7 +223,7 @@ class Batch:
         settings = self.settings if axis is not None else replace(self.settings, channel_axis=image.channel_axis)
         run = Run(image.data, self.models, settings)
         witness = Witness(run) if self.verify else None
-        canvas = cli_output.canvas_for(run, image, outcome.outputs, overwrite=plan.overwrite, batch=True)
+        canvas = output_files.canvas_for(run, image, outcome.outputs, overwrite=plan.overwrite, batch=True)
         try:
             with closing(run.execute(_POLL)) as tiles:
                 for tile in tiles:
@@ -244,7 +243,7 @@ class Batch:
             _drop(canvas)
             raise
         provenance = outcome.provenance(run.provenance())
-        cli_output.publish(canvas, image, outcome.outputs, provenance, plan)
+        output_files.publish(canvas, image, outcome.outputs, provenance, plan)
         return self._conclude(item, run, outcome, provenance, plan, witness)
 
     def _conclude(
@@ -257,7 +256,7 @@ class Batch:
         if witness is not None:
             verification = witness.testify()
             certified = {**provenance, "certificate": verification.certificate.as_dict()}
-            cli_output.note(plan.beside[0], certified, plan.outputs)
+            output_files.note(plan.beside[0], certified, plan.outputs)
             said.append(str(verification))
             verified = verification.passed
         return Line(item.name, DONE, " ".join(said), outcome.labels, 0.0, pixels, verified)
@@ -285,12 +284,6 @@ class Batch:
 
 def _is_set(stop: threading.Event | None) -> bool:
     return stop is not None and stop.is_set()
-
-
-def _drop(canvas: Canvas) -> None:
-    """Remove what has come so far of a result that will not be complete."""
-    for part in canvas.abandon():
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _made(folder: Path) -> Path:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.batch.outcome import KINDS
 from napari_fcnseg.batch.report import SKIPPED, Line, is_report
-from napari_fcnseg.beside import provenance_path
-from napari_fcnseg.certificate import image_sha256
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile import OUTPUTS, ZARR, read_image
-from napari_fcnseg.saving.names import alike
+from napari_fcnseg.proof.certificate import image_sha256
+from napari_fcnseg.run.provenance_file import provenance_path
+from napari_fcnseg.system.saving.names import alike
 
 if TYPE_CHECKING:
     import os

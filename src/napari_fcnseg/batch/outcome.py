@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.beside import check_provenance, is_as_written, provenance_in, provenance_path
 from napari_fcnseg.errors import OutputError
-from napari_fcnseg.saving import PYTHON, Inputs, Plan
-from napari_fcnseg.saving.names import growing_at
+from napari_fcnseg.run.provenance_file import check_provenance, is_as_written, provenance_in, provenance_path
+from napari_fcnseg.system.saving import PYTHON, Inputs, Plan
+from napari_fcnseg.system.saving.names import growing_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from napari_fcnseg.run.result import Canvas
 
 #: What there may be for each image; part of the file's name.
 KINDS = ("labels", "probabilities", "confidence", "disagreement")
@@ -131,3 +134,9 @@ def made(folder: Path) -> Path:
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made ({error.strerror}). Choose another one.") from None
     return folder
+
+
+def _drop(canvas: Canvas) -> None:
+    """Remove what has come so far of a result that will not be complete."""
+    for part in canvas.abandon():
+        shutil.rmtree(part, ignore_errors=True)

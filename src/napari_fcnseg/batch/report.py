@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from napari_fcnseg.errors import OutputError
-from napari_fcnseg.saving.lock import Lock
-from napari_fcnseg.saving.names import others
-from napari_fcnseg.saving.renaming import flush, rename_new
+from napari_fcnseg.system.saving.lock import Lock
+from napari_fcnseg.system.saving.names import others
+from napari_fcnseg.system.saving.renaming import flush, rename_new
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

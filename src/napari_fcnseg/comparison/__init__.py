@@ -1,6 +1,6 @@
 """Label maps to scores: on one grid, counted block by block into one table of overlaps, and what follows from it."""
 
-from napari_fcnseg.comparison.agreement import (
+from napari_fcnseg.comparison.agreement_map import (
     AGREEMENT,
     BOTH,
     DIFFERENT,
@@ -13,17 +13,18 @@ from napari_fcnseg.comparison.agreement import (
     filled,
     write,
 )
-from napari_fcnseg.comparison.borders import BorderScores
-from napari_fcnseg.comparison.classes import ClassScores, OverallScores
+from napari_fcnseg.comparison.alignment.placed import Placed, placed
+from napari_fcnseg.comparison.alignment.world import Aligned, align
 from napari_fcnseg.comparison.comparison import Comparison, compare
-from napari_fcnseg.comparison.csvfile import write_csv
-from napari_fcnseg.comparison.definitions import DEFINITIONS
-from napari_fcnseg.comparison.instances import THRESHOLDS, InstanceScores, Matching, ObjectRow, matches, matchings
-from napari_fcnseg.comparison.places import Place, places
+from napari_fcnseg.comparison.metrics.boundaries import BorderScores
+from napari_fcnseg.comparison.metrics.classes import ClassScores, OverallScores
+from napari_fcnseg.comparison.metrics.contingency import Contingency, count
+from napari_fcnseg.comparison.metrics.objects import THRESHOLDS, InstanceScores, Matching, ObjectRow, matches, matchings
+from napari_fcnseg.comparison.regions.connected import Place, places
+from napari_fcnseg.comparison.report.definitions import DEFINITIONS
 from napari_fcnseg.comparison.settings import AUTO, CLASSES, INSTANCES, KINDS, CompareSettings
 from napari_fcnseg.comparison.study import Entry, Study, study
-from napari_fcnseg.comparison.table import Contingency, count
-from napari_fcnseg.comparison.world import Aligned, Placed, align, placed
+from napari_fcnseg.system.csv_file import write_csv
 
 __all__ = [
     "AGREEMENT", "AUTO", "BOTH", "CLASSES", "DEFINITIONS", "DIFFERENT", "INSTANCES", "KINDS", "NEITHER", "ONLY_A",

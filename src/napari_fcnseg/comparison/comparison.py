@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.comparison.borders import BorderScores, border_scores, default_tolerance
-from napari_fcnseg.comparison.classes import (
+from napari_fcnseg.comparison.metrics.boundaries import BorderScores, border_scores, default_tolerance
+from napari_fcnseg.comparison.metrics.classes import (
     ClassScores,
     OverallScores,
     class_scores,
@@ -19,18 +19,18 @@ from napari_fcnseg.comparison.classes import (
     ratio,
     union,
 )
-from napari_fcnseg.comparison.csvfile import write_csv
-from napari_fcnseg.comparison.instances import InstanceScores, instance_scores
+from napari_fcnseg.comparison.metrics.contingency import array_of, count
+from napari_fcnseg.comparison.metrics.objects import InstanceScores, instance_scores
 from napari_fcnseg.comparison.settings import AUTO, CLASSES, INSTANCES, CompareSettings, labels_of
-from napari_fcnseg.comparison.table import array_of, count
 from napari_fcnseg.errors import SettingsError
-from napari_fcnseg.plaindata import plain
+from napari_fcnseg.system.csv_file import write_csv
+from napari_fcnseg.system.serialization import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from napari_fcnseg.comparison.table import Contingency
+    from napari_fcnseg.comparison.metrics.contingency import Contingency
 
 #: Labels from which on they are taken for single objects where nobody says.
 _MANY = 64

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_fcnseg.errors import SettingsError
-from napari_fcnseg.plaindata import PlainSettings
+from napari_fcnseg.system.serialization import PlainSettings
 
 AUTO, CLASSES, INSTANCES = "auto", "classes", "instances"
 KINDS = (AUTO, CLASSES, INSTANCES)

@@ -5,21 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.comparison.agreement import Agreement
+from napari_fcnseg.comparison.agreement_map import Agreement
+from napari_fcnseg.comparison.alignment.world import Aligned, align
 from napari_fcnseg.comparison.comparison import Comparison, scored, single_objects, unit_or_px
-from napari_fcnseg.comparison.csvfile import write_csv
-from napari_fcnseg.comparison.instances import matches, rematched
+from napari_fcnseg.comparison.metrics.contingency import Contingency, count
+from napari_fcnseg.comparison.metrics.objects import matches, rematched
 from napari_fcnseg.comparison.settings import AUTO, INSTANCES, CompareSettings
-from napari_fcnseg.comparison.table import Contingency, count
-from napari_fcnseg.comparison.world import Aligned, Placed, align
 from napari_fcnseg.errors import ImageError, SettingsError
-from napari_fcnseg.instances import around
-from napari_fcnseg.jsonfile import write_json
-from napari_fcnseg.plaindata import plain
+from napari_fcnseg.instances.settings import around
+from napari_fcnseg.system.csv_file import write_csv
+from napari_fcnseg.system.json_file import write_json
+from napari_fcnseg.system.serialization import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from napari_fcnseg.comparison.alignment.placed import Placed
 
 #: Scores of a whole mask, by which masks are ranked, the first before the others.
 CLASS_RANKS = ("mean_dice", "mean_jaccard", "accuracy", "kappa", "rand_error", "variation_of_information")

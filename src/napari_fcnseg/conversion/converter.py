@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.conversion.cost import dense_bytes, patch_flop
+from napari_fcnseg.conversion.dense_network import DenseNetwork, Head
 from napari_fcnseg.conversion.emitter import Emitter, TooLargeError
-from napari_fcnseg.conversion.fcn import DenseNetwork, Head
+from napari_fcnseg.conversion.feature_maps import Ref, Table, Value, Vector
 from napari_fcnseg.conversion.fold import fold_affine
 from napari_fcnseg.conversion.ranges import lowered, needed, receptive_fields
 from napari_fcnseg.conversion.report import ConversionReport
+from napari_fcnseg.conversion.report_text import layer_report, patch_layer_report
 from napari_fcnseg.conversion.rules import Refusal, rewrite
-from napari_fcnseg.conversion.rules.places import joined
-from napari_fcnseg.conversion.tables import Ref, Table, Value, Vector
-from napari_fcnseg.conversion.words import layer_report, patch_layer_report
+from napari_fcnseg.conversion.rules.positions import joined
 from napari_fcnseg.errors import ConversionError, Understood, UnsupportedLayerError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Expand, Flatten, Identity, Merge
-from napari_fcnseg.wording import by
+from napari_fcnseg.system.formatting import by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from napari_fcnseg.conversion.fcn import IMAGE, DenseConv, DenseDepthwise, DenseMerge, DenseOp, DensePool
-from napari_fcnseg.conversion.tables import Table, Value, Vector
+from napari_fcnseg.conversion.dense_network import IMAGE, DenseConv, DenseDepthwise, DenseMerge, DenseOp, DensePool
+from napari_fcnseg.conversion.feature_maps import Table, Value, Vector
 from napari_fcnseg.graph.ops import Conv, ConvTranspose, Dense, DepthwiseConv, GlobalPool, Merge, Op, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fcnseg.conversion.fcn import DenseNetwork, Step
+    from napari_fcnseg.conversion.dense_network import DenseNetwork, Step
 
 
 def dense_flop(op: DenseOp, inputs: int, channels: int) -> int:

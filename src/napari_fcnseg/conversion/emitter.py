@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_fcnseg.conversion.fcn import IMAGE, DenseOp, Zeros
-from napari_fcnseg.conversion.tables import Ref
+from napari_fcnseg.conversion.dense_network import IMAGE, DenseOp, Zeros
+from napari_fcnseg.conversion.feature_maps import Ref
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fcnseg.conversion.fcn import IMAGE, ChannelAffine, DenseConv, DenseDepthwise
-from napari_fcnseg.conversion.tables import Ref
+from napari_fcnseg.conversion.dense_network import IMAGE, ChannelAffine, DenseConv, DenseDepthwise
+from napari_fcnseg.conversion.feature_maps import Ref
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence

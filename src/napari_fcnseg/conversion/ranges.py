@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from napari_fcnseg.conversion.fcn import IMAGE, Source, Step, windows_of
+from napari_fcnseg.conversion.dense_network import IMAGE, Source, Step, windows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fcnseg.conversion.emitter import Operation
-    from napari_fcnseg.conversion.tables import Ref
+    from napari_fcnseg.conversion.feature_maps import Ref
 
 #: First and last entry per axis that origin 0 needs.
 Span: TypeAlias = tuple[tuple[int, int], ...]

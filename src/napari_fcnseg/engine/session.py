@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_fcnseg.engine import hardware
 from napari_fcnseg.engine.device import BACKENDS, Device, Wanted
-from napari_fcnseg.engine.host import KEPT, Host, Place
+from napari_fcnseg.engine.process import KEPT, Host, Place
 from napari_fcnseg.errors import EngineError, FcnSegError, SettingsError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from napari_fcnseg.conversion.fcn import DenseNetwork
+    from napari_fcnseg.conversion.dense_network import DenseNetwork
     from napari_fcnseg.graph.network import Network
 
 _EXTRAS = {"tensorflow": "", "jax": "[jax]", "torch": "[torch]"}
@@ -277,7 +277,7 @@ class Engine:
 
 def _for(network: DenseNetwork | Network, device: Device) -> Device:
     """Return how a device runs a network: the patch network is the reference and always exact."""
-    from napari_fcnseg.conversion.fcn import DenseNetwork  # here, because the dock opens without it
+    from napari_fcnseg.conversion.dense_network import DenseNetwork  # here, because the dock opens without it
 
     return device if isinstance(network, DenseNetwork) else replace(device, precision="float32")
 

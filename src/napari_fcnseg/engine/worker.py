@@ -19,7 +19,7 @@ from napari_fcnseg.errors import EngineError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fcnseg.conversion.fcn import DenseNetwork
+    from napari_fcnseg.conversion.dense_network import DenseNetwork
     from napari_fcnseg.engine.backends import Compiled, Places
     from napari_fcnseg.engine.device import Device
     from napari_fcnseg.graph.network import Network
@@ -32,7 +32,7 @@ _failed: dict[tuple[str, str, str], Exception] = {}  # why a network could not b
 def warm_up(tf32: bool = False) -> tuple[Device, ...]:
     """Import the framework, set its arithmetic, and return its devices, the fastest first."""
     devices = present().start(tf32)
-    import napari_fcnseg.engine.build  # noqa: F401 - Keras too is imported before the user waits for it
+    import napari_fcnseg.engine.keras_export  # noqa: F401 - Keras too is imported before the user waits for it
 
     # What libraries made when they were imported stays; looking through it takes half a second at every release.
     gc.collect()
@@ -53,8 +53,8 @@ def load(network: DenseNetwork | Network, key: str, address: str, precision: str
 
 
 def _compile(network: DenseNetwork | Network, address: str, precision: str) -> Compiled:
-    from napari_fcnseg.conversion.fcn import DenseNetwork
-    from napari_fcnseg.engine.apply import applied
+    from napari_fcnseg.conversion.dense_network import DenseNetwork
+    from napari_fcnseg.engine.dense_function import applied
 
     if isinstance(network, DenseNetwork):
         shape: tuple[int | None, ...] = (1, *(None,) * len(network.patch_shape), network.channels)
@@ -65,7 +65,7 @@ def _compile(network: DenseNetwork | Network, address: str, precision: str) -> C
 
 
 def _patch_function(network: Network) -> Callable[[Any], Any]:
-    from napari_fcnseg.engine.patch import patch_model
+    from napari_fcnseg.engine.patch_network import patch_model
 
     return functools.partial(patch_model(network), training=False)
 
@@ -185,7 +185,7 @@ def save_dense(network: DenseNetwork, path: str) -> None:
     OutputError
         If the file cannot be written.
     """
-    from napari_fcnseg.engine.build import dense_model
+    from napari_fcnseg.engine.keras_export import dense_model
 
     try:
         dense_model(network).save(path)

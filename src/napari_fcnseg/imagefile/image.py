@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.source import first_channels
+from napari_fcnseg.arrays.frame_source import first_channels
 
 if TYPE_CHECKING:
     import numpy.typing as npt

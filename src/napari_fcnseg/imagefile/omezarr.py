@@ -18,11 +18,11 @@ import numpy as np
 
 from napari_fcnseg.errors import ImageError, OutputError
 from napari_fcnseg.imagefile.image import ImageFile
-from napari_fcnseg.saving import is_zarr, swap_in
-from napari_fcnseg.saving.names import final, growing_at, hidden, others
-from napari_fcnseg.saving.recovery import OLD
-from napari_fcnseg.saving.renaming import remove, rename_new
-from napari_fcnseg.saving.stores import MARK, marked
+from napari_fcnseg.system.saving import is_zarr, swap_in
+from napari_fcnseg.system.saving.names import final, growing_at, hidden, others
+from napari_fcnseg.system.saving.recovery import OLD
+from napari_fcnseg.system.saving.renaming import remove, rename_new
+from napari_fcnseg.system.saving.stores import MARK, marked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

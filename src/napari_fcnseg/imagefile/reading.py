@@ -13,12 +13,12 @@ import imageio.v3 as iio
 import numpy as np
 import tifffile
 
+from napari_fcnseg.arrays.frame_source import ChannelStack
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile.image import ImageFile
 from napari_fcnseg.imagefile.omezarr import read_zarr
 from napari_fcnseg.imagefile.units import factor
-from napari_fcnseg.saving import is_zarr
-from napari_fcnseg.source import ChannelStack
+from napari_fcnseg.system.saving import is_zarr
 
 if TYPE_CHECKING:
     import os

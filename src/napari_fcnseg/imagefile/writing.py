@@ -16,8 +16,8 @@ import tifffile
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.imagefile.omezarr import GrowingZarr
 from napari_fcnseg.imagefile.reading import TIFF
-from napari_fcnseg.saving import ZARR, Inputs, Plan, Staged, files_behind, save_whole, stage
-from napari_fcnseg.saving.whole import is_special
+from napari_fcnseg.system.saving import ZARR, Inputs, Plan, Staged, files_behind, save_whole, stage
+from napari_fcnseg.system.saving.whole import is_special
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fcnseg.arrays.frame_source import Mapped, Source, held
 from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.preprocess.statistics import Statistics
 from napari_fcnseg.preprocess.steps import halo_of_local_mean
 from napari_fcnseg.preprocess.text import STEPS, Step
-from napari_fcnseg.source import Mapped, Source, held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from napari_fcnseg.source import Image, Region
+    from napari_fcnseg.arrays.frame_source import Image, Region
 
 
 @dataclass(frozen=True)

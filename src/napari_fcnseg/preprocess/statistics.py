@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from napari_fcnseg.source import LINE
+from napari_fcnseg.arrays.frame_source import LINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from napari_fcnseg.source import Image, Source
+    from napari_fcnseg.arrays.frame_source import Image, Source
 
 _Counts: TypeAlias = npt.NDArray[np.int64]
 

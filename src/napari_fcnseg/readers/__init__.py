@@ -7,9 +7,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from napari_fcnseg.errors import ModelFileError
-from napari_fcnseg.readers.problem import UnreadableError
-from napari_fcnseg.readers.sniff import HEAD, sniff
+from napari_fcnseg.errors import ModelFileError, UnreadableError
+from napari_fcnseg.readers.guard.sniff import HEAD, sniff
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
@@ -62,21 +61,23 @@ def read_model(path: str | os.PathLike[str], output: str | None = None) -> Netwo
 
 def _read(path: Path, output: str | None) -> Network:
     # Late: who has files read apart needs none of the libraries that read them.
-    from napari_fcnseg.readers import keras_zip, onnx_network, savedmodel, weights_only
+    from napari_fcnseg.readers.keras import keras_file, weights_only
+    from napari_fcnseg.readers.onnx import network as onnx_network
+    from napari_fcnseg.readers.savedmodel import saved_model
 
     status = path.stat()
-    folder = path if stat.S_ISDIR(status.st_mode) else savedmodel.folder_of(path)
+    folder = path if stat.S_ISDIR(status.st_mode) else saved_model.folder_of(path)
     if folder is not None:
-        if not savedmodel.is_saved_model(folder):
+        if not saved_model.is_saved_model(folder):
             raise UnreadableError("it is a folder", "Choose the model file inside it.")
-        return savedmodel.read(path, output)
+        return saved_model.read(path, output)
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableError("it is no ordinary file", "Copy its content into a file first.")
     with path.open("rb") as file:
         kind = sniff(file.read(HEAD))
         file.seek(0)
         if kind == "zip":
-            return keras_zip.read(file, output)
+            return keras_file.read(file, output)
         if kind == "onnx":
             return onnx_network.read(file, path, output)
         if kind == "json":
@@ -85,12 +86,12 @@ def _read(path: Path, output: str | None) -> Network:
 
 
 def _read_hdf5(path: Path, file: BinaryIO, output: str | None) -> Network:
-    from napari_fcnseg.readers import keras_h5, weights_only
-    from napari_fcnseg.readers.hdf5 import Hdf5
+    from napari_fcnseg.readers.guard.hdf5 import Hdf5
+    from napari_fcnseg.readers.keras import h5_file, weights_only
 
     size = os.fstat(file.fileno()).st_size
     with Hdf5(file, size) as content:
         if weights_only.holds_weights_only(content):
             return weights_only.read_weights(path, content, output)
     file.seek(0)
-    return keras_h5.read(file, size, output)
+    return h5_file.read(file, size, output)

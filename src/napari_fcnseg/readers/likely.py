@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from napari_fcnseg.readers.folder import has_file
+from napari_fcnseg.readers.guard.folder import has_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from napari_fcnseg.errors import ConversionError, Understood, UnsupportedLayerError
+from napari_fcnseg.errors import ConversionError, Understood, UnreadableError, UnsupportedLayerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-#: What helps against a file that is damaged or was written in an unusual way.
-SAVE_AGAIN: Final = "Save the model again with model.save('my_model.keras') where it was trained, and open that file."
-
-
-class UnreadableError(Exception):
-    """The file is no model that can be read.
-
-    Parameters
-    ----------
-    reason : str
-        A clause that says what is wrong.
-    advice : str
-        A sentence that says what to do.
-    """
-
-    def __init__(self, reason: str, advice: str = SAVE_AGAIN) -> None:
-        super().__init__(reason, advice)
-        self.reason = reason
-        self.advice = advice
 
 
 class RefusedError(Exception):

@@ -6,6 +6,7 @@ import math
 from functools import singledispatch
 from typing import Final, TypeAlias
 
+from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.ops import (
     Activation,
     Channels,
@@ -22,7 +23,7 @@ from napari_fcnseg.graph.ops import (
     UpSample,
     ZeroPad,
 )
-from napari_fcnseg.readers.problem import RefusedError, UnreadableError
+from napari_fcnseg.readers.problem import RefusedError
 
 #: Shape of a patch tensor without its batch axis: ``(*spatial, channel)`` or ``(feature,)``.
 Shape: TypeAlias = tuple[int, ...]

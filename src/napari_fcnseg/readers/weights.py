@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.readers.problem import UnreadableError
+from napari_fcnseg.errors import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,7 +5,7 @@ before it, a ``Dense`` after a ``Flatten`` becomes a convolution as large as the
 the patch touches is computed as edge variants (:mod:`napari_fcnseg.graph.geometry`).
 """
 
-from napari_fcnseg.conversion.rules import merges, places, pointwise, windows  # noqa: F401 - they register themselves
+from napari_fcnseg.conversion.rules import convolutions, merges, pointwise, positions  # noqa: F401 - they register themselves
 from napari_fcnseg.conversion.rules.dispatch import Refusal, rewrite
 
 __all__ = ["Refusal", "rewrite"]

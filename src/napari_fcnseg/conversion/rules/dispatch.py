@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import TYPE_CHECKING, Final
 
-from napari_fcnseg.conversion.tables import Table, Value, Vector
+from napari_fcnseg.conversion.feature_maps import Table, Value, Vector
 
 if TYPE_CHECKING:
     from napari_fcnseg.conversion.emitter import Emitter

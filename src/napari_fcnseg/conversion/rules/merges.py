@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, TypeAlias
 
-from napari_fcnseg.conversion.fcn import DenseMerge, Join
+from napari_fcnseg.conversion.dense_network import DenseMerge, Join
+from napari_fcnseg.conversion.feature_maps import Block, Key, Ref, Table, Value, Vector, aligned, maps_of
 from napari_fcnseg.conversion.rules.dispatch import Refusal, last_axis, normal_axis, rewrite
-from napari_fcnseg.conversion.rules.places import as_vector, joined
-from napari_fcnseg.conversion.tables import Block, Key, Ref, Table, Value, Vector, aligned, maps_of
+from napari_fcnseg.conversion.rules.positions import as_vector, joined
 from napari_fcnseg.graph.geometry import Axis
 from napari_fcnseg.graph.ops import Merge
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from napari_fcnseg.conversion.emitter import Emitter
-    from napari_fcnseg.conversion.tables import Places
+    from napari_fcnseg.conversion.feature_maps import Places
 
     _Join: TypeAlias = Callable[[list[Ref | None]], Ref | None]
 

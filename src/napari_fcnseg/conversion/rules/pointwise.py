@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from napari_fcnseg.conversion.fcn import ChannelAffine, ChannelNorm, ChannelPReLU, DenseOp, PerPatch
+from napari_fcnseg.conversion.dense_network import ChannelAffine, ChannelNorm, ChannelPReLU, DenseOp, PerPatch
+from napari_fcnseg.conversion.feature_maps import Block, Key, Ref, Table, Value, Vector, maps_of
 from napari_fcnseg.conversion.rules.dispatch import Refusal, last_axis, normal_axis, rewrite
-from napari_fcnseg.conversion.rules.places import as_vector, joined
-from napari_fcnseg.conversion.tables import Block, Key, Ref, Table, Value, Vector, maps_of
+from napari_fcnseg.conversion.rules.positions import as_vector, joined
 from napari_fcnseg.graph.geometry import INTERIOR
 from napari_fcnseg.graph.ops import (
     AXIS_ACTIVATIONS,

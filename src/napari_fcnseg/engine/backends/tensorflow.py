@@ -10,13 +10,14 @@ import numpy as np
 
 from napari_fcnseg.engine import hardware
 from napari_fcnseg.engine.device import Device, device_key
+from napari_fcnseg.engine.libraries import library
 from napari_fcnseg.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fcnseg.engine.apply import Dense
     from napari_fcnseg.engine.backends import Compiled, Places
+    from napari_fcnseg.engine.dense_function import Dense
 
 _RUNS = 8  # at once with one network
 _AMPERE = (8, 0)  # the first compute capability with TF32
@@ -44,15 +45,6 @@ def start(tf32: bool) -> tuple[Device, ...]:
     return (*found, cpu)
 
 
-def library() -> str:
-    """Return what computes convolutions on the processor. TensorFlow has no public word for it."""
-    try:
-        from tensorflow.python.util import _pywrap_util_port
-    except ImportError:
-        return ""
-    return "oneDNN" if getattr(_pywrap_util_port, "IsMklEnabled", bool)() else "Eigen"
-
-
 def _gpu(number: int, gpu: Any) -> Device:
     import tensorflow as tf
 
@@ -75,7 +67,7 @@ def compiled(
     """Return a network as a graph for inputs of any size; a dense one can also be given strips of an image."""
     import tensorflow as tf
 
-    from napari_fcnseg.engine.apply import Dense
+    from napari_fcnseg.engine.dense_function import Dense
 
     with tf.device(address):
         network = make()

@@ -21,12 +21,12 @@ import numpy as np
 
 from napari_fcnseg.engine.kernels.threads import cores
 from napari_fcnseg.engine.kernels.toom_cook import LENGTH
-from napari_fcnseg.remembered import recall, remember
+from napari_fcnseg.system.cache import recall, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fcnseg.conversion.fcn import DenseConv, DensePool
+    from napari_fcnseg.conversion.dense_network import DenseConv, DensePool
 
     Convolution = Callable[[Any], Any]
 
@@ -124,7 +124,7 @@ def _in_graph(function: Callable[[np.ndarray], np.ndarray], axes: int, channels:
 @functools.cache
 def _machine() -> str:
     """Return all that a time depends on but the convolution."""
-    from napari_fcnseg.engine.backends.tensorflow import library
+    from napari_fcnseg.engine.libraries import library
 
     versions = (importlib.metadata.version(name) for name in ("tensorflow", "numba", "numpy", "scipy"))
     return " ".join([str(_VERSION), platform.node(), platform.machine(), str(cores()), library(), *versions])

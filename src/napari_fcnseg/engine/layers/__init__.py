@@ -3,6 +3,7 @@
 This package imports Keras; it is imported inside functions of :mod:`napari_fcnseg.engine` alone.
 """
 
+from napari_fcnseg.engine.layers.convolutions import DilatedConv, DilatedDepthwise, DilatedPool
 from napari_fcnseg.engine.layers.maps import (
     BackToMap,
     Combine,
@@ -13,7 +14,6 @@ from napari_fcnseg.engine.layers.maps import (
     ZeroMap,
 )
 from napari_fcnseg.engine.layers.pixels import ChannelAffine, ChannelPReLU, Pointwise
-from napari_fcnseg.engine.layers.windows import DilatedConv, DilatedDepthwise, DilatedPool
 
 __all__ = [
     "BackToMap",

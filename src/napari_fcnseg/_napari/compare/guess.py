@@ -1,0 +1,41 @@
+"""Which of the labels are the truth, and which are masks that somebody wants compared; a guess that can be changed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from napari_fcnseg._napari.layers.metadata import METADATA, is_result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.layers import Labels
+
+#: What people call an annotation by hand.
+_TRUTH = re.compile(r"truth|annotat|manual|reference|by hand|(^|[^a-z])(gt|hand)([^a-z]|$)", re.IGNORECASE)
+
+
+def likely_truth(layers: Sequence[Labels]) -> Labels | None:
+    """Return the layer that is called a truth, or the last one that is no result, or the last; None of none.
+
+    Parameters
+    ----------
+    layers : sequence of Labels
+        The newest first.
+    """
+    mine = [layer for layer in layers if not made_here(layer)]
+    named = [layer for layer in mine if _TRUTH.search(layer.name)]
+    others = [layer for layer in mine if not is_result(layer)]
+    return next(iter([*named[:1], *others[-1:], *mine[-1:]]), None)
+
+
+def likely_mask(layer: Labels) -> bool:
+    """Whether a new layer is the result of a run."""
+    return is_result(layer) and not made_here(layer)
+
+
+def made_here(layer: Labels) -> bool:
+    """Whether a layer shows a comparison, and is nothing to compare."""
+    entry = layer.metadata.get(METADATA)
+    return isinstance(entry, dict) and "comparison" in entry

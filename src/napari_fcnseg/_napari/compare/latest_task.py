@@ -1,0 +1,122 @@
+"""One thing at a time in the background, of which only the latest counts."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QObject, Signal
+
+from napari_fcnseg._napari.widgets.endings import at_end
+from napari_fcnseg._napari.widgets.worker import Outcome, elsewhere
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+#: Does something, and tells how far it is: steps done and their number.
+Work: TypeAlias = "Callable[[Callable[[int, int], None]], Any]"
+
+
+class Stopped(Exception):  # noqa: N818 - no error
+    """Nobody waits any more."""
+
+
+@dataclass(eq=False)
+class Job:
+    """Something that is done in the background.
+
+    Attributes
+    ----------
+    work : callable
+        Gets :meth:`note`.
+    stop : threading.Event
+        Set when nobody waits any more.
+    progress : (int, int)
+        Steps done, and their number.
+    """
+
+    work: Work
+    stop: threading.Event = field(default_factory=threading.Event)
+    progress: tuple[int, int] = (0, 1)
+
+    def note(self, done: int, total: int) -> None:
+        """Take notice of how far it is.
+
+        Raises
+        ------
+        Stopped
+            When it is to stop.
+        """
+        self.progress = done, total
+        if self.stop.is_set():
+            raise Stopped
+
+
+class Latest(QObject):
+    """Does in a worker what it was asked for last; what it was at before is stopped, and nobody hears of it.
+
+    Parameters
+    ----------
+    parent : QObject
+        What listens; it ends with it.
+    """
+
+    #: Emitted with the result.
+    done = Signal(object)
+    #: Emitted with the exception.
+    failed = Signal(object)
+    #: Emitted with steps done and their number.
+    advanced = Signal(int, int)
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._job: Job | None = None
+        at_end(parent, self.give_up)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something that is not done."""
+        return self._job is not None
+
+    def ask(self, work: Work) -> None:
+        """Have something done instead of what is being done."""
+        self.give_up()
+        self._job = job = Job(work)
+        slots = {"yielded": self._note, "returned": self._take}
+        create_worker(_working, job, _connect=slots, _ignore_errors=True)
+
+    def give_up(self) -> None:
+        """Stop what is being done."""
+        if self._job is not None:
+            self._job.stop.set()
+            self._job = None
+
+    def _note(self, job: Job) -> None:
+        if job is self._job:
+            self.advanced.emit(*job.progress)
+
+    def _take(self, ended: tuple[Job, Outcome]) -> None:
+        job, outcome = ended
+        if job is not self._job:
+            return
+        self._job = None
+        if outcome.error is not None:
+            self.failed.emit(outcome.error)
+        else:
+            self.done.emit(outcome.value)
+
+
+def _working(job: Job) -> Generator[Job, None, tuple[Job, Outcome]]:
+    waiting = elsewhere(partial(job.work, job.note), job.stop)
+    try:
+        while True:
+            try:
+                next(waiting)
+            except StopIteration as end:
+                return job, Outcome(end.value)
+            yield job
+    except Exception as error:
+        return job, Outcome(error=error)

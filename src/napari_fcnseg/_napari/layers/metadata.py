@@ -1,0 +1,27 @@
+"""What this program writes into a layer: provenance in the metadata, names of classes in the features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels
+
+
+#: Key under which this program keeps what it has to say about a layer in the layer's metadata.
+METADATA = "napari_fcnseg"
+
+
+def is_result(layer: Image) -> bool:
+    """Whether a layer was made by this program."""
+    entry = layer.metadata.get(METADATA)
+    return isinstance(entry, dict) and "program" in entry
+
+
+def class_names(layer: Labels) -> dict[int, str]:
+    """Return what the classes of a layer are called, by their numbers; empty if it does not say."""
+    features = layer.features
+    if not {"index", "class"} <= set(features):
+        return {}
+    pairs = zip(features["index"], features["class"], strict=True)
+    return {int(index): str(name) for index, name in pairs if int(index) > 0}

@@ -1,0 +1,70 @@
+"""Whether an image has pixels of the size that a model was trained on; nothing here knows Qt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_fcnseg._napari.layers.channels import Source
+
+_MOST = 0.1  # difference that nobody needs to hear of, relative
+
+
+def pixel_size_note(source: Source) -> str:
+    """Return a sentence for an image whose pixels are of another size than the model's; empty where that is unknown.
+
+    Parameters
+    ----------
+    source : Source
+        Image and model; sizes in units of length are compared, and a layer in pixels has none.
+    """
+    need, layer = source.need, source.layers[0]
+    sizes = _sizes(source, need.unit) if need.pixel_size and need.unit else ()
+    if not sizes or _alike(sizes, need.pixel_size):
+        return ""
+    factors = [size / wanted for size, wanted in zip(sizes, need.pixel_size, strict=True)]
+    return (
+        f"The pixels of {layer.name!r} are {_by(sizes)} {need.unit}, and those that the model was trained on "
+        f"{_by(need.pixel_size)}. Make the image {_by(factors, same=True)} times as large (or correct the scale, if "
+        "that is wrong), or expect other results than in training."
+    )
+
+
+def pixel_size_fact(source: Source) -> str:
+    """Return the size of an image's pixels in a few words, and whether it is the model's."""
+    need = source.need
+    unit = need.unit or "micrometer"
+    own, wanted = _sizes(source, unit), need.pixel_size if need.unit else ()
+    if not own:
+        return f"no pixel size (the model's is {_by(wanted, same=True)} {_short(unit)})" if wanted else "no pixel size"
+    text = f"pixels of {_by(own, same=True)} {_short(unit)}"
+    return f"{text}, as the model's" if wanted and _alike(own, wanted) else text
+
+
+def _sizes(source: Source, unit: str) -> tuple[float, ...]:
+    """Return the length of a pixel along each of the model's axes; empty where that is none."""
+    import pint  # napari's own dependency
+
+    layer = source.layers[0]
+    try:
+        return tuple(
+            abs(float((layer.scale[axis] * layer.units[axis]).to(unit).magnitude)) for axis in source.spatial_axes
+        )
+    except pint.PintError:
+        return ()
+
+
+def _alike(sizes: Sequence[float], wanted: Sequence[float]) -> bool:
+    return all(abs(size / other - 1) <= _MOST for size, other in zip(sizes, wanted, strict=True))
+
+
+def _by(numbers: Sequence[float], *, same: bool = False) -> str:
+    """Return numbers, on request a single one for several that are the same."""
+    texts = [f"{number:.3g}" for number in numbers]
+    return texts[0] if same and len(set(texts)) == 1 else " × ".join(texts)
+
+
+def _short(unit: str) -> str:
+    return {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm"}.get(unit, unit)

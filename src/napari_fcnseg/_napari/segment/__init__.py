@@ -1,0 +1,1 @@
+"""The segmentation dock and its dialogs."""

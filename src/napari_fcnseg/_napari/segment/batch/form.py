@@ -1,0 +1,217 @@
+"""What a batch is to take and to write: the choices at the top of its window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.layers import Image
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_fcnseg._napari.segment.batch.layers import choosable
+from napari_fcnseg._napari.widgets.text_dialog import button
+from napari_fcnseg.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari.layers import Layer
+
+    from napari_fcnseg._napari.layers.channels import Need
+    from napari_fcnseg.settings import RunSettings
+
+_FOLDER, _LAYERS = 0, 1
+_ROWS = 5  # of the list of layers that are seen at once
+_RESULTS = "labels"  # subfolder that is proposed
+
+
+class FolderLine(QWidget):
+    """A folder's name, to write or to choose."""
+
+    changed = Signal()
+
+    def __init__(self, name: str, tooltip: str, title: str) -> None:
+        super().__init__()
+        self._title = title
+        self.line = QLineEdit()
+        self.line.setPlaceholderText("no folder yet")
+        self.line.setAccessibleName(name)
+        self.line.setToolTip(f"<p>{tooltip}</p>")
+        self.line.textChanged.connect(self.changed)
+        self.browse = button("Browse…", f"{title}.")
+        self.browse.setAccessibleName(title)
+        self.browse.setAutoDefault(False)
+        self.browse.clicked.connect(self._choose)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.line)
+        row.addWidget(self.browse)
+        self.setFocusProxy(self.line)
+
+    @property
+    def folder(self) -> str:
+        """The folder; empty if there is none yet."""
+        return self.line.text().strip()
+
+    def _choose(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, self._title, self.folder or str(Path.home()))
+        if chosen:
+            self.line.setText(chosen)
+
+
+class BatchForm(QWidget):
+    """The choices of a batch.
+
+    Parameters
+    ----------
+    need : Need
+        What the model takes.
+    settings : RunSettings
+        What the dock would run with; they say what is kept beside the labels.
+    members : int
+        Number of models.
+    """
+
+    def __init__(self, need: Need, settings: RunSettings, members: int) -> None:
+        super().__init__()
+        self._need = need
+        self.source = QComboBox()
+        self.source.addItems(["A folder", "Open layers"])
+        self.source.setAccessibleName("Images from")
+        self.source.setToolTip("<p>Where the images are: files in a folder, or image layers that are open.</p>")
+        about = "Folder with the images: TIFF, PNG, JPEG, NumPy or Zarr. Other files are left out, with a word."
+        self.folder = FolderLine("Folder with the images", about, "Choose the folder with the images")
+        self.subfolders = _check("Subfolders, too", "Take images in subfolders as well.")
+        self.layers = QListWidget()
+        self.layers.setAccessibleName("Layers to segment")
+        self.layers.setToolTip("<p>Tick the layers to segment; each is an image of its own.</p>")
+        self.layers.setMaximumHeight(_ROWS * self.layers.fontMetrics().lineSpacing() * 3 // 2)
+        self._listed: list[Image] = []
+        about = "Folder for the results and the report. It is made if it is not there. Images are never changed."
+        self.results = FolderLine("Folder for the results", about, "Choose the folder for the results")
+        self._proposed = ""
+        self.form = QComboBox()
+        self.form.addItem("TIFF", "tif")
+        self.form.addItem("OME-Zarr", "ome-zarr")
+        self.form.setAccessibleName("Write as")
+        self.form.setToolTip("<p>TIFF opens everywhere. OME-Zarr suits images that do not fit into memory.</p>")
+        self.probabilities = _check("Probabilities, too", "Write the network's numbers for each class as well.")
+        self.confidence = _check("Confidence, too", "Write the winning class's number at each pixel as well.")
+        self.disagreement = _check("Disagreement, too", "Write the share of the models that say another class as well.")
+        self.disagreement.setVisible(members > 1)
+        about = "Compute all images anew, and replace results of other models or settings. Images are never replaced."
+        self.overwrite = _check("Replace earlier results", about)
+        for name, box in self.extras.items():
+            box.setChecked(getattr(settings, name))
+        self.source.currentIndexChanged.connect(self._show_source)
+        self.folder.changed.connect(self._propose)
+        self._arrange()
+        self._show_source()
+
+    @property
+    def extras(self) -> dict[str, QCheckBox]:
+        """What may be written beside the labels, by the names of the settings."""
+        return {name: getattr(self, name) for name in ("probabilities", "confidence", "disagreement")}
+
+    @property
+    def takes_layers(self) -> bool:
+        """Whether the images are layers."""
+        return self.source.currentIndex() == _LAYERS
+
+    def offer(self, layers: Iterable[Layer]) -> None:
+        """List the image layers; those that cannot be segmented alone say why. What was unticked stays so."""
+        left = {id(layer) for row, layer in enumerate(self._listed) if self._item(row).checkState() != _TICKED}
+        self.layers.clear()
+        self._listed = []
+        for layer, problem in choosable([layer for layer in layers if isinstance(layer, Image)], self._need):
+            item = QListWidgetItem(layer.name)
+            flags = Qt.ItemFlag.ItemIsUserCheckable
+            item.setFlags(flags if problem else flags | Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+            item.setCheckState(Qt.CheckState.Unchecked if problem or id(layer) in left else _TICKED)
+            item.setToolTip(f"<p>{problem}</p>" if problem else "")
+            self.layers.addItem(item)
+            self._listed.append(layer)
+
+    def chosen_layers(self) -> list[Image]:
+        """Return the layers that are ticked."""
+        return [layer for row, layer in enumerate(self._listed) if self._item(row).checkState() == _TICKED]
+
+    def check(self) -> None:
+        """Find out whether everything is chosen.
+
+        Raises
+        ------
+        SettingsError
+            If something is missing.
+        """
+        if self.takes_layers and not self.chosen_layers():
+            why = "None of the open layers is ticked" if self._listed else "No image layer is open"
+            raise SettingsError(f"{why}. Tick at least one, or take a folder.")
+        if not self.takes_layers and not self.folder.folder:
+            raise SettingsError("No folder with images was chosen. Press Browse… beside the first line.")
+        if not self.results.folder:
+            raise SettingsError("No folder for the results was chosen. Press Browse… beside “Results to”.")
+
+    def _item(self, row: int) -> QListWidgetItem:
+        item = self.layers.item(row)
+        assert item is not None, "a listed layer has a row"
+        return item
+
+    def _show_source(self) -> None:
+        for part in (self.folder, self.subfolders):
+            part.setVisible(not self.takes_layers)
+        self.layers.setVisible(self.takes_layers)
+
+    def _propose(self) -> None:
+        """Propose a subfolder for the results, unless the user wrote another one."""
+        if self.results.folder == self._proposed:
+            folder = self.folder.folder
+            self._proposed = str(Path(folder) / _RESULTS) if folder else ""
+            self.results.line.setText(self._proposed)
+
+    def _arrange(self) -> None:
+        images = QVBoxLayout()
+        for part in (self.source, self.folder, self.subfolders, self.layers):
+            images.addWidget(part)
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        form.addRow("Images from", images)
+        form.addRow("Results to", self.results)
+        form.addRow("Write as", self.form)
+        for box in self.extras.values():
+            form.addRow("", box)
+        form.addRow("", self.overwrite)
+
+
+_TICKED = Qt.CheckState.Checked
+
+
+def _check(text: str, tooltip: str) -> QCheckBox:
+    box = QCheckBox(text)
+    box.setToolTip(f"<p>{tooltip}</p>")
+    return box
+
+
+def sentence(name: str) -> QLabel:
+    """Return a label for sentences, in which a file's name is no markup."""
+    label = QLabel()
+    label.setAccessibleName(name)
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label

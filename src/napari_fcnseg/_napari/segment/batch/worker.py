@@ -1,0 +1,140 @@
+"""What a batch from the window works on, in its worker thread, and the layer that shows one of its results."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_fcnseg._napari.widgets.worker import POLL, Outcome, in_background
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_fcnseg.batch import Line, Standing
+    from napari_fcnseg.imagefile import ImageFile
+    from napari_fcnseg.model.patch_model import PatchModel
+    from napari_fcnseg.settings import RunSettings
+
+
+_ADVICE = "tick “Replace earlier results”"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The files of a batch, known before the first is begun.
+
+    Attributes
+    ----------
+    names : tuple of str
+        All of them, those that are left out first.
+    """
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchOrder:
+    """Everything a batch needs to know, as it was when Start was pressed.
+
+    Attributes
+    ----------
+    folder : str
+        Where the images are; empty if they are layers.
+    recursive : bool
+        Whether its subfolders count.
+    layers : tuple of (str, ImageFile)
+        Names and images of layers.
+    results : str
+        Folder for the results.
+    form : str
+        What they are written as.
+    models : tuple of PatchModel
+        The ensemble.
+    settings : RunSettings
+        What the user chose.
+    overwrite : bool
+        Whether earlier results are replaced.
+    inputs : tuple of path
+        What is never written over.
+    stop : threading.Event
+        Set to end the batch and keep the files that are done.
+    """
+
+    folder: str
+    recursive: bool
+    layers: tuple[tuple[str, ImageFile], ...]
+    results: str
+    form: str
+    models: tuple[PatchModel, ...]
+    settings: RunSettings
+    overwrite: bool = False
+    inputs: tuple[str | Path, ...] = ()
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def batching(order: BatchOrder) -> Generator[tuple[Begun | Line | Standing, ...], None, Outcome]:
+    """Do a batch; yield what is new several times a second. The value of the outcome is the report's path.
+
+    The work is done in a thread that nobody has to wait for: reading a large file cannot be interrupted.
+    """
+    news: queue.SimpleQueue[Begun | Line | Standing] = queue.SimpleQueue()
+    done = in_background(lambda: _work(order, news), "napari-fcnseg-batch")
+    ended = False
+    try:
+        while not (done.done() and news.empty()):
+            entries = []
+            try:
+                entries.append(news.get(timeout=POLL))
+                while True:
+                    entries.append(news.get_nowait())
+            except queue.Empty:
+                yield tuple(entries)
+        ended = True
+    finally:
+        if not ended:
+            order.stop.set()
+    try:
+        return Outcome(done.result(), cancelled=order.stop.is_set())
+    except Exception as error:
+        return Outcome(error=error)
+
+
+def _work(order: BatchOrder, news: queue.SimpleQueue[Any]) -> Path:
+    from napari_fcnseg.batch import Batch, images_in, named_items
+
+    left_out: tuple[Line, ...] = ()
+    inputs = order.inputs
+    if order.folder:
+        source, results = Path(order.folder), Path(order.results)
+        found = images_in(source, order.recursive, results if results.resolve() != source.resolve() else None)
+        items, left_out, inputs = found.items, found.left_out, (*inputs, *found.others)
+    else:
+        items = named_items(order.layers)
+    batch = Batch(
+        items, order.models, order.settings, order.results, form=order.form, left_out=left_out,
+        overwrite=order.overwrite, inputs=inputs, advice=_ADVICE,
+    )  # fmt: skip
+    news.put(Begun((*(line.input for line in left_out), *(item.name for item in items))))
+    with closing(batch.execute(order.stop)) as entries:
+        for entry in entries:
+            news.put(entry)
+    return batch.report
+
+
+def warm() -> None:
+    """Import what a batch needs, so that Start need not wait for it in the window's own thread."""
+    from napari_fcnseg._napari.segment.results import writer  # noqa: F401
+    from napari_fcnseg.batch import Batch  # noqa: F401
+
+
+def _geometry(image: ImageFile) -> dict[str, Any]:
+    """Return the arguments that give a layer the pixel size that its file says."""
+    size, unit = image.pixel_size, image.unit or "pixel"
+    return {
+        "scale": [size.get(letter, 1.0) for letter in image.axes],
+        "units": [unit if letter in size else "pixel" for letter in image.axes],
+    }

@@ -1,0 +1,132 @@
+"""The windows that the dock opens, and the buttons of those that belong to no step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QHBoxLayout, QWidget
+
+from napari_fcnseg._napari.segment.doctor_dialog import DoctorDialog, examine
+from napari_fcnseg._napari.segment.models.naming import entries_of
+from napari_fcnseg._napari.segment.models.naming_dialog import NamingDialog
+from napari_fcnseg._napari.segment.results.certificate_dialog import CertificateDialog
+from napari_fcnseg._napari.segment.run.result_layers import result_name
+from napari_fcnseg._napari.widgets.text_dialog import button
+from napari_fcnseg._napari.widgets.worker import working
+from napari_fcnseg.errors import FcnSegError, SettingsError
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_fcnseg._napari.segment.batch.dialog import BatchDialog
+    from napari_fcnseg._napari.segment.model_choice import ModelChoice
+    from napari_fcnseg._napari.segment.run.controller import LiveRun
+    from napari_fcnseg._napari.segment.run.region_box import WhereBox
+    from napari_fcnseg._napari.segment.run.run_box import RunBox
+    from napari_fcnseg._napari.segment.run.settings_box import SettingsBox
+
+
+class Windows(QObject):
+    """Opens the windows of a dock: batch, doctor, names and colours, certificate.
+
+    Parameters
+    ----------
+    dock : QWidget
+        The dock, over which they open.
+    viewer : napari.viewer.Viewer
+        The viewer.
+    choice, settings, where, run, live
+        Parts of the dock.
+    """
+
+    def __init__(
+        self, dock: QWidget, viewer: Viewer, choice: ModelChoice, settings: SettingsBox, where: WhereBox,
+        run: RunBox, live: LiveRun,
+    ) -> None:  # fmt: skip
+        super().__init__(dock)
+        self._dock, self._viewer, self._choice, self._settings = dock, viewer, choice, settings
+        self._where, self._run, self._live = where, run, live
+        self._batch: BatchDialog | None = None
+        self.batch = button("Batch…", "Segment a folder of images, or several layers, with this model and settings.")
+        self.doctor = button("Doctor…", "What there is to compute with, how fast it is, and why there is no GPU.")
+        self.buttons = QWidget()
+        row = QHBoxLayout(self.buttons)
+        row.setContentsMargins(0, 0, 0, 0)
+        for each in (self.batch, self.doctor):
+            row.addWidget(each)
+        self.batch.clicked.connect(self.open_batch)
+        self.doctor.clicked.connect(self.open_doctor)
+        live.begun.connect(self._hold)
+        live.ended.connect(self._release)
+
+    def open_batch(self) -> None:
+        """Open the batch, with the models and settings of the dock."""
+        from napari_fcnseg._napari.segment.batch.dialog import BatchDialog
+
+        models = self._choice.models
+        try:
+            if not models:
+                raise SettingsError("No model was chosen. Choose one under Model: the batch runs it on every image.")
+            settings = self._settings.settings()
+        except FcnSegError as error:
+            self._live.report_problem(error)
+            return
+        if self._batch is not None and self._batch.busy:
+            self._batch.raise_()
+            return
+        self._batch = BatchDialog(self._viewer, models, settings, self._choice.hints, self._dock)
+        self._batch.running.connect(self._batch_runs)
+        self._batch.destroyed.connect(self._forget_batch)
+        if self._live.running:
+            self._batch.hold()
+        self._batch.show()
+
+    def open_doctor(self) -> None:
+        """Have the computer looked at; what it times would disturb a run."""
+        if self._live.running:
+            problem = "The doctor measures how fast each device is. Wait until the run has ended, or stop it."
+            self._live.report_problem(SettingsError(problem))
+            return
+        self._let_run(False)
+        dialog = DoctorDialog(self._dock)
+        dialog.show()
+        slots = {"returned": dialog.take, "finished": self._let_run}
+        create_worker(working, examine, _connect=slots, _ignore_errors=True)
+
+    def open_naming(self) -> None:
+        """Open the editor of what is kept beside the model."""
+        models, choice = self._choice.models, self._choice
+        entries = entries_of(models[0], choice.hints, self._settings.preprocess.value)
+        dialog = NamingDialog(models, entries, self._viewer.layers, self._dock)
+        dialog.written.connect(choice.read_again)
+        dialog.show()
+
+    def open_certificate(self) -> None:
+        """Show the certificate of the last verification."""
+        verification, last = self._live.verification, self._live.last
+        if verification is not None and last is not None:
+            name = f"{result_name(last.order)}.certificate.json".replace("/", "-").replace(" · ", ".")
+            CertificateDialog(verification.certificate, name, self._dock).show()
+
+    def _batch_runs(self, busy: bool) -> None:
+        if busy:
+            self._where.follow.setChecked(False)
+        self._let_run(not busy)
+
+    def _forget_batch(self) -> None:
+        self._batch = None
+
+    def _hold(self) -> None:
+        if self._batch is not None:
+            self._batch.hold()
+
+    def _release(self) -> None:
+        if self._batch is not None:
+            self._batch.release()
+
+    def _let_run(self, may: bool = True) -> None:
+        """Allow runs and examinations, or neither while one goes on."""
+        for part in (self._run, self.doctor):
+            part.setEnabled(may)

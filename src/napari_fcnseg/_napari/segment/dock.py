@@ -1,0 +1,235 @@
+"""The dock: its parts and how they are wired. What runs is in ``run``, what is shown in ``results``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_fcnseg._napari.layers.channels import Need
+from napari_fcnseg._napari.segment.dialogs import Windows
+from napari_fcnseg._napari.segment.image.image_box import ImageBox
+from napari_fcnseg._napari.segment.model_choice import ModelChoice
+from napari_fcnseg._napari.segment.models.drop import ModelDrop
+from napari_fcnseg._napari.segment.models.model_box import ModelBox
+from napari_fcnseg._napari.segment.models.preferences import preferred
+from napari_fcnseg._napari.segment.results.instances_box import InstancesBox
+from napari_fcnseg._napari.segment.results.result_box import ResultBox
+from napari_fcnseg._napari.segment.results.undo import Undo
+from napari_fcnseg._napari.segment.run.controller import LiveRun
+from napari_fcnseg._napari.segment.run.engine_line import EngineLine
+from napari_fcnseg._napari.segment.run.follow_view import Follow
+from napari_fcnseg._napari.segment.run.plan_preview import Foresight
+from napari_fcnseg._napari.segment.run.region_box import WhereBox
+from napari_fcnseg._napari.segment.run.request import Order
+from napari_fcnseg._napari.segment.run.run_box import RunBox
+from napari_fcnseg._napari.segment.run.settings_box import SettingsBox
+from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
+from napari_fcnseg._napari.widgets.panel import Panel
+from napari_fcnseg._napari.widgets.section import Section
+from napari_fcnseg._napari.widgets.shortcuts import Shortcuts
+from napari_fcnseg.errors import FcnSegError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+    from napari_fcnseg.model.patch_model import PatchModel
+
+
+class DenseSegmentation(Panel):
+    """Segment an image densely with a trained patch model: image, model, run.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer whose layers are segmented.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.image = ImageBox()
+        self.model = ModelBox()
+        self.settings = SettingsBox()
+        self.where = WhereBox(napari_viewer)
+        how = Section("Settings", self.settings, "How the image is prepared and computed, and what is kept.")
+        self.run = RunBox((self.where, how))
+        self.engine = EngineLine()
+        self.choice = ModelChoice(napari_viewer, self.model, self.settings, self)
+        self.live = LiveRun(napari_viewer, self.run, self)
+        self.foresight = Foresight(self.run, self.live, self.order, self)
+        self.follow = Follow(napari_viewer, self.live, self.where.follow, self.order, self)
+        self.undo = Undo(napari_viewer, self)
+        self.result = ResultBox(napari_viewer)
+        self.instances = InstancesBox(napari_viewer)
+        self.shortcuts = Section("Shortcuts", Shortcuts(self._keys(), self), "What the keyboard does.")
+        self.windows = Windows(self, napari_viewer, self.choice, self.settings, self.where, self.run, self.live)
+        self._arrange()
+        self._connect()
+        self._watch = LayerWatch(napari_viewer.layers, self)
+        self._watch.changed.connect(self._offer_layers)
+        self._watch.removed.connect(self.live.forget)
+        self._offer_layers()
+
+    def _connect(self) -> None:
+        """Say what happens when; nothing is decided here."""
+        self.choice.begun.connect(self.run.forgive)
+        self.choice.loaded.connect(self._take_models)
+        self.choice.problem.connect(self.report_problem)
+        self.image.chosen.connect(self._follow_image)
+        self.model.files_chosen.connect(self.choose_models)
+        self.model.sample_chosen.connect(self.choice.choose_sample)
+        self.model.output_chosen.connect(self.choice.choose_output)
+        self.model.naming.connect(self.windows.open_naming)
+        self.run.run.clicked.connect(self.start)
+        self.run.cancel.clicked.connect(self.live.stop)
+        self.run.resume.clicked.connect(self.live.resume)
+        self.run.verify.clicked.connect(self.start_verification)
+        self.run.certificate.clicked.connect(self.windows.open_certificate)
+        self.settings.compare.clicked.connect(self.start_comparison)
+        self.live.shown.connect(self._note_result)
+        self.live.ended.connect(self.result.refresh)
+        self.result.run_again.connect(self.run_again)
+        self.result.remove.connect(lambda layer: self.undo.take(self.result.layers_of(layer)))
+        self.result.problem.connect(self.report_problem)
+        for source in (self.image.chosen, self.image.changed, self.settings.changed, self.where.changed):
+            source.connect(self._refresh)
+
+    def _keys(self) -> list[tuple[str, str, Callable[[], object]]]:
+        """Return what each key does."""
+        return [
+            ("Alt+Shift+R", "Run", self.run.run.click),
+            ("Alt+Shift+X", "Cancel", self.run.cancel.click),
+            ("Alt+Shift+G", "Go on with a run that was stopped", self.run.resume.click),
+            ("Alt+Shift+V", "Verify", self.run.verify.click),
+            ("Alt+Shift+F", "Follow the view, or not", self.where.follow.click),
+            ("Alt+Shift+O", "Choose a model file", self.model.choose.click),
+            ("Ctrl+Z", "Take the latest result away", self.undo.undo),
+            ("Ctrl+Shift+Z", "Put it back", self.undo.redo),
+        ]
+
+    def _arrange(self) -> None:
+        """Put the steps below each other; only then do threads begin to work: they would take turns with the window's.
+
+        At the first question about preferences napari looks through all its plugins, which is a turn of its own.
+        """
+        folded = Section("Instances", self.instances, "Number the connected parts of a class: cells, nuclei.")
+        first = (self.image, self.model, self.run, self.result, folded)
+        self.lay_out((*first, self.windows.buttons, self.engine, self.shortcuts), preferred, self._begin)
+
+    def _begin(self) -> None:
+        ModelDrop(self).dropped.connect(self.drop_models)
+        self.engine.start()
+        self._follow_image()
+
+    @property
+    def models(self) -> tuple[PatchModel, ...]:
+        """The models that are loaded; several are an ensemble."""
+        return self.choice.models
+
+    @property
+    def ready(self) -> bool:
+        """Whether image and model are chosen and fit each other."""
+        try:
+            return bool(self.models and self.image.source().layout)
+        except FcnSegError:
+            return False
+
+    def choose_models(self, paths: Sequence[str]) -> None:
+        """Load model files; several are an ensemble."""
+        self.choice.choose(paths)
+
+    def drop_models(self, paths: Sequence[str]) -> None:
+        """Load model files that come one by one but belong together, as when several are dropped at once."""
+        self.choice.drop(paths)
+
+    def order(self) -> Order:
+        """Return a snapshot of what is chosen.
+
+        Raises
+        ------
+        FcnSegError
+            If something is missing or does not fit.
+        """
+        if not self.models:
+            waiting = "The model is still being read." if self.choice.reading else "No model was chosen."
+            raise SettingsError(f"{waiting} Choose one under Model, or take a sample.")
+        source, settings = self.image.source(), self.settings.settings()
+        place, preview = self.where.place(source), self.settings.preview.value
+        return Order.of(self.viewer, source, self.models, settings, self.choice.hints, place, preview)
+
+    def start(self) -> None:
+        """Segment what is chosen."""
+        if (order := self._order()) is not None:
+            self.settings.keep()
+            self.live.segment(order)
+
+    def start_verification(self) -> None:
+        """Compare the segmentation with the patch model itself; segment first if that has not been done."""
+        if (order := self._order()) is not None:
+            self.live.verify(order)
+
+    def start_comparison(self) -> None:
+        """Compare the chosen precision with the exact one on a part of the image."""
+        if not self.live.running and (order := self._order()) is not None:
+            self.live.compare(order)
+
+    def run_again(self, layer: Layer) -> None:
+        """Compute a result again, with the image, the models and the settings that it was made with."""
+        try:
+            order = self.result.order_again(layer)
+        except FcnSegError as error:
+            self.report_problem(error)
+            return
+        if order is not None and not self.live.running:
+            self.live.segment(order)
+
+    def report_problem(self, error: Exception) -> None:
+        """Say what went wrong, in the dock and as a notification."""
+        self.live.report_problem(error)
+
+    def _order(self) -> Order | None:
+        """Return a snapshot of what is chosen; say what is missing otherwise."""
+        try:
+            return self.order()
+        except FcnSegError as error:
+            self.report_problem(error)
+            return None
+
+    def _note_result(self, layers: tuple[Layer, ...]) -> None:
+        self.undo.note(layers)
+        if self.live.last is not None:
+            self.result.remember(layers, self.live.last.order)
+        self.instances.recompute(layers[-1])
+
+    def _offer_layers(self) -> None:
+        layers = list(self.viewer.layers)
+        self.image.offer(layers, self.viewer.layers.selection.active)
+        self.where.offer(layers)
+        if not self.choice.wanted:
+            self._follow_image()
+        self._refresh()
+
+    def _follow_image(self) -> None:
+        """Take the model that the image names, unless the user chose one."""
+        self.choice.follow(self.image.first)
+
+    def _take_models(self) -> None:
+        first, hints = self.models[0], self.choice.hints
+        sidecar = first.sidecar
+        size, unit = (sidecar.pixel_size, sidecar.unit) if sidecar is not None else ((), "")
+        need = Need(first.channels, len(first.patch_shape), hints.channel_names, size, unit)
+        self.image.set_need(need, self.viewer.layers.selection.active)
+        self.settings.offer_disagreement(len(self.models) > 1)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Follow a choice that has changed: what it means for the image, for the time it takes, for the view."""
+        try:
+            source = self.image.source()
+        except FcnSegError:
+            source = None
+        self.where.show_for(source)
+        self.foresight.refresh()
+        self.follow.refresh()

@@ -1,0 +1,147 @@
+"""What is in a model, or why it was refused, in words; nothing here knows Qt."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from napari_fcnseg._napari.segment.models.naming import models_name
+from napari_fcnseg.errors import FcnSegError, UnsupportedLayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_fcnseg._napari.segment.models.hints import Hints
+    from napari_fcnseg.model.patch_model import PatchModel
+
+_MOST_NAMES = 12  # in a sentence
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The table of a model's layers, and what is said above it.
+
+    Attributes
+    ----------
+    name, text : str
+        The model's, and a few sentences.
+    rows : tuple of tuple of str
+        One per layer, in the order of :data:`napari_fcnseg.conversion.report.COLUMNS`.
+    refused : int or None
+        The row for which the model was refused.
+    """
+
+    name: str
+    text: str
+    rows: tuple[tuple[str, ...], ...]
+    refused: int | None = None
+
+    def as_text(self, headings: Sequence[str]) -> str:
+        """Return all of it with tabs between the cells, as spreadsheets take it."""
+        return "\n".join([self.name, self.text, "\t".join(headings), *("\t".join(row) for row in self.rows)])
+
+
+def describe(models: Sequence[PatchModel], hints: Hints) -> tuple[str, str]:
+    """Return what models take, tell apart and cost, as rich text, and more of it for a tooltip.
+
+    Parameters
+    ----------
+    models : sequence of PatchModel
+        The members of an ensemble, or the one model.
+    hints : Hints
+        What channels and classes are called.
+    """
+    model, report = models[0], models[0].fcn.report
+    patch = " × ".join(map(str, model.patch_shape))
+    channels = _listed(hints.channel_names, model.channels)
+    text = (
+        f"<b>{wrappable(models_name(models))}</b>: sees patches of {patch} pixels in {model.channels} "
+        f"channel{'s' * (model.channels > 1)}{channels} and tells {model.classes} classes apart. "
+    )
+    slow = [m.fcn.report for m in models if m.fcn.report.cheaper == "patchwise"]
+    if slow:
+        text += f"Runs patch by patch unless asked otherwise. {slow[0].summary()}"
+    else:
+        text += (
+            f"As a dense network: {report.speedup_ceiling:.3g} × less arithmetic than patch by patch, "
+            f"{report.flop_per_pixel:,} operations per pixel."
+        )
+    notes = model.sidecar.notes if model.sidecar is not None else ()
+    return text, escape(" ".join((report.summary(), *report.notes, *notes)))
+
+
+def legend(hints: Hints) -> tuple[str, str]:
+    """Return the classes with a square in the colour of each, as rich text, and their names alone.
+
+    A square leads to where names and colours are changed.
+    """
+    names, colors = hints.class_names[:_MOST_NAMES], hints.class_colors
+    more = ", …" * (len(hints.class_names) > _MOST_NAMES)
+    squares = [f'<a href="names" style="color: {escape(c)}; text-decoration: none">■</a>&nbsp;' for c in colors]
+    squares += [""] * (len(names) - len(squares))
+    # A name stays with its square, and is wrapped within only where it has white space of its own.
+    rich = " &nbsp;".join(square + escape(name) for square, name in zip(squares, names, strict=False))
+    return rich + more, ", ".join(names) + more
+
+
+def sheets(models: Sequence[PatchModel]) -> tuple[Sheet, ...]:
+    """Return what became of the layers of models."""
+    reports = [(model.name, model.fcn.report) for model in models]
+    return tuple(Sheet(name, " ".join((r.summary(), *r.notes)), tuple(r.rows())) for name, r in reports)
+
+
+def refused_sheet(name: str, error: Exception) -> Sheet | None:
+    """Return what is known of a model that was refused, the layer marked that it was refused for.
+
+    Parameters
+    ----------
+    name : str
+        What the model is called.
+    error : Exception
+        Why it was refused.
+
+    Returns
+    -------
+    Sheet or None
+        None where nothing is known of its layers.
+    """
+    from napari_fcnseg.conversion.report import COLUMNS  # a model was read by now, and the dock opens without it
+
+    understood = error.understood if isinstance(error, FcnSegError) else None
+    layers = list(understood.layers) if understood is not None else []
+    rows = list(understood.rows) if understood is not None else []
+    refused: int | None = None
+    why = "refused: as the model's answer"
+    if isinstance(error, UnsupportedLayerError):
+        names = [layer for layer, _ in layers]
+        refused = names.index(error.layer) if error.layer in names else len(layers)
+        if refused == len(layers):
+            layers.append((error.layer, error.layer_type))
+        why = f"refused: {error.reason}"
+    elif rows and len(rows) == len(layers):
+        refused = len(rows) - 1  # every layer was understood: what is wrong is what comes out
+    for index, layer in enumerate(layers):
+        if index == refused:
+            became = why
+        elif index < len(rows):
+            continue
+        else:
+            became = "understood" if refused is not None and index < refused else "not looked at"
+        row = (*layer, became, *("",) * (len(COLUMNS) - 3))
+        rows[index : index + 1] = [row]
+    return Sheet(name, str(error), tuple(rows), refused) if layers else None
+
+
+def wrappable(name: str) -> str:
+    """Return a name as rich text that may be wrapped within: a white space of no width where it is put together."""
+    return re.sub(r"([_.\-])(?=\w)", "\\1\u200b", escape(name))
+
+
+def _listed(names: Sequence[str], count: int) -> str:
+    """Return names in brackets, the first of very many; nothing unless there is one for each."""
+    if len(names) != count:
+        return ""
+    more = ", …" * (count > _MOST_NAMES)
+    return f" ({escape(', '.join(names[:_MOST_NAMES]))}{more})"

@@ -1,0 +1,180 @@
+"""Instances of a Labels layer: what is asked for, and what a worker makes of it; nothing here knows Qt."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_fcnseg._napari.layers.channels import full_resolution
+from napari_fcnseg._napari.layers.geometry import geometry
+from napari_fcnseg._napari.layers.metadata import METADATA, is_result
+from napari_fcnseg.errors import OutOfMemoryError
+from napari_fcnseg.instances.settings import InstanceSettings, InstanceSizes, why_none
+from napari_fcnseg.system.formatting import by
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from napari.layers import Layer
+
+_MOST_CLASSES = 255
+_POWERS = " ²³"
+
+
+@dataclass(frozen=True, eq=False)
+class InstanceOrder:
+    """What instances are asked for, as it was when they were.
+
+    Attributes
+    ----------
+    parent : Labels
+        The layer with the classes.
+    data : array_like
+        What it held, at full resolution.
+    settings : InstanceSettings
+        What the user chose.
+    spatial : int
+        How many of the last axes an instance extends along.
+    names : mapping of int to str
+        What the classes are called.
+    target : Labels or None
+        The layer that gets the instances; None for a new one.
+    stop : threading.Event
+        Set when nobody waits any more.
+    """
+
+    parent: Labels
+    data: Any
+    settings: InstanceSettings
+    spatial: int
+    names: Mapping[int, str]
+    target: Labels | None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What became of an order.
+
+    Attributes
+    ----------
+    labels : ndarray of int
+        The instances.
+    features : dict
+        Their sizes, for the status bar.
+    metadata : dict
+        Where they come from.
+    said : str
+        How many there are.
+    layer : Labels or None
+        A layer that has all of that, if a new one was asked for; no viewer has it yet.
+    """
+
+    labels: np.ndarray
+    features: dict[str, Any]
+    metadata: dict[str, Any]
+    said: str
+    layer: Labels | None = None
+
+
+def found(order: InstanceOrder) -> Found:
+    """Find instances; takes its time, so it runs in a worker."""
+    from napari_fcnseg.instances.labeling import find_instances
+
+    place = geometry(order.parent)
+    spacing, pixel_size, unit = pixel_of(place, order.spatial)
+    options: dict[str, Any] = {"spatial": order.spatial, "spacing": spacing, "stop": order.stop.is_set}
+    try:
+        labels = find_instances(order.data, order.settings, **options)
+    except MemoryError:
+        raise OutOfMemoryError(
+            f"There is not enough memory to find instances in {by(order.data.shape)} pixels. Close other programs, or "
+            "segment a part of the image only."
+        ) from None
+    sizes = InstanceSizes.of(labels, pixel_size, unit)
+    said = f"{sizes}." if sizes.count else why_none(order.data, order.settings, order.names)
+    features = features_of(sizes, "area" if order.spatial < 3 else "volume")
+    metadata = {METADATA: _origin(order)}
+    name = f"{order.parent.name} · instances"
+    layer = None
+    if order.target is None:
+        layer = Labels(labels, name=name, features=features, metadata=metadata, opacity=0.7, **place)
+    return Found(labels, features, metadata, said, layer)
+
+
+def features_of(sizes: InstanceSizes, what: str) -> dict[str, Any]:
+    """Return a table that tells the size of the instance under the mouse."""
+    table: dict[str, Any] = {"index": np.arange(sizes.count) + 1, f"{what} (px)": sizes.pixels}
+    if sizes.pixel_size is not None:
+        table[f"{what} ({sizes.unit})"] = np.round(sizes.pixels * sizes.pixel_size, 3)
+    return table
+
+
+def _origin(order: InstanceOrder) -> dict[str, Any]:
+    """Return the provenance of the labels with what was done to them."""
+    entry = order.parent.metadata.get(METADATA)
+    mine = {"settings": order.settings.as_dict(), "spatial": order.spatial, "labels": order.parent.name}
+    return {"program": "napari-fcnseg", **(entry if isinstance(entry, dict) else {}), "instances": mine}
+
+
+def pixel_of(place: Mapping[str, Any], spatial: int) -> tuple[tuple[float, ...], float | None, str]:
+    """Return how long a pixel is along each of the last axes, its area or volume if these are lengths, and the unit.
+
+    Parameters
+    ----------
+    place : mapping
+        Where a layer lies (:func:`~napari_fcnseg._napari.layers.geometry.geometry`).
+    spatial : int
+        How many axes.
+    """
+    import pint  # napari's own dependency
+
+    linear = np.asarray(place["affine"])[:-1, :-1] @ place["rotate"] @ place["shear"] @ np.diag(place["scale"])
+    units = place["units"][-spatial:]
+    try:
+        factors = [float((1 * unit).to(units[-1]).magnitude) for unit in units]
+        known = units[-1].is_compatible_with("meter")
+    except pint.DimensionalityError:  # a length along one axis and plain pixels along another
+        factors, known = [1.0] * spatial, False
+    pixel = linear[-spatial:, -spatial:] * np.array(factors)[:, None]
+    spacing = tuple(float(length) for length in np.linalg.norm(pixel, axis=0))
+    size = abs(float(np.linalg.det(pixel)))
+    return spacing, size if known else None, f"{units[-1]:~P}{_POWERS[spatial - 1].strip()}" if known else ""
+
+
+def candidates(layers: Iterable[Layer]) -> list[Labels]:
+    """Return the layers that instances may be found in: results first, the newest first; none that holds instances."""
+    labels = [layer for layer in layers if isinstance(layer, Labels) and not _has_instances(layer)]
+    labels.reverse()
+    return sorted(labels, key=lambda layer: not is_result(layer))
+
+
+def _has_instances(layer: Layer) -> bool:
+    return is_result(layer) and "instances" in layer.metadata[METADATA]
+
+
+def spatial_axes(layer: Labels) -> int:
+    """Return how many axes the model of a result had; two, or all that there are, for another layer."""
+    entry = layer.metadata.get(METADATA)
+    models: Sequence[Any] = entry.get("models", ()) if isinstance(entry, dict) else ()
+    return min(len(models[0]["patch_shape"]) if models else 2, int(layer.ndim))
+
+
+def classes_in(layer: Labels) -> tuple[Labels, dict[int, str], str]:
+    """Return a layer that has no names for its classes, those that it holds, and why there are none.
+
+    It reads all of the labels, so it runs in a worker.
+    """
+    numbers: set[int] = set()
+    data = full_resolution(layer)
+    for frame in data if data.ndim > 2 else [data]:
+        numbers.update(np.unique(np.asarray(frame)).tolist())
+        if len(numbers) > _MOST_CLASSES + 1:
+            problem = f"{layer.name!r} holds more than {_MOST_CLASSES} numbers, which are no classes. Choose others."
+            return layer, {}, problem
+    names = {number: f"class {number}" for number in sorted(numbers) if number > 0}
+    return layer, names, "" if names else f"All labels of {layer.name!r} are 0. Choose other labels."

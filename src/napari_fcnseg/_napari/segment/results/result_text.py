@@ -1,0 +1,78 @@
+"""A result in words: what it was made with; as a text that makes it again; nothing here knows Qt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_fcnseg._napari.layers.axis_names import guessed_letters, letters_of
+from napari_fcnseg._napari.widgets.sentence import breakable
+from napari_fcnseg.system.formatting import by, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from napari_fcnseg._napari.segment.run.request import Order
+
+_HASH = 12  # digits that are shown
+
+
+def described(name: str, provenance: Mapping[str, Any]) -> str:
+    """Return what a result was made with, in a few words."""
+    models = ", ".join(f"{m['name']} (sha256 {m['sha256'][:_HASH] or 'unknown'})" for m in provenance.get("models", ()))
+    parts = [
+        models,
+        provenance.get("device") or "",
+        provenance.get("precision", ""),
+        f"tile {by(provenance['tile'])}" if provenance.get("tile") else "",
+        duration(provenance["seconds"]) if provenance.get("seconds") else "",
+    ]
+    sentences = [breakable(f"{name}: {', '.join(filter(None, parts))}.")]
+    done, total = provenance.get("tiles", (0, 0))
+    if done < total:
+        sentences.append(f"Stopped: {done} of {total} tiles are done.")
+    certificate = provenance.get("certificate")
+    if certificate is None:
+        sentences.append("Not verified.")
+    else:
+        verdict = "as the patch model itself says" if certificate["passed"] else "NOT as the patch model itself says"
+        sentences.append(f"Verified at {certificate['points']} pixels: {verdict}.")
+    return " ".join(sentences)
+
+
+def copied(
+    write: Callable[..., str], provenance: Mapping[str, Any], order: Order, samples: bool
+) -> tuple[str, list[str]]:
+    """Return a result as a text, and what the user should know of it; everything it names is found to be there."""
+    from napari_fcnseg._napari.segment.results.inputs import inputs_of
+    from napari_fcnseg.model.patch_model import load_model
+    from napari_fcnseg.run.recipe import check_models, models_of
+
+    check_models(provenance, [load_model(m["path"], m["output"] or None) for m in models_of(provenance)])
+    inputs, notes = inputs_of(order, samples=samples)
+    done, total = provenance.get("tiles", (0, 0))
+    if done < total:
+        notes.append(f"The run was stopped after {done} of {total} tiles; this computes all of them.")
+    return write(provenance, inputs), notes
+
+
+def found(order: Order | None) -> dict[str, Any]:
+    """Return where the image of a result can be read again, for its provenance, as far as it is in files."""
+    from napari_fcnseg._napari.segment.results.inputs import inputs_of
+
+    if order is None:
+        return {}
+    inputs, _ = inputs_of(order, save=False)
+    return {"inputs": {"files": list(inputs.files), "sample": inputs.sample, "channel_axis": inputs.channel_axis}}
+
+
+def named(attributes: Mapping[str, Any], order: Order | None, ndim: int) -> dict[str, Any]:
+    """Return the state of a result's layer with the image's names of its axes, or what they are for the model."""
+    if order is None:
+        return dict(attributes)
+    axes, image = order.source.axes, order.source.layers[0]
+    letters = guessed_letters(axes, letters_of(image.axis_labels), rgb=image.rgb)
+    known = [letter if len(letter) == 1 else "" for letter in letters]  # not what may be time or depth
+    names = [known[axis] for axis in sorted(axes.result)]
+    if order.spanned_axis is not None:
+        names.insert(order.spanned_axis, "")
+    return {**attributes, "axis_labels": names} if len(names) == ndim else dict(attributes)

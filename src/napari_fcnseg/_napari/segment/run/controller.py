@@ -1,0 +1,292 @@
+"""One run at a time: the worker thread, and what the window shows of it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from napari.qt.threading import create_worker
+from napari.utils.notifications import show_info
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_fcnseg._napari.layers.metadata import METADATA
+from napari_fcnseg._napari.segment.run.activity import Activity
+from napari_fcnseg._napari.segment.run.result_layers import ResultLayers, result_name, summary
+from napari_fcnseg._napari.segment.run.worker import comparing, following, resuming, segmenting, verifying
+from napari_fcnseg._napari.widgets.endings import at_end
+from napari_fcnseg._napari.widgets.problems import tell
+from napari_fcnseg._napari.widgets.worker import abandon, driving, in_background
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+    from napari_fcnseg._napari.segment.run.region_of_interest import Place
+    from napari_fcnseg._napari.segment.run.request import Order, Progress, Segmented
+    from napari_fcnseg._napari.segment.run.run_box import RunBox
+    from napari_fcnseg._napari.widgets.worker import Outcome
+    from napari_fcnseg.proof.verification import Verification
+
+_LOOK_MILLISECONDS = 50
+_UNPAINTED = " The preview is taken back where no tile was done."
+
+
+class LiveRun(QObject):
+    """Runs orders in a worker thread and keeps the dock and the layers up to date.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Where results appear.
+    box : RunBox
+        Where progress and messages appear.
+    parent : QObject
+        What it belongs to; a run stops when that ends.
+
+    Attributes
+    ----------
+    last : Segmented or None
+        The last run, be it whole or stopped.
+    verification : Verification or None
+        Of the last run.
+    """
+
+    #: Emitted when a worker has begun, and when one has ended.
+    begun = Signal()
+    ended = Signal()
+    #: Emitted with the layers of a run, the labels last, at its end.
+    shown = Signal(object)
+
+    def __init__(self, viewer: Viewer, box: RunBox, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._box = box
+        self._work: list[Generator[Any, None, Outcome]] = []  # at most one; in a list that outlives this object
+        self._outcome: Outcome | None = None
+        self._ended = False
+        self._finish: Callable[[Outcome | None], None] | None = None
+        self._activity: Activity | None = None
+        self._results: ResultLayers | None = None
+        self._latest: Progress | None = None
+        self._shown: Progress | None = None
+        self._timer = QTimer(self)
+        self._timer.setInterval(_LOOK_MILLISECONDS)
+        self._timer.timeout.connect(self._look)
+        self.last: Segmented | None = None
+        self.verification: Verification | None = None
+        self._made: tuple[Layer, ...] = ()  # by the last run
+        self._verify_next = False
+        self.follows = False  # whether the last run goes where the view goes
+        self.stopped = False  # whether the user stopped it, or it failed
+        self._stops = [threading.Event()]  # of what runs; as above
+        stops, work = self._stops, self._work
+        at_end(parent, lambda: abandon(stops[-1], work))
+
+    @property
+    def running(self) -> bool:
+        """Whether a worker is at work."""
+        return bool(self._work)
+
+    def segment(self, order: Order) -> None:
+        """Start a run."""
+        self.follows = False
+        self._run(segmenting, (order,), order, f"Preparing {order.source.layers[0].name}…")
+
+    def resume(self) -> None:
+        """Go on with the last run, if it was stopped and its labels are still there."""
+        if (last := self.last) is not None and self.resumable:
+            last.look_at(None)
+            self._go_on(last, "Going on…")
+
+    def follow(self, order: Order, view: Place) -> None:
+        """Segment what the view shows: go on with the last run if it does that, and begin one otherwise."""
+        last = self.last
+        if self.follows and last is not None and last.order.same_as(order) and self._shows(last):
+            if last.look_at(view):
+                self._go_on(last, "Following the view…")
+        else:
+            self.follows = True
+            self._run(following, (order, view), order, "Following the view…")
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the last run was stopped, and can go on."""
+        last = self.last
+        return not self.running and last is not None and 0 < last.done < last.total and self._shows(last)
+
+    def _shows(self, segmented: Segmented) -> bool:
+        return bool(segmented.layers) and all(layer in self._viewer.layers for layer in segmented.layers)
+
+    def _go_on(self, segmented: Segmented, text: str) -> None:
+        segmented.order = replace(segmented.order, stop=threading.Event())
+        self._run(resuming, (segmented,), segmented.order, text, segmented.layers)
+
+    def _run(
+        self,
+        function: Callable[..., Generator[Any, None, Outcome]],
+        arguments: tuple[Any, ...],
+        order: Order,
+        text: str,
+        layers: tuple[Layer, ...] = (),
+    ) -> None:
+        self._results, self.last = ResultLayers(self._viewer, layers), None
+        self.verification, self._made = None, ()
+        self._box.certificate.hide()
+        self._latest = self._shown = None
+        self._stops[-1] = order.stop
+        self._begin(function, arguments, text, self._segmented)
+        self._activity = Activity(self._box, result_name(order))
+
+    def verify(self, order: Order) -> None:
+        """Verify the last run if it was the same, otherwise a new one."""
+        if self.last is not None and self.last.done and self.last.order.same_as(order):
+            self._testify(self.last)
+        else:
+            self._verify_next = True
+            self.segment(order)
+
+    def compare(self, order: Order) -> None:
+        """Say what the precision of an order would bring and cost."""
+        self._stops[-1] = order.stop
+        text = f"Comparing {order.settings.precision} with float32 on a part of the image…"
+        self._begin(comparing, (order,), text, self._compared)
+
+    def stop(self) -> None:
+        """Stop what runs; finished tiles are kept."""
+        self._stops[-1].set()
+        self._verify_next, self.stopped = False, True
+        if self.running:
+            self._box.stopping()
+
+    def interrupt(self) -> None:
+        """Stop what runs because something else is to run."""
+        self._stops[-1].set()
+
+    def forget(self, layer: Layer) -> None:
+        """Take notice that a layer was removed from the viewer: nobody waits for a removed result."""
+        if self.running and self._results is not None and self._results.labels is layer:
+            self.stop()
+        self._box.offer_resume(self.resumable)
+
+    def report_problem(self, error: Exception) -> None:
+        """Say what went wrong, in the dock and as a notification; never end the session for it."""
+        self._box.complain(tell(error))
+
+    def _begin(
+        self,
+        function: Callable[..., Generator[Any, None, Outcome]],
+        arguments: tuple[Any, ...],
+        text: str,
+        finish: Callable[[Outcome | None], None],
+    ) -> None:
+        self._outcome, self._ended, self._finish = None, False, finish
+        self.stopped = False
+        self._box.offer_resume(False)
+        self._box.busy(text)
+        slots = {"yielded": self._on_progress, "returned": self._on_outcome, "finished": self._on_finished}
+        self._timer.start()
+        self._work.append(function(*arguments))
+        create_worker(driving, self._work[-1], _connect=slots, _ignore_errors=True)
+        self.begun.emit()
+
+    def _on_progress(self, progress: Progress | None) -> None:
+        if progress is not None:
+            self._latest = progress
+
+    def _look(self) -> None:
+        """Show the latest; tiles may come faster than a window can be drawn."""
+        if self._activity is not None and self._activity.canceled and not self._stops[-1].is_set():
+            self.stop()
+        shown = True
+        if self._latest is not None and self._results is not None:
+            news = self._latest is not self._shown
+            shown = self._results.take(self._latest, self._ended)
+            if shown:  # both at once: whatever changes has Qt put the whole window together anew
+                self._advance(self._latest)
+            if self._activity is not None and not (self._results.drew or (shown and news)):
+                self._activity.advance(self._latest.done, self._latest.total)
+        if self._ended and shown and self.running:  # the event queue has run meanwhile, and may have concluded
+            self._conclude()
+
+    def _advance(self, progress: Progress) -> None:
+        if progress is self._shown:
+            return
+        if self._shown is None or self._shown.said != progress.said:
+            tiles = "" if progress.total == 1 else f" {progress.total} tiles"
+            self._box.say(f"{progress.said} Computing{tiles}…".lstrip())
+        self._shown = progress
+        if progress.done:
+            self._box.advance(progress.done, progress.total, progress.seconds_left)
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+
+    def _on_finished(self) -> None:
+        self._ended = True
+        self._look()
+
+    def _conclude(self) -> None:
+        """Leave the dock ready, however the worker ended; without an outcome napari has stopped it."""
+        self._timer.stop()
+        finish, self._finish = self._finish, None
+        in_background(self._work.pop().close, "napari-fcnseg-end")  # napari may have stopped the worker in the middle
+        if self._activity is not None:
+            self._activity.close()
+            self._activity = None
+        self._box.ready()
+        if finish is not None:
+            finish(self._outcome)
+        self._box.offer_resume(self.resumable and not self.follows)
+        self.ended.emit()
+
+    def _segmented(self, outcome: Outcome | None) -> None:
+        segmented: Segmented | None = outcome.value if outcome is not None else None
+        if self._results is not None:
+            self._results.finish(self._latest, segmented.provenance if segmented is not None else None)
+            self._made = self._results.layers
+        self._results, self._latest, self.last = None, None, segmented
+        if self._made:
+            self.shown.emit(self._made)
+        verify, self._verify_next = self._verify_next, False
+        if outcome is not None and outcome.error is not None:
+            self.stopped = True
+            self.report_problem(outcome.error)
+        elif self.follows and segmented is not None:
+            segmented.done, segmented.total = segmented.count()
+            self._box.say(f"Following the view: {segmented.done} of {segmented.total} tiles are done.")
+        elif segmented is None or segmented.done < segmented.total:
+            kept = f": {segmented.done} of {segmented.total} tiles are done and kept" if segmented is not None else ""
+            self._box.say(f"Stopped{kept}.{_UNPAINTED if segmented and segmented.unpainted else ''}")
+        else:
+            self._box.say(summary(segmented))
+            if verify:
+                self._testify(segmented)
+
+    def _compared(self, outcome: Outcome | None) -> None:
+        if outcome is None or outcome.cancelled:
+            self._box.say("Stopped.")
+        elif outcome.error is not None:
+            self.report_problem(outcome.error)
+        else:
+            self._box.say(str(outcome.value))
+
+    def _testify(self, segmented: Segmented) -> None:
+        self._stops[-1] = threading.Event()
+        self._begin(verifying, (segmented.witness, self._stops[-1]), "Asking the patch model itself…", self._verified)
+
+    def _verified(self, outcome: Outcome | None) -> None:
+        if outcome is None or outcome.cancelled:
+            self._box.say("Stopped.")
+        elif outcome.error is not None:
+            self.report_problem(outcome.error)
+        else:
+            self.verification = outcome.value
+            certificate = outcome.value.certificate.as_dict()
+            for layer in self._made:
+                layer.metadata[METADATA] = {**layer.metadata.get(METADATA, {}), "certificate": certificate}
+            self._box.certificate.show()
+            self._box.say(str(outcome.value))
+            show_info(str(outcome.value))

@@ -1,0 +1,113 @@
+"""What a run has computed, as the layers show it: the preview first, and finished tiles in its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fcnseg.plan.tiles import slices
+from napari_fcnseg.run.result import Canvas
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_fcnseg.arrays.frame_source import Region
+    from napari_fcnseg.run.run import Run, Tile
+
+
+class LiveCanvas(Canvas):
+    """A run's arrays; the layers show these very arrays, and follow them as tiles come.
+
+    Attributes
+    ----------
+    limits : tuple of float
+        Between which the numbers lie that have come so far: 0 to 1 for probabilities.
+    written : int
+        Tiles that have come, those of a preview among them.
+    finished_pixels : int
+        Pixels of the tiles that are finished.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.limits = (0.0, 1.0)
+        self.written = self.finished_pixels = 0
+        self._finished: dict[tuple[int, ...], dict[Region, None]] = {}  # of each frame, in the order they came
+        self._bounds: dict[tuple[int, ...], npt.NDArray[np.int_]] = {}  # the same as arrays, as far as they are made
+        self._painted: list[tuple[int | slice, ...]] = []
+
+    @property
+    def maps(self) -> npt.NDArray[np.float32] | None:
+        """The scores class by class, ``(class, *spatial)``, as a view."""
+        return None if self.scores is None else np.moveaxis(self.scores, -1, 0)
+
+    def write(self, tile: Tile) -> None:
+        """Take over a finished tile, or paint one of a preview."""
+        self.written += 1
+        if tile.preview:
+            self._paint(tile)
+            return
+        super().write(tile)
+        stack = len(tile.where) - len(self.run.extent)
+        index, where = tile.where[:stack], tile.where[stack:]
+        region = tuple((part.start, part.stop) for part in where if isinstance(part, slice))
+        self._finished.setdefault(tuple(map(int, index)), {})[region] = None  # type: ignore[arg-type]
+        early = self.run.schedule.early
+        if early is None or where != slices(early):  # that one lies over others
+            self.finished_pixels += tile.labels.size
+        if self.scores is not None and self.run.networks[0].head == "scores":  # neither bounded nor known beforehand
+            low, high = float(tile.scores.min()), float(tile.scores.max())
+            self.limits = (low, high) if tile.done == 1 else (min(low, self.limits[0]), max(high, self.limits[1]))
+
+    def has(self, index: tuple[int, ...], region: Region) -> bool:
+        """Whether every place of a region of a frame is finished, be it in one tile or in the parts of one."""
+        finished = self._finished.get(index, {})
+        if not finished or region in finished:
+            return bool(finished)
+        bounds = self._bounds.get(index)
+        if bounds is None or len(bounds) != len(finished):
+            bounds = self._bounds[index] = np.array(list(finished))
+        first, last = np.array(region).T
+        starts, stops = np.maximum(bounds[..., 0], first) - first, np.minimum(bounds[..., 1], last) - first
+        over = (starts < stops).all(1)
+        if not over.any():
+            return False
+        covered = np.zeros(last - first, bool)
+        for start, stop in zip(starts[over], stops[over], strict=True):
+            covered[tuple(map(slice, start, stop))] = True
+        return bool(covered.all())
+
+    def _paint(self, tile: Tile) -> None:
+        """Paint each label of a preview over the pixels around its own, where no tile is finished."""
+        stack = tile.where[: len(tile.where) - len(self.run.extent)]
+        blocks, nearest = [], []
+        for where, (start, stop) in zip(tile.where[len(stack) :], self.run.extent, strict=True):
+            assert isinstance(where, slice), "an axis of the model"
+            step, last = where.step, where.stop - 1
+            first = start if where.start - step < start else where.start - step // 2
+            end = stop if last + step >= stop else last + step - step // 2
+            blocks.append(slice(first, end))
+            nearest.append(
+                ((np.arange(first, end) - where.start + step // 2) // step).clip(0, (last - where.start) // step)
+            )
+        block = (*stack, *blocks)
+        labels = self.labels[block]
+        np.copyto(labels, tile.labels[np.ix_(*nearest)], where=labels == 0)
+        self._painted.append(block)
+
+    def keep_finished(self) -> bool:
+        """Take back what is painted only and not computed, after a run that ended early; return whether any was.
+
+        A mask leaves pixels out of a whole run too, and what is painted may reach over its edge.
+        """
+        if not self._painted or (self.done == self.run.total and self.run.mask is None):
+            return False
+        finished = np.zeros(self.labels.shape, bool)
+        for index, parts in self._finished.items():
+            for where in parts:
+                finished[index][slices(where)] = True
+        for block in self._painted:
+            self.labels[block][~finished[block]] = 0
+        self._painted.clear()
+        return True

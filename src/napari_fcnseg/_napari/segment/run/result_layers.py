@@ -1,0 +1,166 @@
+"""The layers that show a run: labels, and the network's numbers when asked for."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+
+from napari_fcnseg._napari.layers.metadata import METADATA
+from napari_fcnseg._napari.segment.models.naming import class_look, models_name
+from napari_fcnseg.system.formatting import by, duration
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+    from napari_fcnseg._napari.segment.run.live_result import LiveCanvas
+    from napari_fcnseg._napari.segment.run.request import Order, Progress, Segmented
+
+_REFRESH_SECONDS = 0.25
+_REFRESH_SHARE = 0.05  # of a processor core that drawing may take from what is computed, at most
+
+
+class ResultLayers:
+    """The layers of one run; they appear with its first tile and follow the others.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Where they appear.
+    layers : tuple of Layer
+        Those of a run that goes on, which have appeared.
+
+    Attributes
+    ----------
+    drew : bool
+        Whether the last call of :meth:`take` has the canvas drawn anew.
+    """
+
+    def __init__(self, viewer: Viewer, layers: tuple[Layer, ...] = ()) -> None:
+        self._viewer = viewer
+        self._layers = layers
+        self._added = len(layers)
+        self._refreshed = -math.inf  # when it was
+        self._worked = 0.0  # processor time of this program until then
+        self._pause = _REFRESH_SECONDS
+        self._shown = 0  # tiles
+        self.drew = False
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All of them that have appeared."""
+        return self._layers[: self._added]
+
+    @property
+    def labels(self) -> Layer | None:
+        """The labels; None before they appear."""
+        return self._layers[-1] if self._layers and self._added == len(self._layers) else None
+
+    def take(self, progress: Progress, at_once: bool = False) -> bool:
+        """Show the tiles finished so far; return whether all of that is done.
+
+        One layer is added at a time, since adding one takes napari a fifth of a second in which the window stands
+        still; and the layers are not redrawn more often than the window can bear, unless it is to be ``at_once``.
+        """
+        self.drew = False
+        if not progress.done or not progress.layers:
+            return True
+        self._layers = progress.layers
+        if self._added < len(self._layers):
+            layer = self._layers[self._added]
+            self._added += 1
+            self.drew = True
+            self._viewer.add_layer(layer)
+            self._shown = 0  # tiles have come since it was made: redraw it, in another turn
+            return False
+        now = time.monotonic()
+        if self._worked:  # by now the window is drawn, by whichever threads
+            self._pause = max(_REFRESH_SECONDS, (time.process_time() - self._worked) / _REFRESH_SHARE)
+            self._worked = 0.0
+        if progress.written != self._shown and (at_once or now >= self._refreshed + self._pause):
+            self._shown, self.drew = progress.written, True
+            self._refreshed, self._worked = now, time.process_time()
+            self._refresh(thumbnail=at_once)
+        return progress.written == self._shown
+
+    def finish(self, progress: Progress | None, provenance: dict[str, Any] | None) -> None:
+        """Note where the result comes from, and what its numbers turned out to be."""
+        for layer in self._layers:
+            if provenance is not None:
+                layer.metadata[METADATA] = provenance
+            unbounded = isinstance(layer, Image) and not layer.name.endswith("· disagreement")
+            if unbounded and progress is not None and progress.canvas.limits != (0, 1):
+                layer.contrast_limits_range = layer.contrast_limits = progress.canvas.limits
+
+    def _refresh(self, thumbnail: bool) -> None:
+        for layer in self._layers:
+            layer.refresh(extent=False, highlight=False, thumbnail=thumbnail)
+
+
+def result_name(order: Order) -> str:
+    """Return ``"<image layer> · <model>"``."""
+    return f"{order.source.layers[0].name} · {models_name(order.models)}"
+
+
+def class_names(order: Order, classes: int) -> tuple[str, ...]:
+    """Return what the classes are called, or their numbers, which are those of the labels."""
+    names = order.hints.class_names
+    return names if len(names) == classes else tuple(f"class {index + 1}" for index in range(classes))
+
+
+def _spanned(array: npt.NDArray[Any], order: Order) -> npt.NDArray[Any]:
+    """Return a view with the layer's order of axes, and with the axis that lies over the image's channels."""
+    array = order.source.to_layer_axes(array)
+    return array if order.spanned_axis is None else np.expand_dims(array, order.spanned_axis)
+
+
+def result_layers(order: Order, canvas: LiveCanvas, provenance: dict[str, Any]) -> list[Layer]:
+    """Return the layers of a run, the labels last so that they lie on top."""
+    classes = canvas.run.networks[0].classes
+    names = class_names(order, classes)
+    common: dict[str, Any] = {"metadata": {METADATA: provenance}, **order.geometry}
+    title = result_name(order)
+    layers: list[Layer] = []
+    if canvas.maps is not None:
+        shown = names if len(canvas.maps) == len(names) else names[-1:]  # one number speaks for the second class
+        layers += [
+            Image(
+                _spanned(scores, order),
+                name=f"{title} · {name}",
+                contrast_limits=canvas.limits,
+                rgb=False,
+                visible=False,  # they would hide the image
+                **common,
+            )
+            for scores, name in zip(canvas.maps, shown, strict=True)
+        ]
+    for kept, what in ((canvas.confidence, "confidence"), (canvas.disagreement, "disagreement")):
+        if kept is not None:
+            limits = canvas.limits if what == "confidence" else (0, 1)
+            data, name = _spanned(kept, order), f"{title} · {what}"
+            layers.append(Image(data, name=name, contrast_limits=limits, rgb=False, visible=False, **common))
+    look = class_look(names, order.hints.class_colors)
+    return [*layers, Labels(_spanned(canvas.labels, order), name=title, **look, **common)]
+
+
+def summary(segmented: Segmented) -> str:
+    """Return what was done, how long it took, and where."""
+    seconds, device = segmented.provenance["seconds"], segmented.provenance["device"]
+    run, order = segmented.witness.run, segmented.order
+    shape = by(run.result_shape)
+    if order.settings.region is not None or order.settings.frames is not None:
+        frames = order.settings.frames or [(0, n) for n in run.result_shape[: -len(run.extent)]]
+        shape = f"{by(stop - start for start, stop in (*frames, *run.extent))} of {shape}"
+    where = f" inside {order.inside.name!r}" if order.inside is not None else ""
+    return " ".join(
+        [
+            f"Done: {shape} pixels{where} in {duration(seconds)} on {device}.",
+            *run.notes,
+            "Press Verify to compare with the patch model itself.",
+        ]
+    )

@@ -1,0 +1,98 @@
+"""Work in a thread while the window goes on: generators that give it its turn and never let an error out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_fcnseg.errors import FcnSegError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+T = TypeVar("T")
+#: Seconds after which a worker looks whether it should stop.
+POLL = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How a worker ended.
+
+    Attributes
+    ----------
+    value : object
+        The result; None if there is none.
+    error : Exception or None
+        What went wrong.
+    cancelled : bool
+        Whether it was asked to stop.
+    """
+
+    value: Any = None
+    error: Exception | None = None
+    cancelled: bool = False
+
+
+def driving(work: Generator[T, None, Outcome]) -> Generator[T, None, Outcome]:
+    """Do what another generator does, which whoever holds it can close."""
+    return (yield from work)
+
+
+def abandon(stop: threading.Event, work: list[Generator[Any, None, Outcome]]) -> None:
+    """End what runs for a dock that is gone: napari may have stopped its worker in the middle."""
+
+    def close() -> None:
+        while work:
+            try:
+                work[-1].close()
+                work.pop()
+            except ValueError:  # a worker is still at it, and will see the stop
+                time.sleep(POLL)
+
+    stop.set()
+    in_background(close, "napari-fcnseg-end")
+
+
+def working(function: Callable[[], Any]) -> Generator[None, None, Outcome]:
+    """Call a function; its result is the value of the outcome. napari may close in the meantime."""
+    try:
+        return Outcome((yield from elsewhere(function, threading.Event())))
+    except Exception as error:
+        return Outcome(error=error)
+
+
+def is_expected(error: Exception) -> bool:
+    """Whether an error is a sentence for the user, and no fault of the program."""
+    return isinstance(error, FcnSegError)
+
+
+def in_background(function: Callable[[], T], name: str) -> Future[T]:
+    """Call a function in a thread that nobody has to wait for, not even at the end of the program."""
+    future: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=call, name=name, daemon=True).start()
+    return future
+
+
+def elsewhere(function: Callable[[], T], stop: threading.Event) -> Generator[None, None, T | None]:
+    """Wait for a function that cannot be interrupted, yielding None; return None at once when asked to stop."""
+    future = in_background(function, "napari-fcnseg-work")
+    while not stop.is_set():
+        try:
+            return future.result(timeout=POLL)
+        except TimeoutError:
+            if future.done():
+                raise
+            yield None
+    return None

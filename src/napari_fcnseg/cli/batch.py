@@ -1,0 +1,136 @@
+"""``napari-fcnseg segment FOLDER -o FOLDER``: every image in a folder, with a line for each file."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.system.formatting import duration
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from napari_fcnseg.batch import Batch, Line
+    from napari_fcnseg.model.patch_model import PatchModel
+    from napari_fcnseg.settings import RunSettings
+
+_FAILED, _DIFFERENT = 1, 3  # exit codes, as of the command line as a whole
+_EXTRAS = ("probabilities", "confidence", "disagreement")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that a folder of images has."""
+    parser.add_argument(
+        "--format", choices=("tif", "ome-zarr"), metavar="NAME",
+        help="of a folder's results: tif (default) or ome-zarr",
+    )  # fmt: skip
+    parser.add_argument("--recursive", action="store_true", help="images in subfolders of the folder, too")
+
+
+def is_folder(chosen: argparse.Namespace) -> bool:
+    """Whether one folder of images was given, and not an image.
+
+    Raises
+    ------
+    SettingsError
+        If an image was, with options that only a folder has.
+    """
+    from napari_fcnseg.system.saving import ZARR, is_zarr
+
+    path = Path(chosen.image[0])
+    folder = len(chosen.image) == 1 and path.is_dir() and path.suffix.lower() != ZARR and not is_zarr(path)
+    if not folder and (chosen.format is not None or chosen.recursive):
+        raise SettingsError("--format and --recursive are for a folder of images. Name one, or leave them out.")
+    return folder
+
+
+def segment_folder(
+    chosen: argparse.Namespace, settings: RunSettings, models: Callable[[], tuple[PatchModel, ...]]
+) -> int:
+    """Segment the images in a folder and return the exit code.
+
+    Parameters
+    ----------
+    chosen : Namespace
+        The command line.
+    settings : RunSettings
+        What it says of the runs.
+    models : callable
+        Reads the models, once the folders are found to be there.
+
+    Raises
+    ------
+    FcnSegError
+        If something does not fit that concerns all images.
+    """
+    from napari_fcnseg.batch import Batch, images_in
+    from napari_fcnseg.batch.report import folder_lock
+    from napari_fcnseg.system.saving import COMMAND
+
+    _check(chosen)
+    source = Path(chosen.image[0])
+    inside = chosen.output if chosen.output.resolve() != source.resolve() else None
+    found = images_in(source, chosen.recursive, inside)
+    if chosen.output.is_dir():
+        with folder_lock(chosen.output):  # said before models are read, if another batch has it
+            pass
+    batch = Batch(
+        found.items, models(), settings, chosen.output,
+        form=chosen.format or "tif", verify=chosen.verify, left_out=found.left_out, overwrite=chosen.overwrite,
+        inputs=found.others, advice=COMMAND,
+    )  # fmt: skip
+    lines = _execute(batch, chosen.quiet)
+    if any(line.status == "failed" for line in lines):
+        return _FAILED
+    return _DIFFERENT if any(line.verified is False for line in lines) else 0
+
+
+def _execute(batch: Batch, quiet: bool) -> list[Line]:
+    """Segment, print a line for each file, and at the end how many there were of which kind."""
+    from napari_fcnseg.batch import Line, summary
+
+    lines: list[Line] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+    task = bar.add_task("", left="")
+    try:
+        with bar, closing(batch.execute()) as news:
+            for entry in news:
+                if isinstance(entry, Line):
+                    lines.append(entry)
+                    if not quiet or entry.status == "failed" or entry.verified is False:
+                        bar.stop()  # the bar is on another stream and would mix with the line
+                        print(entry, flush=True)
+                        bar.start()
+                    continue
+                share = entry.done / entry.total if entry.total else 0
+                left = f"{duration(entry.seconds_left)} left" if entry.seconds_left is not None else ""
+                place = f"{entry.number + 1} of {entry.count}: {entry.name}"
+                bar.update(task, description=place, total=entry.count, completed=entry.number + share, left=left)
+    finally:
+        if not quiet:
+            count = len(batch.items) + len(batch.left_out)
+            print(
+                f"{summary(lines, count)} Report: {batch.report}", file=sys.stderr if len(lines) < count else sys.stdout
+            )
+    return lines
+
+
+def _check(chosen: argparse.Namespace) -> None:
+    """Find out whether the options are those of a folder."""
+    for name in _EXTRAS:
+        path = getattr(chosen, name)
+        if path is not None and path.resolve() != chosen.output.resolve():
+            raise SettingsError(
+                f"All results of a folder of images go into one folder. Write --{name} {chosen.output}, as for -o."
+            )
+    if chosen.mask is not None:
+        raise SettingsError("A mask belongs to one image. Segment that image alone, or leave out --mask.")

@@ -1,0 +1,92 @@
+"""``napari-fcnseg instances``: single objects among the labels that ``segment`` has written."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_fcnseg.errors import ImageError
+from napari_fcnseg.instances.settings import METHODS
+
+if TYPE_CHECKING:
+    import argparse
+
+    from napari_fcnseg.imagefile import ImageFile
+    from napari_fcnseg.instances.settings import InstanceSettings
+    from napari_fcnseg.system.saving import Plan
+
+
+def add_arguments(instances: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add = instances.add_argument
+    add("labels", metavar="LABELS", help="as segment writes them: class 1, 2, …, and 0 for not predicted")
+    add("-o", "--output", type=Path, required=True, metavar="FILE", help=".tif, .zarr, .png or .npy")
+    add("--interior", type=int, nargs="+", required=True, metavar="N", help="class that the instances are made of")
+    add("--edge", type=int, metavar="N", help="class between instances that touch, for the watershed")
+    add("--method", metavar="NAME", help=f"{' or '.join(METHODS)} (watershed if there is an edge class)")
+    add("--minimum-size", type=int, default=0, metavar="PIXELS", help="leave smaller instances out (0)")
+    add("--fill-holes", type=int, default=0, metavar="PIXELS", help="fill holes up to this size (0)")
+    add("--connectivity", type=int, default=1, metavar="N", help="1: sides touch; 2: corners too; 3: in a volume (1)")
+    add("--separation", type=float, metavar="PIXELS", help="cut at necks of a half width smaller by this")
+    add("--volume", action="store_true", help="instances go through the last three axes, not only through two")
+    add("--overwrite", action="store_true", help="replace earlier results; never the labels")
+    add("--quiet", action="store_true", help="no summary")
+    instances.set_defaults(run=run_instances)
+
+
+def run_instances(chosen: argparse.Namespace) -> int:
+    """Find the instances, write them, and say how many there are."""
+    from napari_fcnseg.imagefile import check_ending
+    from napari_fcnseg.instances.settings import InstanceSettings
+    from napari_fcnseg.run.provenance_file import check_provenance, provenance_path
+    from napari_fcnseg.system.saving import COMMAND, ZARR, Inputs, Plan
+
+    settings = InstanceSettings(
+        tuple(chosen.interior), chosen.edge, chosen.method, chosen.minimum_size, chosen.fill_holes,
+        chosen.connectivity, chosen.separation,
+    )  # fmt: skip
+    check_ending(chosen.output)
+    inputs = Inputs([chosen.labels, provenance_path(Path(chosen.labels))])
+    grows = chosen.output.suffix.lower() == ZARR
+    plan = Plan(
+        (chosen.output,), inputs, (provenance_path(chosen.output),), stoppable=grows, overwrite=chosen.overwrite,
+        advice=COMMAND,
+    )  # fmt: skip
+    with plan.claim():
+        check_provenance(plan.beside[0], plan.outputs)
+        said = _find_into(chosen, settings, plan)
+    if not chosen.quiet:
+        print(said)
+    return 0
+
+
+def _find_into(chosen: argparse.Namespace, settings: InstanceSettings, plan: Plan) -> str:
+    """Find instances, write them into files that are claimed, and return how many there are in words."""
+    from napari_fcnseg.imagefile import read_image
+    from napari_fcnseg.instances.labeling import find_instances
+    from napari_fcnseg.instances.settings import InstanceSizes, why_none
+    from napari_fcnseg.run.provenance_file import provenance_of_file, write_with_provenance
+
+    labels: Path = Path(chosen.labels)
+    file = read_image([chosen.labels])
+    spatial = _spatial(file, volume=chosen.volume)
+    sizes = [file.pixel_size.get(letter) for letter in file.axes[-spatial:]]
+    spacing = [size for size in sizes if size] if all(sizes) else None
+    found = find_instances(file.data, settings, spatial=spatial, spacing=spacing)
+    how = {"settings": settings.as_dict(), "spatial": spatial, "labels": str(labels)}
+    made = {**provenance_of_file(labels), "instances": how}
+    write_with_provenance(plan, file.labelled(found), made)
+    unit = f"{file.unit}{' ²³'[spatial - 1].strip()}" if file.unit else ""
+    known = InstanceSizes.of(found, math.prod(spacing) if spacing else None, unit)
+    return f"{chosen.output}: {known}." if known.count else f"{chosen.output}: {why_none(file.data, settings)}"
+
+
+def _spatial(file: ImageFile, *, volume: bool) -> int:
+    """Return along how many of the last axes an instance extends."""
+    if file.channel_axis is not None:
+        raise ImageError("The file has channels, and labels have none. Give the labels that segment has written.")
+    axes = file.data.ndim
+    if volume and axes < 3:
+        raise ImageError(f"The labels have {axes} axes and are no volume. Leave --volume out.")
+    return 3 if volume else min(axes, 2)

@@ -1,0 +1,1 @@
+"""Maps of other sizes, scales and places on one grid."""

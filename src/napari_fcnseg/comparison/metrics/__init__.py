@@ -1,0 +1,1 @@
+"""Scores: of pixels and classes, of boundaries, of single objects, of probabilities."""

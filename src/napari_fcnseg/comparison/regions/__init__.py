@@ -1,0 +1,1 @@
+"""Connected regions, and how deep they are."""

@@ -1,0 +1,186 @@
+"""One computing process: what it is for, how it is started, which networks it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import platform
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from napari_fcnseg.engine.hardware import visible_names
+from napari_fcnseg.system import cache
+from napari_fcnseg.system.child_process import Child
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from napari_fcnseg.conversion.dense_network import DenseNetwork
+    from napari_fcnseg.engine.device import Device
+    from napari_fcnseg.graph.network import Network
+
+KEPT: Final = 4  # networks that stay compiled when a run ends
+_MOST: Final = 32  # that are compiled at once: an ensemble is not to be compiled again at every tile
+
+#: TensorFlow's own store of memory never gives any back, so it is to use the C library's. That hands large blocks back
+#: as soon as they are freed, and the next map's pages are taken and cleared anew, for much of the time: it is to keep
+#: them, for all threads together, until `release` hands them back.
+_MEMORY: Final = {
+    "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(2**34),
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
+}
+_ENVIRONMENT: Final = {
+    # Its threads are those of the convolutions in `kernels`, and each calls the matrix library alone.
+    "tensorflow": {
+        "OPENBLAS_NUM_THREADS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
+        **_MEMORY,
+    },
+    "jax": {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # or it takes three quarters of a card
+    "torch": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"},  # what Apple's library lacks is computed by the processor
+}
+#: Whether TensorFlow computes with oneDNN: ``1``, ``0``, or not set for what suits the processor.
+ONEDNN: Final = "NAPARI_FCNSEG_ONEDNN"
+_SWITCH: Final = "TF_ENABLE_ONEDNN_OPTS"
+_X86: Final = ("x86_64", "AMD64", "x86-64")
+#: Settings of a user's for other programs that would make float32 inexact, or an operation another one.
+_NOT_INHERITED: Final = (
+    "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE", "TF_SET_ONEDNN_FPMATH_MODE", "TF_DISABLE_MKL", _SWITCH,
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION",
+)  # fmt: skip
+
+
+def arithmetic() -> dict[str, str]:
+    """Return the environment variable that turns TensorFlow's oneDNN on or off; none where TensorFlow is to decide.
+
+    By itself TensorFlow uses oneDNN only on processors with AVX-512 VNNI, BF16 or AMX. It is quicker on all of x86, and
+    without it TensorFlow lacks operations. On ARM its library is another one, which was not measured: TensorFlow's own
+    choice stands.
+    """
+    chosen = os.environ.get(ONEDNN, "").strip()
+    if chosen not in ("0", "1"):
+        chosen = "1" if platform.machine() in _X86 else ""
+    return {_SWITCH: chosen} if chosen else {}
+
+
+class Place(NamedTuple):
+    """What a computing process is for.
+
+    Attributes
+    ----------
+    backend : str
+        Its framework.
+    process : int
+        Which of the framework's processes it is; the first finds the devices, the others see one each.
+    tf32 : bool
+        Whether its float32 arithmetic may be TF32: that is a switch of a whole process.
+    kind : str
+        The kind of device of a process that is not the first.
+    """
+
+    backend: str
+    process: int = 0
+    tf32: bool = False
+    kind: str = ""
+
+    @classmethod
+    def of(cls, device: Device) -> Place:
+        """Return where a device computes."""
+        kind = device.kind if device.process else ""
+        return cls(device.backend, device.process, device.precision == "tf32", kind)
+
+    def environment(self) -> dict[str, str | None]:
+        """Return the environment variables of such a process; None for one that it must not have."""
+        variables: dict[str, str | None] = dict.fromkeys(_NOT_INHERITED)
+        variables |= {"KERAS_BACKEND": self.backend, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **_ENVIRONMENT[self.backend]}
+        variables["KERAS_HOME"] = str(cache.folder() / "keras")  # the user's own may say float16, channels first
+        if self.backend == "tensorflow":
+            variables |= arithmetic()
+        if self.kind == "CPU":
+            variables["CUDA_VISIBLE_DEVICES"] = "-1"
+        elif self.process:
+            names = visible_names(os.environ.get("CUDA_VISIBLE_DEVICES"), self.process + 1)
+            variables["CUDA_VISIBLE_DEVICES"] = names[self.process] if self.process < len(names) else "-1"
+        return variables
+
+
+class Host:
+    """A computing process; safe to use from several threads.
+
+    Parameters
+    ----------
+    place : Place
+        What it is for.
+
+    Attributes
+    ----------
+    child : Child
+        The process.
+    devices : concurrent.futures.Future
+        Its devices, the fastest first, once its framework is imported.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.child = Child("napari_fcnseg.engine.worker", place.environment())
+        self.devices: Future[tuple[Device, ...]] = self.child.call("warm_up", place.tf32)
+        self._lock = threading.Lock()
+        # In the order of their use. The child holds these and no others: it forgets when it is told to.
+        self._loaded: OrderedDict[tuple[str, str, str], Future[float]] = OrderedDict()
+
+    @property
+    def warm(self) -> bool:
+        """Whether its framework is imported and a network could run at once."""
+        return self.child.alive and self.devices.done() and self.devices.exception() is None
+
+    def load(self, network: DenseNetwork | Network, device: Device) -> Future[float]:
+        """Have the child compile a network, once; return the seconds it took."""
+        where = _where(network, device)
+        with self._lock:
+            future = self._loaded.get(where)
+            if future is None or (future.done() and (future.cancelled() or future.exception() is not None)):
+                self._forget_all_but(_MOST - 1)
+                future = self._loaded[where] = self.child.call("load", network, *where)
+            self._loaded.move_to_end(where)
+        return future
+
+    def call(self, function: str, network: DenseNetwork | Network, device: Device, *args: object) -> Future[Any]:
+        """Have the child compile a network if it has not, and call a function with it."""
+        self.load(network, device)
+        return self.child.call(function, *_where(network, device), *args)
+
+    def forget_strip(self, network: DenseNetwork, device: Device, number: int) -> None:
+        """Have the child give up what it keeps of a strip; return at once."""
+        self.child.call("forget_strip", *_where(network, device), number)
+
+    def release(self, kept: int = KEPT) -> Future[None]:
+        """Have the child give memory back to the system, and all but the last used networks up."""
+        with self._lock:
+            self._forget_all_but(kept)
+            return self.child.call("release")
+
+    def _forget_all_but(self, kept: int) -> None:
+        # Calls are answered in order: what still waits for these networks is answered before.
+        while len(self._loaded) > kept:
+            where, _ = self._loaded.popitem(last=False)
+            self.child.call("forget", *where)
+
+
+def _where(network: DenseNetwork | Network, device: Device) -> tuple[str, str, str]:
+    """Return what a compiled network is known by. The patch network is the reference: always exact."""
+    from napari_fcnseg.conversion.dense_network import DenseNetwork  # here, because the dock opens without it
+
+    precision = device.precision if isinstance(network, DenseNetwork) else "float32"
+    return network_key(network), device.address, precision
+
+
+def network_key(network: DenseNetwork | Network) -> str:
+    """Return a name for a network's contents; it is computed once per object."""
+    key: str | None = network.__dict__.get("_key")
+    if key is None:
+        key = hashlib.sha256(pickle.dumps(network, 5)).hexdigest()
+        network.__dict__["_key"] = key  # frozen for users; this is a memo and no part of the value
+    return key

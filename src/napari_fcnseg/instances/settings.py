@@ -1,0 +1,216 @@
+"""What single instances are, as the user wants them, and what is said about those that were found."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.system.serialization import PlainSettings
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+COMPONENTS, WATERSHED = "components", "watershed"
+METHODS = (COMPONENTS, WATERSHED)
+#: What classes are called that instances are made of, that lie between them, and around them.
+_INTERIOR = re.compile(r"interior|inside|inner|nucle|cell|body|core|cent(er|re)|foreground|object", re.IGNORECASE)
+_EDGE = re.compile(r"edge|border|boundar|membrane|outline|contour", re.IGNORECASE)
+_AROUND = re.compile(r"background|outside|exterior|empty|nothing|other|not predicted", re.IGNORECASE)
+#: Numbers of pixels among the settings, what they are called, and the least.
+_WHOLE = (
+    ("minimum_size", "The smallest size", 0),
+    ("fill_holes", "The largest hole", 0),
+    ("connectivity", "The connectivity", 1),
+)
+
+
+@dataclass(frozen=True)
+class InstanceSettings(PlainSettings):
+    """How single instances are found among the labels of a class.
+
+    Attributes
+    ----------
+    interior : int or tuple of int
+        The class, or classes, that the instances are made of, as the labels number them: from 1.
+    edge : int or None
+        The class between instances that touch, for the watershed; None if the model has none.
+    method : {"components", "watershed"}, or None
+        ``"components"``: what hangs together is one instance. ``"watershed"``: instances that touch are cut apart,
+        by the edge class where there is one, and by their necks otherwise. None for watershed if there is an edge
+        class.
+    minimum_size : int
+        Instances with fewer pixels are left out; 0 to keep all.
+    fill_holes : int
+        Holes of at most so many pixels are filled; 0 for none.
+    connectivity : int
+        Steps along an axis that two pixels of one instance may be apart: 1 for sides that touch, 2 for corners too,
+        in a volume 3.
+    separation : float or None
+        How many pixels the half width of a neck has to be less than that of either part for the watershed to cut
+        there. None for 1 without an edge class; with one, only that class cuts then.
+
+    Raises
+    ------
+    SettingsError
+        If a value is not one of the possible ones.
+    """
+
+    _of = " of instances"
+
+    interior: int | tuple[int, ...]
+    edge: int | None = None
+    method: str | None = None
+    minimum_size: int = 0
+    fill_holes: int = 0
+    connectivity: int = 1
+    separation: float | None = None
+
+    def __post_init__(self) -> None:
+        several = isinstance(self.interior, Sequence) and not isinstance(self.interior, str)
+        given: Sequence[object] = self.interior if several else (self.interior,)  # type: ignore[assignment]
+        interior = tuple(whole(number, "The interior class", 1) for number in given)
+        if not interior:
+            raise SettingsError("No interior class was chosen. Choose the class that the instances are made of.")
+        object.__setattr__(self, "interior", interior)
+        if self.edge is not None:
+            object.__setattr__(self, "edge", whole(self.edge, "The edge class", 1))
+            if self.edge in interior:
+                raise SettingsError(f"Class {self.edge} cannot be interior and edge at once. Choose two classes.")
+        if self.method is None:
+            object.__setattr__(self, "method", COMPONENTS if self.edge is None else WATERSHED)
+        if self.method not in METHODS:
+            raise SettingsError(f"There is no method {self.method!r}. Choose one of: {', '.join(METHODS)}.")
+        if self.method == COMPONENTS and not (self.edge is None and self.separation is None):
+            raise SettingsError("Edge class and separation are for the watershed. Choose it, or leave them out.")
+        for name, what, least in _WHOLE:
+            object.__setattr__(self, name, whole(getattr(self, name), what, least))
+        if self.separation is not None and not _is_length(self.separation):
+            raise SettingsError(f"The separation is a number of pixels above 0, not {self.separation!r}.")
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The interior classes."""
+        assert isinstance(self.interior, tuple), "made one at the start"
+        return self.interior
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return settings from what :meth:`as_dict` gave; without an interior class they are refused."""
+        return super().from_dict({"interior": (), **data})
+
+
+def around(names: Mapping[int, str]) -> tuple[int, ...]:
+    """Return the classes that are called like what lies around instances, such as background."""
+    return tuple(label for label, name in names.items() if label and _AROUND.fullmatch(name.strip()))
+
+
+def _is_length(number: object) -> bool:
+    return isinstance(number, int | float) and 0 < number < math.inf
+
+
+def whole(number: object, what: str, least: int) -> int:
+    """Return a whole number; say what it is of if it is none, or too small."""
+    try:
+        value = operator.index(number)  # type: ignore[arg-type]
+    except TypeError:
+        value = least - 1
+    if value < least or isinstance(number, bool):
+        raise SettingsError(f"{what} is a whole number, at least {least}, not {number!r}.")
+    return value
+
+
+@dataclass(frozen=True, eq=False)
+class InstanceSizes:
+    """How large instances are.
+
+    Attributes
+    ----------
+    pixels : ndarray of int, shape (instances,)
+        Pixels of each instance, that of instance 1 first.
+    pixel_size : float or None
+        Area or volume of a pixel; None where nobody knows.
+    unit : str
+        Of that, for example ``"µm²"``.
+    """
+
+    pixels: npt.NDArray[np.integer[Any]]
+    pixel_size: float | None = None
+    unit: str = ""
+
+    @classmethod
+    def of(cls, instances: npt.NDArray[Any], pixel_size: float | None = None, unit: str = "") -> InstanceSizes:
+        """Return the sizes of what :func:`~napari_fcnseg.find_instances` found."""
+        return cls(np.bincount(instances.ravel())[1:], pixel_size if unit else None, unit)
+
+    @property
+    def count(self) -> int:
+        """How many instances there are."""
+        return len(self.pixels)
+
+    def __str__(self) -> str:
+        if not self.count:
+            return "No instances"
+        median = float(np.median(self.pixels))
+        size = f" ({_three_digits(median * self.pixel_size)} {self.unit})" if self.pixel_size is not None else ""
+        what = "1 instance," if self.count == 1 else f"{self.count:,} instances, median"
+        return f"{what} {median:,.10g} px{size}"
+
+
+def _three_digits(number: float) -> str:
+    return f"{float(f'{number:.3g}'):,.10g}"
+
+
+def why_none(labels: Any, settings: InstanceSettings, names: Mapping[int, str] | None = None) -> str:
+    """Return why no instance was found, and what to do, in a few sentences.
+
+    Parameters
+    ----------
+    labels : array_like
+        What was searched.
+    settings : InstanceSettings
+        For what.
+    names : mapping of int to str, optional
+        What the classes are called.
+    """
+    called = {number: f"{number} ({name})" for number, name in (names or {}).items() if name != f"class {number}"}
+
+    def spoken(numbers: Sequence[int], joint: str) -> str:
+        return joint.join(called.get(int(number), str(number)) for number in numbers)
+
+    pixels: npt.NDArray[Any] = np.asarray(labels)
+    if any((pixels == number).any() for number in settings.classes):
+        least = settings.minimum_size
+        return f"No instances: none has {least:,} pixels or more. Choose a smaller minimum size."
+    held = [number for number in np.unique(pixels) if number]
+    there = f"The labels hold the classes {spoken(held, ', ')}: choose one of them." if held else "All labels are 0."
+    return f"No instances: no pixel is of class {spoken(settings.classes, ' or ')}. {there}"
+
+
+def suggested_classes(names: Mapping[int, str]) -> tuple[int | None, int | None]:
+    """Return which classes are interior and edge, by their names.
+
+    Parameters
+    ----------
+    names : mapping of int to str
+        What the classes are called, by their numbers.
+
+    Returns
+    -------
+    interior : int or None
+        The class that is called so; otherwise the last that is neither edge nor background. None without classes.
+    edge : int or None
+        The class that is called so.
+    """
+    edge = next((number for number, name in names.items() if _EDGE.search(name)), None)
+    others = [number for number in names if number != edge] or list(names)
+    inside = [number for number in others if not _AROUND.search(names[number])] or others
+    called = [number for number in inside if _INTERIOR.search(names[number])]
+    interior = next(iter(called or inside[-1:]), None)
+    return interior, edge if edge != interior else None

@@ -1,0 +1,298 @@
+"""A trained patch model, and its dense form."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence  # noqa: TC003 - part of an alias that is read at run time
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fcnseg.conversion import ConversionReport, DenseNetwork, convert_network
+from napari_fcnseg.conversion.memory import patch_batch
+from napari_fcnseg.conversion.strided import thinned
+from napari_fcnseg.engine import engine
+from napari_fcnseg.errors import ImageError, ModelFileError, OutputError, SettingsError
+from napari_fcnseg.model.sidecar import Sidecar, default_names, palette, sidecar_for, sidecar_path
+from napari_fcnseg.readers.sandbox import read_models
+from napari_fcnseg.system.saving import Inputs, Plan, save_whole
+
+if TYPE_CHECKING:
+    from napari_fcnseg.graph.network import Network
+
+
+class PatchModel:
+    """A trained network that says what the centre pixel of a patch is.
+
+    Parameters
+    ----------
+    network : Network
+        The network as data.
+    path : Path, optional
+        Where it was read from.
+    sha256 : str
+        Of the file's contents.
+    output : str
+        Which of :attr:`outputs` it is; empty where there is only one.
+    """
+
+    def __init__(self, network: Network, path: Path | None = None, sha256: str = "", output: str = "") -> None:
+        self.network = network
+        self.path = path
+        self.sha256 = sha256
+        self.output = output or (network.outputs[0] if network.outputs else "")
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending, or the network's own name."""
+        return self.path.stem if self.path is not None else self.network.name
+
+    @property
+    def patch_shape(self) -> tuple[int, ...]:
+        """Spatial shape of a patch. It speaks for the pixel at ``patch_shape // 2``, for odd and even shapes alike."""
+        return self.network.patch_shape
+
+    @property
+    def channels(self) -> int:
+        """Number of input channels."""
+        return self.network.channels
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The model's answers by name, where it has several; :func:`load_model` takes one of them."""
+        return self.network.outputs
+
+    @property
+    def classes(self) -> int:
+        """Number of classes. A network with a single output number tells two apart."""
+        return self.fcn.network.classes
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it was read from, and where its sidecar lies: never written over."""
+        if self.path is None:
+            return ()
+        folder = self.path if self.path.is_dir() else self.path.parent
+        names = (f"{self.path.name}.data", *self.network.files)  # the first is where ONNX may have its weights
+        return (self.path, *(folder / name for name in names), sidecar_path(self.path))
+
+    @cached_property
+    def sidecar(self) -> Sidecar | None:
+        """What ``NAME.fcnseg.json`` beside the file says, found to fit the model; None where there is none."""
+        if self.path is None:
+            return None
+        spatial = len(self.patch_shape)
+        return sidecar_for(self.path, classes=self.classes, channels=self.channels, spatial=spatial, output=self.output)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, by the sidecar, or their numbers."""
+        return (self.sidecar.class_names if self.sidecar else ()) or default_names("class", self.classes)
+
+    @property
+    def class_colors(self) -> tuple[str, ...]:
+        """Colours of the classes as ``#rrggbb``, by the sidecar, or some that differ."""
+        return (self.sidecar.class_colors if self.sidecar else ()) or palette(self.classes)
+
+    @cached_property
+    def fcn(self) -> FCN:
+        """The dense form of the network (see :func:`convert`)."""
+        return FCN(convert_network(self.network), self.files)
+
+    def predict(self, patches: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Apply the patch network itself, without any conversion: the reference for everything.
+
+        Parameters
+        ----------
+        patches : array_like, shape (n, *patch_shape, channels)
+            Prepared patches.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, class)
+            The network's own numbers.
+
+        Raises
+        ------
+        ImageError
+            If the shape does not fit.
+        """
+        x = np.ascontiguousarray(patches, np.float32)
+        if x.shape[1:] != self.network.input_shape:
+            raise ImageError(
+                f"The model takes patches of shape (n, {', '.join(map(str, self.network.input_shape))}), not {x.shape}."
+            )
+        device = engine().device()
+        size = patch_batch(self.fcn.network)
+        waiting = [engine().run(self.network, device, x[i : i + size]) for i in range(0, len(x), size)]
+        answers = [future.result().reshape(-1, self.fcn.network.outputs) for future in waiting]
+        return np.concatenate(answers) if answers else np.zeros((0, self.fcn.network.outputs), np.float32)
+
+    def __repr__(self) -> str:
+        return f"<PatchModel {self.name!r}: patch {self.patch_shape}, {self.channels} channels>"
+
+
+class FCN:
+    """The dense (fully convolutional) form of a patch model: the same numbers at every pixel in one pass.
+
+    Parameters
+    ----------
+    network : DenseNetwork
+        The converted network.
+    files : sequence of Path
+        What the patch model was read from.
+    """
+
+    def __init__(self, network: DenseNetwork, files: Sequence[Path] = ()) -> None:
+        self.network = network
+        self._files = tuple(files)
+        self._thinned = {1: network}
+
+    def thinned(self, every: int) -> DenseNetwork:
+        """Return the network that answers at every ``every``-th pixel along each axis alone, with less work."""
+        if every not in self._thinned:
+            self._thinned[every] = thinned(self.network, (every,) * len(self.patch_shape))
+        return self._thinned[every]
+
+    @property
+    def report(self) -> ConversionReport:
+        """What became of each layer, and what it costs."""
+        return self.network.report
+
+    @property
+    def patch_shape(self) -> tuple[int, ...]:
+        """Spatial shape of a patch."""
+        return self.network.patch_shape
+
+    def to_keras(self) -> Any:
+        """Return the dense network as a ``keras.Model``, in this process.
+
+        It takes images ``(1, *spatial, channel)`` and returns ``(1, *(spatial - network.reach + 1), class)``. This
+        imports Keras: in a napari session use :meth:`save` instead.
+        """
+        from napari_fcnseg.engine.keras_export import dense_model
+
+        return dense_model(self.network)
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the dense network as a ``.keras`` file.
+
+        ``keras.models.load_model`` opens it after ``import napari_fcnseg.engine.layers``, which has its layers.
+
+        A file of that name is replaced with ``overwrite`` alone, and the patch model itself never is.
+
+        Raises
+        ------
+        OutputError
+            If the name does not end with ``.keras``, or the file cannot be written or is there already.
+        """
+        target = Path(path)
+        if target.suffix != ".keras":
+            raise OutputError(f"The converted network is written as a .keras file: choose {target.stem}.keras.")
+        with Plan((target,), Inputs(self._files), overwrite=overwrite).claim():
+            save_whole(target, lambda part: engine().save(self.network, part.absolute()), overwrite=overwrite)
+        return target
+
+
+#: What a function that needs a model takes.
+ModelLike: TypeAlias = "str | os.PathLike[str] | PatchModel"
+
+
+def load_model(path: str | os.PathLike[str], output: str | None = None) -> PatchModel:
+    """Read a trained patch model.
+
+    Parameters
+    ----------
+    path : path
+        A ``.keras`` file; a full ``.h5`` file of Keras 2 or 3; a SavedModel folder of Keras 2; an architecture as
+        ``.json`` or its weights as ``.h5``, with the other of the two beside it; an ONNX model as PyTorch exports it;
+        weights published with DeepCell in 2016. It is parsed; nothing in it is ever run.
+    output : str, optional
+        Which answer of a model with several (:attr:`PatchModel.outputs`); the first otherwise.
+
+    Raises
+    ------
+    ModelFileError
+        If it is no model file, or is damaged.
+    UnsupportedLayerError
+        If it holds a layer that is not known; the error names it.
+    """
+    return _load([Path(path)], [output])[0]
+
+
+def _load(paths: Sequence[Path], outputs: Sequence[str | None] | None = None) -> list[PatchModel]:
+    networks = read_models(paths, outputs)
+    chosen = outputs or [None] * len(networks)
+    return [
+        PatchModel(n, path, _sha256(path, n.files), (name or "") if n.outputs else "")
+        for n, path, name in zip(networks, paths, chosen, strict=True)
+    ]
+
+
+def _sha256(path: Path, more: Sequence[str]) -> str:
+    """Return the hash of a model's contents: of its file, or of all its files in the order of their names."""
+    folder, names = (path, set(more)) if path.is_dir() else (path.parent, {path.name, *more})
+    digest = hashlib.sha256()
+    try:
+        for name in sorted(names):
+            with (folder / name).open("rb") as file:
+                while chunk := file.read(2**20):
+                    digest.update(chunk)
+    except OSError as error:
+        raise ModelFileError(f"The file {str(path)!r} cannot be read any more: {error.strerror}.") from None
+    return digest.hexdigest()
+
+
+def convert(model: ModelLike) -> FCN:
+    """Convert a patch model to its dense form.
+
+    The method is that of Li, Zhao and Wang 2014 (arXiv 1412.4526): every stride becomes 1 and every later window is
+    dilated by the strides before it.
+
+    Parameters
+    ----------
+    model : path or PatchModel
+        The patch model.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        If a layer has no exact dense form; the error names it, the reason, and what to do.
+    ConversionError
+        If the network is no patch classifier.
+    """
+    return (model if isinstance(model, PatchModel) else load_model(model)).fcn
+
+
+def as_ensemble(model: ModelLike | Sequence[ModelLike]) -> tuple[PatchModel, ...]:
+    """Return the members of an ensemble, converted and found to fit together.
+
+    Raises
+    ------
+    SettingsError
+        If there is none, or they differ in channels, classes, spatial axes or what their last layer gives.
+    """
+    given: Sequence[ModelLike] = [model] if isinstance(model, str | os.PathLike | PatchModel) else list(model)
+    if not given:
+        raise SettingsError("No model was chosen. Choose at least one.")
+    read = iter(_load([Path(m) for m in given if not isinstance(m, PatchModel)]))
+    models = tuple(m if isinstance(m, PatchModel) else next(read) for m in given)
+    first = models[0].fcn.network
+    for other in models[1:]:
+        network = other.fcn.network
+        for what, a, b in (
+            ("input channels", first.channels, network.channels),
+            ("outputs", first.outputs, network.outputs),
+            ("spatial axes", len(first.patch_shape), len(network.patch_shape)),
+            ("kind of last layer", first.head, network.head),
+        ):
+            if a != b:
+                raise SettingsError(
+                    f"Models {models[0].name!r} and {other.name!r} cannot be averaged: their {what} differ "
+                    f"({a} and {b}). Choose models that were trained for the same task."
+                )
+    return models

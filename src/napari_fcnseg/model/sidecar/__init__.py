@@ -1,0 +1,26 @@
+"""What a model file cannot say of itself, in ``NAME.fcnseg.json`` beside it: names, colours, preprocessing, pixel size.
+
+The file is JSON, meant to be written by hand too, and read as a stranger's: bounded in size and depth, every value
+checked. Preprocessing steps are written as the bioimage.io model description 0.5 writes them.
+"""
+
+from __future__ import annotations
+
+from napari_fcnseg.model.sidecar.data import Sidecar, blank, check, default_names, palette
+from napari_fcnseg.model.sidecar.files import agreed_preprocess, read_sidecar, sidecar_for, sidecar_path, write_sidecar
+from napari_fcnseg.model.sidecar.values import Citation, Classes
+
+__all__ = [
+    "Citation",
+    "Classes",
+    "Sidecar",
+    "agreed_preprocess",
+    "blank",
+    "check",
+    "default_names",
+    "palette",
+    "read_sidecar",
+    "sidecar_for",
+    "sidecar_path",
+    "write_sidecar",
+]

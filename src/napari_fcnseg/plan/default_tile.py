@@ -1,0 +1,87 @@
+"""The tile for a frame where the user chose none: a second or so of work that fits into memory."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from napari_fcnseg.conversion.cost import place_flop
+from napari_fcnseg.conversion.memory import countable, tile_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_fcnseg.conversion.dense_network import DenseNetwork
+
+
+#: Work in a default tile, in FLOP: a few seconds on a laptop, so that progress and Cancel are prompt.
+_WORK = 2.5e11
+_STRIP_WORK = 1e11  # the same for strips: less is as good, since no halo is thrown away
+_ROWS = {2: 64, 3: 8}  # of a strip, at least, by the number of axes
+_WIDEST = {2: 4096, 3: 512}  # of a strip along the others: memory must not grow with the image
+_PIXELS = 1024**2  # at most, however cheap the network is
+_PATCH_WORK = 1e11  # the same patch by patch
+#: Pixels per axis: a smaller tile takes hardly less, since its halo stays.
+SMALLEST = 8
+
+
+def choose_tile(
+    networks: Sequence[DenseNetwork], frame: tuple[int, ...], budget: float, in_strips: bool = False
+) -> tuple[int, ...]:
+    """Return the tile for a frame, in places: a second or so of work, shrunk until every network's tile fits.
+
+    Parameters
+    ----------
+    networks : sequence of DenseNetwork
+        Run one after the other on each tile.
+    frame : tuple of int
+        Places per axis: pixels, unless the networks answer at some only.
+    budget : float
+        Bytes that a tile may take. The smallest tile is returned where not even that fits.
+    in_strips : bool
+        Whether a tile is computed from what is kept of the one above it: then it has no halo along the first axis and
+        is best low and wide, so that its maps stay in the processor's cache.
+    """
+    reach = [max(-(-n.reach[axis] // n.every[axis]) for n in networks) for axis in range(len(frame))]
+    most = _PIXELS / max(math.prod(n.every) for n in networks)  # in the image, where the largest maps are
+    pixels = min(most, (_STRIP_WORK if in_strips else _WORK) / max(sum(place_flop(n) for n in networks), 1))
+    if in_strips:
+        tile = _strip(frame, reach, pixels)
+    else:
+        side = round(pixels ** (1 / len(frame)))
+        # A halo is computed and thrown away: where that tile would be hardly larger than it, take a larger one.
+        tile = tuple(min(n, max(side, 4 * r)) for n, r in zip(frame, reach, strict=True))
+    return shrunk(tile, lambda t: all(tile_bytes(n, t) <= budget and countable(n, t) for n in networks))
+
+
+def _strip(frame: tuple[int, ...], reach: Sequence[int], pixels: float) -> tuple[int, ...]:
+    """Return a strip of about so many places: as wide as it can be while it has some rows."""
+    rows = min(frame[0], _ROWS.get(len(frame), 1))
+    sides = []
+    for axis, length in enumerate(frame[1:], start=1):
+        most = min((pixels / rows) ** (1 / (len(frame) - 1)), _WIDEST.get(len(frame), math.inf))
+        most = max(most, 4 * reach[axis])
+        sides.append(math.ceil(length / math.ceil(length / most)))
+    return (min(frame[0], max(rows, round(pixels / math.prod(sides)))), *sides)
+
+
+def shrunk(tile: tuple[int, ...], fits: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
+    """Return a tile halved along its longest axis until it fits, or the smallest if none does."""
+    while not fits(tile) and (smaller := halved(tile)) is not None:
+        tile = smaller
+    return tile
+
+
+def halved(tile: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return a tile halved along its longest axis, None if it is as small as makes a difference."""
+    axis = max(range(len(tile)), key=tile.__getitem__)
+    if tile[axis] <= SMALLEST:
+        return None
+    return (*tile[:axis], -(-tile[axis] // 2), *tile[axis + 1 :])
+
+
+def patch_tile(networks: Sequence[DenseNetwork], frame: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the tile, in patches per axis, that takes about a second patch by patch."""
+    patches = _PATCH_WORK / max(sum(n.report.flop_per_patch for n in networks), 1)
+    side = max(1, round(min(patches, _PIXELS) ** (1 / len(frame))))
+    return tuple(min(n, side) for n in frame)

@@ -1,0 +1,157 @@
+"""What a tile may take: the memory limit, corrected by what tiles were measured to take and by what did not fit."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_fcnseg.engine import Device, engine
+from napari_fcnseg.engine.process import network_key
+from napari_fcnseg.plan.default_tile import halved, shrunk
+from napari_fcnseg.system.cache import recall, remember
+from napari_fcnseg.system.memory import all_memory, free_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from napari_fcnseg.plan.method import Way
+    from napari_fcnseg.settings import RunSettings
+    from napari_fcnseg.system.memory import Usage
+
+#: Bytes that the computing process takes before it computes anything: TensorFlow and Numba, on Linux.
+FRAMEWORK = 700 * 2**20
+
+_LEAST_SHARE = 4  # a tile gets this part of the limit at least, however much the framework takes
+_TELLING = 2**26  # bytes; what smaller tiles take says nothing about large ones
+_MARGIN = 1.1  # on what was measured
+#: Bytes taken per byte counted, as long as nothing was measured: the allocator has holes, and kernels work on copies.
+#: Seven networks on TensorFlow's processor took 1.5 to 2.9, tiles of 200 MiB and more 2.1 as the median.
+_USUAL = 2.5
+_CORRECTIONS = 0.25, 8.0  # what is beyond was not the tile's doing
+_DEVICE_SHARE = 0.8  # of a device's free memory: its allocator leaves gaps
+_KIND, _DAYS = "memory", 7  # what did not fit may fit another day
+
+
+@dataclass
+class Allowance:
+    """What one tile may take on one device.
+
+    Parameters
+    ----------
+    predict : callable
+        Gives the bytes that a tile takes by the memory model, from its places per axis; infinite for one that the
+        framework cannot compute at all.
+    limit : int or None
+        Bytes that the user allows the computing process in all.
+    budget : float
+        Bytes for a tile.
+    correction : float
+        Bytes that a tile takes per byte that the model says.
+    ceiling : float
+        Bytes, as the model says; larger tiles did not fit.
+    measured : float
+        As ``correction``, from this run alone; 0 if nothing was measured.
+    base : int or None
+        Bytes that the computing process takes without a tile, once they are known.
+    largest : float
+        Bytes of the largest finished tile by the model.
+    """
+
+    predict: Callable[[tuple[int, ...]], float]
+    limit: int | None
+    budget: float
+    correction: float = 1.0
+    ceiling: float = math.inf
+    measured: float = 0.0
+    base: int | None = None
+    largest: float = 0.0
+
+    @property
+    def bytes(self) -> float:
+        """Bytes that a tile may take, as the memory model counts them."""
+        return min(self.budget / self.correction, self.ceiling)
+
+    def expected(self, size: tuple[int, ...]) -> float:
+        """Return the bytes that a tile will take."""
+        return self.predict(size) * self.correction
+
+    def tile(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the tile to try: the given one, halved along its longest axis until it fits by the model."""
+        return shrunk(size, lambda tile: self.predict(tile) <= self.bytes)
+
+    def shrink(self, size: tuple[int, ...], part: int) -> tuple[int, ...] | None:
+        """Take note that a tile did not fit; return one of a ``part`` of its bytes, or None if there is no smaller."""
+        if halved(size) is None:
+            return None
+        self.ceiling = min(self.ceiling, self.predict(size) / part)
+        return self.tile(size)
+
+    def learn(self, size: tuple[int, ...], usages: Iterable[Usage | None]) -> None:
+        """Take note of what a tile took of the computing process's memory."""
+        self.largest = max(self.largest, self.predict(size))  # whose memory the process may have kept
+        for usage in filter(None, usages):
+            if self.base is None:
+                self.base = usage.before
+                if self.limit is not None:
+                    self.budget = min(self.budget, _beside(usage.before, self.limit))
+            if self.largest >= _TELLING:
+                taken = _MARGIN * (usage.peak - self.base) / self.largest
+                self.measured = min(max(self.measured, taken, _CORRECTIONS[0]), _CORRECTIONS[1])
+                self.correction = max(self.correction, self.measured)
+
+    def on(self, device: Device, share: int) -> Allowance:
+        """Return the allowance on a device, when ``share`` devices compute at once."""
+        if device.is_cpu:
+            return replace(self, budget=self.budget / share)
+        free = engine().free_memory(device)
+        budget = math.inf if free is None else free * _DEVICE_SHARE
+        return replace(self, budget=budget if self.limit is None else min(budget, self.limit), limit=None)
+
+
+def allowed(ways: Sequence[Way], settings: RunSettings) -> Allowance:
+    """Return what the settings, the memory of the system and earlier runs allow a tile."""
+
+    @functools.cache
+    def predict(size: tuple[int, ...]) -> float:
+        return max(way.bytes(size) for way in ways)
+
+    limit, free = settings.memory_limit, free_memory()
+    if limit is not None:
+        budget = _beside(FRAMEWORK, limit)
+    else:  # a tile that the user chose is taken at his word
+        budget = free if settings.tile is not None else free / 2
+    known = recall(_KIND, _key(ways, settings), _DAYS)
+    known = known if isinstance(known, dict) else {}
+    correction = _number(known.get("correction"), *_CORRECTIONS, _USUAL)
+    return Allowance(predict, limit, budget, correction, _number(known.get("ceiling"), 1, math.inf, math.inf))
+
+
+def keep(allowances: Sequence[Allowance], ways: Sequence[Way], settings: RunSettings) -> None:
+    """Remember what a run's devices have learned, for the next run."""
+    ceiling = min(allowance.ceiling for allowance in allowances)
+    measured = max(allowance.measured for allowance in allowances)
+    # What so small a tile died of was not a want of memory: somebody ended the process, or it has a fault.
+    value: dict[str, float] = {"ceiling": ceiling} if _TELLING / 4 <= ceiling < math.inf else {}
+    if measured:
+        value["correction"] = round(measured, 3)
+    if value:
+        remember(_KIND, _key(ways, settings), value)
+
+
+def _key(ways: Sequence[Way], settings: RunSettings) -> str:
+    """Return what experience with memory depends on: the models, the device, the arithmetic, and how much there is."""
+    models = "+".join(f"{(way.model.sha256 or network_key(way.model.network))[:16]}:{way.method}" for way in ways)
+    most = settings.memory_limit or all_memory()
+    return f"{models} {settings.device or 'first'} {settings.precision} {settings.every} 2^{round(math.log2(most))}"
+
+
+def _beside(framework: int, limit: int) -> float:
+    """Return what is left of a limit beside the framework."""
+    return max(limit - framework, limit / _LEAST_SHARE)
+
+
+def _number(value: Any, low: float, high: float, otherwise: float) -> float:
+    good = isinstance(value, int | float) and low <= value <= high
+    return float(value) if good else otherwise

@@ -1,0 +1,188 @@
+"""Which places of an image a run computes, and in what tiles.
+
+Places are in steps of ``every`` pixels: place ``i`` is pixel ``i * every``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from napari_fcnseg.arrays.border import predicted
+from napari_fcnseg.errors import ImageError, SettingsError
+from napari_fcnseg.plan.default_tile import choose_tile, patch_tile, shrunk
+from napari_fcnseg.plan.memory_budget import FRAMEWORK
+from napari_fcnseg.plan.tiles import around
+from napari_fcnseg.system.formatting import amount, by
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_fcnseg.arrays.frame_source import Region
+    from napari_fcnseg.plan.memory_budget import Allowance
+    from napari_fcnseg.plan.method import Way
+    from napari_fcnseg.settings import RunSettings
+
+_FIRST_WORK = 2.5e10  # FLOP of the tile that somebody waits for: a quarter of a second on a laptop
+_FIRST_SHARE = 0.1  # of the work of a run that it may take at most, since it is done twice
+
+_ANEW = 0.03  # of a group's work, at most, that the last group has done already
+
+
+def extent_of(shape: tuple[int, ...], patches: Sequence[tuple[int, ...]], settings: RunSettings) -> Region:
+    """Return the places that get a prediction.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Spatial shape of a frame.
+    patches : sequence of tuple of int
+        Patch shape of each model.
+    settings : RunSettings
+        What the user chose.
+
+    Raises
+    ------
+    ImageError, SettingsError
+        If there is none.
+    """
+    starts_stops = [predicted(shape, patch, settings.border) for patch in patches]  # type: ignore[arg-type]
+    extent = tuple((max(a for a, _ in axis), min(b for _, b in axis)) for axis in zip(*starts_stops, strict=True))
+    if any(stop <= start for start, stop in extent):
+        largest = tuple(map(max, zip(*patches, strict=True)))
+        raise ImageError(
+            f'The image ({by(shape)}) is smaller than the patch ({by(largest)}), and border="valid" predicts only '
+            'where a whole patch fits. Choose another border, for example "reflect".'
+        )
+    if settings.region is not None:
+        extent = _within(extent, settings.region)
+    places = tuple((-(-start // settings.every), -(-stop // settings.every)) for start, stop in extent)
+    if any(stop <= start for start, stop in places):
+        raise SettingsError(f"With every={settings.every} no pixel is left to predict. Choose a smaller number.")
+    return places
+
+
+def _within(extent: Region, region: Region) -> Region:
+    if len(region) != len(extent):
+        raise SettingsError(f"The region has {len(region)} axes and the model {len(extent)} spatial ones.")
+    both = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(extent, region, strict=True))
+    if any(stop <= start for start, stop in both):
+        raise SettingsError(f"The region {region} holds no pixel with a prediction; predictions reach {extent}.")
+    return both
+
+
+def tile_of(
+    ways: Sequence[Way],
+    sizes: tuple[int, ...],
+    settings: RunSettings,
+    allowance: Allowance,
+    tell: Callable[[str], object],
+) -> tuple[int, ...]:
+    """Return the largest tile, in places per axis.
+
+    Parameters
+    ----------
+    ways : sequence of Way
+        How each model's numbers are computed.
+    sizes : tuple of int
+        Places per axis that are computed.
+    settings : RunSettings
+        What the user chose.
+    allowance : Allowance
+        What a tile may take.
+    tell : callable
+        Called with a sentence where the tile is not the one that was asked for, or takes more than the limit.
+
+    Raises
+    ------
+    SettingsError
+        If the chosen tile does not fit the model's axes, or the memory limit is below the smallest tile.
+    """
+    every = settings.every
+    if settings.tile is not None:
+        tile = (settings.tile,) * len(sizes) if isinstance(settings.tile, int) else settings.tile
+        if len(tile) != len(sizes):
+            raise SettingsError(f"The tile {tile} has {len(tile)} sizes and the model {len(sizes)} spatial axes.")
+        chosen = tuple(min(max(t // every, 1), n) for t, n in zip(tile, sizes, strict=True))
+    else:
+        chosen = _best(ways, sizes, allowance)
+    tile = allowance.tile(chosen)
+    if tile != chosen and settings.tile is not None:
+        tell(
+            f"A tile of {by(chosen)} pixels would take about {amount(allowance.expected(chosen))}, more than may be "
+            f"taken: tiles of at most {by(tile)} are computed. The labels are the same."
+        )
+    limit, least = settings.memory_limit, allowance.expected(tile)
+    if limit is not None and least > limit:
+        raise SettingsError(
+            f"The memory limit of {amount(limit)} is too small: even a tile of {by(tile)} pixels takes "
+            f"{amount(least)} beside what the computing process itself takes. Allow more memory."
+        )
+    if limit is not None and least + FRAMEWORK > limit:
+        tell(
+            f"The memory limit of {amount(limit)} is less than this run takes: about {amount(least + FRAMEWORK)}, of "
+            f"which {amount(FRAMEWORK)} are the computing process itself."
+        )
+    return tile
+
+
+def strips_together(ways: Sequence[Way], tile: tuple[int, ...]) -> int:
+    """Return how many tiles below each other are a group, the first of which is computed from none above.
+
+    1 where no tile is computed from another. The fewer, the less has to be computed for a part of an image; there are
+    so many that what each group computes anew is little of its work.
+    """
+    if not any(way.in_strips for way in ways):
+        return 1
+    one, two = (_work(ways, (rows, *tile[1:])) for rows in (tile[0], 2 * tile[0]))
+    return max(1, math.ceil((2 * one - two) / (two - one) / _ANEW))
+
+
+def first_tile(ways: Sequence[Way], most: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the tile that somebody waits for: no larger than another one, and done in less than a second."""
+    return shrunk(most, lambda size: _work(ways, size) <= _FIRST_WORK)
+
+
+def early_tile(
+    ways: Sequence[Way],
+    extent: Region,
+    settings: RunSettings,
+    tile: tuple[int, ...],
+    tiles: int,
+    focus: Sequence[float],
+) -> Region | None:
+    """Return a small tile around a place for those who wait, or None where it does not pay.
+
+    What it covers is computed again in its turn. So there is none where that is a good part of the run, or where the
+    first of the other tiles is there nearly as soon.
+
+    Parameters
+    ----------
+    ways : sequence of Way
+        How each model's numbers are computed.
+    extent : Region
+        What is computed.
+    settings : RunSettings
+        What the user chose.
+    tile, tiles : tuple of int, int
+        The run's tile, and how many it has.
+    focus : sequence of float
+        The place.
+    """
+    size = first_tile(ways, tile if settings.tile is not None else tuple(stop - start for start, stop in extent))
+    early, usual = _work(ways, size), _work(ways, tile)
+    return around(extent, size, focus) if 2 * early <= usual and early <= _FIRST_SHARE * usual * tiles else None
+
+
+def _work(ways: Sequence[Way], size: tuple[int, ...]) -> int:
+    return sum(way.flop(size) for way in ways)
+
+
+def _best(ways: Sequence[Way], sizes: tuple[int, ...], allowance: Allowance) -> tuple[int, ...]:
+    best = sizes
+    dense = [way.dense for way in ways if way.method == "dense"]
+    if dense:
+        in_strips = all(way.in_strips for way in ways if way.method == "dense")
+        best = choose_tile(dense, sizes, allowance.bytes, in_strips)
+    patchwise = [way.dense for way in ways if way.method == "patchwise"]
+    return tuple(map(min, best, patch_tile(patchwise, sizes))) if patchwise else best

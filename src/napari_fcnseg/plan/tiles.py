@@ -1,0 +1,91 @@
+"""Which tiles an image is cut into, and in which order they come."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_fcnseg.arrays.frame_source import Region
+
+
+def cut(extent: Region, tile: tuple[int, ...]) -> list[Region]:
+    """Cut a region into tiles of at most a given size, all of nearly the same size.
+
+    Parameters
+    ----------
+    extent : Region
+        What is to be covered.
+    tile : tuple of int
+        Largest tile, in pixels per axis.
+
+    Returns
+    -------
+    list of Region
+        Column by column of tiles, each from top to bottom, so that most tiles come right after the one above them;
+        none overlaps another, none is empty.
+    """
+    rows, *sides = [_cut_axis(start, stop, size) for (start, stop), size in zip(extent, tile, strict=True)]
+    return [(row, *side) for side in itertools.product(*sides) for row in rows]
+
+
+def _cut_axis(start: int, stop: int, size: int) -> list[tuple[int, int]]:
+    length = stop - start
+    if length <= 0:
+        return []
+    count = math.ceil(length / size)
+    size = math.ceil(length / count)
+    return [(a, min(a + size, stop)) for a in range(start, stop, size)]
+
+
+def grouped(tiles: Sequence[Region], together: int) -> list[list[Region]]:
+    """Return tiles in groups: so many of a column below each other, in their order.
+
+    Parameters
+    ----------
+    tiles : sequence of Region
+        As :func:`cut` returns them.
+    together : int
+        Tiles of a group, fewer at the end of a column.
+    """
+    columns = [list(column) for _, column in itertools.groupby(tiles, key=lambda tile: tile[1:])]
+    return [column[first : first + together] for column in columns for first in range(0, len(column), together)]
+
+
+def nearest_first(groups: Sequence[list[Region]], focus: tuple[float, ...]) -> list[list[Region]]:
+    """Return groups of tiles by how far they are from a place: the one it is in first.
+
+    Among equally far ones the one whose middle is nearer comes first.
+
+    Parameters
+    ----------
+    groups : sequence of list of Region
+        As :func:`grouped` returns them.
+    focus : tuple of float
+        The place.
+    """
+
+    def distance(group: list[Region]) -> tuple[float, float]:
+        whole = [(axis[0][0], axis[-1][1]) for axis in zip(*group, strict=True)]
+        gaps = [max(start - f, f - stop, 0.0) for (start, stop), f in zip(whole, focus, strict=True)]
+        middles = [(start + stop) / 2 - f for (start, stop), f in zip(whole, focus, strict=True)]
+        return math.hypot(*gaps), math.hypot(*middles)
+
+    return sorted(groups, key=distance)
+
+
+def around(extent: Region, size: tuple[int, ...], focus: Sequence[float]) -> Region:
+    """Return a tile of some size with a place in its middle, or as near to that as the extent allows."""
+    firsts = [
+        min(max(round(f - n / 2), start), max(stop - n, start))
+        for (start, stop), n, f in zip(extent, size, focus, strict=True)
+    ]
+    return tuple((a, min(a + n, stop)) for a, n, (_, stop) in zip(firsts, size, extent, strict=True))
+
+
+def slices(region: Region) -> tuple[slice, ...]:
+    """Return a region as slices."""
+    return tuple(slice(start, stop) for start, stop in region)

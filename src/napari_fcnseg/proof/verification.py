@@ -1,0 +1,282 @@
+"""Compare the dense result with the patch model's own answer, where a mistake would show first."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.model.patch_model import as_ensemble
+from napari_fcnseg.proof.certificate import TOLERANCE, Certificate, CertifiedModel, image_sha256, within_tolerance
+from napari_fcnseg.run.labels import labels_of
+from napari_fcnseg.run.result import finished_tiles
+from napari_fcnseg.run.run import Run, Tile
+from napari_fcnseg.run.segment import patchwise_scores
+from napari_fcnseg.settings import RunSettings
+from napari_fcnseg.system.serialization import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_fcnseg.model.patch_model import ModelLike, PatchModel
+
+
+_MORE = 16  # points of a tile that are kept in case too few of the chosen ones are computed
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How far the dense result is from the patch model itself.
+
+    Attributes
+    ----------
+    points : ndarray of int, shape (n, axes of the labels)
+        The pixels compared.
+    max_abs_difference : float
+        Largest difference between the two in any class at any point.
+    label_agreement : float
+        Share of the points where both say the same class, 0 to 1.
+    scale : float
+        Largest number of the patch model itself at these points: at most 1 for probabilities.
+    worst_point : tuple of int
+        Where the largest difference is.
+    certificate : Certificate
+        The same with everything that it holds for: to save and to hand on.
+    """
+
+    points: npt.NDArray[np.intp]
+    max_abs_difference: float
+    label_agreement: float
+    scale: float
+    worst_point: tuple[int, ...]
+    certificate: Certificate = field(repr=False)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every label agrees and no difference is above 1e-5 (of the scale, where that is above 1)."""
+        return within_tolerance(self.max_abs_difference, self.label_agreement, self.scale)
+
+    def __str__(self) -> str:
+        agree = round(self.label_agreement * len(self.points))
+        return (
+            f"{'Verified' if self.passed else 'NOT verified'}: {agree} of {len(self.points)} pixels have the patch "
+            f"model's own class; largest difference {self.max_abs_difference:.2g}."
+        )
+
+
+class Witness:
+    """Keeps a run's numbers at some pixels while its tiles come in, to compare them with the patch model later.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    n : int
+        Number of pixels: the corners, the middles of the borders, both sides of seams, and the rest at random.
+    seed : int
+        Of the random choice.
+    """
+
+    def __init__(self, run: Run, n: int = 256, seed: int = 0) -> None:
+        if n < 1:
+            raise SettingsError(f"The number of pixels to verify is at least 1, not {n}.")
+        self.run = run
+        self.seed = seed
+        self.points = choose_points(run, n, seed)
+        self._scores = np.zeros((len(self.points), run.outputs), np.float32)
+        self._seen = np.zeros(len(self.points), bool)
+        self._more: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]] = []
+
+    def see(self, tile: Tile) -> None:
+        """Keep the numbers of a tile at the points in it."""
+        start = np.array([w.start if isinstance(w, slice) else w for w in tile.where])
+        stop = np.array([w.stop if isinstance(w, slice) else w + 1 for w in tile.where])
+        inside = ((self.points >= start) & (self.points < stop)).all(axis=1)
+        spatial = tile.labels.ndim
+        local = (self.points[inside] - start)[:, -spatial:]
+        self._scores[inside] = tile.scores[tuple(local.T)]
+        self._seen |= inside
+        if self.run.skip is not None:  # of a part of the tiles, few of the points may come
+            random = np.random.default_rng([self.seed, *map(int, start)])
+            local = random.integers(0, tile.labels.shape, (_MORE, spatial))
+            local = local[tile.labels[tuple(local.T)] > 0]
+            index = np.broadcast_to(start[:-spatial], (len(local), len(start) - spatial))
+            self._more.append((np.concatenate([index, start[-spatial:] + local], axis=1), tile.scores[tuple(local.T)]))
+
+    def _witnessed(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+        """Return the points seen and their numbers; where some are missing, others that were seen."""
+        points, scores = self.points[self._seen], self._scores[self._seen]
+        missing = len(self.points) - len(points)
+        if not self._more or not missing:
+            return points, scores
+        more, theirs = (np.concatenate(arrays) for arrays in zip(*self._more, strict=True))
+        _, first = np.unique(np.concatenate([points, more]), axis=0, return_index=True)
+        others = np.random.default_rng(self.seed).permutation(np.sort(first[first >= len(points)]) - len(points))
+        chosen = others[:missing]
+        return np.concatenate([points, more[chosen]]), np.concatenate([scores, theirs[chosen]])
+
+    def testify(self) -> Verification:
+        """Ask the patch model about every point seen, and compare.
+
+        Raises
+        ------
+        SettingsError
+            If no tile was finished.
+        """
+        points, scores = self._witnessed()
+        if not len(points):
+            raise SettingsError("There is nothing to verify yet: let at least one tile finish.")
+        start = time.perf_counter()
+        truth = patchwise_scores(self.run, points)
+        difference = np.abs(scores - truth).max(axis=1)
+        head, dtype = self.run.networks[0].head, self.run.label_dtype
+        agree = labels_of(scores, head, dtype) == labels_of(truth, head, dtype)
+        worst = int(difference.argmax())
+        found: dict[str, Any] = {
+            "max_abs_difference": float(difference[worst]),
+            "label_agreement": float(agree.mean()),
+            "scale": float(np.abs(truth).max()),
+            "worst_point": tuple(map(int, points[worst])),
+        }
+        seconds = time.perf_counter() - start
+        certificate = certify(self.run, points=len(points), seed=self.seed, seconds=seconds, **found)
+        return Verification(points, **found, certificate=certificate)
+
+
+def verify(
+    image: Any,
+    model: ModelLike | Sequence[ModelLike],
+    n: int = 256,
+    seed: int = 0,
+    *,
+    mask: Any = None,
+    **settings: Any,
+) -> Verification:
+    """Segment an image and compare the result with the patch model itself at ``n`` pixels.
+
+    The corners of the image, the middles of its borders and both sides of tile seams are among them, as far as they get
+    a label.
+
+    Parameters
+    ----------
+    image, model, mask
+        As for :func:`napari_fcnseg.segment`.
+    n : int
+        Number of pixels.
+    seed : int
+        Of the random choice.
+    **settings
+        The other arguments of :func:`napari_fcnseg.segment`.
+
+    Returns
+    -------
+    Verification
+
+    Raises
+    ------
+    FcnSegError
+        As for :func:`napari_fcnseg.segment`.
+    """
+    run = Run(image, as_ensemble(model), RunSettings.from_dict(settings), mask=mask)
+    witness = Witness(run, n, seed)
+    for tile in finished_tiles(run):
+        witness.see(tile)
+    return witness.testify()
+
+
+def choose_points(run: Run, n: int, seed: int) -> npt.NDArray[np.intp]:
+    """Return up to ``n`` different pixels that get a label: corners and borders, seams, and random ones."""
+    random = np.random.default_rng(seed)
+    schedule = run.schedule
+    ends = [sorted({a, (a + b) // 2, b - 1}) for a, b in run.extent]
+    special = [np.array(list(itertools.product(*ends)))]
+    for axis, (start, stop) in enumerate(run.extent):
+        seams = sorted({tile[axis][0] for tile in schedule.tiles} - {start})
+        if not seams:
+            continue
+        across = np.stack([random.integers(a, b, 2 * len(seams)) for a, b in run.extent], axis=1)
+        across[:, axis] = np.clip([s - side for s in seams for side in (1, 0)], start, stop - 1)
+        special.append(across)
+    fixed = np.concatenate(special)
+    if len(fixed) > n // 2:  # leave half of the points to chance, and keep the corners
+        corners = len(special[0])
+        keep = random.permutation(len(fixed) - corners)[: max(n // 2 - corners, 0)] + corners
+        fixed = np.concatenate([fixed[: min(corners, n)], fixed[keep]])
+    rest = np.stack([random.integers(a, b, 2 * n) for a, b in run.extent], axis=1)
+    spatial = np.concatenate([fixed, rest])
+    frames = np.array(sorted(schedule.frames), np.intp)  # of no axis where the image is no stack
+    points = np.concatenate([frames[random.integers(0, len(frames), len(spatial))], spatial], axis=1)
+    if run.mask is not None:
+        points = np.concatenate([points[schedule.holds(points)], schedule.drawn(n, random)])
+    _, first = np.unique(points, axis=0, return_index=True)
+    chosen: npt.NDArray[np.intp] = points[np.sort(first)][:n].astype(np.intp)
+    return chosen
+
+
+def certify(
+    run: Run,
+    *,
+    points: int,
+    seed: int,
+    max_abs_difference: float,
+    label_agreement: float,
+    scale: float,
+    worst_point: tuple[int, ...],
+    seconds: float,
+) -> Certificate:
+    """Return the certificate of a run that was compared with the patch model itself.
+
+    Parameters
+    ----------
+    run : Run
+        The run, after its tiles.
+    points, seed, max_abs_difference, label_agreement, scale, worst_point
+        As in :class:`Certificate`.
+    seconds : float
+        That the comparison took.
+    """
+    provenance, shape = run.provenance(), [int(n) for n in run.image.shape]
+    return Certificate(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        models=tuple(map(_certified, run.models, provenance["models"])),
+        image={"shape": shape, "dtype": str(run.image.dtype), "sha256": image_sha256(run.image)},
+        channel_axis=run.layout.channel_axis,
+        preprocess=tuple(map(str, run.steps)),
+        border=run.settings.border,
+        precision=provenance["precision"],
+        every=run.settings.every,
+        region=run.settings.region,
+        frames=run.settings.frames,
+        mask=provenance["mask"],
+        device=str(run.device),
+        tile=tuple(run.tile),
+        points=points,
+        seed=seed,
+        max_abs_difference=max_abs_difference,
+        label_agreement=label_agreement,
+        scale=scale,
+        tolerance=TOLERANCE,
+        worst_point=worst_point,
+        seconds={"segmentation": run.seconds, "verification": seconds},
+        versions=provenance["versions"],
+    )
+
+
+def _certified(model: PatchModel, provenance: Mapping[str, Any]) -> CertifiedModel:
+    report = model.fcn.report
+    return CertifiedModel(
+        model.name,
+        model.path.name if model.path is not None else "",
+        model.sha256,
+        model.output,
+        str(provenance.get("method", "dense")),
+        tuple(model.patch_shape),
+        tuple(report.receptive_field),
+        tuple(plain(asdict(layer)) for layer in report.layers),
+    )

@@ -1,0 +1,1 @@
+"""The networks published with DeepCell in 2016."""

@@ -1,0 +1,1 @@
+"""Keras models: their architecture from JSON, their weights from HDF5."""

@@ -1,0 +1,243 @@
+"""Architecture and arrays -> the inert network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_fcnseg.errors import UnreadableError
+from napari_fcnseg.graph.network import INPUT, Network, Node
+from napari_fcnseg.graph.ops import Channels, Op
+from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, Use, sources_in
+from napari_fcnseg.readers.keras.calls import check_arguments
+from napari_fcnseg.readers.keras.inputs import Entrance, entrances
+from napari_fcnseg.readers.keras.layers import build, is_known
+from napari_fcnseg.readers.keras.merges import MERGE_LAYERS, merged
+from napari_fcnseg.readers.keras.operations import is_operation, operate, operation_name
+from napari_fcnseg.readers.keras.unsupported import refuse
+from napari_fcnseg.readers.problem import RefusedError, naming, telling
+from napari_fcnseg.readers.weights import Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_fcnseg.readers.keras.architecture import Architecture, Leaf, Stored
+    from napari_fcnseg.readers.keras.merges import Merged
+    from napari_fcnseg.readers.keras.tensor_axes import Tensor
+
+#: Precision policies and what the user should know of them.
+_POLICIES: Final = {
+    "float32": None,
+    "float16": "half precision (float16)",
+    "bfloat16": "half precision (bfloat16)",
+    "float64": "double precision (float64)",
+    "mixed_float16": "mixed half precision (mixed_float16)",
+    "mixed_bfloat16": "mixed half precision (mixed_bfloat16)",
+}
+_POLICY_CLASSES: Final = ("DTypePolicy", "FloatDTypePolicy", "Policy", "PolicyV1")
+
+
+def assemble(architecture: Architecture, stored: Stored, output: str | None = None) -> Network:
+    """Join what the file says of the layers with its arrays.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The layers.
+    stored : callable
+        Gives a leaf's arrays in the order in which Keras made them; see
+        :data:`napari_fcnseg.readers.keras.architecture.Stored`.
+    output : str, optional
+        Which of several outputs; the first where none is named. Layers that it does not need are left out unseen.
+
+    Returns
+    -------
+    Network
+        The network, every array checked against the layer's settings and the shape of what it reads.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        A layer, or a setting of one, cannot be used.
+    ConversionError
+        The patch size is not fixed.
+    UnreadableError
+        Settings, arrays and topology do not fit together, or there is no such output.
+    """
+    chosen, end = _choose(architecture, output)
+    uses = _needed(architecture, end)
+    layers = [(use.name, use.leaf.layer_type) for use in uses if use.leaf.layer_type != INPUT_LAYER]
+    with telling(layers, [name for name, _ in architecture.outputs]):
+        return _assembled(architecture, stored, chosen, end, uses)
+
+
+def _assembled(architecture: Architecture, stored: Stored, chosen: str, end: str, uses: Sequence[Use]) -> Network:
+    """Join the layers that an answer needs."""
+    for use in uses:
+        _check(use)
+    inputs = [use for use in uses if use.name in architecture.inputs]
+    shape, ways_in = entrances(architecture.name, inputs, uses)
+    assembly = _Assembly(stored, ways_in)
+    for use in uses:
+        if use.leaf.layer_type != INPUT_LAYER:
+            with naming(use.name, use.leaf.layer_type):
+                assembly.add(use)
+    if end not in assembly.ends or len(assembly.nodes) == len(inputs) > 1 or not assembly.nodes:
+        raise UnreadableError("its model has no layer that computes anything")
+    assembly.check_result(uses[-1])
+    outputs = tuple(name for name, _ in architecture.outputs)
+    return Network(
+        name=architecture.name,
+        input_shape=shape,
+        nodes=tuple(assembly.nodes),
+        output=assembly.ends[end],
+        notes=(*_on_outputs(chosen, outputs), *assembly.notes()),
+        outputs=outputs if len(outputs) > 1 else (),
+        input_names=tuple(w.use.name for w in ways_in for _ in range(w.stop - w.start)) if len(ways_in) > 1 else (),
+    )
+
+
+def _choose(architecture: Architecture, output: str | None) -> tuple[str, str]:
+    """Give an output's name and the use whose result it is."""
+    if output is None:
+        return architecture.outputs[0]
+    for name, use in architecture.outputs:
+        if name == output:
+            return name, use
+    listed = ", ".join(repr(name) for name, _ in architecture.outputs[:50])
+    raise UnreadableError(f"its model has no output {output[:60]!r}", f"It has these: {listed}.")
+
+
+def _on_outputs(chosen: str, outputs: tuple[str, ...]) -> tuple[str, ...]:
+    """Say which of several outputs this is."""
+    listed = ", ".join(repr(name) for name in outputs[:20])
+    return (f"The model has {len(outputs)} outputs ({listed}); this is {chosen!r}.",) if len(outputs) > 1 else ()
+
+
+def _needed(architecture: Architecture, end: str) -> list[Use]:
+    """List what an output depends on, in order."""
+    wanted = {end}
+    for use in reversed(architecture.uses):
+        if use.name in wanted:
+            wanted.update(use.sources)
+    return [use for use in architecture.uses if use.name in wanted]
+
+
+def _check(use: Use) -> None:
+    """Check that a layer can be read and is called as when a trained model is applied, before any array is read."""
+    leaf = use.leaf
+    with naming(use.name, leaf.layer_type):
+        if is_operation(use):
+            if operation_name(use) is None:
+                raise refuse(leaf.layer_type, leaf.stored)
+            return
+        if not is_known(leaf):
+            raise refuse(leaf.layer_type, leaf.stored)
+        check_arguments({key: value for key, value in use.kwargs.items() if not any(sources_in(value))})
+        if any(not any(sources_in(value)) for value in use.args):
+            raise UnreadableError("it is called with something that is no result of another layer")
+        if leaf.layer_type not in MERGE_LAYERS and len(use.sources) > 1:
+            raise RefusedError(
+                f"it is called with {len(use.sources)} inputs", "Call it with its input alone and save the model again."
+            )
+
+
+class _Assembly:
+    """The nodes made so far, and what each returns."""
+
+    def __init__(self, stored: Stored, ways_in: Sequence[Entrance]) -> None:
+        self._stored = stored
+        self._arrays: dict[Leaf, Weights] = {}
+        self._tensors: dict[str, Tensor] = {}
+        self._precisions: dict[str, None] = {}
+        self._names: set[str] = set()
+        #: For every use the node that returns its result.
+        self.ends: dict[str, str] = {}
+        self.nodes: list[Node] = []
+        for way in ways_in:
+            self._tensors[way.use.name] = way.tensor
+            self.ends[way.use.name] = INPUT
+            if len(ways_in) > 1:
+                self._node(way.use, way.use.name, (Channels(way.start, way.stop),), (INPUT,))
+
+    def add(self, use: Use) -> None:
+        """Make the nodes of one use."""
+        leaf = use.leaf
+        if not is_operation(use):
+            self._precisions[_policy(leaf.config.raw("dtype"))] = None
+        before: tuple[tuple[Op, ...], ...] = ((),)
+        if is_operation(use) or leaf.layer_type in MERGE_LAYERS:
+            before, ops, result = self._merge(use)
+        else:
+            ops, result = build(leaf, self._tensors[use.sources[0]], self._weights(leaf))
+        sources = [self.ends[name] for name in use.sources]
+        if len(before) > len(sources):  # a square reads its input twice
+            sources = sources * len(before)
+        inputs = []
+        for source, first in zip(sources, before, strict=True):
+            inputs.append(self._node(use, f"{use.name}/expand", first, (source,)) if first else source)
+        self._node(use, use.name, ops, tuple(inputs))
+        self._tensors[use.name] = result
+
+    def _merge(self, use: Use) -> Merged:
+        if is_operation(use):
+            return operate(use, self._tensors)
+        kind = MERGE_LAYERS[use.leaf.layer_type]
+        tensors = [self._tensors[name] for name in use.sources]
+        if len(tensors) < 2:
+            raise UnreadableError("it joins fewer than two inputs")
+        axes = use.leaf.config.axes("axis", -1) if kind == "concatenate" else (-1,)
+        if len(axes) != 1:
+            raise UnreadableError("it joins along several axes")
+        return merged(kind, tensors, axes[0])
+
+    def _weights(self, leaf: Leaf) -> Weights:
+        if leaf not in self._arrays:
+            self._arrays[leaf] = Weights(self._stored(leaf))
+        return self._arrays[leaf].again()
+
+    def _node(self, use: Use, name: str, ops: tuple[Op, ...], inputs: tuple[str, ...]) -> str:
+        unique, number = name, 1
+        while unique in self._names:
+            number += 1
+            unique = f"{name} ({number})"
+        self._names.add(unique)
+        self.nodes.append(Node(unique, use.leaf.layer_type, ops, inputs))
+        self.ends[use.name] = unique
+        return unique
+
+    def check_result(self, use: Use) -> None:
+        """Check that the network's answer is what the model's is, and not the same numbers in another order."""
+        if self._tensors[use.name].order() is not None:
+            with naming(use.name, use.leaf.layer_type):
+                raise RefusedError(
+                    "it is the model's result and has its channels before its positions, or these in another order",
+                    "End the model with one vector for each patch (Flatten or global pooling, then Dense).",
+                )
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what the user should know of the precision."""
+        return tuple(
+            f"The model was saved for {_POLICIES[name]}; this program computes it in single precision (float32), so "
+            "that its numbers may differ slightly from those seen in training."
+            for name in self._precisions
+            if _POLICIES[name]
+        )
+
+
+def _policy(stored: Any) -> str:
+    """Read a layer's ``dtype``: a name, or an object around one."""
+    name = "float32" if stored is None else stored
+    if isinstance(stored, dict):
+        config = stored.get("config")
+        if stored.get("class_name") in _POLICY_CLASSES and isinstance(config, dict):
+            name = config.get("name")
+        else:
+            name = stored.get("class_name")
+    if not isinstance(name, str):
+        raise UnreadableError("its dtype is malformed")
+    if name not in _POLICIES:
+        raise RefusedError(
+            f"its numbers are kept in an unusual way ({name[:60]})",
+            "Save the model as it was before it was quantised, with the dtype float32.",
+        )
+    return name

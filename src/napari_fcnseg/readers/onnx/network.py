@@ -1,0 +1,270 @@
+"""An ONNX model -> the inert network."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import numpy as np
+
+from napari_fcnseg.errors import SAVE_AGAIN, ConversionError, UnreadableError
+from napari_fcnseg.graph.network import INPUT, Network, Node
+from napari_fcnseg.graph.ops import Channels
+from napari_fcnseg.readers.onnx.activations import POINTWISE_OPERATORS
+from napari_fcnseg.readers.onnx.arithmetic import ARITHMETIC_OPERATORS
+from napari_fcnseg.readers.onnx.builder import Builder, Call
+from napari_fcnseg.readers.onnx.constant_folding import fold
+from napari_fcnseg.readers.onnx.convolutions import WINDOW_OPERATORS
+from napari_fcnseg.readers.onnx.formulas import FORMULA_OPERATORS
+from napari_fcnseg.readers.onnx.normalization import NORM_OPERATORS
+from napari_fcnseg.readers.onnx.onnx_file import OnnxGraph, OnnxInput, OnnxNode, load
+from napari_fcnseg.readers.onnx.shapes import SHAPE_OPERATORS
+from napari_fcnseg.readers.onnx.slices import CUT_OPERATORS
+from napari_fcnseg.readers.onnx.unsupported import refuse
+from napari_fcnseg.readers.onnx.values import BATCH, PLAIN, Grouped, Pending, Tensor, Value, channels_first
+from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
+from napari_fcnseg.readers.problem import RefusedError, naming, telling
+from napari_fcnseg.readers.shapes import MAX_ELEMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from napari_fcnseg.readers.onnx.shapes import Result
+    from napari_fcnseg.readers.onnx.tensors import Constant
+
+_FIXED_SIZE: Final = (
+    "Export it again with a patch of the size it was trained on, torch.onnx.export(model, torch.zeros(1, channels, "
+    "height, width), 'my_model.onnx'), and leave no axis but the batch axis dynamic."
+)
+_MOST_FOLDED: Final = 2**28  # bytes of all constants that are computed
+#: Operator -> translation. An operator that is not here is not read.
+OPERATORS: Final[Mapping[str, Callable[[Call], Result]]] = {
+    **WINDOW_OPERATORS,
+    **SHAPE_OPERATORS,
+    **CUT_OPERATORS,
+    **ARITHMETIC_OPERATORS,
+    **POINTWISE_OPERATORS,
+    **NORM_OPERATORS,
+    **FORMULA_OPERATORS,
+}
+
+
+def read(file: BinaryIO, path: Path, output: str | None = None) -> Network:
+    """Read an ONNX file.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Open for reading.
+    path : Path
+        Where it lies: PyTorch's exporter keeps large arrays in a file beside it.
+    output : str, optional
+        Which of several answers to read, by default the first.
+
+    Returns
+    -------
+    Network
+        The network it holds.
+
+    Raises
+    ------
+    UnsupportedLayerError, ConversionError
+        The model cannot be used.
+    UnreadableError
+        The file is damaged, or no such file.
+    """
+    try:
+        graph = load(file, path)
+        return _network(graph, _chosen(graph, output))
+    except UnreadableError as problem:
+        if problem.advice == SAVE_AGAIN:  # that is for Keras
+            raise UnreadableError(problem.reason, EXPORT_AGAIN) from None
+        raise
+
+
+def _network(graph: OnnxGraph, chosen: str) -> Network:
+    needed = _needed(graph, chosen)
+    with telling([(node.name, node.op_type) for node in needed], graph.outputs):
+        return _translated(graph, chosen, needed)
+
+
+def _translated(graph: OnnxGraph, chosen: str, needed: tuple[OnnxNode, ...]) -> Network:
+    """Translate the nodes that an answer needs."""
+    last = tuple(_is_channels_last(needed, value) for value in graph.inputs)
+    shape, names = _patch(graph, last)
+    used = frozenset(name for node in needed for name in node.inputs) | {chosen}
+    builder = Builder(len(shape) - 1, graph.opset, graph.inputs[0].sizes[0], used)
+    values = _inputs(graph, names, shape, last, builder)
+    _translate(graph, needed, values, builder)
+    answer = values[chosen]
+    if not isinstance(answer, Tensor) or answer.source == INPUT:
+        raise _no_answer(chosen, answer)
+    notes = [
+        f"The model was saved in {precision}; this program computes it in single precision (float32), so that its "
+        "numbers may differ slightly from those seen in training."
+        for precision in graph.precisions
+    ]
+    several = graph.outputs if len(graph.outputs) > 1 else ()
+    if several:
+        notes.append(f"The model has {len(several)} answers; this is {chosen!r}.")
+    nodes = _alive(builder.nodes, answer.source)
+    by_channel = names if len(graph.inputs) > 1 else ()
+    return Network(graph.name, shape, nodes, answer.source, tuple(notes), several, by_channel)
+
+
+def _chosen(graph: OnnxGraph, output: str | None) -> str:
+    names = graph.outputs
+    if not names or len(set(names)) != len(names):
+        raise UnreadableError("it has no result, or two of the same name", EXPORT_AGAIN)
+    if output is not None and output not in names:
+        raise UnreadableError(
+            f"it has no output {output[:80]!r}", f"Choose one of {', '.join(repr(n[:80]) for n in names[:20])}."
+        )
+    return names[0] if output is None else output
+
+
+def _needed(graph: OnnxGraph, chosen: str) -> tuple[OnnxNode, ...]:
+    """Give the nodes on which an answer depends, after checking that names are made once and before they are read."""
+    known = {"", *graph.constants, *(value.name for value in graph.inputs)}
+    if len(known) != 1 + len(graph.constants) + len(graph.inputs):
+        raise UnreadableError("two of its inputs have the same name, or one has none", EXPORT_AGAIN)
+    for node in graph.nodes:
+        missing = next((name for name in node.inputs if name not in known), None)
+        if missing is not None:
+            raise UnreadableError(
+                f"its node {node.name!r} reads {missing[:80]!r} before anything makes it", EXPORT_AGAIN
+            )
+        for name in filter(None, node.outputs):
+            if name in known:
+                raise UnreadableError(f"two of its nodes make {name[:80]!r}", EXPORT_AGAIN)
+            known.add(name)
+    if chosen not in known:
+        raise UnreadableError(f"nothing makes its output {chosen[:80]!r}", EXPORT_AGAIN)
+    wanted, needed = {chosen}, []
+    for node in reversed(graph.nodes):
+        if wanted.intersection(filter(None, node.outputs)):
+            wanted.update(filter(None, node.inputs))
+            needed.append(node)
+    return tuple(needed[::-1])
+
+
+def _is_channels_last(nodes: tuple[OnnxNode, ...], value: OnnxInput) -> bool:
+    """Say whether the first thing done with an input is to move its last axis to where windows expect the channels."""
+    rank = len(value.sizes)
+    readers = [node for node in nodes if value.name in node.inputs]
+    moved = {name for node in readers for name in node.outputs}
+    order = (0, rank - 1, *range(1, rank - 1))
+    moves = all(node.op_type == "Transpose" and node.attributes.get("perm") == order for node in readers)
+    return rank > 2 and moves and any(node.op_type in _WINDOWS and moved & {*node.inputs[:1]} for node in nodes)
+
+
+#: What reads the channels from the axis behind the batch axis.
+_WINDOWS: Final = ("Conv", "BatchNormalization", "MaxPool", "AveragePool", "Pad")
+
+
+def _patch(graph: OnnxGraph, last: tuple[bool, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Give the shape of a patch, channels last, and what the file calls each channel's input."""
+    if not graph.inputs:
+        raise UnreadableError("it has no input", EXPORT_AGAIN)
+    shapes = [_patch_shape(graph.name, value, at_end) for value, at_end in zip(graph.inputs, last, strict=True)]
+    for value, shape in zip(graph.inputs, shapes, strict=True):
+        if shape[:-1] != shapes[0][:-1]:
+            raise ConversionError(
+                f"The inputs {graph.inputs[0].name!r} and {value.name!r} of the model {graph.name!r} are patches of "
+                f"different sizes, {shapes[0][:-1]} and {shape[:-1]}. Use patches of one size for all inputs and train "
+                "again."
+            )
+    names = tuple(v.name for v, shape in zip(graph.inputs, shapes, strict=True) for _ in range(shape[-1]))
+    return (*shapes[0][:-1], len(names)), names
+
+
+def _patch_shape(name: str, value: OnnxInput, channels_last: bool) -> tuple[int, ...]:
+    channels, *sizes = value.sizes[1:] or (None,)
+    if channels_last:
+        *sizes, channels = value.sizes[1:]
+    shown = "(" + ", ".join("?" if n is None else str(n) for n in value.sizes) + ")"
+    if not 1 <= len(sizes) <= 3:
+        raise ConversionError(
+            f"The model {name!r} does not take image patches: its input {value.name[:80]!r} has the shape {shown} "
+            "instead of (batch, channel, height, width). Open a model that classifies patches of an image."
+        )
+    shape = tuple(n for n in (*sizes, channels) if n is not None)
+    if len(shape) != len(sizes) + 1:
+        raise ConversionError(
+            f"The model {name!r} has no fixed patch size: its input {value.name[:80]!r} has the shape {shown}. "
+            f"{_FIXED_SIZE}"
+        )
+    if math.prod(shape) > MAX_ELEMENTS or channels is None or channels > _MOST_CHANNELS:
+        raise UnreadableError(f"the shape of its input, {shown}, is too large to be true", EXPORT_AGAIN)
+    return shape
+
+
+_MOST_CHANNELS: Final = 4096
+
+
+def _inputs(
+    graph: OnnxGraph, names: tuple[str, ...], shape: tuple[int, ...], last: tuple[bool, ...], builder: Builder
+) -> dict[str, Value | Constant]:
+    """Give every input as a view of the network's one input, or of a node that takes its channels from that."""
+    values: dict[str, Value | Constant] = {}
+    start = 0
+    for value, at_end in zip(graph.inputs, last, strict=True):
+        stop = start + names.count(value.name)
+        part, source = (*shape[:-1], stop - start), INPUT
+        if part != shape:
+            source = builder.add(value.name[:100], "Input", (Channels(start, stop),), (INPUT,))
+        usual = channels_first(part)
+        values[value.name] = Tensor(source, part, (*usual[1:], usual[0]) if at_end else usual)
+        start = stop
+    return values
+
+
+def _translate(
+    graph: OnnxGraph, nodes: tuple[OnnxNode, ...], values: dict[str, Value | Constant], builder: Builder
+) -> None:
+    """Add to ``values`` what every node makes."""
+    for name, constant in graph.constants.items():
+        if constant.dtype == np.int64 and (constant == BATCH).any():
+            raise UnreadableError(f"array {name[:80]!r} holds an absurd number", EXPORT_AGAIN)
+        values[name] = constant
+    folded = 0
+    for node in nodes:
+        with naming(node.name, node.op_type):
+            call = Call(node, tuple(values[name] if name else None for name in node.inputs), builder)
+            results = _results(call)
+            if builder.used.intersection(filter(None, node.outputs[len(results) :])):
+                raise RefusedError("another of its results than the first is used, which is not read", PLAIN)
+            for name, result in zip(node.outputs, results, strict=False):
+                values[name] = result
+                folded += result.nbytes if isinstance(result, np.ndarray) else 0
+            if folded > _MOST_FOLDED:
+                raise UnreadableError("its constants grow too large to be true", EXPORT_AGAIN)
+
+
+def _results(call: Call) -> tuple[Value | Constant, ...]:
+    if all(value is None or isinstance(value, np.ndarray) for value in call.values):
+        constant = fold(call)
+        if constant is not None:
+            return (constant,)
+        raise RefusedError("it computes with constants alone in a way that is not read", PLAIN)
+    if call.node.op_type not in OPERATORS:
+        raise refuse(call.node.op_type)
+    result = OPERATORS[call.node.op_type](call)
+    return result if isinstance(result, tuple) else (result,)
+
+
+def _no_answer(name: str, answer: Value | Constant) -> Exception:
+    if isinstance(answer, Pending):
+        return UnreadableError(f"its output {name[:80]!r} is a formula that is not read", EXPORT_AGAIN)
+    what = "groups of channels" if isinstance(answer, Grouped) else "the same for every patch"
+    return UnreadableError(f"its output {name[:80]!r} is {what}", "Open a model that classifies patches of an image.")
+
+
+def _alive(nodes: dict[str, Node], output: str) -> tuple[Node, ...]:
+    """Leave out what was made on the way and is not needed in the end."""
+    wanted = {output}
+    for node in reversed(nodes.values()):
+        if node.name in wanted:
+            wanted.update(node.inputs)
+    return tuple(node for node in nodes.values() if node.name in wanted)

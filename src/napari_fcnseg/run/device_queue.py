@@ -1,0 +1,183 @@
+"""One device's queue of tiles."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from napari_fcnseg.engine import Device, engine
+from napari_fcnseg.system.child_process import usage_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from napari_fcnseg.arrays.border import WindowReader
+    from napari_fcnseg.arrays.frame_source import Region
+    from napari_fcnseg.plan.memory_budget import Allowance
+    from napari_fcnseg.plan.method import Way
+
+    Numbers: TypeAlias = npt.NDArray[np.float32]
+
+
+_numbers = itertools.count()  # of tiles, in all lanes and runs: a computing process must not take one for another
+
+
+@dataclass(frozen=True)
+class Job:
+    """A tile to compute.
+
+    Attributes
+    ----------
+    index : tuple of int
+        Of its frame in the stack.
+    region : Region
+        Its places in the frame.
+    readers : tuple of WindowReader
+        What each way reads the frame with.
+    group : int
+        Only a tile of the same group of its frame may be computed from what is kept of this one.
+    """
+
+    index: tuple[int, ...]
+    region: Region
+    readers: tuple[WindowReader, ...]
+    group: int = 0
+
+    def follows(self, other: Job) -> bool:
+        """Whether it is right below another tile of the same group, as wide as that one."""
+        (start, _), *sides = self.region
+        (_, stop), *others = other.region
+        same = (self.index, self.readers, self.group) == (other.index, other.readers, other.group)
+        return same and start == stop and sides == others
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Places per axis."""
+        return tuple(stop - start for start, stop in self.region)
+
+
+@dataclass
+class Lane:
+    """A device, what a tile may take on it, and the tiles that it has.
+
+    Attributes
+    ----------
+    device : Device
+        The device.
+    allowance : Allowance
+        What a tile may take.
+    ways : sequence of Way
+        How each model's numbers are computed.
+    failed : bool
+        Whether its last tile did not fit.
+    """
+
+    device: Device
+    allowance: Allowance
+    ways: Sequence[Way]
+    failed: bool = False
+    _last: Job | None = field(default=None, init=False)  # the tile that another one may follow
+    _strips: list[int | None] = field(init=False)  # its number for each way that keeps rows of it
+    _begun: deque[tuple[Job, list[Future[Numbers]]]] = field(default_factory=deque, init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing is kept yet."""
+        self._strips = [None] * len(self.ways)
+
+    def __len__(self) -> int:
+        """Return how many tiles it has."""
+        return len(self._begun)
+
+    @property
+    def oldest(self) -> Job:
+        """The tile that is finished next."""
+        return self._begun[0][0]
+
+    @property
+    def awaited(self) -> list[Future[Numbers]]:
+        """What its oldest tile still waits for."""
+        return [future for future in self._begun[0][1] if not future.done()] if self._begun else []
+
+    @property
+    def ready(self) -> bool:
+        """Whether its oldest tile is finished, well or badly."""
+        return bool(self._begun) and not self.awaited
+
+    def request(self) -> list[Future[float]]:
+        """Have the device compile what it needs, and return at once."""
+        return [way.load(self.device) for way in self.ways]
+
+    def load(self, poll: float | None) -> Generator[None, None, None]:
+        """Wait until what the device needs is compiled, yielding None every ``poll`` seconds."""
+        for future in self.request():
+            while future not in wait([future], poll).done:
+                yield None
+            future.result()
+        engine().release()  # what compiling left behind is no part of what tiles take
+
+    def begin(self, job: Job) -> None:
+        """Read what a tile sees and hand it to the device.
+
+        Raises
+        ------
+        FcnSegError, MemoryError
+            If it cannot be read; the tile is not in the queue then.
+        """
+        futures: list[Future[Numbers]] = []
+        if self._last is not None and not job.follows(self._last):
+            self._let_go()
+        above = self._strips
+        self._last, self._strips = None, [None] * len(self.ways)
+        try:
+            for n, (way, reader) in enumerate(zip(self.ways, job.readers, strict=True)):
+                if way.in_strips and self.device.backend == "tensorflow":
+                    number = self._strips[n] = next(_numbers)
+                    futures.append(way.begin_strip(reader, job.region, self.device, number, above[n]))
+                else:
+                    futures.append(way.begin(reader, job.region, self.device))
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            self._let_go()
+            raise
+        self._last = job
+        self._begun.append((job, futures))
+
+    def _let_go(self) -> None:
+        """Say that no tile follows the last one."""
+        for way, number in zip(self.ways, self._strips, strict=True):
+            if number is not None:
+                way.end_strip(self.device, number)
+        self._last, self._strips = None, [None] * len(self.ways)
+
+    def take(self) -> list[Numbers]:
+        """Return what every way says of the oldest tile, ``(*places, output)``, and take it from the queue.
+
+        Raises
+        ------
+        FcnSegError
+            If it failed; it stays in the queue then.
+        """
+        job, futures = self._begun[0]
+        answers = [way.finish(future.result()) for way, future in zip(self.ways, futures, strict=True)]
+        self._begun.popleft()
+        if self.device.is_cpu:
+            self.allowance.learn(job.size, [usage_of(future) for future in futures])
+        return answers
+
+    def withdraw(self) -> list[Job]:
+        """Take back every tile, the oldest first."""
+        jobs = []
+        self._let_go()
+        while self._begun:
+            job, futures = self._begun.popleft()
+            jobs.append(job)
+            for future in futures:
+                future.cancel()
+        return jobs

@@ -1,0 +1,246 @@
+"""Hand tiles to the devices and take their answers, however much memory there turns out to be.
+
+Each device has a queue of its own. A tile that does not fit into memory is cut and tried again, in a new computing
+process if the old one died of it; what has come so far is kept, and later tiles are no larger than what worked. A
+device other than the CPU that cannot take even the smallest tile hands what is left to the CPU.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_fcnseg.engine import Device, engine
+from napari_fcnseg.errors import FcnSegError, OutOfMemoryError
+from napari_fcnseg.plan.tiles import cut
+from napari_fcnseg.run.device_queue import Job, Lane
+from napari_fcnseg.system.formatting import by
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from napari_fcnseg.plan.memory_budget import Allowance
+    from napari_fcnseg.plan.method import Way
+    from napari_fcnseg.run.device_queue import Numbers
+
+T = TypeVar("T")
+
+_NO_ROOM = "A tile of the image does not fit into memory. Choose a smaller tile, or close other programs."
+_AHEAD = 1  # tiles that wait in a device's queue behind the one it computes
+_DEATHS = 3  # of computing processes, without a finished tile between them: it is no want of memory then
+
+
+class Dispatcher:
+    """Distributes tiles over devices.
+
+    Parameters
+    ----------
+    ways : sequence of Way
+        How each model's numbers are computed.
+    devices : sequence of Device
+        Where; each takes the next tile when it has room.
+    allowance : Allowance
+        What a tile may take of the computer's memory.
+    tell : callable
+        Called with a sentence whenever something happens that the user should know.
+
+    Attributes
+    ----------
+    added : int
+        Tiles that there are more than were given, because some were cut.
+    """
+
+    def __init__(
+        self, ways: Sequence[Way], devices: Sequence[Device], allowance: Allowance, tell: Callable[[str], object]
+    ) -> None:
+        self.added = 0
+        self._tell = tell
+        self._allowance = allowance
+        self._lanes = [Lane(device, allowance.on(device, len(devices)), ways) for device in devices]
+        self._left: list[Allowance] = []  # of devices that were too small
+        self._deaths: set[int] = set()  # process ids since the last finished tile
+        self._jobs: Iterator[Job | Future[Any]] = iter(())
+        self._again: deque[Job] = deque()
+        self._coming: Future[Any] | None = None
+        self._problem: FcnSegError | None = None
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The devices that compute now."""
+        return tuple(lane.device for lane in self._lanes)
+
+    @property
+    def allowances(self) -> list[Allowance]:
+        """What has been learned of each device that has computed."""
+        return [*(lane.allowance for lane in self._lanes), *self._left]
+
+    def load(self, poll: float | None) -> Generator[None, None, None]:
+        """Have every device compile what it needs, yielding None every ``poll`` seconds."""
+        for lane in self._lanes:
+            lane.request()  # all at the same time
+        for lane in self._lanes:
+            try:
+                yield from lane.load(poll)
+            except OutOfMemoryError as error:
+                self._to_cpu(lane, error)
+                yield from lane.load(poll)
+
+    def answers(
+        self, jobs: Iterator[Job | Future[Any]], poll: float | None
+    ) -> Generator[tuple[Job, list[Numbers]] | None, None, None]:
+        """Compute tiles.
+
+        Parameters
+        ----------
+        jobs : iterator of Job or Future
+            A future says that the next tile can be given only after it is done.
+        poll : float, optional
+            Seconds after which None is yielded while no tile is ready.
+
+        Yields
+        ------
+        (Job, list of ndarray) or None
+            Each finished tile with every way's numbers, ``(*places, output)``, in the order in which they are finished.
+
+        Raises
+        ------
+        FcnSegError
+            Once everything that can still be finished is.
+        """
+        self._jobs = jobs
+        try:
+            while True:
+                self._fill()
+                lane = next((lane for lane in self._lanes if lane.ready), None)
+                if lane is not None:
+                    finished = self._take(lane)
+                    if finished is not None:
+                        yield finished
+                    continue
+                awaited: set[Future[Any]] = {future for lane in self._lanes for future in lane.awaited}
+                if self._coming is not None and self._problem is None:
+                    awaited.add(self._coming)
+                if not awaited:
+                    break
+                if not wait(awaited, poll, FIRST_COMPLETED).done:
+                    yield None
+        finally:
+            for lane in self._lanes:
+                lane.withdraw()
+        if self._problem is not None:
+            raise self._problem
+
+    def _fill(self) -> None:
+        """Give every device as many tiles as it has room for, in turns."""
+        for depth in range(_AHEAD + 1):
+            for lane in self._lanes:
+                if len(lane) == depth and (job := self._next(lane)) is not None:
+                    self._begin(lane, job)
+
+    def _begin(self, lane: Lane, job: Job) -> None:
+        try:
+            lane.begin(job)
+        except MemoryError:
+            self._retry(lane, job, OutOfMemoryError(_NO_ROOM))
+        except FcnSegError as error:  # from reading the image
+            self._end(error)
+
+    def _next(self, lane: Lane) -> Job | None:
+        """Return the next tile for a device, cut to what it may take; None if there is none now."""
+        job = self._again.popleft() if self._again else self._given()
+        if job is None:
+            return None
+        parts = [replace(job, region=region) for region in cut(job.region, lane.allowance.tile(job.size))]
+        self.added += len(parts) - 1
+        self._again.extendleft(reversed(parts[1:]))
+        return parts[0]
+
+    def _given(self) -> Job | None:
+        if self._problem is not None or (self._coming is not None and not self._coming.done()):
+            return None
+        self._coming = None
+        try:
+            given = next(self._jobs, None)
+        except FcnSegError as error:
+            self._end(error)
+            return None
+        if isinstance(given, Future):
+            self._coming = given
+            return self._given()
+        return given
+
+    def _end(self, error: FcnSegError) -> None:
+        """Begin no other tile; what is with the devices is finished first."""
+        self._again.clear()
+        self._problem = self._problem or error
+
+    def _take(self, lane: Lane) -> tuple[Job, list[Numbers]] | None:
+        """Take a device's oldest tile; None if it failed and is to be done again, or the run is to end."""
+        job = lane.oldest
+        try:
+            answers = lane.take()
+        except OutOfMemoryError as error:
+            self._retry(lane, job, error)
+            return None
+        except FcnSegError as error:
+            lane.withdraw()
+            self._end(error)
+            return None
+        self._deaths.clear()
+        if lane.failed:
+            lane.failed = False
+            self._tell(f"The run goes on in tiles of {by(job.size)} pixels.")
+        return job, answers
+
+    def _retry(self, lane: Lane, job: Job, error: OutOfMemoryError) -> None:
+        """Put a tile that did not fit, and those that the device has, back: to be cut, or to be done by the CPU."""
+        waiting = [other for other in lane.withdraw() if other is not job]
+        if error.pid is not None:
+            self._deaths.add(error.pid)
+        # A new process costs seconds, so fewer steps are better where the old one died.
+        smaller = lane.allowance.shrink(job.size, 2 if error.pid is None else 4)
+        if len(self._deaths) >= _DEATHS or (smaller is None and lane.device.is_cpu):
+            self._end(error)
+            return
+        self._again.extendleft(reversed([job, *waiting]))
+        if smaller is None:
+            self._to_cpu(lane, error)
+            return
+        if not lane.failed:
+            lane.failed = True
+            happened = "did not fit into memory" if error.pid is None else "ended the computing process"
+            self._tell(
+                f"A tile of {by(job.size)} pixels {happened} on {lane.device.key}. It is computed again in smaller "
+                "ones, and so are the others; the result is the same."
+            )
+        engine().release()  # what the failed tile left behind is room for the next
+
+    def _to_cpu(self, lane: Lane, error: OutOfMemoryError) -> None:
+        """Have the CPU do what a device cannot.
+
+        Raises
+        ------
+        OutOfMemoryError
+            If the device is the CPU.
+        """
+        if lane.device.is_cpu:
+            raise error
+        cpu = engine().device("CPU", lane.device.precision)
+        self._left.append(lane.allowance)
+        self._tell(
+            f"The memory of {lane.device} is too small for this model. The run goes on on {cpu}; it takes longer."
+        )
+        lane.device, lane.allowance = cpu, self._allowance.on(cpu, 1)
+
+
+def awaited(future: Future[T], poll: float | None) -> Generator[None, None, T]:
+    """Wait for a future, yielding None every ``poll`` seconds; return or raise what it does."""
+    while True:
+        try:
+            return future.result(timeout=poll)
+        except TimeoutError:
+            if future.done():
+                raise
+            yield None

@@ -1,0 +1,150 @@
+"""A run with a preview: its first tile, then every so-manieth pixel of the whole frame, then all pixels.
+
+Where those pixels are as far apart as the product of the model's strides, computing them is running the patch network
+in its own strides over the whole frame: a fraction of the work, and exact where computed.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.run.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_fcnseg.arrays.frame_source import Source
+    from napari_fcnseg.run.run import Tile
+
+_WORTH = 3e11  # FLOP; a run of less, about two seconds on a laptop, is its own preview
+_SHARE = 0.25  # of the run's work on a frame that a preview may take at most
+_FINEST, _COARSEST = 4, 32  # pixels; coarser than the model's own strides only where those make it too dear
+
+
+class CoarsePass(Run):
+    """A run over the first frame of another one, at some of its places only, with the frame it has already read.
+
+    Parameters
+    ----------
+    run : Run
+        The other one.
+    every : int
+        Pixels between places: a multiple of the other run's.
+    """
+
+    def __init__(self, run: Run, every: int) -> None:
+        first = run.schedule.frames[0]
+        settings = replace(run.settings, every=every, tile=None, frames=tuple((i, i + 1) for i in first))
+        mask = run.mask.at_every(every) if run.mask is not None else None
+        super().__init__(run.image, run.models, settings, run.focus, mask)
+        self.schedule.early = None
+        self._run = run
+        self._step = every // run.settings.every
+
+    def source(self, index: tuple[int, ...]) -> Source:
+        """Return the frame that the other run has read."""
+        return self._run.opened if self._run.opened is not None else super().source(index)
+
+    def placed(self, tile: Tile) -> Tile:
+        """Return a tile of this run as one of the other: its place has steps, and it does not count."""
+        stack = len(tile.where) - len(self.extent)
+        where = tuple(
+            slice(s.start * self._step, (s.stop - 1) * self._step + 1, self._step)
+            for s in tile.where[stack:]
+            if isinstance(s, slice)
+        )
+        return replace(
+            tile, where=(*tile.where[:stack], *where), done=self._run.done, total=self._run.total, preview=True
+        )
+
+
+def coarse_pass(run: Run) -> CoarsePass | None:
+    """Return the preview of a run; None where there is none.
+
+    That is so where the run is too short for one, where a preview would take too long, where the frame that the user
+    looks at is not computed, and where a part of the run is there already.
+    """
+    work, stack = _work(run), len(run.layout.stack_shape)
+    seen = run.focus[:stack] if run.focus is not None else run.schedule.frames[0]
+    if work < _WORTH or run.skip is not None or run.schedule.frames[0] != seen:
+        return None
+    strides = [stride for network in run.networks for stride in network.strides]
+    every = math.lcm(run.settings.every, *strides)
+    while every < _FINEST:
+        every *= 2
+    while every <= _COARSEST and every > run.settings.every:
+        try:
+            coarse = CoarsePass(run, every)
+        except SettingsError:  # no pixel of a small region, or of a mask, would be left
+            return None
+        if _work(coarse) <= _SHARE * work:
+            return coarse
+        every *= 2
+    return None
+
+
+def previewed(run: Run, poll: float | None = None) -> Generator[Tile | None, None, None]:
+    """Execute a run: its first tile, a preview of the frame if it is worth it, and then the other tiles.
+
+    Parameters
+    ----------
+    run : Run
+        What to execute.
+    poll : float, optional
+        As for :meth:`~napari_fcnseg.run.run.Run.execute`.
+
+    Yields
+    ------
+    Tile or None
+        ``labels[tile.where] = tile.labels`` is right for every one of them, in this order.
+    """
+    coarse = coarse_pass(run)
+    if coarse is None:
+        yield from run.execute(poll)
+        return
+    hold: Future[None] = Future()
+    run.hold = hold
+    with closing(run.execute(poll)) as tiles:
+        for tile in tiles:
+            yield tile
+            if tile is not None and not hold.done():
+                with closing(coarse.execute(poll)) as parts:
+                    for part in parts:
+                        yield _continued(coarse.placed(part), tile) if part is not None else None
+                run.opened = None
+                hold.set_result(None)
+
+
+def _continued(part: Tile, first: Tile) -> Tile:
+    """Return a part of a preview with the numbers of the first tile where that is finished: another cut rounds anew."""
+    axes = part.labels.ndim
+    if part.where[:-axes] != first.where[:-axes]:
+        return part
+    here, there = [], []
+    for a, b in zip(part.where[-axes:], first.where[-axes:], strict=True):
+        assert isinstance(a, slice)
+        assert isinstance(b, slice)
+        places = np.arange(a.start, a.stop, a.step)
+        inside = np.flatnonzero((places >= b.start) & (places < b.stop))
+        here.append(inside)
+        there.append(places[inside] - b.start)
+    changed: dict[str, Any] = {}
+    for name in ("labels", "scores", "confidence", "disagreement"):
+        array, finished = getattr(part, name), getattr(first, name)
+        if array is not None:
+            changed[name] = np.array(array)
+            changed[name][np.ix_(*here)] = finished[np.ix_(*there)]
+    return replace(part, **changed)
+
+
+def _work(run: Run) -> int:
+    """Return the FLOP of a run's computations on one frame, halos included."""
+    sizes = [tuple(b - a for a, b in region) for _, region in run.schedule.parts(run.schedule.frames[0])]
+    return sum(way.flop(size) for way in run.ways for size in sizes)

@@ -1,0 +1,186 @@
+"""The provenance beside a result, and whether it is that of the very file that lies there.
+
+It holds the size and the hash of each file that it is about, so that it never speaks for another one: not after the
+program was killed between two files, not after somebody painted in the labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from napari_fcnseg.errors import FcnSegError, OutputError
+from napari_fcnseg.imagefile import grown, stage_image
+from napari_fcnseg.system.json_file import json_text, read_json
+from napari_fcnseg.system.saving import ZARR, Staged, stage
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping
+    from pathlib import Path
+
+    from napari_fcnseg.imagefile import ImageFile
+    from napari_fcnseg.system.saving import Plan
+
+PROGRAM = "napari-fcnseg"
+_OF_FILE = ("files", "written", "class_names", "class_colors", "inputs")  # what another file of the same run may have
+_MOST_BYTES = 2**24  # of a provenance, with a certificate in it
+
+
+def provenance_path(result: Path) -> Path:
+    """Return where a result's provenance lies: ``labels.tif`` has ``labels.provenance.json``."""
+    return result.parent / f"{result.stem}.provenance.json"
+
+
+def provenance_in(path: Path) -> dict[str, Any]:
+    """Return the provenance in a file; empty where there is none of this program."""
+    if not path.is_file():
+        return {}
+    try:
+        data = read_json(path, "provenance", _MOST_BYTES)
+    except FcnSegError:
+        return {}
+    return data if data.get("program") == PROGRAM else {}
+
+
+def provenance_of_file(result: Path) -> dict[str, Any]:
+    """Return the provenance of a result; empty where there is none, or it is that of another or an earlier file."""
+    found = provenance_in(provenance_path(result))
+    files = found.get("files")
+    if not isinstance(files, dict):  # of a version that did not say
+        return found
+    return found if result.name in files and is_as_written(result, files[result.name]) else {}
+
+
+def print_of(path: Path) -> dict[str, Any]:
+    """Return what tells a file, or a Zarr folder, from all others, as plain data."""
+    size, modified = _facts(path)
+    return {"bytes": size, "modified": str(modified), "sha256": _sha256(path)}  # JSON's numbers are not that long
+
+
+def is_as_written(path: Path, entry: Any) -> bool:
+    """Whether a file, or a Zarr folder, is as its entry says (:func:`print_of`; earlier versions noted its size)."""
+    try:
+        size, modified = _facts(path)
+        if not isinstance(entry, dict):
+            return bool(entry == size)
+        if entry.get("bytes") != size:
+            return False
+        return entry.get("modified") == str(modified) or entry.get("sha256") == _sha256(path)
+    except OSError:
+        return False
+
+
+def stage_provenance(path: Path, provenance: Mapping[str, Any], results: Mapping[str, Path]) -> Staged:
+    """Write a provenance as far as that it only needs its name.
+
+    Parameters
+    ----------
+    path : Path
+        Its name.
+    provenance : mapping
+        Plain data.
+    results : mapping of str to Path
+        The files that it is about: their names, and where each lies now.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    earlier = provenance_in(path)
+    kept = _others(path, earlier, results) if _same_run(earlier, provenance) else {}
+    files = {**kept, **{name: print_of(place) for name, place in results.items()}}
+    text = json_text(path, {**provenance, "files": files})
+    try:
+        return stage(path, lambda part: part.write_text(text, "utf-8", "backslashreplace", "\n"))
+    except OSError as error:
+        raise OutputError(f"{path} could not be written ({error.strerror}). Choose another folder or name.") from None
+
+
+def write_with_provenance(plan: Plan, image: ImageFile, provenance: Mapping[str, Any]) -> None:
+    """Write the one result of a plan that is claimed, and what it writes beside, one right after the other.
+
+    Raises
+    ------
+    OutputError
+        If one could not be written.
+    """
+    (path,) = plan.outputs
+    result = grown(path, image, overwrite=plan.overwrite) if path.suffix.lower() == ZARR else stage_image(path, image)
+    problems = []
+    for beside in plan.beside:
+        try:
+            written = stage_provenance(beside, {"program": PROGRAM, **provenance}, {path.name: result.part})
+            written.publish(overwrite=plan.overwrite or beside in plan.free, inputs=plan.inputs)
+        except OutputError as error:  # the result is not lost for that
+            problems.append(str(error))
+    try:
+        if isinstance(result, Staged):
+            result.publish(overwrite=plan.overwrite, inputs=plan.inputs)
+        else:
+            result.finish()
+    except OutputError as error:
+        problems.append(str(error))
+    if problems:
+        raise OutputError(" ".join(problems))
+
+
+def check_provenance(path: Path, results: Iterable[Path], provenance: Mapping[str, Any] | None = None) -> None:
+    """Find out whether a provenance may be replaced by that of other results: if it is that of one of them, or of none.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is.
+    results : iterable of Path
+        The new results.
+    provenance : mapping, optional
+        Theirs, if it is known: of the same run it may be.
+
+    Raises
+    ------
+    OutputError
+        If it is that of a file that is still there, or is none.
+    """
+    earlier = provenance_in(path)
+    if provenance is not None and not earlier and os.path.lexists(path):
+        raise OutputError(f"{path} is in the way and is no provenance. Move it away, or choose another name.")
+    names = {result.name for result in results}
+    others = {} if names & set(earlier.get("files") or ()) else _others(path, earlier, names)
+    if others and not (provenance is not None and _same_run(earlier, provenance)):
+        raise OutputError(
+            f"{path} says where {next(iter(others))} comes from and would be written over. Choose another name for the "
+            "result."
+        )
+
+
+def _others(path: Path, provenance: Mapping[str, Any], names: Container[str]) -> dict[str, Any]:
+    """Return the entries of files that a provenance speaks for, and that have none of some names."""
+    files = provenance.get("files")
+    found = files.items() if isinstance(files, dict) else ()
+    return {
+        name: entry
+        for name, entry in found
+        if name not in names and (path.parent / name).exists() and is_as_written(path.parent / name, entry)
+    }
+
+
+def _same_run(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two provenances say the same, but for the file that the result is in."""
+    kept = ({key: value for key, value in each.items() if key not in _OF_FILE} for each in (one, other))
+    return len({json.dumps(each, sort_keys=True) for each in kept}) == 1
+
+
+def _facts(path: Path) -> tuple[int, int]:
+    """Return how many bytes a file has, or all files in a folder, and when the newest was written, in nanoseconds."""
+    files = [file for file in path.rglob("*") if not file.is_dir()] if path.is_dir() else [path]
+    found = [file.stat() for file in files]
+    return sum(one.st_size for one in found), max((one.st_mtime_ns for one in found), default=0)
+
+
+def _sha256(path: Path) -> str:
+    """Return the hash of a file; of a Zarr folder that of what describes it, where each run has a mark of its own."""
+    with (path / "zarr.json" if path.is_dir() else path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,290 @@
+"""Segment an image with a patch model: densely, tile by tile, or patch by patch."""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_fcnseg.arrays.border import WindowReader
+from napari_fcnseg.errors import OutputError, SettingsError
+from napari_fcnseg.model.patch_model import as_ensemble
+from napari_fcnseg.run.labels import labels_of, measures_of
+from napari_fcnseg.run.result import Canvas, Segmentation, finished_tiles
+from napari_fcnseg.run.run import Run
+from napari_fcnseg.settings import RunSettings
+from napari_fcnseg.system.saving import Inputs, Plan, files_behind, same_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from napari_fcnseg.model.patch_model import ModelLike
+    from napari_fcnseg.run.run import Tile
+
+_PATCHES_AT_ONCE = 8192
+
+
+def segment(
+    image: Any,
+    model: ModelLike | Sequence[ModelLike],
+    *,
+    channel_axis: int | None = None,
+    preprocess: str | Sequence[str] | None = None,
+    border: str = "reflect",
+    precision: str = "float32",
+    device: str | None = None,
+    tile: int | tuple[int, ...] | None = None,
+    memory_limit: int | None = None,
+    probabilities: bool = False,
+    method: str = "auto",
+    every: int = 1,
+    region: Sequence[tuple[int, int]] | None = None,
+    frames: Sequence[tuple[int, int]] | None = None,
+    mask: Any = None,
+    confidence: bool = False,
+    disagreement: bool = False,
+    out: Any = None,
+    probabilities_out: Any = None,
+    confidence_out: Any = None,
+    disagreement_out: Any = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> Segmentation:
+    """Segment an image: at every pixel exactly what the patch model says of the patch around it.
+
+    Parameters
+    ----------
+    image : array_like
+        Any numeric type: an ndarray, memmap, dask, zarr or HDF5 array. Of a large one only what a tile needs is read,
+        so it may be of any size. The model's spatial axes come last, a channel axis may stand anywhere; every other
+        axis (z, time, …) is a stack of frames, each segmented alone.
+    model : path, PatchModel, or sequence of them
+        The trained patch model; several are an ensemble, whose numbers are averaged.
+    channel_axis : int, optional
+        Axis of the channels; found by its length otherwise.
+    preprocess : sequence of str
+        Steps applied to each whole frame, for example ``["divide_by_median", "subtract_local_mean:61"]``; those that
+        the model's sidecar names otherwise, and none where there is no sidecar.
+    border : {"reflect", "edge", "constant", "valid"}
+        What surrounds the image. ``"valid"`` pads nothing: the frame without a full patch stays unlabelled.
+    precision : {"float32", "tf32", "bfloat16", "float16"}
+        Arithmetic; only ``"float32"`` is exact. :func:`napari_fcnseg.try_precision` says what another costs and brings
+        on this image.
+    device : str, optional
+        ``"CPU"``, ``"GPU"``, ``"GPU:1"``, ``"torch:GPU"``, ``"jax:GPU:0"``; several with commas, or ``"all"``, share
+        the tiles. The fastest otherwise.
+    tile : int or tuple of int, optional
+        Largest tile in pixels. It changes speed and memory, never the labels.
+    memory_limit : int, optional
+        Bytes that the computing process may take in all, of which the framework itself takes about 700 MiB;
+        otherwise tiles take half of what is free.
+    probabilities : bool
+        Whether to keep the network's numbers as well.
+    method : {"auto", "dense", "patchwise"}
+        Both are exact: ``"dense"`` is the converted network, ``"patchwise"`` the patch network at one pixel after the
+        other. ``"auto"`` takes the one with less arithmetic.
+    every : int
+        Only every so-manieth pixel along the model's axes gets a label: the result is smaller by that factor, its
+        entry ``i`` is pixel ``i * every``.
+    region : sequence of (int, int), optional
+        Only pixels ``start <= i < stop`` along each of the model's axes get a label; the others stay 0.
+    frames : sequence of (int, int), optional
+        Of a stack, only frames ``start <= i < stop`` along each of its axes are segmented; the others stay 0.
+    mask : array_like, optional
+        Only pixels where it is not 0 get a label, with the numbers that they have without a mask: as large as a frame,
+        or as the whole stack. Tiles that hold none of them are not computed.
+    confidence : bool
+        Whether to keep the number of the class that wins at each pixel.
+    disagreement : bool
+        Whether to keep the share of an ensemble's members that say another class than the ensemble at each pixel
+        (Freeman's variation ratio, 0 where all agree).
+    out, probabilities_out, confidence_out, disagreement_out : array_like or path, optional
+        Where the labels, and the numbers of each kind, are written while the run goes on: anything with ``shape``,
+        ``dtype`` and slice assignment (a zarr array, a memmap, …), where tiles that are not computed are left as they
+        are; or the name of a new Zarr array, ``"labels.zarr"``. Until it is complete it is called
+        ``labels.partial.zarr``. Each but ``out`` implies that its kind is kept.
+    overwrite : bool
+        Whether Zarr arrays of these names, and what an earlier run left of them that was stopped, are replaced; neither
+        the image nor a model ever is.
+    progress : callable, optional
+        Called with the number of finished tiles and of all tiles after each.
+
+    Returns
+    -------
+    Segmentation
+
+    Raises
+    ------
+    FcnSegError
+        With a sentence that says what does not fit, where, and what to do.
+
+    References
+    ----------
+    H. Li, R. Zhao, X. Wang, "Highly efficient forward and backward propagation of convolutional neural networks for
+    pixelwise classification", 2014, arXiv 1412.4526.
+    """
+    settings = RunSettings(
+        channel_axis, preprocess, border, precision, device, tile, memory_limit,  # type: ignore[arg-type]
+        probabilities or probabilities_out is not None, method, every, region, frames,  # type: ignore[arg-type]
+        confidence or confidence_out is not None, disagreement or disagreement_out is not None,
+    )  # fmt: skip
+    run = Run(image, as_ensemble(model), settings, mask=mask)
+    outs = (out, probabilities_out, confidence_out, disagreement_out)
+    with _claimed(run, outs, (image, mask), overwrite), Canvas(run, *outs, overwrite=overwrite) as canvas:
+        return canvas.fill(progress)
+
+
+def _claimed(run: Run, outs: Sequence[Any], read: Sequence[Any], overwrite: bool) -> AbstractContextManager[None]:
+    """Keep what a run reads from being written over, and other processes from writing what it writes.
+
+    Raises
+    ------
+    OutputError
+        If an array that is to be written into is read.
+    """
+    for array in outs:
+        if array is not None and any(same_array(array, other) for other in read):
+            raise OutputError("The result would be written into the image or the mask itself. Give another array.")
+    paths = tuple(Path(out) for out in outs if isinstance(out, str | os.PathLike))
+    inputs = Inputs([*files_behind(*read), *(file for model in run.models for file in model.files)])
+    return Plan(paths, inputs, stoppable=True, overwrite=overwrite).claim() if paths else nullcontext()
+
+
+def iter_segment(
+    image: Any,
+    model: ModelLike | Sequence[ModelLike],
+    *,
+    focus: Sequence[int] | None = None,
+    preview: bool = False,
+    mask: Any = None,
+    **settings: Any,
+) -> Iterator[Tile]:
+    """Segment an image and yield each tile as it is finished.
+
+    Parameters
+    ----------
+    image, model, mask
+        As for :func:`segment`.
+    focus : sequence of int, optional
+        A pixel of the labels: what is nearest to it comes first, in a long run beginning with a small tile that comes
+        again with the one it lies in. It changes no number.
+    preview : bool
+        Whether every so-manieth pixel of the whole frame comes after the first tile, at a fraction of the work and as
+        exact as all. A run of a few seconds has no preview.
+    **settings
+        The other arguments of :func:`segment` but ``progress`` and those that end with ``out``.
+
+    Yields
+    ------
+    Tile
+        With its place in the labels: ``labels[tile.where] = tile.labels``, which has steps where ``tile.preview``.
+        Closing the generator stops the run.
+
+    Raises
+    ------
+    FcnSegError
+        As for :func:`segment`; what does not fit is found before the first tile.
+    """
+    return finished_tiles(Run(image, as_ensemble(model), RunSettings.from_dict(settings), focus, mask), preview)
+
+
+def segment_patchwise(
+    image: Any,
+    model: ModelLike | Sequence[ModelLike],
+    points: npt.ArrayLike | None = None,
+    *,
+    mask: Any = None,
+    progress: Callable[[int, int], object] | None = None,
+    **settings: Any,
+) -> Segmentation:
+    """Segment patch by patch with the patch network itself: the slow exact reference.
+
+    Nothing of the conversion is used.
+
+    Parameters
+    ----------
+    image, model, mask
+        As for :func:`segment`.
+    points : array_like of int, shape (n, axes of the labels), optional
+        Only these pixels; every pixel otherwise.
+    progress : callable, optional
+        Called with the number of finished tiles, or points, and of all.
+    **settings
+        The other arguments of :func:`segment` but ``method`` and those that end with ``out``.
+
+    Returns
+    -------
+    Segmentation
+        At every pixel as :func:`segment` returns it, probabilities included; at points ``labels``, ``confidence`` and
+        ``disagreement`` are ``(n,)`` and ``probabilities`` ``(n, class)``.
+
+    Raises
+    ------
+    FcnSegError
+        As for :func:`segment`, and if a point gets no label: for want of a full patch under ``border="valid"``, or
+        because it is not among those that are asked for.
+    """
+    chosen = RunSettings.from_dict({**settings, "probabilities": True, "method": "patchwise"})
+    run = Run(image, as_ensemble(model), chosen, mask=mask)
+    if points is None:
+        return Canvas(run).fill(progress)
+    answers = patchwise_answers(run, _checked_points(run, points), progress)
+    scores: npt.NDArray[np.float32] = answers.mean(axis=0, dtype=np.float32)
+    head = run.networks[0].head
+    labels = labels_of(scores, head, run.label_dtype)
+    return Segmentation(labels, scores, run.provenance(), *measures_of(list(answers), scores, labels, head, chosen))
+
+
+def patchwise_scores(
+    run: Run, points: npt.NDArray[np.integer[Any]], progress: Callable[[int, int], object] | None = None
+) -> npt.NDArray[np.float32]:
+    """Return the patch models' mean numbers at points of the labels, ``(n, class)``."""
+    scores: npt.NDArray[np.float32] = patchwise_answers(run, points, progress).mean(axis=0, dtype=np.float32)
+    return scores
+
+
+def patchwise_answers(
+    run: Run, points: npt.NDArray[np.integer[Any]], progress: Callable[[int, int], object] | None = None
+) -> npt.NDArray[np.float32]:
+    """Return each patch model's numbers at points of the labels, ``(model, n, class)``."""
+    every = run.settings.every
+    scores = np.zeros((len(run.models), len(points), run.outputs), np.float32)
+    stack = len(run.layout.stack_shape)
+    done = 0
+    for index in np.unique(points[:, :stack], axis=0):
+        mine = np.flatnonzero((points[:, :stack] == index).all(axis=1))
+        source = run.source(tuple(map(int, index)))
+        readers = [WindowReader(source, m.patch_shape, run.settings.border) for m in run.models]  # type: ignore[arg-type]
+        for start in range(0, len(mine), _PATCHES_AT_ONCE):
+            chosen = mine[start : start + _PATCHES_AT_ONCE]
+            for number, (model, reader) in enumerate(zip(run.models, readers, strict=True)):
+                patches = reader.patches(points[chosen, stack:] * every, model.patch_shape)
+                scores[number, chosen] = model.predict(patches)
+            done += len(chosen)
+            if progress is not None:
+                progress(done, len(points))
+    return scores
+
+
+def _checked_points(run: Run, points: npt.ArrayLike) -> npt.NDArray[np.intp]:
+    where = np.asarray(points)
+    axes = len(run.result_shape)
+    if where.ndim != 2 or where.shape[1] != axes or where.dtype.kind not in "iu":
+        raise SettingsError(f"Points are whole numbers of shape (n, {axes}), one per axis of the labels.")
+    stack = [(0, n) for n in run.layout.stack_shape]
+    low, high = np.array([*stack, *run.extent]).T
+    outside = np.flatnonzero(((where < low) | (where >= high)).any(axis=1))
+    if len(outside):
+        point = tuple(map(int, where[outside[0]]))
+        raise SettingsError(f"Point {point} has no prediction: the image has them from {tuple(low)} to {tuple(high)}.")
+    where = where.astype(np.intp)
+    left_out = np.flatnonzero(~run.schedule.holds(where))
+    if len(left_out):
+        point = tuple(map(int, where[left_out[0]]))
+        raise SettingsError(f"Point {point} is outside the mask, or in a frame that was not chosen.")
+    return where

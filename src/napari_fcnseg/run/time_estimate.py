@@ -1,0 +1,78 @@
+"""How long a run will take, before it is begun."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_fcnseg.engine import engine
+from napari_fcnseg.model.patch_model import as_ensemble
+from napari_fcnseg.run.run import Run
+from napari_fcnseg.settings import RunSettings
+from napari_fcnseg.system.formatting import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_fcnseg.model.patch_model import ModelLike
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take.
+
+    Attributes
+    ----------
+    seconds : float
+        Computing time, by the time that a small part took on the device.
+    pixels : int
+        Pixels that get a label.
+    methods : tuple of {"dense", "patchwise"}
+        The way of each model.
+    device : str
+        Where it was measured.
+    """
+
+    seconds: float
+    pixels: int
+    methods: tuple[str, ...]
+    device: str
+
+    def __str__(self) -> str:
+        way = "Patch by patch" if "patchwise" in self.methods else "Densely"
+        return f"{way}: about {duration(self.seconds)} for {self.pixels:,} pixels on {self.device}."
+
+
+def estimate(image: Any, model: ModelLike | Sequence[ModelLike], *, mask: Any = None, **settings: Any) -> Estimate:
+    """Estimate how long :func:`napari_fcnseg.segment` will take, by computing a small part of it.
+
+    Parameters
+    ----------
+    image, model, mask
+        As for :func:`napari_fcnseg.segment`.
+    **settings
+        The other arguments of :func:`napari_fcnseg.segment` but ``progress`` and those that end with ``out``.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    FcnSegError
+        As for :func:`napari_fcnseg.segment`.
+    """
+    return estimate_run(Run(image, as_ensemble(model), RunSettings.from_dict(settings), mask=mask))
+
+
+def estimate_run(run: Run) -> Estimate:
+    """Estimate how long what a run has still to compute will take."""
+    devices = run.devices = engine().devices_for(run.settings.device, run.settings.precision)
+    planned = run.schedule.planned(run.skip)
+    seconds = 0.0
+    if planned:
+        source = run.source(planned[0][0])
+        regions = [region for _, parts in planned for _, region in parts]
+        seconds = sum(way.estimate(way.reader(source), regions, devices[0]) for way in run.ways) / len(devices)
+    pixels = run.schedule.pixels_of(planned)
+    return Estimate(seconds, pixels, tuple(way.method for way in run.ways), str(run.device))

@@ -1,0 +1,105 @@
+"""``segment FOLDER -o FOLDER`` as a person uses it: a line per file, exit codes, and going on after Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import napari_fcnseg as nf
+from napari_fcnseg.cli import main as cli
+from napari_fcnseg.imagefile import read_image
+from napari_fcnseg.proof.certificate import Certificate
+from napari_fcnseg.run import output_files
+
+MODEL = Path(__file__).resolve().parent.parent / "readers" / "onnx" / "multi.dynamo.onnx"  # 14 x 14 patches, RGB
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    folder = tmp_path / "images"
+    (folder / "week 2").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for name in ("1", "2", "10", "week 2/1"):
+        tifffile.imwrite(folder / f"{name}.tif", random.integers(0, 255, (20, 24, 3)).astype(np.uint8))
+    return folder
+
+
+def run(capsys, *arguments: object) -> tuple[int, str, str]:
+    code = cli.main(["segment", *map(str, arguments), "--model", str(MODEL)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_a_folder_is_segmented_file_by_file_and_a_second_time_nothing_is_left_to_do(folder, capsys, tmp_path) -> None:
+    out = tmp_path / "out"
+    common = (folder, "-o", out, "--recursive", "--border", "edge", "--confidence", out)
+    code, said, _ = run(capsys, *common, "--verify")
+    assert code == 0
+    lines = said.splitlines()
+    assert [line.split(":")[0] for line in lines[:-1]] == ["1.tif", "2.tif", "10.tif", "week 2/1.tif"]
+    assert all(": done. 480 pixels in " in line and "Verified: " in line for line in lines[:-1])
+    assert lines[-1] == f"4 done. Report: {out / 'report.csv'}"
+    for name in ("1", "2", "10", "week 2/1"):
+        alone = nf.segment(tifffile.imread(folder / f"{name}.tif"), MODEL, border="edge", confidence=True)
+        np.testing.assert_array_equal(tifffile.imread(out / f"{name}.labels.tif"), alone.labels)
+        np.testing.assert_allclose(tifffile.imread(out / f"{name}.confidence.tif"), alone.confidence, atol=1e-6)
+        provenance = json.loads((out / f"{name}.labels.provenance.json").read_text(encoding="utf-8"))
+        assert Certificate.from_dict(provenance["certificate"]).passed
+    code, said, _ = run(capsys, *common)
+    assert code == 0
+    assert said.count(": kept. ") == 4
+    (folder / "bad.tif").write_text("x", encoding="utf-8")
+    code, said, err = run(capsys, *common, "--quiet")
+    assert code == 1
+    assert said.startswith("bad.tif: failed. ")
+    assert (said.count("\n"), err) == (1, "")
+    code, _, _ = run(capsys, folder, "-o", tmp_path / "zarr", "--format", "ome-zarr", "--border", "edge")
+    assert code == 1
+    labels = read_image([tmp_path / "zarr" / "10.labels.ome.zarr"]).data[...]
+    np.testing.assert_array_equal(labels, tifffile.imread(out / "10.labels.tif"))
+    assert not (tmp_path / "zarr" / "week 2").exists()
+
+
+def test_after_ctrl_c_the_files_that_are_done_stay_and_are_not_done_again(folder, capsys, monkeypatch) -> None:
+    real, calls = output_files.canvas_for, []
+
+    def interrupted(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(output_files, "canvas_for", interrupted)
+    code, said, err = run(capsys, folder, "-o", folder)
+    assert code == 130
+    assert "1.tif: done." in said
+    assert "1 done, 2 not done, 1 left out." in err
+    monkeypatch.undo()
+    code, said, _ = run(capsys, folder, "-o", folder)
+    assert code == 0
+    assert [line.split(". ")[0] for line in said.splitlines()[1:4]] == ["1.tif: kept", "2.tif: done", "10.tif: done"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("{f} -o {o}/labels.tif", "name a folder for the results"),
+        ("{f} -o {o} --mask {f}/1.tif", "A mask belongs to one image"),
+        ("{f} -o {o} --probabilities {o}/p.tif", "Write --probabilities {o}"),
+        ("{f}/1.tif -o {o}/l.tif --recursive", "are for a folder of images"),
+        ("{f}/1.tif {f}/2.tif -o {o}/l.tif --format tif", "are for a folder of images"),
+        ("{o} -o {o}/out", "There is no image in {o}"),
+        ("{f} -o {o} --border wrap", "no border rule"),
+    ],
+)
+def test_a_mistake_is_said_before_the_first_file(folder, capsys, tmp_path, arguments, says) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    code, said, err = run(capsys, *arguments.format(f=folder, o=empty).split())
+    assert (code, said) == (1, "")
+    assert says.format(o=empty) in err
+    assert not [path for path in empty.rglob("*") if path.is_file()]

@@ -1,0 +1,93 @@
+"""``napari-fcnseg instances``: the file, its axes and pixel size, where it comes from, and one line for a mistake."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_fcnseg import InstanceSettings, find_instances
+from napari_fcnseg.cli import main as cli
+from napari_fcnseg.imagefile import read_image
+from napari_fcnseg.samples.synthetic import fluorescence_cells
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(capsys, *arguments: object) -> tuple[int, str, str]:
+    code = cli.main(["instances", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def labels(tmp_path) -> Path:
+    path = tmp_path / "labels.tif"
+    classes = fluorescence_cells(3, (96, 128))[1]
+    tifffile.imwrite(path, classes, imagej=True, resolution=(2, 2), metadata={"axes": "YX", "unit": "um"})
+    (tmp_path / "labels.provenance.json").write_text(json.dumps({"program": "napari-fcnseg", "tile": [64, 64]}))
+    return path
+
+
+def test_instances_are_those_of_the_api_with_the_labels_pixel_size(labels, capsys, tmp_path) -> None:
+    output = tmp_path / "cells.tif"
+    code, out, _ = run(
+        capsys, labels, "-o", output, "--interior", 3, "--edge", 2, "--minimum-size", 30, "--fill-holes", 9
+    )
+    settings = InstanceSettings(3, 2, minimum_size=30, fill_holes=9)
+    expected = find_instances(tifffile.imread(labels), settings)
+    written = read_image([output])
+    median = np.median(np.bincount(expected.ravel())[1:])
+    assert code == 0
+    assert out.strip() == f"{output}: {expected.max()} instances, median {median:g} px ({median / 4:.3g} µm²)."
+    np.testing.assert_array_equal(written.data, expected)
+    assert (written.axes, written.pixel_size, written.unit) == ("YX", {"X": 0.5, "Y": 0.5}, "µm")
+    made = json.loads((tmp_path / "cells.provenance.json").read_text())
+    assert made["tile"] == [64, 64]
+    assert InstanceSettings.from_dict(made["instances"]["settings"]) == settings
+    assert (made["instances"]["labels"], made["instances"]["spatial"]) == (str(labels), 2)
+
+
+def test_a_stack_is_searched_slice_by_slice_or_as_a_volume(tmp_path, capsys) -> None:
+    stack = np.zeros((3, 8, 8), np.uint8)
+    stack[:, 2:5, 2:5] = 1
+    np.save(tmp_path / "stack.npy", stack)
+    arguments = (tmp_path / "stack.npy", "-o", tmp_path / "found.npy", "--interior", 1, "--overwrite")
+    assert "3 instances, median 9 px." in run(capsys, *arguments)[1]
+    assert "1 instance, 27 px." in run(capsys, *arguments, "--volume")[1]
+    assert np.load(tmp_path / "found.npy").max() == 1
+    assert run(capsys, *arguments, "--quiet")[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--interior", 3, "--edge", 3), "cannot be interior and edge"),
+        (("--interior", 1, "--method", "magic"), "components, watershed"),
+        (("--interior", 1, "--volume"), "no volume. Leave --volume out"),
+        (("--interior", 1, "--connectivity", 3), "at most the number of axes"),
+    ],
+)
+def test_a_mistake_is_one_line(labels, tmp_path, capsys, arguments, says) -> None:
+    code, _, err = run(capsys, labels, "-o", tmp_path / "out.tif", *arguments)
+    assert (code, err.count("\n")) == (1, 1)
+    assert says in err
+    assert not (tmp_path / "out.tif").exists()
+
+
+def test_no_instance_is_explained_and_no_mistake(labels, tmp_path, capsys) -> None:
+    code, out, _ = run(capsys, labels, "-o", tmp_path / "out.tif", "--interior", 9)
+    assert code == 0
+    assert "no pixel is of class 9. The labels hold the classes 1, 2, 3: choose one of them." in out
+    assert not tifffile.imread(tmp_path / "out.tif").any()
+
+
+def test_an_image_with_channels_is_no_label_image(tmp_path, capsys) -> None:
+    np.save(tmp_path / "rgb.npy", np.zeros((8, 8, 3), np.uint8))
+    code, _, err = run(capsys, tmp_path / "rgb.npy", "-o", tmp_path / "out.tif", "--interior", 1)
+    assert code == 1
+    assert "labels have none" in err

@@ -1,0 +1,37 @@
+"""The demo leaves pictures and a summary of what was measured, and says when a result is not verified."""
+
+from __future__ import annotations
+
+import imageio.v3 as iio
+import pytest
+
+from napari_fcnseg.cli import demo
+from napari_fcnseg.errors import OutputError, SettingsError
+from napari_fcnseg.samples import SAMPLES
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_without_a_window_it_segments_verifies_and_leaves_pictures(name, tmp_path, capsys) -> None:
+    assert demo.show(name, tmp_path / "new", window=False) == 0
+    rows, columns = SAMPLES[name].image().shape[:2]
+    picture = iio.imread(tmp_path / "new" / "segmentation.png")
+    assert picture.shape == (rows, 3 * columns + 2 * 8, 3)
+    overlay_differs = (picture[:, -columns:] != picture[:, :columns]).any()
+    assert overlay_differs
+    summary = (tmp_path / "new" / "summary.txt").read_text(encoding="utf-8")
+    assert "Verified: 256 of 256 pixels" in summary
+    assert capsys.readouterr().out == summary
+
+
+def test_cells_are_found_as_they_were_drawn(tmp_path) -> None:
+    demo.show("cells", tmp_path, window=False)
+    (line,) = [li for li in (tmp_path / "summary.txt").read_text(encoding="utf-8").splitlines() if "Ground truth" in li]
+    assert float(line.split()[2].rstrip("%")) > 95
+
+
+def test_an_unknown_sample_and_a_bad_folder_are_said(tmp_path) -> None:
+    with pytest.raises(SettingsError, match="cells"):
+        demo.show("fish", tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        demo.show("cells", tmp_path / "file", window=False)
