@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from napari_fcnseg.plan.tiles import cut, slices
+from napari_fcnseg.plan.tiles import as_slices, cut_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,7 +130,7 @@ class Tiled:
     def over(self, function: Callable[[np.ndarray], np.ndarray], tiles: Sequence[Region], out: np.ndarray) -> None:
         """Apply the network tile by tile."""
         for tile in tiles:
-            out[slices(tile)] = function(self.window(tile))[0]
+            out[as_slices(tile)] = function(self.window(tile))[0]
 
     def tune(self) -> str:
         """Choose the fastest style on small tiles, then the fastest tile; return both in words."""
@@ -162,7 +162,7 @@ class Tiled:
         """Cut the image along its two longest axes, into so many pieces along each."""
         longest = sorted(range(len(self.shape)), key=lambda axis: self.shape[axis])[-2:]
         tile = [max(-(-n // pieces), min(n, _LEAST)) if a in longest else n for a, n in enumerate(self.shape)]
-        return cut(tuple((0, n) for n in self.shape), tuple(tile))
+        return cut_tiles(tuple((0, n) for n in self.shape), tuple(tile))
 
     def _fits(self, tiles: list[Region]) -> bool:
         sizes = [b - a for a, b in tiles[0]]

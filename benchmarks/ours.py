@@ -11,9 +11,9 @@ import numpy as np
 from napari_fcnseg import load_model, segment
 from napari_fcnseg.engine import engine
 from napari_fcnseg.imagefile import read_image, write_image
-from napari_fcnseg.plan.tiles import slices
-from napari_fcnseg.run.device_queue import Job as Tile
-from napari_fcnseg.run.device_queue import Lane
+from napari_fcnseg.plan.tiles import as_slices
+from napari_fcnseg.run.device_queue import DeviceQueue
+from napari_fcnseg.run.device_queue import TileJob as Tile
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
 
@@ -55,29 +55,29 @@ class EngineOnly:
     def __init__(self, image: np.ndarray, model: PatchModel, **settings: Any) -> None:
         self.run = Run(image, (model,), RunSettings(channel_axis=-1, method="dense", **settings))
         self._device = engine().device(self.run.settings.device, self.run.settings.precision)
-        readers: Any = (_ReadBefore(self.run.ways[0].reader(self.run.source(()))),)
+        readers: Any = (_ReadBefore(self.run.methods[0].reader(self.run.source(()))),)
         self._jobs = [Tile((), tile, readers, group) for group, tile in self.run.schedule.parts(())]
         for compiled in self._lane().request():
             compiled.result()
 
     def scores(self) -> np.ndarray:
         """Compute all tiles, one always waiting in the engine's queue; return ``(*spatial, class)``."""
-        lane, out = self._lane(), np.empty((*self.run.layout.frame_shape, self.run.outputs), np.float32)
+        queue, out = self._lane(), np.empty((*self.run.layout.frame_shape, self.run.outputs), np.float32)
         for job in self._jobs:
-            lane.begin(job)
-            if len(lane) > 1:
-                self._take(lane, out)
-        while len(lane):
-            self._take(lane, out)
+            queue.begin(job)
+            if len(queue) > 1:
+                self._take(queue, out)
+        while len(queue):
+            self._take(queue, out)
         return out
 
-    def _lane(self) -> Lane:
-        return Lane(self._device, self.run.allowance.on(self._device, 1), self.run.ways)
+    def _lane(self) -> DeviceQueue:
+        return DeviceQueue(self._device, self.run.memory_budget.on(self._device, 1), self.run.methods)
 
     @staticmethod
-    def _take(lane: Lane, out: np.ndarray) -> None:
-        where = slices(lane.oldest.region)
-        out[where] = lane.take()[0]
+    def _take(queue: DeviceQueue, out: np.ndarray) -> None:
+        where = as_slices(queue.oldest.region)
+        out[where] = queue.take()[0]
 
 
 class Ours:
@@ -85,7 +85,7 @@ class Ours:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.ways = (END_TO_END, ENGINE)
+        self.methods = (END_TO_END, ENGINE)
         self.model = load_model(job.path("model.keras"))
         engine().start().result()
         self.engine: EngineOnly | None = None
@@ -96,12 +96,12 @@ class Ours:
         self.engine.scores()
         return f"tile {' × '.join(map(str, self.engine.run.tile))}, chosen by the program"
 
-    def turn(self, way: str) -> tuple[float, np.ndarray]:
+    def turn(self, method: str) -> tuple[float, np.ndarray]:
         """Return seconds, and labels or scores."""
         assert self.engine is not None, "tune() comes first"
         rest()
         start = time.perf_counter()
-        result = self._end_to_end() if way == END_TO_END else self.engine.scores()
+        result = self._end_to_end() if method == END_TO_END else self.engine.scores()
         return time.perf_counter() - start, result
 
     def _end_to_end(self) -> Any:

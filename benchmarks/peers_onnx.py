@@ -8,7 +8,7 @@ import dense_graph
 import numpy as np
 from contender import Tiled
 
-from napari_fcnseg.plan.tiles import slices
+from napari_fcnseg.plan.tiles import as_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -188,4 +188,4 @@ class _Compiled:
 
 def _store(request: Any, where: tuple[Region, np.ndarray]) -> None:
     tile, out = where
-    out[slices(tile)] = np.moveaxis(request.get_output_tensor(0).data[0], 0, -1)
+    out[as_slices(tile)] = np.moveaxis(request.get_output_tensor(0).data[0], 0, -1)

@@ -150,12 +150,12 @@ class Window:
             now = time.perf_counter() - start
             if "window: first labels" not in times and any(isinstance(x, Labels) for x in self.viewer.layers):
                 times["window: first labels"] = now
-            return not self.dock.live.running
+            return not self.dock.controller.running
 
         self.dock.run.run.click()
         wait_for(done, "the run")
         times["window"] = time.perf_counter() - start
-        if self.dock.live.last is None or not self.dock.live.last.done:
+        if self.dock.controller.last is None or not self.dock.controller.last.done:
             raise SystemExit(f"The run in the window did not end well: {self.dock.run.message.text()}")
         wait_for(lambda: time.perf_counter() - start > times["window"] + 1, "the window to rest")
         return times

@@ -215,7 +215,7 @@ def with_dock(dock: Any, viewer: Viewer, ticks: Ticks, shape: tuple[int, int], e
     """Measure what a person does with the dock."""
 
     def idle() -> bool:
-        return not dock.live.running
+        return not dock.controller.running
 
     def tiles(number: int) -> Callable[[], bool]:
         return lambda: dock.run.bar.value() >= number or idle()
@@ -223,7 +223,7 @@ def with_dock(dock: Any, viewer: Viewer, ticks: Ticks, shape: tuple[int, int], e
     phase(ticks, "Run, first time, until the labels are done", dock.run.run.click, idle, every=every)
     phase(ticks, "Run again, until there are some tiles", dock.run.run.click, tiles(3), every=every)
     phase(ticks, "Cancel, until the dock is ready", dock.run.cancel.click, idle, every=every)
-    if dock.live.resumable:
+    if dock.controller.resumable:
         phase(ticks, "Resume, until there are some more", dock.run.resume.click, tiles(6), every=every)
         phase(ticks, "Cancel, until the dock is ready", dock.run.cancel.click, idle, every=every)
         phase(ticks, "Resume, until the labels are done", dock.run.resume.click, idle, every=every)

@@ -85,7 +85,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Not by the environment: an engine that starts during the test would keep the folder for all tests after it, and time
     its convolutions apart from everybody else.
     """
-    monkeypatch.setattr("napari_fcnseg.system.cache.folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("napari_fcnseg.system.cache.cache_folder", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 from patience import patience
 
-from napari_fcnseg.engine.process import Place
+from napari_fcnseg.engine.process import ProcessPurpose
 from napari_fcnseg.errors import EngineError
-from napari_fcnseg.system.child_process import Child
+from napari_fcnseg.system.child_process import ChildProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ class KerasProcess:
     """
 
     def __init__(self) -> None:
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self._broken = ""
         self.pid = self._started().pid
 
@@ -72,12 +72,12 @@ class KerasProcess:
         if self._child is not None:
             self._child.kill()
 
-    def _started(self) -> Child:
+    def _started(self) -> ChildProcess:
         if self._broken:
             pytest.fail(self._broken)
         if self._child is not None and self._child.alive:
             return self._child
-        self._child = Child("_keras_side", Place("tensorflow").environment(), _OURS)
+        self._child = ChildProcess("_keras_side", ProcessPurpose("tensorflow").environment(), _OURS)
         try:
             self._child.call("versions").result(START_SECONDS * patience())
         except (EngineError, TimeoutError) as error:

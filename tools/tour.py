@@ -58,7 +58,7 @@ def record(folder: Path) -> None:
         film.begin(step)
         step.act(stage)
         said = shown(stage)
-        settle(0.05 if getattr(stage.dock.live, "running", False) else 1)  # until the canvas is drawn
+        settle(0.05 if getattr(stage.dock.controller, "running", False) else 1)  # until the canvas is drawn
         close_notifications(stage)
         taken[picture_name(step, STEPS)] = grab(stage, step)
         film.end()
@@ -165,12 +165,12 @@ class Film:
         self._stage = stage
         self._step: Step | None = None
         self._frames: list[tuple[Image.Image, str, int]] = []
-        self._live, self._done = 0, -1
+        self._controller, self._done = 0, -1
         stage.look = self._look
 
     def begin(self, step: Step) -> None:
         """Film a step."""
-        self._step, self._live, self._done = step, 0, -1
+        self._step, self._controller, self._done = step, 0, -1
 
     def end(self) -> None:
         """Film what a step has come to."""
@@ -185,12 +185,12 @@ class Film:
         if self._stage.pointer is not None:
             self._take(_CLICK_MILLISECONDS)
             return
-        if not dock.live.running:
+        if not dock.controller.running:
             return
         eighth = dock.run.bar.value() * 8 // max(dock.run.bar.maximum(), 1)
         labels = any("·" in layer.name for layer in self._stage.viewer.layers)
-        if labels and eighth > self._done and self._live < _MOST_LIVE and dock.run.bar.isVisible():
-            self._done, self._live = eighth, self._live + 1
+        if labels and eighth > self._done and self._controller < _MOST_LIVE and dock.run.bar.isVisible():
+            self._done, self._controller = eighth, self._controller + 1
             self._take(_LIVE_MILLISECONDS)
 
     def _take(self, milliseconds: int) -> None:

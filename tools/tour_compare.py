@@ -16,7 +16,7 @@ def _compare(stage: Stage) -> None:
     stage.open_compare_dock()
     dock = stage.dock
     stage.click(dock.masks.compare)
-    stage.wait(lambda: dock.live.view is not None, "where they differ")
+    stage.wait(lambda: dock.controller.view is not None, "where they differ")
     stage.viewer.reset_view()
     stage.top(dock.masks)
 
@@ -29,13 +29,13 @@ def _confuse(stage: Stage) -> None:
     table, cell = dock.measure.confusion_table, dock.measure.confusion.index(2, 0)
     stage.show(table)
     QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=table.visualRect(cell).center())
-    stage.wait(lambda: dock.live.shown.light is not None, "the pixels")
+    stage.wait(lambda: dock.controller.shown.light is not None, "the pixels")
     stage.top(dock.see)
 
 
 def _swipe(stage: Stage) -> None:
     dock = stage.dock
-    dock.live.shown.hide(dock.live.shown.light)
+    dock.controller.shown.hide(dock.controller.shown.light)
     stage.viewer.reset_view()
     stage.click(dock.see.agreement)
     stage.click(dock.see.swipe)

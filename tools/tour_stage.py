@@ -141,7 +141,7 @@ class Stage:
 
     def says(self, *beginnings: str) -> None:
         """Wait for the end of what runs; the dock has to say one of these then."""
-        self.wait(lambda: not self.dock.live.running, "the end of the run")
+        self.wait(lambda: not self.dock.controller.running, "the end of the run")
         said = self.dock.run.message.text()
         if not said.startswith(beginnings):
             raise RuntimeError(f"The dock was to say {' or '.join(beginnings)!r}, and says {said!r}.")
@@ -152,7 +152,7 @@ class Stage:
 
         def resting() -> bool:
             nonlocal since
-            if self.dock.live.running:
+            if self.dock.controller.running:
                 since = time.monotonic()
             return time.monotonic() - since > 0.5
 

@@ -29,7 +29,7 @@ from keras import layers
 from scipy import ndimage
 
 from napari_fcnseg import preprocess
-from napari_fcnseg.arrays.frame_source import Held
+from napari_fcnseg.arrays.frame_source import MemorySource
 from napari_fcnseg.samples import CELLS_SEED, CELLS_TRAINING_SEEDS, SAMPLES, Sample
 from napari_fcnseg.samples.synthetic import cell_instances, fluorescence_cells
 from napari_fcnseg.samples.teacher import TEACHER_COLUMNS
@@ -108,7 +108,7 @@ def cells_network() -> keras.Model:
 
 def preprocessed(image: np.ndarray, steps: tuple[str, ...]) -> np.ndarray:
     """Run the sample's own preprocessing on the whole image, as the program does before it segments."""
-    frame = preprocess.prepare(Held(image.astype(np.float32)), preprocess.parse(steps))
+    frame = preprocess.prepare(MemorySource(image.astype(np.float32)), preprocess.parse(steps))
     return frame.read(frame.everything())
 
 

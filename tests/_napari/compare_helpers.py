@@ -34,9 +34,9 @@ def choose(dock: Any, truth: Any, *masks: Any) -> None:
 
 def compared(qtbot: Any, dock: Any, timeout: int = 60_000) -> str:
     """Press Compare and wait until all is known; return the result in words."""
-    dock.live.view = None
+    dock.controller.view = None
     QTest.mouseClick(dock.masks.compare, LEFT)
-    qtbot.waitUntil(lambda: dock.live.view is not None or bool(dock.masks.message.styleSheet()), timeout=timeout)
+    qtbot.waitUntil(lambda: dock.controller.view is not None or bool(dock.masks.message.styleSheet()), timeout=timeout)
     assert not dock.masks.message.styleSheet(), dock.masks.message.text()
     return dock.measure.headline.text()
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_fcnseg._napari.segment.models.hints import Hints
-from napari_fcnseg._napari.segment.models.model_job import Loaded
+from napari_fcnseg._napari.segment.models.hints import ModelHints
+from napari_fcnseg._napari.segment.models.model_job import LoadedModels
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Conv, Dense, Flatten, Pool
 from napari_fcnseg.model.patch_model import PatchModel
@@ -45,12 +45,12 @@ def image(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def give(dock: Any, *models: PatchModel, hints: Hints | None = None) -> None:
+def give(dock: Any, *models: PatchModel, hints: ModelHints | None = None) -> None:
     """Hand models to the dock as if it had read them from files just now."""
     choice = dock.choice
-    choice.wanted, choice._given, choice._output, choice._fill_in = ("files",), hints or Hints(), "", False
+    choice.wanted, choice._given, choice._output, choice._fill_in = ("files",), hints or ModelHints(), "", False
     choice._request += 1
-    choice.take(Loaded(("files",), models, request=choice._request))
+    choice.take(LoadedModels(("files",), models, request=choice._request))
 
 
 def settle(qtbot: Any) -> None:
@@ -59,8 +59,8 @@ def settle(qtbot: Any) -> None:
 
 
 def finish(qtbot: Any, dock: Any, timeout: int = 60_000) -> str:
-    """Wait until the dock takes orders again; return what it says."""
-    qtbot.waitUntil(lambda: not dock.live.running, timeout=timeout)
+    """Wait until the dock takes requests again; return what it says."""
+    qtbot.waitUntil(lambda: not dock.controller.running, timeout=timeout)
     assert dock.run.run.isEnabled()
     assert dock.run.verify.isEnabled()
     assert not dock.run.cancel.isEnabled()

@@ -15,7 +15,7 @@ from napari.layers import Labels
 from napari.plugins.io import save_layers
 from npe2 import PluginManager
 
-from napari_fcnseg._napari.compare.export_box import KeepBox
+from napari_fcnseg._napari.compare.export_box import ExportBox
 from napari_fcnseg._napari.files_in_use import in_use
 from napari_fcnseg._napari.segment.results.certificate_dialog import CertificateDialog
 from napari_fcnseg._napari.segment.results.result_box import ResultBox
@@ -103,7 +103,7 @@ def test_a_table_is_not_written_over_a_picture_that_is_open(qtbot, viewer, tmp_p
     tifffile.imwrite(tmp_path / "image.tif", np.zeros((20, 30), np.uint8))
     before = (tmp_path / "image.tif").read_bytes()
     viewer.open(tmp_path / "image.tif", plugin="napari")
-    box = KeepBox()
+    box = ExportBox()
     qtbot.addWidget(box)
     box.take(SimpleNamespace(save_csv=lambda *_, **__: pytest.fail("it was written")))
     box.save(tmp_path / "image.tif", replace=True)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_fcnseg.arrays import frame_source as source_module
-from napari_fcnseg.arrays.frame_source import ChannelStack, Chunked, Held, chunks_of, first_channels
+from napari_fcnseg.arrays.frame_source import ChannelStack, ChunkedSource, MemorySource, chunk_shape_of, first_channels
 
 IMAGE = np.random.default_rng(0).integers(0, 2**16, (90, 130, 2)).astype(np.uint16)
 
@@ -36,7 +36,7 @@ def test_a_region_of_a_chunked_array_is_that_region(chunks, cell, data) -> None:
     fetched = Fetched()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source_module, "_CELL", cell)
-        chunked = Chunked(fetched, IMAGE.shape[:2], chunks)
+        chunked = ChunkedSource(fetched, IMAGE.shape[:2], chunks)
         found = chunked.read(tuple(region))
     np.testing.assert_array_equal(found, IMAGE[tuple(slice(a, b) for a, b in region)])
     assert len(set(fetched.regions)) == len(fetched.regions)
@@ -47,7 +47,7 @@ def test_a_region_of_a_chunked_array_is_that_region(chunks, cell, data) -> None:
 def test_overlapping_windows_decode_each_chunk_once_as_long_as_it_is_kept(monkeypatch) -> None:
     monkeypatch.setattr(source_module, "_CELL", 1)
     fetched = Fetched()
-    chunked = Chunked(fetched, IMAGE.shape[:2], (10, 10))
+    chunked = ChunkedSource(fetched, IMAGE.shape[:2], (10, 10))
     for row in range(0, 90, 15):
         for column in range(0, 130, 15):
             chunked.read(((max(row - 7, 0), min(row + 22, 90)), (max(column - 7, 0), min(column + 22, 130))))
@@ -58,7 +58,7 @@ def test_no_more_chunks_are_kept_than_fit(monkeypatch) -> None:
     monkeypatch.setattr(source_module, "_CELL", 1)
     monkeypatch.setattr(source_module, "_CACHE", 5 * 10 * 10 * 2 * 2)
     fetched = Fetched()
-    chunked = Chunked(fetched, IMAGE.shape[:2], (10, 10))
+    chunked = ChunkedSource(fetched, IMAGE.shape[:2], (10, 10))
     for _ in range(2):
         for column in range(0, 130, 10):
             chunked.read(((0, 10), (column, column + 10)))
@@ -72,7 +72,7 @@ def test_no_more_chunks_are_kept_than_fit(monkeypatch) -> None:
     block=st.integers(1, 2**16),
 )
 def test_blocks_cover_a_frame_once_and_no_line_of_a_statistic_is_cut(shape, chunks, block) -> None:
-    frame = Held(np.zeros(shape, np.float32))
+    frame = MemorySource(np.zeros(shape, np.float32))
     frame.chunks = chunks
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source_module, "_BLOCK", block)
@@ -91,5 +91,5 @@ def test_channels_of_arrays_on_disk_are_read_where_they_are_asked_for() -> None:
     assert (stack.shape, stack.dtype, stack.chunks) == ((90, 130, 2), np.uint16, (40, 50, 2))
     first = first_channels(lazy, 2, 1)
     np.testing.assert_array_equal(first[where], IMAGE[where][..., :1])
-    assert (first.shape, chunks_of(first)) == ((90, 130, 1), (40, 50, 1))
-    assert chunks_of(IMAGE) is None
+    assert (first.shape, chunk_shape_of(first)) == ((90, 130, 1), (40, 50, 1))
+    assert chunk_shape_of(IMAGE) is None

@@ -17,7 +17,7 @@ import pytest
 import tifffile
 
 import napari_fcnseg as nf
-from napari_fcnseg.batch import FORMS, Batch, Line, Standing, images_in, items, named_items, summary
+from napari_fcnseg.batch import OUTPUT_FORMATS, Batch, BatchProgress, ReportLine, images_in, items, named_items, summary
 from napari_fcnseg.errors import FcnSegError, ImageError, OutputError, SettingsError
 from napari_fcnseg.imagefile import ImageFile, read_image
 from napari_fcnseg.model.patch_model import as_ensemble
@@ -37,11 +37,11 @@ def pixels(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, shape).astype(np.uint8)
 
 
-def do(models, folder: Path, out: Path, settings: RunSettings = VALID, **options: object) -> list[Line]:
+def do(models, folder: Path, out: Path, settings: RunSettings = VALID, **options: object) -> list[ReportLine]:
     """Do a batch; return its lines, which the report has to hold word by word."""
     found = images_in(folder, results=out)
     batch = Batch(found.items, models, settings, out, left_out=found.left_out, **options)
-    lines = [entry for entry in batch.execute() if isinstance(entry, Line)]
+    lines = [entry for entry in batch.execute() if isinstance(entry, ReportLine)]
     assert report(batch.report) == [(line.input, line.status, line.sentence) for line in lines]
     return lines
 
@@ -51,7 +51,7 @@ def report(path: Path) -> list[tuple[str, str, str]]:
         return [(row["file"], row["status"], row["what happened"]) for row in csv.DictReader(file)]
 
 
-def ends(lines: list[Line]) -> dict[str, str]:
+def ends(lines: list[ReportLine]) -> dict[str, str]:
     return {line.input: line.status for line in lines}
 
 
@@ -150,7 +150,7 @@ def test_names_that_would_be_the_same_are_told_apart(tmp_path) -> None:
     assert len(layers[-1].target) < 100
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", OUTPUT_FORMATS)
 def test_a_batch_that_was_stopped_goes_on_where_it_was(models, tmp_path, form) -> None:
     for name in "abc":
         np.save(tmp_path / f"{name}.npy", pixels(30, 30, 3, seed=ord(name)))
@@ -159,10 +159,10 @@ def test_a_batch_that_was_stopped_goes_on_where_it_was(models, tmp_path, form) -
     batch = Batch(found.items, models, settings, tmp_path, form=form)
     seen = []
     for entry in batch.execute(stop):
-        if isinstance(entry, Line):
+        if isinstance(entry, ReportLine):
             seen.append((entry.input, entry.status))
         elif entry.number == 1 and entry.done == 2:
-            assert isinstance(entry, Standing)
+            assert isinstance(entry, BatchProgress)
             assert (entry.name, entry.count, entry.total) == ("b.npy", 3, 4)
             assert entry.seconds_left > 0
             stop.set()
@@ -174,20 +174,20 @@ def test_a_batch_that_was_stopped_goes_on_where_it_was(models, tmp_path, form) -
     for name in "abc":
         expected = nf.segment(np.load(tmp_path / f"{name}.npy"), models, border="valid", probabilities=True)
         labels, scores = (
-            read_image([tmp_path / f"{name}.{kind}{FORMS[form]}"]).data for kind in ("labels", "probabilities")
+            read_image([tmp_path / f"{name}.{kind}{OUTPUT_FORMATS[form]}"]).data for kind in ("labels", "probabilities")
         )
         np.testing.assert_array_equal(labels[...], expected.labels)
         np.testing.assert_allclose(np.moveaxis(scores[...], 0, -1), expected.probabilities, atol=1e-6)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", OUTPUT_FORMATS)
 def test_what_is_there_is_kept_unless_it_is_the_same_or_may_be_replaced(models, tmp_path, form) -> None:
     source, out = tmp_path / "a.npy", tmp_path / "out"
     np.save(source, pixels(20, 20, 3))
-    labels = out / f"a.labels{FORMS[form]}"
+    labels = out / f"a.labels{OUTPUT_FORMATS[form]}"
     beside = out / f"{labels.stem}.provenance.json"
 
-    def one(settings: RunSettings = VALID, **options: object) -> Line:
+    def one(settings: RunSettings = VALID, **options: object) -> ReportLine:
         (line,) = do(models, tmp_path, out, settings, form=form, **options)
         return line
 
@@ -241,7 +241,7 @@ def test_an_image_that_is_called_like_a_result_is_left_out_and_never_written_ove
         batch = Batch(
             found.items, models, VALID, tmp_path, left_out=found.left_out, inputs=found.others, overwrite=overwrite
         )
-        lines = {line.input: line for line in batch.execute() if isinstance(line, Line)}
+        lines = {line.input: line for line in batch.execute() if isinstance(line, ReportLine)}
         assert lines["a.labels.tif"].status == "skipped"
         assert "called as a result" in lines["a.labels.tif"].sentence
         assert lines["a.npy"].status == "failed"
@@ -275,7 +275,7 @@ def test_a_batch_whose_caller_goes_away_keeps_its_report_and_nothing_half_done(m
     (tmp_path / "report.csv").write_text("my own notes\n", encoding="utf-8")
     batch = Batch(images_in(tmp_path).items, models, replace(VALID, tile=10), tmp_path, form="ome-zarr")
     with closing(batch.execute()) as news:
-        next(entry for entry in news if isinstance(entry, Standing) and entry.done == 1)
+        next(entry for entry in news if isinstance(entry, BatchProgress) and entry.done == 1)
         assert (tmp_path / "a.labels.ome.partial.zarr").is_dir()
     assert batch.report == tmp_path / "report-2.csv"
     assert [row[:2] for row in report(batch.report)] == [("a.npy", "stopped"), ("b.npy", "stopped")]
@@ -291,7 +291,7 @@ def test_images_in_memory_are_known_again_by_their_pixels(models, tmp_path) -> N
 
     def status(data: np.ndarray, **options: object) -> str:
         item = named_items([("my layer", ImageFile(data, "YXS", {"Y": 2.0, "X": 2.0}, "µm"))])
-        (line,) = [e for e in Batch(item, models, settings, tmp_path, **options).execute() if isinstance(e, Line)]
+        (line,) = [e for e in Batch(item, models, settings, tmp_path, **options).execute() if isinstance(e, ReportLine)]
         return line.status
 
     assert [status(image), status(image.copy()), status(other)] == ["done", "kept", "failed"]

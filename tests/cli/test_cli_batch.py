@@ -65,7 +65,7 @@ def test_a_folder_is_segmented_file_by_file_and_a_second_time_nothing_is_left_to
 
 
 def test_after_ctrl_c_the_files_that_are_done_stay_and_are_not_done_again(folder, capsys, monkeypatch) -> None:
-    real, calls = output_files.canvas_for, []
+    real, calls = output_files.result_arrays_for, []
 
     def interrupted(*arguments, **options):
         calls.append(arguments)
@@ -73,7 +73,7 @@ def test_after_ctrl_c_the_files_that_are_done_stay_and_are_not_done_again(folder
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    monkeypatch.setattr(output_files, "canvas_for", interrupted)
+    monkeypatch.setattr(output_files, "result_arrays_for", interrupted)
     code, said, err = run(capsys, folder, "-o", folder)
     assert code == 130
     assert "1.tif: done." in said

@@ -19,13 +19,13 @@ from napari_fcnseg.comparison import (
     NEITHER,
     ONLY_A,
     ONLY_B,
-    Agreement,
-    Cell,
+    AgreementMap,
+    CellMap,
     Differing,
     compare,
     count,
     matches,
-    write,
+    write_map,
 )
 from napari_fcnseg.comparison.metrics import contingency
 from napari_fcnseg.errors import ImageError
@@ -57,19 +57,19 @@ def test_each_pixel_is_of_the_kind_that_its_labels_say(data, shape, single, kind
     a, b = (data.draw(hnp.arrays(np.int64, shape, elements=values)) for _ in range(2))
     pairs = {1: 2, -4: 300, 300: 1} if single else None
     inside = data.draw(hnp.arrays(bool, shape))
-    found = Agreement(a.astype(kind_of_number), b, inside=inside, pairs=pairs, ignore=(3,))
+    found = AgreementMap(a.astype(kind_of_number), b, inside=inside, pairs=pairs, ignore=(3,))
     expected = np.array([kind(x, y, pairs) for x, y in zip(a.ravel().tolist(), b.ravel().tolist(), strict=True)])
     expected[~inside.ravel() | (a.ravel() == 3)] = NEITHER
     np.testing.assert_array_equal(np.asarray(found), expected.reshape(shape))
-    counts = write(found)
+    counts = write_map(found)
     assert counts == {k: n for k in range(1, 5) if (n := int((expected == k).sum()))}
-    cell = Cell(a, b, 1, 2, inside=inside)
+    cell = CellMap(a, b, 1, 2, inside=inside)
     np.testing.assert_array_equal(np.asarray(cell), (a == 1) & (b == 2) & inside)
 
 
 def test_a_class_that_is_background_counts_as_none_but_is_no_other_background() -> None:
     a, b = np.array([1, 1, 1, 2, 2, 2, 3, 0, 0, 9]), np.array([1, 2, 0, 1, 2, 3, 0, 2, 1, 1])
-    found = np.asarray(Agreement(a, b, background=(1, 9)))
+    found = np.asarray(AgreementMap(a, b, background=(1, 9)))
     assert found.tolist() == [
         NEITHER, ONLY_B, DIFFERENT, ONLY_A, BOTH, DIFFERENT, ONLY_A, ONLY_B, DIFFERENT, DIFFERENT
     ]  # fmt: skip
@@ -80,16 +80,16 @@ def test_partners_are_found_in_tables_and_lists_alike() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 30, (2, 50, 60))
     pairs = {k: int(v) for k, v in zip(range(1, 30), rng.permutation(29) + 1, strict=True) if k % 3}
-    small = np.asarray(Agreement(a, b, pairs=pairs))
+    small = np.asarray(AgreementMap(a, b, pairs=pairs))
     far = 2**40  # too large for a table
-    large = Agreement(np.where(a, a + far, 0), b, pairs={k + far: v for k, v in pairs.items()})
+    large = AgreementMap(np.where(a, a + far, 0), b, pairs={k + far: v for k, v in pairs.items()})
     np.testing.assert_array_equal(large, small)
-    assert not (np.asarray(Agreement(a, b, pairs={})) == BOTH).any()
+    assert not (np.asarray(AgreementMap(a, b, pairs={})) == BOTH).any()
 
 
 def test_a_part_is_what_numpy_would_choose_and_only_it_is_read(monkeypatch) -> None:
     a, b = np.random.default_rng(0).integers(0, 3, (2, 4, 9, 11))
-    found = Agreement(zarr.array(a, chunks=(1, 4, 4)), b)
+    found = AgreementMap(zarr.array(a, chunks=(1, 4, 4)), b)
     whole = np.asarray(found)
     for where in (
         2, (slice(None), 3), (1, slice(2, 9, 3), slice(None, None, -2)), (..., -1), (slice(5, 2),), (-1, -1, -1),
@@ -102,7 +102,7 @@ def test_a_part_is_what_numpy_would_choose_and_only_it_is_read(monkeypatch) -> N
     monkeypatch.setattr(contingency, "_BLOCK", 60)
     out = zarr.array(np.zeros(a.shape, np.uint8))
     seen = []
-    write(found, out, lambda done, total: seen.append((done, total)))
+    write_map(found, out, lambda done, total: seen.append((done, total)))
     np.testing.assert_array_equal(out[:], whole)
     assert len(seen) > 3
     assert seen[-1][0] == seen[-1][1]
@@ -115,7 +115,7 @@ def test_partners_agree_in_the_map_as_often_as_in_the_table() -> None:
     found = compare(a, b, instances=True, threshold=0.3)
     pairs = matches(count(a, b), 0.3)
     assert len(pairs) == found.instances.at.found > 0
-    counts = write(Agreement(a, b, pairs=pairs))
+    counts = write_map(AgreementMap(a, b, pairs=pairs))
     shared = sum(int(((a == i) & (b == j)).sum()) for i, j in pairs.items())
     assert counts[BOTH] == shared
     assert rng is not None
@@ -125,14 +125,14 @@ def test_any_kind_of_whole_numbers_is_taken_and_nothing_else() -> None:
     far = 2**63 - 1
     a, b = np.array([far, -far, 1, 0, 7], np.int64), np.array([far, far, 1, 7, 0], np.uint64)
     expected = [BOTH, DIFFERENT, BOTH, ONLY_B, ONLY_A]
-    assert np.asarray(Agreement(a, b)).tolist() == expected
-    assert np.asarray(Agreement(a, b, pairs={-far: far, far: 3, 1: 1})).tolist() == [DIFFERENT, BOTH, *expected[2:]]
-    assert np.asarray(Agreement(a.astype(bool), [1.0, 1, 1, 1, 0])).tolist() == [BOTH, BOTH, BOTH, ONLY_B, ONLY_A]
+    assert np.asarray(AgreementMap(a, b)).tolist() == expected
+    assert np.asarray(AgreementMap(a, b, pairs={-far: far, far: 3, 1: 1})).tolist() == [DIFFERENT, BOTH, *expected[2:]]
+    assert np.asarray(AgreementMap(a.astype(bool), [1.0, 1, 1, 1, 0])).tolist() == [BOTH, BOTH, BOTH, ONLY_B, ONLY_A]
     with pytest.raises(ImageError, match="not whole"):
-        np.asarray(Agreement(a, a + 0.5))
+        np.asarray(AgreementMap(a, a + 0.5))
     with pytest.raises(ImageError, match="5 and 4"):
-        Agreement(a, b[:4])
-    assert write(Cell(np.zeros((0, 3)), np.zeros((0, 3)), 0, 0)) == {}
+        AgreementMap(a, b[:4])
+    assert write_map(CellMap(np.zeros((0, 3)), np.zeros((0, 3)), 0, 0)) == {}
 
 
 class Recorder:
@@ -150,17 +150,19 @@ class Recorder:
 
 def test_no_more_is_read_than_is_looked_at(monkeypatch) -> None:
     a, b = (Recorder(np.random.default_rng(seed).integers(0, 3, (6, 40, 50))) for seed in range(2))
-    found = Differing(Agreement(a, b))
+    found = Differing(AgreementMap(a, b))
     assert a.read == b.read == []
     found[3, 5:9]
     assert a.read == b.read == [(1, 4, 50)]
     monkeypatch.setattr(contingency, "_BLOCK", 500)
-    whole = np.asarray(Agreement(a, b))
+    whole = np.asarray(AgreementMap(a, b))
     assert max(map(np.prod, a.read)) <= 500
     np.testing.assert_array_equal(whole >= ONLY_A, found)
     seen = []
     with pytest.raises(KeyboardInterrupt):
-        write(Agreement(a, b), out := np.full(a.shape, 9, np.uint8), lambda *at: seen.append(at) or interrupt(at[0]))
+        write_map(
+            AgreementMap(a, b), out := np.full(a.shape, 9, np.uint8), lambda *at: seen.append(at) or interrupt(at[0])
+        )
     assert len(seen) == 2
     done = out != 9
     np.testing.assert_array_equal(out[done], whole[done])

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.ndimage import binary_erosion, generate_binary_structure
 from skimage.measure import label, regionprops
 
-from napari_fcnseg.comparison import ONLY_A, ONLY_B, Agreement, Cell, Differing, places
+from napari_fcnseg.comparison import ONLY_A, ONLY_B, AgreementMap, CellMap, Differing, places
 from napari_fcnseg.comparison.regions import depth as peeling
 
 SEARCH = importlib.import_module("napari_fcnseg.comparison.regions.connected")  # the function of that name hides it
@@ -115,11 +115,11 @@ def test_a_missed_cell_comes_before_the_outline_of_a_large_one(thickness) -> Non
     large, small = np.hypot(y - 150, x - 150), np.hypot(y - 350, x - 350)
     truth = np.select([large < 120, small < 6], [1, 2])
     mask = np.where(large < 120 + thickness, 1, 0)  # drawn too large, and the small one was missed
-    agreement = Agreement(truth, mask)
+    agreement = AgreementMap(truth, mask)
     cell, *outline = places(Differing(agreement))
     assert cell.at == (350, 350)
     assert agreement[cell.at] == ONLY_A
     assert cell.pixels < sum(one.pixels for one in outline)
     assert {int(agreement[one.at]) for one in outline} == {ONLY_B}
-    (missed,) = places(Cell(truth, mask, 2, 0))
+    (missed,) = places(CellMap(truth, mask, 2, 0))
     assert missed == cell

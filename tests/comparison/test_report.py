@@ -13,8 +13,8 @@ import pytest
 from napari_fcnseg.comparison import CompareSettings, Study, placed, study
 from napari_fcnseg.comparison.agreement_map import AGREEMENT, BOTH, DIFFERENT, ONLY_A, ONLY_B
 from napari_fcnseg.comparison.report.definitions import DEFINITIONS, overall_scores, title
-from napari_fcnseg.comparison.report.html import report, shown, write_report
-from napari_fcnseg.comparison.report.pictures import Look, painted, scenes
+from napari_fcnseg.comparison.report.html import format_score, render_report, write_report
+from napari_fcnseg.comparison.report.pictures import LabelStyle, paint_labels, scenes
 from napari_fcnseg.errors import OutputError
 
 HOSTILE = "<script>alert('x')</script> & \"truth\""
@@ -94,14 +94,14 @@ def made(kind: str = "classes", names: tuple[str, ...] = ("m0", "m1", "m2"), **m
 
 def test_the_numbers_are_the_study_s() -> None:
     found = made()
-    page = Page(report(found))
+    page = Page(render_report(found))
     ranking = page.tables["All masks, the best first"]
     assert ranking[0] == ["", "Mask", *map(title, found.ranks)]
     assert [row[1] for row in ranking[1:]] == ["m0", "m2", "m1"]
-    assert ranking[2][2:] == [shown(found.ranked()[1].value(score)) for score in found.ranks]
+    assert ranking[2][2:] == [format_score(found.ranked()[1].value(score)) for score in found.ranks]
     best = found.entries[0]
     whole = page.tables["As a whole"][1:]
-    assert whole == [[title(score), shown(best.value(score))] for score in overall_scores(best)]
+    assert whole == [[title(score), format_score(best.value(score))] for score in overall_scores(best)]
     assert float(dict(whole)["Accuracy"]) == pytest.approx((maps()[0] == maps()[1]).mean(), rel=1e-3)
     pixels = page.tables["Pixels: truth (rows), mask (columns)"]
     assert [[int(n.replace(",", "")) for n in row[1:]] for row in pixels[1:]] == [
@@ -111,7 +111,7 @@ def test_the_numbers_are_the_study_s() -> None:
     assert heading == f"Classes (border tolerance {best.comparison.tolerance:.4g} µm)"
     assert rows[0][-1] == "Hausdorff 95 % (µm)"
     for row, one, edge in zip(rows[2:], best.comparison.classes[1:], best.comparison.borders[-3:], strict=True):
-        assert (row[1], row[-1]) == (shown(one.dice), shown(edge.hausdorff_95))
+        assert (row[1], row[-1]) == (format_score(one.dice), format_score(edge.hausdorff_95))
     for score in ("kappa", "dice", "hausdorff_95"):
         assert DEFINITIONS[score] in page.words
     assert "net<1> (SHA-256 0123456789abcdef…) dense; preprocess divide_by_median; border reflect" in page.words
@@ -121,13 +121,13 @@ def test_the_numbers_are_the_study_s() -> None:
 
 
 def test_another_mask_than_the_best_and_single_objects_with_a_curve() -> None:
-    assert Page(report(made(), 1)).words.startswith("m1 compared with")
+    assert Page(render_report(made(), 1)).words.startswith("m1 compared with")
     found = made("instances")
-    page = Page(report(found))
+    page = Page(render_report(found))
     rows = dict(row for row in page.tables["Single objects, IoU 0.5"][1:])
     best = found.ranked()[0].comparison.instances
-    assert rows["Mean AP (0.5–0.95)"] == shown(best.mean_average_precision)
-    assert (rows["Splits"], rows["Found"]) == (shown(best.splits), shown(best.at.found))
+    assert rows["Mean AP (0.5–0.95)"] == format_score(best.mean_average_precision)
+    assert (rows["Splits"], rows["Found"]) == (format_score(best.splits), format_score(best.at.found))
     assert "IoU threshold: 0.5" in page.words
     assert "svg" in page.tags
     assert not any(key.startswith("Pixels") for key in page.tables)
@@ -135,7 +135,7 @@ def test_another_mask_than_the_best_and_single_objects_with_a_curve() -> None:
 
 @pytest.mark.parametrize("kind", ["classes", "instances"])
 def test_a_page_needs_nothing_else_and_no_name_is_executed(kind) -> None:
-    text = report(made(kind, ("<img src=http://x/y onerror=z()>", "$\\frac$", "_hidden")))
+    text = render_report(made(kind, ("<img src=http://x/y onerror=z()>", "$\\frac$", "_hidden")))
     page = Page(text)
     assert set(page.tags).isdisjoint({"script", "link", "iframe", "object"})
     assert all(ref.startswith("#") for ref in page.refers)
@@ -149,7 +149,7 @@ def test_a_page_stays_one_page() -> None:
     truth = maps(classes=20)[0]
     names = [f"a mask whose name is much longer than a line of a table of masks, number {n}" for n in range(12)]
     masks = [placed(name, np.roll(truth, n, axis=0)) for n, name in enumerate(names)]
-    page = Page(report(study(placed("truth", truth), masks, CompareSettings("classes"))))
+    page = Page(render_report(study(placed("truth", truth), masks, CompareSettings("classes"))))
     assert len(page.tables["The best 8 of 12 masks"]) == 9
     assert all(len(row[1]) <= 44 for row in page.tables["The best 8 of 12 masks"])
     (rows,) = (rows for key, rows in page.tables.items() if key.startswith("The first 8 of 17 classes"))
@@ -160,7 +160,7 @@ def test_a_page_stays_one_page() -> None:
 
 def test_pictures_show_the_pixels_of_the_maps_in_their_colours() -> None:
     found, colors = made(), {1: "#ff0000", 2: "#00ff00"}
-    whole, *close = scenes(found, 0, Look(colors))
+    whole, *close = scenes(found, 0, LabelStyle(colors))
     truth, mask = maps()[:2]
     times = 420 // 80
     for picture, labels in ((whole.truth, truth), (whole.mask, mask)):
@@ -179,7 +179,7 @@ def test_pictures_show_the_pixels_of_the_maps_in_their_colours() -> None:
         np.testing.assert_array_equal((small == color).all(-1), where)
     assert len(close) == 3
     assert all((one.truth != one.mask).any() for one in close), "each shows a difference"
-    pictures = Page(report(found, look=Look(colors))).images
+    pictures = Page(render_report(found, look=LabelStyle(colors))).images
     assert len(pictures) == 3 * 4
     np.testing.assert_array_equal(pictures[1], whole.mask)
 
@@ -192,7 +192,7 @@ def test_a_stack_is_shown_where_it_differs_and_an_image_lies_under_the_labels() 
     found = study(placed("t", truth), [placed("m", mask)], CompareSettings("classes", spatial=2))
     image = np.zeros(truth.shape)
     image[3, :, 25:] = 1
-    whole, close = scenes(found, 0, Look(image=image))
+    whole, close = scenes(found, 0, LabelStyle(image=image))
     assert "frame 3" in whole.caption
     assert close.caption == ("Place 1: 100 pixels, frame 3, pixels 18–39 × 3–26")
     small = whole.mask[:: 420 // 50, :: 420 // 50]
@@ -206,12 +206,13 @@ def test_a_large_map_is_thinned_and_labels_of_any_number_have_a_colour() -> None
     truth = np.zeros((3000, 2000), int)
     truth[1000:2000, 500:1500] = -7
     found = study(placed("t", truth), [placed("m", truth.copy())], CompareSettings("classes"))
-    (whole,) = scenes(found, 0, Look())
+    (whole,) = scenes(found, 0, LabelStyle())
     assert max(whole.truth.shape) <= 420
     step = -(-3000 // 420)
     np.testing.assert_array_equal((whole.truth != 255).any(-1), truth[::step, ::step] == -7)
     assert (
-        painted(np.array([[0, 5, 12]]), {}, None)[0, 1].tolist() == painted(np.array([[12]]), {}, None)[0, 0].tolist()
+        paint_labels(np.array([[0, 5, 12]]), {}, None)[0, 1].tolist()
+        == paint_labels(np.array([[12]]), {}, None)[0, 0].tolist()
     )
 
 

@@ -8,7 +8,7 @@ from napari_fcnseg.conversion import convert_network
 from napari_fcnseg.conversion.memory import countable, patch_bytes, tile_bytes
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Conv, Pool
-from napari_fcnseg.plan.default_tile import SMALLEST, choose_tile
+from napari_fcnseg.plan.default_tile import SMALLEST, default_tile
 
 
 def dense(channels: int = 8):
@@ -27,22 +27,22 @@ def test_bytes_are_those_of_the_worst_step() -> None:
 
 
 def test_the_tile_is_never_larger_than_the_image() -> None:
-    assert choose_tile([dense()], (30, 20), 2**30) == (30, 20)
+    assert default_tile([dense()], (30, 20), 2**30) == (30, 20)
 
 
 def test_the_tile_shrinks_until_it_fits_and_no_further() -> None:
     budget = 2**20
-    tile = choose_tile([dense()], (4000, 4000), budget)
+    tile = default_tile([dense()], (4000, 4000), budget)
     assert tile_bytes(dense(), tile) <= budget < tile_bytes(dense(), tuple(2 * t for t in tile))
 
 
 def test_where_nothing_fits_the_smallest_tile_is_given() -> None:
-    assert max(choose_tile([dense(1000)], (400, 400), 1000)) <= SMALLEST
+    assert max(default_tile([dense(1000)], (400, 400), 1000)) <= SMALLEST
 
 
 def test_a_map_with_more_elements_than_the_framework_can_number_is_no_tile() -> None:
     assert not countable(dense(), (20_000, 20_000))  # 3.2e9 of them
-    assert countable(dense(), choose_tile([dense()], (20_000, 20_000), 2**60))
+    assert countable(dense(), default_tile([dense()], (20_000, 20_000), 2**60))
 
 
 def test_patch_by_patch_a_batch_is_what_takes_memory() -> None:

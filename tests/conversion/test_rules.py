@@ -15,8 +15,8 @@ from napari_fcnseg.conversion.dense_network import (
     PerPatch,
     Zeros,
 )
-from napari_fcnseg.conversion.emitter import Emitter, TooLargeError
-from napari_fcnseg.conversion.feature_maps import Ref, Table, Vector
+from napari_fcnseg.conversion.emitter import NetworkBuilder, TooLargeError
+from napari_fcnseg.conversion.feature_maps import FeatureMaps, MapRef, Vector
 from napari_fcnseg.conversion.rules import Refusal, rewrite
 from napari_fcnseg.errors import ConversionError, UnsupportedLayerError
 from napari_fcnseg.graph.geometry import INTERIOR, Axis
@@ -42,18 +42,18 @@ from napari_fcnseg.graph.ops import (
 )
 
 #: 4 x 4 positions, 2 pixels apart, all of them interior.
-MAP = Table((Axis(4, 0, 4, 2),) * 2, 4, {(INTERIOR, INTERIOR): Ref(0, (0, 0))})
+MAP = FeatureMaps((Axis(4, 0, 4, 2),) * 2, 4, {(INTERIOR, INTERIOR): MapRef(0, (0, 0))})
 
 
 def ones(*shape: int) -> np.ndarray:
     return np.ones(shape, np.float32)
 
 
-def applied(*ops: object, to: Table = MAP) -> tuple[Table | Vector, Emitter]:
+def applied(*ops: object, to: FeatureMaps = MAP) -> tuple[FeatureMaps | Vector, NetworkBuilder]:
     """Apply operations one after the other; the first dense operation stands for what ``to`` refers to."""
-    emitter = Emitter(2)
+    emitter = NetworkBuilder(2)
     emitter.zeros(1)
-    value: Table | Vector = to
+    value: FeatureMaps | Vector = to
     for op in ops:
         value = rewrite(op, (value,), emitter)
     return value, emitter
@@ -123,10 +123,10 @@ def test_cropping_and_repeating_positions_compute_nothing() -> None:
 
 
 def test_branches_join_where_both_are_interior() -> None:
-    other = Table((Axis(4, 1, 3, 2), Axis(4, 0, 4, 2)), 4, {
-        (row, INTERIOR): Ref(0, (0, 0)) for row in (INTERIOR, 0, 3)
+    other = FeatureMaps((Axis(4, 1, 3, 2), Axis(4, 0, 4, 2)), 4, {
+        (row, INTERIOR): MapRef(0, (0, 0)) for row in (INTERIOR, 0, 3)
     })  # fmt: skip
-    emitter = Emitter(2)
+    emitter = NetworkBuilder(2)
     joined = rewrite(Merge("add"), (MAP, other), emitter)
     assert joined.axes == (Axis(4, 1, 3, 2), Axis(4, 0, 4, 2))
     # the first interior row of the sum is row 1 of both, which the first map has two pixels on
@@ -135,8 +135,8 @@ def test_branches_join_where_both_are_interior() -> None:
 
 
 def test_branches_on_different_lattices_join_position_by_position() -> None:
-    other = Table((Axis(4, 0, 4, 1),) * 2, 4, {(INTERIOR, INTERIOR): Ref(0, (0, 0))})
-    joined = rewrite(Merge("maximum"), (MAP, other), Emitter(2))
+    other = FeatureMaps((Axis(4, 0, 4, 1),) * 2, 4, {(INTERIOR, INTERIOR): MapRef(0, (0, 0))})
+    joined = rewrite(Merge("maximum"), (MAP, other), NetworkBuilder(2))
     assert joined.axes == (Axis.of_variants(4),) * 2
 
 
@@ -162,7 +162,7 @@ def test_what_mixes_positions_is_computed_for_each_patch() -> None:
 
 
 def test_far_too_many_numbers_per_pixel_are_not_brought_side_by_side() -> None:
-    wide = Table((Axis(400, 0, 400),) * 2, 4, {(INTERIOR, INTERIOR): Ref(0, (0, 0))})
+    wide = FeatureMaps((Axis(400, 0, 400),) * 2, 4, {(INTERIOR, INTERIOR): MapRef(0, (0, 0))})
     with pytest.raises(TooLargeError):
         applied(GroupNorm(ones(4), ones(4), 1e-3, 2), to=wide)
 

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, note, seed, settings
 from hypothesis import strategies as st
 
 from napari_fcnseg.conversion import convert_network
-from napari_fcnseg.conversion.cost import place_flop
-from napari_fcnseg.conversion.strided import thinned
+from napari_fcnseg.conversion.cost import flop_per_pixel
+from napari_fcnseg.conversion.strided import subsampled
 from napari_fcnseg.engine import engine
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Conv, Dense, Flatten, Pool
@@ -41,7 +41,7 @@ def answers(network: DenseNetwork, image: np.ndarray) -> np.ndarray:
 
 def compare(network: DenseNetwork, every: tuple[int, ...], places: tuple[int, ...]) -> None:
     """Compare the thinned network with every ``every``-th answer of the whole one."""
-    some = thinned(network, every)
+    some = subsampled(network, every)
     image = np.random.default_rng(0).standard_normal((*some.window(places), network.channels)).astype(np.float32)
     whole = answers(network, image)[tuple(slice(None, None, k) for k in every)]
     found = answers(some, image)
@@ -100,7 +100,7 @@ def test_any_distance_between_places_is_exact_be_it_a_divisor_or_not(every) -> N
 
 def test_at_every_pixel_nothing_changes() -> None:
     network = chain(2, 2)
-    same = thinned(network, (1, 1))
+    same = subsampled(network, (1, 1))
     assert [(s.inputs, s.stride, s.density, s.extra) for s in same.steps] == [
         (s.inputs, s.stride, s.density, s.extra) for s in network.steps
     ]
@@ -109,10 +109,10 @@ def test_at_every_pixel_nothing_changes() -> None:
 def test_in_its_own_strides_it_is_the_patch_network() -> None:
     network = chain(2, 3)
     assert network.strides == (6, 6)
-    coarse = thinned(network, (6, 6))
+    coarse = subsampled(network, (6, 6))
     convs = [step for step in coarse.steps if step.layer.startswith("conv") or step.layer == "dense"]
     assert all(set(step.op.dilations) == {(1, 1)} for step in convs if hasattr(step.op, "dilations"))
     assert [step.density for step in convs if hasattr(step.op, "dilations")] == [(6, 6), (3, 3), (1, 1)]
     first, second, last = 2 * 9 * 4, 2 * 9 * 4 * 4, 2 * 9 * 4 * 3
     pools = (1 * 3 * 6 + 1 * 3 * 3 + 2 * 1 * 3 + 2 * 1 * 1) * 4
-    assert place_flop(coarse) == 36 * first + 9 * second + last + pools
+    assert flop_per_pixel(coarse) == 36 * first + 9 * second + last + pools

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_fcnseg.doctor.diagnosis import Facts, diagnose
+from napari_fcnseg.doctor.diagnosis import ComputerFacts, diagnose
 
 TF = {"tensorflow": "cuda"}
 LINUX = {"system": "Linux", "machine": "x86_64", "builds": TF, "accelerators": {"tensorflow": ()}}
@@ -45,7 +45,7 @@ SITUATIONS = {
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_each_situation_has_its_reason_and_its_remedy(situation) -> None:
     facts, says, remedy = SITUATIONS[situation]
-    finding = diagnose(Facts(**facts))[0]
+    finding = diagnose(ComputerFacts(**facts))[0]
     assert says in finding.says
     assert remedy in finding.remedy
     assert bool(remedy) == bool(finding.remedy)
@@ -53,13 +53,15 @@ def test_each_situation_has_its_reason_and_its_remedy(situation) -> None:
 
 
 def test_no_two_situations_with_different_remedies_are_taken_for_one_another() -> None:
-    said = {name: diagnose(Facts(**facts))[0] for name, (facts, _, _) in SITUATIONS.items()}
+    said = {name: diagnose(ComputerFacts(**facts))[0] for name, (facts, _, _) in SITUATIONS.items()}
     assert len({finding.remedy for finding in said.values()}) >= 15
 
 
 def test_a_gpu_that_is_found_needs_no_remedy_and_a_broken_framework_is_told_all_the_same() -> None:
     found = {"tensorflow": (), "torch": ("NVIDIA H100",)}
-    facts = Facts(**LINUX | {"driver": "550.1", "accelerators": found, "errors": {"jax": "a library is missing"}})
+    facts = ComputerFacts(
+        **LINUX | {"driver": "550.1", "accelerators": found, "errors": {"jax": "a library is missing"}}
+    )
     first, second = diagnose(facts)
     assert (first.says, first.remedy) == ("A GPU is found and used: torch computes on NVIDIA H100.", "")
     assert "jax does not start: a library is missing" in second.says

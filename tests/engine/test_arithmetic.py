@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_fcnseg.engine import engine
-from napari_fcnseg.engine.process import ONEDNN, Host, Place, arithmetic
+from napari_fcnseg.engine.process import ONEDNN, EngineProcess, ProcessPurpose, arithmetic
 from napari_fcnseg.errors import EngineError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Conv, ConvTranspose, Dense, DepthwiseConv, Flatten, Op
@@ -39,15 +39,15 @@ def test_onednn_is_our_choice_and_not_what_is_set_for_others(monkeypatch, machin
         monkeypatch.delenv(name, raising=False)
         if value is not None:
             monkeypatch.setenv(name, value)
-    assert Place("tensorflow").environment()[SWITCH] == switch
+    assert ProcessPurpose("tensorflow").environment()[SWITCH] == switch
     assert arithmetic() == ({SWITCH: switch} if switch else {})
-    assert SWITCH not in {k for k, v in Place("torch").environment().items() if v is not None}
+    assert SWITCH not in {k for k, v in ProcessPurpose("torch").environment().items() if v is not None}
 
 
 def test_what_would_make_float32_inexact_is_not_inherited(monkeypatch) -> None:
     for name in ("ONEDNN_DEFAULT_FPMATH_MODE", "TF_SET_ONEDNN_FPMATH_MODE"):
         monkeypatch.setenv(name, "BF16")
-        assert Place("tensorflow").environment()[name] is None
+        assert ProcessPurpose("tensorflow").environment()[name] is None
 
 
 def network(spatial: int, seed: int = 0) -> Network:
@@ -88,7 +88,7 @@ def without(tmp_path_factory):
         patch.setenv(SWITCH, "1")
         patch.setenv("KERAS_HOME", str(theirs))
         patch.setenv("TF_USE_LEGACY_KERAS", "1")
-        host = Host(Place("tensorflow"))
+        host = EngineProcess(ProcessPurpose("tensorflow"))
         yield host
     host.child.kill()
 

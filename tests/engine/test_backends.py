@@ -74,9 +74,9 @@ def test_random_architectures_equal_keras_on_other_frameworks(keras_child, monke
 
 @pytest.mark.parametrize("backend", OTHERS)
 def test_a_framework_does_without_tensorflow(backend) -> None:
-    from napari_fcnseg.engine.process import Host, Place
+    from napari_fcnseg.engine.process import EngineProcess, ProcessPurpose
 
-    host = Host(Place(backend))
+    host = EngineProcess(ProcessPurpose(backend))
     try:
         host.devices.result()
         loaded = host.child.call("frameworks").result()

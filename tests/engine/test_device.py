@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from napari_fcnseg.engine import hardware
-from napari_fcnseg.engine.device import Device, Wanted
-from napari_fcnseg.engine.process import Place
+from napari_fcnseg.engine.device import Device, DeviceRequest
+from napari_fcnseg.engine.process import ProcessPurpose
 from napari_fcnseg.errors import SettingsError
 
 CPU = Device("CPU:0", "/device:CPU:0", "a processor", process=2)
@@ -40,11 +40,11 @@ NVIDIA-SMI has something else to say
     ],
 )
 def test_a_name_means_these_devices(name, among, keys) -> None:
-    assert [device.key for device in Wanted.of(name).among(among)] == keys
+    assert [device.key for device in DeviceRequest.of(name).among(among)] == keys
 
 
 def test_several_names_stand_with_commas() -> None:
-    assert [(w.backend, w.kind, w.number) for w in Wanted.all_of("GPU:1, jax:CPU")] == [
+    assert [(w.backend, w.kind, w.number) for w in DeviceRequest.all_of("GPU:1, jax:CPU")] == [
         (None, "GPU", 1),
         ("jax", "CPU", None),
     ]
@@ -53,12 +53,12 @@ def test_several_names_stand_with_commas() -> None:
 @pytest.mark.parametrize("name", ["", "GPU:one", "torch:GPU:0:1", "GPU:-1", "GPU,,CPU", ":"])
 def test_what_is_no_name_is_said_with_examples(name) -> None:
     with pytest.raises(SettingsError, match=r"no device.*GPU:0,GPU:1"):
-        Wanted.all_of(name)
+        DeviceRequest.all_of(name)
 
 
 def test_each_further_device_has_a_process_that_sees_it_alone(monkeypatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    first, second, processor = (Place.of(device) for device in (*CARDS, CPU))
+    first, second, processor = (ProcessPurpose.of(device) for device in (*CARDS, CPU))
     assert len({first, second, processor}) == 3
     assert "CUDA_VISIBLE_DEVICES" not in first.environment()  # it finds them all
     assert second.environment()["CUDA_VISIBLE_DEVICES"] == "1"
@@ -69,8 +69,8 @@ def test_each_further_device_has_a_process_that_sees_it_alone(monkeypatch) -> No
 
 def test_tf32_has_a_process_of_its_own() -> None:
     exact, quick = (Device("GPU:0", "", "", precision=p) for p in ("float32", "tf32"))
-    assert Place.of(exact) == Place.of(Device("GPU:0", "", "", precision="bfloat16"))
-    assert Place.of(exact) != Place.of(quick)
+    assert ProcessPurpose.of(exact) == ProcessPurpose.of(Device("GPU:0", "", "", precision="bfloat16"))
+    assert ProcessPurpose.of(exact) != ProcessPurpose.of(quick)
 
 
 def test_the_drivers_answer_is_read() -> None:
@@ -108,5 +108,5 @@ def test_a_card_is_found_by_the_place_it_has_for_this_process(monkeypatch, setti
 )
 def test_only_frameworks_that_may_find_an_accelerator_are_asked(monkeypatch, installed, promising, order) -> None:
     monkeypatch.setattr(hardware, "installed", lambda backend: backend in installed)
-    monkeypatch.setattr(hardware, "promising", lambda backend: backend in promising)
+    monkeypatch.setattr(hardware, "may_have_accelerator", lambda backend: backend in promising)
     assert list(hardware.order_of_looking()) == order

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 import zarr
 
-from napari_fcnseg.arrays.frame_source import ChannelStack, chunks_of
+from napari_fcnseg.arrays.frame_source import ChannelStack, chunk_shape_of
 from napari_fcnseg.errors import ImageError, OutputError
 from napari_fcnseg.imagefile import GrowingZarr, ImageFile, check_output, read_image, reading
 
@@ -45,7 +45,7 @@ def test_the_finest_level_is_opened_with_axes_and_pixel_size(tmp_path, version) 
     image = read_image([ome_zarr(tmp_path / "image.ome.zarr", version)])
     assert (image.axes, image.channel_axis, image.unit) == ("CZYX", 0, "µm")
     assert image.pixel_size == pytest.approx(SIZE)
-    assert chunks_of(image.data) == (1, 1, 16, 16)  # on disk: nothing was read
+    assert chunk_shape_of(image.data) == (1, 1, 16, 16)  # on disk: nothing was read
     np.testing.assert_array_equal(image.data[:], PIXELS)
 
 

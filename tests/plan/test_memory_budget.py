@@ -8,27 +8,27 @@ import numpy as np
 import pytest
 
 from napari_fcnseg import load_model
-from napari_fcnseg.plan.memory_budget import FRAMEWORK, Allowance, keep
+from napari_fcnseg.plan.memory_budget import FRAMEWORK, MemoryBudget, remember_budgets
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.samples import catalogue
 from napari_fcnseg.settings import RunSettings
-from napari_fcnseg.system.memory import Usage
+from napari_fcnseg.system.memory import MemoryUsage
 
 MIB = 2**20
 
 
-def allowance(budget: float = 400 * MIB, limit: int | None = None) -> Allowance:
-    """Return an allowance for tiles that take 1 KiB per place."""
-    return Allowance(lambda size: 1024 * math.prod(size), limit, budget)
+def memory_budget(budget: float = 400 * MIB, limit: int | None = None) -> MemoryBudget:
+    """Return a memory budget for tiles that take 1 KiB per place."""
+    return MemoryBudget(lambda size: 1024 * math.prod(size), limit, budget)
 
 
 def test_a_tile_is_halved_along_its_longest_axis_until_it_fits() -> None:
-    assert allowance().tile((600, 600)) == (600, 600)
-    assert allowance().tile((1000, 700)) == (500, 700)
+    assert memory_budget().tile((600, 600)) == (600, 600)
+    assert memory_budget().tile((1000, 700)) == (500, 700)
 
 
 def test_what_did_not_fit_is_not_tried_again() -> None:
-    mine = allowance()
+    mine = memory_budget()
     assert mine.shrink((600, 600), 2) == (300, 600)
     assert mine.tile((600, 600)) == (300, 600)
     assert mine.tile((200, 100)) == (200, 100)
@@ -36,22 +36,24 @@ def test_what_did_not_fit_is_not_tried_again() -> None:
 
 
 def test_tiles_that_take_more_than_the_model_says_become_smaller() -> None:
-    mine = allowance()
-    mine.learn((600, 600), [Usage(1000 * MIB, 1700 * MIB)])  # 700 MiB instead of 352
+    mine = memory_budget()
+    mine.learn((600, 600), [MemoryUsage(1000 * MIB, 1700 * MIB)])  # 700 MiB instead of 352
     assert mine.tile((600, 600)) == (300, 600)
-    mine.learn((300, 600), [Usage(1700 * MIB, 1700 * MIB)])  # the process has kept what the larger tile took
+    mine.learn((300, 600), [MemoryUsage(1700 * MIB, 1700 * MIB)])  # the process has kept what the larger tile took
     assert mine.tile((600, 600)) == (300, 600)
 
 
 def test_small_tiles_and_unknown_usages_teach_nothing() -> None:
-    mine = allowance()
-    mine.learn((30, 30), [Usage(0, 900 * MIB), None])
+    mine = memory_budget()
+    mine.learn((30, 30), [MemoryUsage(0, 900 * MIB), None])
     assert mine.tile((600, 600)) == (600, 600)
 
 
 def test_the_limit_is_that_of_the_whole_computing_process() -> None:
-    mine = allowance(limit=800 * MIB)
-    mine.learn((600, 600), [Usage(700 * MIB, 1000 * MIB)])  # so 100 MiB are left, and a quarter of the limit is ours
+    mine = memory_budget(limit=800 * MIB)
+    mine.learn(
+        (600, 600), [MemoryUsage(700 * MIB, 1000 * MIB)]
+    )  # so 100 MiB are left, and a quarter of the limit is ours
     assert mine.budget == 200 * MIB
 
 
@@ -72,7 +74,7 @@ def run_with(model, image, **settings) -> Run:
 def test_a_chosen_tile_that_cannot_fit_the_limit_is_made_smaller_and_that_is_said(model, image) -> None:
     run = run_with(model, image, tile=3000, memory_limit=1000 * MIB)
     assert max(run.tile) < 3000
-    assert run.ways[0].bytes(run.tile) < 1000 * MIB - FRAMEWORK
+    assert run.methods[0].bytes(run.tile) < 1000 * MIB - FRAMEWORK
     assert "3000 × 3000" in run.notes[0]
 
 
@@ -89,10 +91,10 @@ def test_without_a_limit_there_is_nothing_to_say(model, image) -> None:
 def test_the_next_run_knows_what_did_not_fit_and_what_tiles_took(model, image) -> None:
     first = run_with(model, image, tile=512)
     assert first.tile == (512, 512)
-    first.allowance.shrink((512, 512), 4)
-    first.allowance.measured = 3.0
-    keep([first.allowance], first.ways, first.settings)
+    first.memory_budget.shrink((512, 512), 4)
+    first.memory_budget.measured = 3.0
+    remember_budgets([first.memory_budget], first.methods, first.settings)
     again = run_with(model, image, tile=512)
-    assert again.allowance.predict(again.tile) <= first.allowance.predict((512, 512)) / 4
-    assert again.allowance.correction == 3.0
+    assert again.memory_budget.predict(again.tile) <= first.memory_budget.predict((512, 512)) / 4
+    assert again.memory_budget.correction == 3.0
     assert run_with(model, image, tile=512, memory_limit=2**40).tile == (512, 512)  # elsewhere it may fit

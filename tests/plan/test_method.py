@@ -99,7 +99,7 @@ def test_what_is_slower_densely_is_run_patch_by_patch_unless_asked_otherwise(pad
 def test_a_few_pixels_are_not_worth_building_a_network_of_many_operations(model, image) -> None:
     assert len(model.fcn.network.steps) > 50
     methods = {
-        places: Run(np.zeros((places, places, 2)), (model,), RunSettings(channel_axis=2)).ways[0].method
+        places: Run(np.zeros((places, places, 2)), (model,), RunSettings(channel_axis=2)).methods[0].name
         for places in (5, 1000)
     }
     assert methods == {5: "patchwise", 1000: "dense"}
@@ -110,7 +110,7 @@ def test_an_ensemble_may_go_both_ways(model, keras_child, tmp_path, image) -> No
     keras_child(save_model, PADDED, str(path))
     small = image[:13, :14]
     whole = Run(np.zeros((1000, 1000, 2)), (model, nf.load_model(path)), RunSettings(channel_axis=2))
-    assert [way.method for way in whole.ways] == ["dense", "patchwise"]
+    assert [method.name for method in whole.methods] == ["dense", "patchwise"]
     both = nf.segment(small, [model, path], probabilities=True)
     each = [nf.segment_patchwise(small, m).probabilities for m in (model, path)]
     np.testing.assert_allclose(both.probabilities, np.mean(each, axis=0), atol=1e-5)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from napari_fcnseg.plan.layout import Layout
 from napari_fcnseg.plan.mask import Mask
 from napari_fcnseg.plan.tile_order import EARLY, Schedule
-from napari_fcnseg.plan.tiles import cut, slices
+from napari_fcnseg.plan.tiles import as_slices, cut_tiles
 
 EXTENT, TILE = ((1, 30), (0, 20)), (3, 7)
 FRAMES = [(0,), (1,), (2,)]
@@ -17,7 +17,7 @@ FRAMES = [(0,), (1,), (2,)]
 
 @given(data=st.data(), together=st.integers(1, 4))
 def test_a_part_is_its_tiles_and_those_above_them_in_their_groups(data, together) -> None:
-    tiles = cut(EXTENT, TILE)
+    tiles = cut_tiles(EXTENT, TILE)
     schedule = Schedule(tiles, together, FRAMES)
     if data.draw(st.booleans()):
         schedule.nearest_to((data.draw(st.integers(0, 2)),), (data.draw(st.floats(0, 30)), data.draw(st.floats(0, 20))))
@@ -48,16 +48,16 @@ def test_a_mask_leaves_the_tiles_that_hold_some_of_it_and_counts_its_pixels(pixe
     mask[0, 5, 5] = True
     wanted = mask if stacked else np.broadcast_to(mask.any(axis=0), mask.shape)
     layout = Layout((3, 30, 20), None, 2)
-    schedule = Schedule(cut(EXTENT, TILE), together, FRAMES, Mask(mask if stacked else mask.any(axis=0), layout))
+    schedule = Schedule(cut_tiles(EXTENT, TILE), together, FRAMES, Mask(mask if stacked else mask.any(axis=0), layout))
     inside = wanted[:, 1:]  # of what is predicted
     assert schedule.pixels == inside.sum()
     assert schedule.frames == [(n,) for n in range(3) if inside[n].any()]
     covered = np.zeros(mask.shape, bool)
     for index, region in schedule:
-        covered[(*index, *slices(region))] = True
+        covered[(*index, *as_slices(region))] = True
     assert covered[:, 1:][inside].all()
     if together == 1:
-        assert all(wanted[(*index, *slices(region))].any() for index, region in schedule)
+        assert all(wanted[(*index, *as_slices(region))].any() for index, region in schedule)
     assert schedule.total == len(list(schedule))
     points = schedule.drawn(50, np.random.default_rng(0))
     assert wanted[tuple(points.T)].all()
@@ -68,7 +68,7 @@ def test_a_mask_leaves_the_tiles_that_hold_some_of_it_and_counts_its_pixels(pixe
 
 
 def test_an_early_tile_comes_first_counts_and_is_not_computed_again_for_what_is_left() -> None:
-    schedule = Schedule(cut(EXTENT, TILE), 2, FRAMES)
+    schedule = Schedule(cut_tiles(EXTENT, TILE), 2, FRAMES)
     before, pixels = schedule.total, schedule.pixels
     schedule.begin_with(((4, 6), (2, 9)))
     assert schedule.total == before + 1
@@ -78,6 +78,6 @@ def test_an_early_tile_comes_first_counts_and_is_not_computed_again_for_what_is_
     assert EARLY not in {group for _, parts in schedule.planned(lambda *_: False) for group, _ in parts}
     mask = np.zeros((30, 20), bool)
     mask[20, 15] = True
-    masked = Schedule(cut(EXTENT, TILE), 2, [()], Mask(mask, Layout((30, 20), None, 2)))
+    masked = Schedule(cut_tiles(EXTENT, TILE), 2, [()], Mask(mask, Layout((30, 20), None, 2)))
     masked.begin_with(((4, 6), (2, 9)))
     assert masked.early is None, "there is nothing of the mask in it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fcnseg.arrays.frame_source import Held
+from napari_fcnseg.arrays.frame_source import MemorySource
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.preprocess import Step, parse, prepare, usage
 
@@ -17,7 +17,7 @@ def prepared(*steps: str) -> np.ndarray:
 
 
 def whole(image: np.ndarray, *steps: str) -> np.ndarray:
-    source = prepare(Held(image), parse(steps))
+    source = prepare(MemorySource(image), parse(steps))
     return source.read(source.everything())
 
 

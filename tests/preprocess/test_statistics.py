@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_fcnseg.arrays import frame_source as source_module
-from napari_fcnseg.arrays.frame_source import Held, Source
+from napari_fcnseg.arrays.frame_source import FrameSource, MemorySource
 from napari_fcnseg.preprocess import parse, prepare
 from napari_fcnseg.preprocess.statistics import Statistics
 
@@ -22,7 +22,7 @@ FRAMES = hnp.arrays(
 )
 
 
-class Pieces(Source):
+class Pieces(FrameSource):
     """A frame that comes in blocks of a given size."""
 
     def __init__(self, image: np.ndarray, sizes: tuple[int, ...]) -> None:
@@ -48,7 +48,7 @@ def test_median_and_percentiles_are_numpy_s_to_the_last_bit(image, joint, rows, 
 
 @given(image=FRAMES, joint=st.booleans())
 def test_mean_and_standard_deviation_are_those_of_exact_arithmetic(image, joint) -> None:
-    statistics = Statistics(Held(image), joint)
+    statistics = Statistics(MemorySource(image), joint)
     for channel in range(image.shape[-1]):
         numbers = [Fraction(float(n)) for n in (image if joint else image[..., channel]).ravel()]
         mean = sum(numbers) / len(numbers)
@@ -71,13 +71,13 @@ def test_statistics_of_a_frame_too_large_to_hold_are_those_of_a_held_one(monkeyp
     """Steps that follow each other, over a frame that is never held, with blocks of other shapes: the same bits."""
     image = np.random.default_rng(0).gamma(2.0, 50.0, (300, 5000, 2)).astype(np.float32)
     steps = parse("subtract_local_mean:9, scale_range:1,99.8, zero_mean_unit_variance@all, sigmoid")
-    held = prepare(Held(image), steps)
+    held = prepare(MemorySource(image), steps)
     monkeypatch.setattr(source_module, "_HELD", 0)
     monkeypatch.setattr(source_module, "_BLOCK", 2**18)
-    small = Held(image)
+    small = MemorySource(image)
     small.chunks = chunks
     lazy = prepare(small, steps)
-    assert not isinstance(lazy, Held)
+    assert not isinstance(lazy, MemorySource)
     for region in (((0, 300), (0, 5000)), ((250, 300), (4990, 5000)), ((3, 4), (7, 8))):
         np.testing.assert_array_equal(lazy.read(region), held.read(region))
 
@@ -87,8 +87,8 @@ def test_a_local_mean_is_the_same_to_the_last_bit_wherever_reading_begins(monkey
     image = np.random.default_rng(0).standard_normal((150, 170, 1)).astype(np.float32) * 1e-6
     image[:, :60] *= 1e16
     steps = parse("subtract_local_mean:12")
-    held = prepare(Held(image), steps)
+    held = prepare(MemorySource(image), steps)
     monkeypatch.setattr(source_module, "_HELD", 0)
-    lazy = prepare(Held(image), steps)
+    lazy = prepare(MemorySource(image), steps)
     for region in (((0, 1), (0, 170)), ((77, 150), (13, 14)), ((31, 140), (90, 166))):
         np.testing.assert_array_equal(lazy.read(region), held.read(region))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import napari_fcnseg as nf
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model.patch_model import FCN
-from napari_fcnseg.proof.verification import Witness, choose_points
-from napari_fcnseg.run.result import finished_tiles
+from napari_fcnseg.proof.verification import VerificationSampler, choose_points
+from napari_fcnseg.run.result import iter_tiles
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
 
@@ -67,13 +67,13 @@ def test_a_dilation_that_is_off_by_one_is_found(model, image) -> None:
 
 def test_one_wrong_pixel_among_those_watched_is_found(model, image) -> None:
     run = Run(image, (model,), RunSettings())
-    witness = Witness(run, n=50)
-    for tile in finished_tiles(run):
+    sampler = VerificationSampler(run, n=50)
+    for tile in iter_tiles(run):
         scores = tile.scores.copy()
-        scores[tuple(witness.points[7])] += 0.01
-        witness.see(dataclasses.replace(tile, scores=scores))
-    verification = witness.testify()
-    assert verification.worst_point == tuple(witness.points[7])
+        scores[tuple(sampler.points[7])] += 0.01
+        sampler.see(dataclasses.replace(tile, scores=scores))
+    verification = sampler.verify()
+    assert verification.worst_point == tuple(sampler.points[7])
     assert verification.max_abs_difference == pytest.approx(0.01, rel=1e-3)
 
 
@@ -110,4 +110,4 @@ def test_there_must_be_something_to_verify(model, image) -> None:
     with pytest.raises(SettingsError, match="at least 1"):
         nf.verify(image, model, n=0)
     with pytest.raises(SettingsError, match="at least one tile"):
-        Witness(Run(image, (model,), RunSettings())).testify()
+        VerificationSampler(Run(image, (model,), RunSettings())).verify()

@@ -25,7 +25,7 @@ from readers.reader_forge import BIAS, CONV, KERNEL, arrays_file, entry, functio
 
 from napari_fcnseg.errors import ModelFileError
 from napari_fcnseg.readers.sandbox import read_models
-from napari_fcnseg.system.child_process import Child
+from napari_fcnseg.system.child_process import ChildProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -312,24 +312,24 @@ def _pickle(folder: Path) -> Path:
 FILLING = ("loop in the heap's free list.h5", "one name 4,000 times.h5")
 
 
-def start(folder: Path) -> Child:
+def start(folder: Path) -> ChildProcess:
     """Start a child that would find a module for the files to name."""
     (folder / "trap_module.py").write_text("raise SystemExit('imported')")
     sys.path.append(str(folder))  # the child looks for modules where this process does
-    child = Child("readers.reader_watch", {"OPENBLAS_NUM_THREADS": "1"})
+    child = ChildProcess("readers.reader_watch", {"OPENBLAS_NUM_THREADS": "1"})
     sys.path.remove(str(folder))
     return child
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildProcess]:
     child = start(tmp_path_factory.mktemp("traps"))
     yield child
     child.kill()
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_hostile_file_is_refused_at_no_cost(name: str, shared: Child, tmp_path: Path) -> None:
+def test_a_hostile_file_is_refused_at_no_cost(name: str, shared: ChildProcess, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "hang")  # whoever opens it waits for ever
     path = FILES[name](tmp_path)
     child = start(tmp_path) if name in FILLING else shared

@@ -22,11 +22,11 @@ from _keras_side import save_model
 from napari_fcnseg import iter_segment, load_model, segment
 from napari_fcnseg.engine import Device, engine
 from napari_fcnseg.errors import EngineError, ImageError, OutOfMemoryError
-from napari_fcnseg.plan.memory_budget import Allowance
-from napari_fcnseg.plan.tiles import cut, slices
-from napari_fcnseg.run.device_queue import Job
+from napari_fcnseg.plan.memory_budget import MemoryBudget
+from napari_fcnseg.plan.tiles import as_slices, cut_tiles
+from napari_fcnseg.run.device_queue import TileJob
 from napari_fcnseg.run.dispatcher import Dispatcher
-from napari_fcnseg.system.child_process import Child
+from napari_fcnseg.system.child_process import ChildProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ GPU = Device("GPU:0", "gpu", "card")
 
 
 class Numbering:
-    """A way whose numbers are those of the pixels, computed in a child process per device.
+    """A method whose numbers are those of the pixels, computed in a child process per device.
 
     A region of more than ``most`` places makes the child raise or end, as ``how`` says for the device.
     """
@@ -48,7 +48,7 @@ class Numbering:
 
     def __init__(self, how: dict[str, str], most: int) -> None:
         self.how, self.most = how, most
-        self.children: dict[str, Child] = {}
+        self.children: dict[str, ChildProcess] = {}
         self.deaths = 0
 
     def load(self, device: Device) -> Future[float]:
@@ -64,7 +64,7 @@ class Numbering:
         child = self.children.get(device.key)
         if child is None or not child.alive:
             self.deaths += child is not None
-            child = self.children[device.key] = Child("child_target")
+            child = self.children[device.key] = ChildProcess("child_target")
         return child.call("number", region, SIDE, self.most, self.how.get(device.key, ""))
 
     def finish(self, answer: np.ndarray) -> np.ndarray:
@@ -80,28 +80,28 @@ class Numbering:
 def compute(monkeypatch) -> Iterator:
     """Compute an image's numbers in tiles; return them, how often each came, the notes and the counts."""
     monkeypatch.syspath_prepend(str(HERE))
-    ways = []
+    methods = []
 
     def run(how: dict[str, str], most: int = 10**6, devices=(CPU,), reader: object = None, tile: int = 20):
-        way = Numbering(how, most)
-        ways.append(way)
+        method = Numbering(how, most)
+        methods.append(method)
         numbers, times, notes = np.zeros((SIDE, SIDE)), np.zeros((SIDE, SIDE), int), []
-        given = sorted(cut(((0, SIDE), (0, SIDE)), (tile, tile)))
-        dispatcher = Dispatcher([way], devices, Allowance(way.bytes, None, math.inf), notes.append)
-        jobs = (Job((), region, (reader,)) for region in given)
+        given = sorted(cut_tiles(((0, SIDE), (0, SIDE)), (tile, tile)))
+        dispatcher = Dispatcher([method], devices, MemoryBudget(method.bytes, None, math.inf), notes.append)
+        jobs = (TileJob((), region, (reader,)) for region in given)
         problem = None
         try:
             for finished in dispatcher.answers(jobs, None):
                 job, (answer,) = finished
-                numbers[slices(job.region)] = answer
-                times[slices(job.region)] += 1
+                numbers[as_slices(job.region)] = answer
+                times[as_slices(job.region)] += 1
         except Exception as error:
             problem = error
-        return way, dispatcher, numbers, times, notes, problem
+        return method, dispatcher, numbers, times, notes, problem
 
     yield run
-    for way in ways:
-        for child in way.children.values():
+    for method in methods:
+        for child in method.children.values():
             child.kill()
 
 
@@ -110,7 +110,7 @@ EXPECTED = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
 
 @pytest.mark.parametrize("how", ["raise", "kill", "abort", "crash", "answer"])
 def test_what_does_not_fit_is_cut_and_done_again(compute, how) -> None:
-    way, dispatcher, numbers, times, notes, problem = compute({"CPU:0": how}, most=120)
+    method, dispatcher, numbers, times, notes, problem = compute({"CPU:0": how}, most=120)
     assert problem is None
     assert (times == 1).all()
     np.testing.assert_array_equal(numbers, EXPECTED)
@@ -118,14 +118,14 @@ def test_what_does_not_fit_is_cut_and_done_again(compute, how) -> None:
     assert len(notes) == 2
     assert "A tile of 20 × 20 pixels" in notes[0]
     assert notes[1] == "The run goes on in tiles of 10 × 10 pixels."
-    assert way.deaths == (0 if how in ("raise", "answer") else 1)
+    assert method.deaths == (0 if how in ("raise", "answer") else 1)
 
 
 def test_a_process_that_dies_whatever_the_tile_ends_the_run_and_what_came_is_kept(compute) -> None:
-    way, _, numbers, times, notes, problem = compute({"CPU:0": "kill below"})
+    method, _, numbers, times, notes, problem = compute({"CPU:0": "kill below"})
     assert isinstance(problem, OutOfMemoryError)
     assert "signal 9" in str(problem)
-    assert way.deaths == 2  # three processes
+    assert method.deaths == 2  # three processes
     assert times[:20].all()
     assert not times[20:].any()
     np.testing.assert_array_equal(numbers[:20], EXPECTED[:20])
@@ -149,11 +149,11 @@ def test_a_device_that_is_too_small_hands_its_tiles_to_the_cpu(compute) -> None:
 
 
 def test_several_devices_share_the_tiles_and_one_s_trouble_is_its_own(compute) -> None:
-    way, _, numbers, times, notes, problem = compute({"CPU:0": "kill"}, most=60, devices=(CPU, OTHER), tile=10)
+    method, _, numbers, times, notes, problem = compute({"CPU:0": "kill"}, most=60, devices=(CPU, OTHER), tile=10)
     assert problem is None
     assert (times == 1).all()
     np.testing.assert_array_equal(numbers, EXPECTED)
-    assert set(way.children) == {"CPU:0", "CPU:1"}
+    assert set(method.children) == {"CPU:0", "CPU:1"}
     assert all("CPU:1" not in note for note in notes)
 
 

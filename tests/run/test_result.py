@@ -104,7 +104,7 @@ def test_tiles_go_into_an_array_that_is_given(model, tmp_path) -> None:
 
 def test_what_cannot_take_a_result_is_said_before_the_run(model, tmp_path, monkeypatch) -> None:
     dask = pytest.importorskip("dask.array")
-    monkeypatch.setattr(canvas_module, "finished_tiles", lambda _: pytest.fail("it has begun"))
+    monkeypatch.setattr(canvas_module, "iter_tiles", lambda _: pytest.fail("it has begun"))
     readonly = np.zeros((90, 110), np.uint8)
     readonly.flags.writeable = False
     zarr.create_array(tmp_path / "there.zarr", data=readonly)
@@ -185,4 +185,4 @@ def test_stored_chunks_are_whole_tiles(model, tmp_path) -> None:
     for tile, expected in cases.items():
         run.tile, run.result_shape = (tile, tile), (3, 10_000, 10_000)
         run.layout = type("Layout", (), {"stack_shape": (3,)})
-        assert canvas_module.stored_chunks(run, (3, 10_000, 10_000, 4)) == (1, expected, expected, 1)
+        assert canvas_module.chunk_shape(run, (3, 10_000, 10_000, 4)) == (1, expected, expected, 1)

@@ -14,12 +14,12 @@ from _keras_side import save_model
 import napari_fcnseg as nf
 from napari_fcnseg.engine.kernels import choice
 from napari_fcnseg.errors import FcnSegError, SettingsError
-from napari_fcnseg.plan import method as ways
+from napari_fcnseg.plan import method as methods
 from napari_fcnseg.plan import tile_size
-from napari_fcnseg.proof.verification import Witness
+from napari_fcnseg.proof.verification import VerificationSampler
 from napari_fcnseg.run import preview
 from napari_fcnseg.run import run as run_module
-from napari_fcnseg.run.result import Canvas, finished_tiles
+from napari_fcnseg.run.result import ResultArrays, iter_tiles
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.run.time_estimate import estimate_run
 from napari_fcnseg.settings import RunSettings
@@ -64,12 +64,12 @@ def _small(monkeypatch) -> None:
     """Have an early tile in a run that a test has time for."""
     monkeypatch.setattr(tile_size, "_FIRST_WORK", 5e5)
     monkeypatch.setattr(preview, "_WORTH", 0)
-    monkeypatch.setattr(run_module, "strips_together", lambda ways, _: 8 if ways[0].in_strips else 1)
+    monkeypatch.setattr(run_module, "strips_per_group", lambda methods, _: 8 if methods[0].in_strips else 1)
 
 
 @pytest.fixture(params=[False, True], ids=["tiles", "strips"])
 def strips(request, monkeypatch) -> bool:
-    monkeypatch.setattr(ways, "WORTH_STRIPS", 0 if request.param else 1e99)
+    monkeypatch.setattr(methods, "WORTH_STRIPS", 0 if request.param else 1e99)
     return request.param
 
 
@@ -78,14 +78,14 @@ def run_of(image, *models, focus=None, mask=None, **settings) -> Run:
     return Run(image, models, chosen, focus, mask)
 
 
-def fill(canvas: Canvas, tiles: Iterable[nf.Tile]) -> list[nf.Tile]:
+def fill(arrays: ResultArrays, tiles: Iterable[nf.Tile]) -> list[nf.Tile]:
     """Write tiles as they come; return those that are no preview."""
     seen = []
     for tile in tiles:
         for array, part in (
-            (canvas.labels, tile.labels),
-            (canvas.scores, tile.scores),
-            (canvas.confidence, tile.confidence),
+            (arrays.labels, tile.labels),
+            (arrays.scores, tile.scores),
+            (arrays.confidence, tile.confidence),
         ):
             array[tile.where] = part
         if not tile.preview:
@@ -93,16 +93,16 @@ def fill(canvas: Canvas, tiles: Iterable[nf.Tile]) -> list[nf.Tile]:
     return seen
 
 
-def assert_same_bits(canvas: Canvas, whole: nf.Segmentation, where: np.ndarray | None = None) -> None:
+def assert_same_bits(arrays: ResultArrays, whole: nf.Segmentation, where: np.ndarray | None = None) -> None:
     """Fail unless what was computed is the whole run's, and all else is 0."""
     where = np.ones(whole.labels.shape, bool) if where is None else where
-    np.testing.assert_array_equal(canvas.labels, np.where(where, whole.labels, 0))
-    np.testing.assert_array_equal(canvas.scores, np.where(where[..., None], whole.probabilities, 0))
-    np.testing.assert_array_equal(canvas.confidence, np.where(where, whole.confidence, 0))
+    np.testing.assert_array_equal(arrays.labels, np.where(where, whole.labels, 0))
+    np.testing.assert_array_equal(arrays.scores, np.where(where[..., None], whole.probabilities, 0))
+    np.testing.assert_array_equal(arrays.confidence, np.where(where, whole.confidence, 0))
 
 
 def whole_of(image, *models, **settings) -> nf.Segmentation:
-    return Canvas(run_of(image, *models, **settings)).fill()
+    return ResultArrays(run_of(image, *models, **settings)).fill()
 
 
 @pytest.mark.parametrize("settings", [{}, {"every": 2}, {"region": ((3, 58), (4, 41))}], ids=str)
@@ -113,9 +113,9 @@ def test_no_order_changes_a_bit(model, strips, settings) -> None:
         assert not np.array_equal(whole.probabilities, other.probabilities), "another cut would be seen"
     for number, focus in enumerate([(0, 0), (40, 10), (33, 48)]):
         run = run_of(IMAGE, model, focus=focus, **settings)
-        canvas = Canvas(run)
-        tiles = fill(canvas, finished_tiles(run, preview=number == 1))
-        assert_same_bits(canvas, whole, whole.labels > 0)
+        arrays = ResultArrays(run)
+        tiles = fill(arrays, iter_tiles(run, preview=number == 1))
+        assert_same_bits(arrays, whole, whole.labels > 0)
         assert [tile.done for tile in tiles] == list(range(1, run.total + 1))
         if not settings:
             assert run.schedule.early is not None
@@ -128,9 +128,9 @@ def test_a_stack_begins_with_the_frame_and_the_strips_at_the_focus_and_has_the_s
     stack = np.stack([IMAGE, IMAGE[::-1], IMAGE * 2])
     whole = whole_of(stack, model)
     run = run_of(stack, model, focus=(2, 55, 40))
-    canvas = Canvas(run)
-    tiles = fill(canvas, finished_tiles(run))
-    assert_same_bits(canvas, whole)
+    arrays = ResultArrays(run)
+    tiles = fill(arrays, iter_tiles(run))
+    assert_same_bits(arrays, whole)
     assert [tile.where[0] for tile in tiles] == sorted((tile.where[0] for tile in tiles), reverse=True)
     assert tiles[1].where[1:] == (slice(48, 54) if strips else slice(54, 60), slice(25, 50)), "a group from its top"
 
@@ -139,14 +139,14 @@ def test_a_stack_begins_with_the_frame_and_the_strips_at_the_focus_and_has_the_s
 def test_a_run_that_goes_on_after_a_stop_has_the_bits_of_one_that_was_not_stopped(model, strips, stop_after) -> None:
     whole = whole_of(IMAGE, model)
     run = run_of(IMAGE, model, focus=(40, 30))
-    canvas, finished = Canvas(run), np.zeros(IMAGE.shape[:2], bool)
+    arrays, finished = ResultArrays(run), np.zeros(IMAGE.shape[:2], bool)
     first = run.execute()
-    for tile in fill(canvas, (next(first) for _ in range(stop_after))):
+    for tile in fill(arrays, (next(first) for _ in range(stop_after))):
         finished[tile.where] = True
     first.close()
     lost = np.random.default_rng(stop_after).random() * 61  # some of it, as if it could not be kept
     finished[int(lost) : int(lost) + 9] = False
-    for array in (canvas.labels, canvas.scores, canvas.confidence):
+    for array in (arrays.labels, arrays.scores, arrays.confidence):
         array[~finished] = 0
     total = run.total
 
@@ -156,10 +156,10 @@ def test_a_run_that_goes_on_after_a_stop_has_the_bits_of_one_that_was_not_stoppe
 
     run.skip = skip
     assert not strips or len(run.schedule.planned(skip)[0][1]) <= total
-    rest = fill(canvas, run.execute())
+    rest = fill(arrays, run.execute())
     assert len(rest) == sum(len(parts) for _, parts in run.schedule.planned(skip))
     assert [tile.done for tile in rest] == list(range(total - len(rest) + 1, total + 1))
-    assert_same_bits(canvas, whole)
+    assert_same_bits(arrays, whole)
     run.skip = lambda *_: True
     assert list(run.execute()) == []
     assert run.done == run.total == total
@@ -174,9 +174,9 @@ def test_only_the_frames_that_are_chosen_are_computed(model) -> None:
     run = run_of(stack, model, frames=((0, 1), (1, 3)), **settings)
     assert run.plan.tiles == run.total == 2 * 4
     assert run.plan.pixels == chosen.sum()
-    canvas = Canvas(run)
-    assert {tile.where[:2] for tile in fill(canvas, finished_tiles(run, preview=True))} == {(0, 1), (0, 2)}
-    assert_same_bits(canvas, whole, chosen)
+    arrays = ResultArrays(run)
+    assert {tile.where[:2] for tile in fill(arrays, iter_tiles(run, preview=True))} == {(0, 1), (0, 2)}
+    assert_same_bits(arrays, whole, chosen)
     elsewhere = run_of(stack, model, focus=(1, 0, 5, 5), frames=((0, 1), (1, 3)), **settings)
     assert preview.coarse_pass(elsewhere) is None, "who looks at a frame that is not computed wants none of another"
 
@@ -188,9 +188,9 @@ def test_inside_a_mask_are_the_numbers_of_the_whole_run_and_outside_is_nothing(m
     disk = (rows - 33) ** 2 + (columns - 36) ** 2 < 60
     inside = disk[::every, ::every]
     run = run_of(IMAGE, model, every=every, focus=(30, 40), mask=disk.astype(np.uint8) * 7)
-    canvas = Canvas(run)
-    seen = fill(canvas, run.execute())
-    assert_same_bits(canvas, whole, inside)
+    arrays = ResultArrays(run)
+    seen = fill(arrays, run.execute())
+    assert_same_bits(arrays, whole, inside)
     assert run.plan.pixels == inside.sum()
     below = 8 * run.tile[0] if strips and every == 1 else 0  # a strip is computed for others of its group below it
     for tile in seen:
@@ -212,7 +212,7 @@ def test_a_mask_may_be_of_the_whole_stack_and_on_disk_and_be_drawn_on_meanwhile(
     for given in (mask, on_disk):
         run = run_of(stack, model, mask=given)
         assert run.schedule.frames == [(0,), (2,)]
-        canvas, tiles = Canvas(run), run.execute()
+        arrays, tiles = ResultArrays(run), run.execute()
         seen = [next(tiles)]
         expected = mask.copy()
         if given is mask:
@@ -221,8 +221,8 @@ def test_a_mask_may_be_of_the_whole_stack_and_on_disk_and_be_drawn_on_meanwhile(
         mask[:] = expected
         assert seen[-1].done == run.total == len(seen)
         for tile in seen:
-            canvas.write(tile)
-        assert_same_bits(canvas, whole, expected)
+            arrays.write(tile)
+        assert_same_bits(arrays, whole, expected)
         assert run.provenance()["mask"]["sha256"] == hashlib.sha256(expected.tobytes()).hexdigest()
 
 
@@ -271,19 +271,19 @@ def test_points_to_verify_are_computed_ones(model) -> None:
     assert mask[tuple(verification.points[:, 1:].T)].all()
     assert len(verification.points) > 10
     assert {24, 25} <= set(verification.points[:, 2]), "both sides of a seam"
-    witness = Witness(run_of(stack, model, mask=mask), 300, 3)
-    assert len(np.unique(witness.points, axis=0)) == len(witness.points) >= 0.9 * 4 * mask.sum()
-    whole = Witness(run_of(stack, model, focus=(3, 0, 0)), 50, 3)
-    np.testing.assert_array_equal(whole.points, Witness(run_of(stack, model), 50, 3).points)
+    sampler = VerificationSampler(run_of(stack, model, mask=mask), 300, 3)
+    assert len(np.unique(sampler.points, axis=0)) == len(sampler.points) >= 0.9 * 4 * mask.sum()
+    whole = VerificationSampler(run_of(stack, model, focus=(3, 0, 0)), 50, 3)
+    np.testing.assert_array_equal(whole.points, VerificationSampler(run_of(stack, model), 50, 3).points)
 
 
 def test_of_a_part_of_the_tiles_enough_points_are_verified(model) -> None:
-    witness = Witness(run_of(np.stack([IMAGE] * 9), model), 40)
+    sampler = VerificationSampler(run_of(np.stack([IMAGE] * 9), model), 40)
     visible = ((12, 18), (25, 50))
-    witness.run.skip = lambda index, region: (index, region) != ((7,), visible)
-    for tile in witness.run.execute():
-        witness.see(tile)
-    verification = witness.testify()
+    sampler.run.skip = lambda index, region: (index, region) != ((7,), visible)
+    for tile in sampler.run.execute():
+        sampler.see(tile)
+    verification = sampler.verify()
     assert verification.passed
     assert 15 <= len(np.unique(verification.points, axis=0)) == len(verification.points) <= 40
     assert (verification.points[:, 0] == 7).all()
@@ -293,15 +293,15 @@ def test_of_a_part_of_the_tiles_enough_points_are_verified(model) -> None:
 
 def test_groups_of_strips_are_as_long_as_to_compute_little_anew(model, strips) -> None:
     whole = run_of(IMAGE, model)
-    way = whole.ways[0]
+    method = whole.methods[0]
     if not strips:
-        assert tile_size.strips_together(whole.ways, TILE) == 1
+        assert tile_size.strips_per_group(whole.methods, TILE) == 1
         return
     for rows in (3, 6, 40, 200):
-        count = tile_size.strips_together(whole.ways, (rows, 25))
-        strip = way.flop((2 * rows, 25)) - way.flop((rows, 25))  # one that is computed from the one above
-        assert way.flop((rows, 25)) - strip <= 0.03 * count * strip
-        assert count == 1 or way.flop((rows, 25)) - strip > 0.03 * (count - 1) * strip, "no more than that takes"
+        count = tile_size.strips_per_group(whole.methods, (rows, 25))
+        strip = method.flop((2 * rows, 25)) - method.flop((rows, 25))  # one that is computed from the one above
+        assert method.flop((rows, 25)) - strip <= 0.03 * count * strip
+        assert count == 1 or method.flop((rows, 25)) - strip > 0.03 * (count - 1) * strip, "no more than that takes"
 
 
 def test_an_estimate_and_a_plan_count_what_is_computed(model) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import napari_fcnseg
-from napari_fcnseg.arrays.frame_source import Held
+from napari_fcnseg.arrays.frame_source import MemorySource
 from napari_fcnseg.preprocess import parse, prepare
 from napari_fcnseg.samples import CELLS_SEED, CELLS_TRAINING_SEEDS, SAMPLES
 from napari_fcnseg.samples.teacher import TEACHER_COLUMNS, stain_labels
@@ -43,7 +43,7 @@ def test_every_class_has_a_name_and_a_colour_of_its_own(sample):
 @ALL
 def test_preprocessing_is_known_and_gives_finite_numbers(sample):
     image = sample.image().astype(np.float32)
-    prepared = prepare(Held(image), parse(sample.preprocess))
+    prepared = prepare(MemorySource(image), parse(sample.preprocess))
     assert np.isfinite(prepared.read(prepared.everything())).all()
 
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from napari_fcnseg.errors import EngineError, OutOfMemoryError, UnsupportedLayerError
-from napari_fcnseg.system.child_process import Child, usage_of
+from napari_fcnseg.system.child_process import ChildProcess, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,20 +24,20 @@ HERE = Path(__file__).parent.parent
 
 
 @pytest.fixture
-def child(monkeypatch) -> Iterator[Child]:
+def child(monkeypatch) -> Iterator[ChildProcess]:
     monkeypatch.syspath_prepend(str(HERE))
-    child = Child("child_target")
+    child = ChildProcess("child_target")
     yield child
     child.kill()
 
 
 @pytest.fixture
-def quickly_watched(monkeypatch) -> Iterator[Child]:
+def quickly_watched(monkeypatch) -> Iterator[ChildProcess]:
     """Return a child that is looked at so often that a second or two of standing still end it."""
     monkeypatch.setattr("napari_fcnseg.system.child_process.LOOK_EVERY", 0.5)
     monkeypatch.setattr("napari_fcnseg.system.child_process.STUCK_AFTER", 3)
     monkeypatch.syspath_prepend(str(HERE))
-    child = Child("child_target")
+    child = ChildProcess("child_target")
     yield child
     child.kill()
 
@@ -197,8 +197,8 @@ def test_a_cancelled_call_is_never_begun(child, tmp_path) -> None:
 def test_the_child_dies_with_its_parent_even_in_the_midst_of_work() -> None:
     code = (
         f"import sys, os, time; sys.path.insert(0, {str(HERE)!r})\n"
-        "from napari_fcnseg.system.child_process import Child\n"
-        "child = Child('child_target'); child.call('echo', 1).result(30); child.call('sleep', 600)\n"
+        "from napari_fcnseg.system.child_process import ChildProcess\n"
+        "child = ChildProcess('child_target'); child.call('echo', 1).result(30); child.call('sleep', 600)\n"
         "print(child.pid, flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:

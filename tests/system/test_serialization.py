@@ -13,7 +13,7 @@ from napari_fcnseg.comparison import CompareSettings, compare
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.instances.settings import InstanceSettings
 from napari_fcnseg.settings import RunSettings
-from napari_fcnseg.system.serialization import plain
+from napari_fcnseg.system.serialization import to_plain
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Inner:
 
 def test_what_json_has_not_becomes_what_it_has() -> None:
     data = {1: Inner(math.nan), "b": [np.int64(3), np.float32(0.5), math.inf, True, None]}
-    assert plain(data) == {
+    assert to_plain(data) == {
         "1": {"number": None, "several": [[1, 2], []]}, "b": [3, 0.5, None, True, None],
     }  # fmt: skip
     labels = np.arange(80).reshape(8, 10)
     comparison = compare(labels, labels[::-1], instances=True)
-    assert plain(comparison) == plain(asdict(comparison))
+    assert to_plain(comparison) == to_plain(asdict(comparison))
     json.dumps(comparison.as_dict(), allow_nan=False)
 
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from napari_fcnseg.system import memory
-from napari_fcnseg.system.memory import all_memory, free_memory, peak, resident
+from napari_fcnseg.system.memory import free_memory, peak_bytes, resident_bytes, total_memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,12 +37,12 @@ def group(folder: Path, limit: int | str, used: int, cache: int = 0, version: in
 
 
 def test_free_memory_is_some_but_not_more_than_there_is() -> None:
-    assert 0 < free_memory() <= all_memory() <= psutil.virtual_memory().total
+    assert 0 < free_memory() <= total_memory() <= psutil.virtual_memory().total
 
 
 def test_a_group_s_limit_counts_and_what_its_file_cache_could_give_back(groups) -> None:
     group(groups / "a" / "b", 50 * MIB, 30 * MIB, 10 * MIB)
-    assert (free_memory(), all_memory()) == (30 * MIB, 50 * MIB)
+    assert (free_memory(), total_memory()) == (30 * MIB, 50 * MIB)
 
 
 def test_the_groups_around_count_too(groups) -> None:
@@ -79,8 +79,8 @@ def test_without_control_groups_the_system_counts(groups, tmp_path) -> None:
 def test_the_peak_is_that_of_the_work_and_not_of_earlier_work() -> None:
     earlier = np.ones(40 * MIB)  # 320 MiB
     del earlier
-    before = resident()
-    assert peak() - before < 50 * MIB
+    before = resident_bytes()
+    assert peak_bytes() - before < 50 * MIB
     work = np.ones(10 * MIB)  # 80 MiB
     del work
-    assert 70 * MIB < peak() - before < 150 * MIB
+    assert 70 * MIB < peak_bytes() - before < 150 * MIB

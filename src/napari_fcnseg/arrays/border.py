@@ -16,7 +16,7 @@ import numpy.typing as npt
 from napari_fcnseg.errors import SettingsError
 
 if TYPE_CHECKING:
-    from napari_fcnseg.arrays.frame_source import Image, Region, Source
+    from napari_fcnseg.arrays.frame_source import FrameSource, Image, Region
 
 Border: TypeAlias = Literal["reflect", "edge", "constant", "valid"]
 #: What may surround the image.
@@ -29,7 +29,7 @@ def check_border(border: str) -> None:
         raise SettingsError(f"There is no border rule {border!r}. Choose one of: {', '.join(BORDERS)}.")
 
 
-def predicted(shape: tuple[int, ...], patch: tuple[int, ...], border: Border) -> Region:
+def predicted_region(shape: tuple[int, ...], patch: tuple[int, ...], border: Border) -> Region:
     """Return the region whose pixels get a prediction: all, or with ``"valid"`` those with a full patch.
 
     The region is empty along an axis that is shorter than the patch.
@@ -44,7 +44,7 @@ class WindowReader:
 
     Parameters
     ----------
-    source : Source
+    source : FrameSource
         The prepared frame ``(*spatial, channel)``.
     patch : tuple of int
         Patch shape.
@@ -52,7 +52,7 @@ class WindowReader:
         What surrounds the image; ``"constant"`` is zero.
     """
 
-    def __init__(self, source: Source, patch: tuple[int, ...], border: Border) -> None:
+    def __init__(self, source: FrameSource, patch: tuple[int, ...], border: Border) -> None:
         self._source = source
         self._before = tuple(p // 2 for p in patch)
         self._constant = border == "constant"

@@ -33,7 +33,7 @@ _CELL = 2**18  # pixels that are decoded at once from an array in small chunks
 _CACHE = 2**27  # bytes of an array's decoded chunks that are kept
 
 
-class Source(ABC):
+class FrameSource(ABC):
     """One frame ``(*spatial, channel)`` in float32.
 
     Attributes
@@ -78,7 +78,7 @@ def _grid(shape: Sequence[int], sizes: Sequence[int]) -> Iterator[Region]:
     return itertools.product(*axes)
 
 
-class Held(Source):
+class MemorySource(FrameSource):
     """A frame in memory.
 
     Parameters
@@ -97,12 +97,12 @@ class Held(Source):
         return self._image[tuple(slice(start, stop) for start, stop in region)]
 
 
-class Mapped(Source):
+class MappedSource(FrameSource):
     """A frame that is worked out from another one.
 
     Parameters
     ----------
-    source : Source
+    source : FrameSource
         The other frame.
     functions : sequence of callable
         One per channel, from ``(*spatial)`` to the same shape.
@@ -110,7 +110,7 @@ class Mapped(Source):
         How many pixels to each side a function looks at. At the frame's border it continues the frame itself.
     """
 
-    def __init__(self, source: Source, functions: Sequence[Callable[[Image], Image]], halo: int = 0) -> None:
+    def __init__(self, source: FrameSource, functions: Sequence[Callable[[Image], Image]], halo: int = 0) -> None:
         self._source, self._functions, self._halo = source, tuple(functions), halo
         self.shape, self.chunks = source.shape, source.chunks
 
@@ -128,14 +128,14 @@ class Mapped(Source):
         return result
 
 
-def held(source: Source) -> Source:
+def hold_if_small(source: FrameSource) -> FrameSource:
     """Return a small frame in memory, and a large one as it is."""
-    if isinstance(source, Held) or math.prod(source.shape) > _HELD:
+    if isinstance(source, MemorySource) or math.prod(source.shape) > _HELD:
         return source
-    return Held(np.ascontiguousarray(source.read(source.everything())))
+    return MemorySource(np.ascontiguousarray(source.read(source.everything())))
 
 
-class Chunked:
+class ChunkedSource:
     """Reads a frame that is stored in chunks, and keeps the decoded chunks that it read last.
 
     Parameters
@@ -199,7 +199,7 @@ class Chunked:
         return part
 
 
-def chunks_of(array: Any) -> tuple[int, ...] | None:
+def chunk_shape_of(array: Any) -> tuple[int, ...] | None:
     """Return the chunk shape of an array that says one: zarr, dask, HDF5; None of one in memory or mapped."""
     if isinstance(array, np.ndarray):
         return None
@@ -222,7 +222,7 @@ class ChannelStack:
         self._arrays = tuple(arrays)
         self.shape = (*arrays[0].shape, len(arrays))
         self.dtype = np.result_type(*(np.dtype(a.dtype) for a in arrays))
-        chunks = chunks_of(arrays[0])
+        chunks = chunk_shape_of(arrays[0])
         self.chunks = None if chunks is None else (*chunks, len(arrays))
 
     def __getitem__(self, where: tuple[Any, ...]) -> npt.NDArray[Any]:
@@ -251,7 +251,7 @@ class _FirstChannels:
         self._array, self._axis, self._count = array, axis, count
         self.shape = tuple(count if a == axis else n for a, n in enumerate(array.shape))
         self.dtype = np.dtype(array.dtype)
-        chunks = chunks_of(array)
+        chunks = chunk_shape_of(array)
         self.chunks = None if chunks is None else tuple(map(min, chunks, self.shape))
 
     def __getitem__(self, where: tuple[Any, ...]) -> npt.NDArray[Any]:
@@ -260,7 +260,7 @@ class _FirstChannels:
         return np.asarray(self._array[(*where[: self._axis], *all_channels, *where[self._axis + 1 :])])
 
 
-def reordered(array: Any, order: Sequence[int]) -> Any:
+def transposed(array: Any, order: Sequence[int]) -> Any:
     """Return an array with its axes in another order; nothing is read.
 
     Parameters
@@ -281,7 +281,7 @@ class _Reordered:
         self.shape = tuple(array.shape[axis] for axis in order)
         self.dtype = np.dtype(array.dtype)
         self.ndim = len(order)
-        chunks = chunks_of(array)
+        chunks = chunk_shape_of(array)
         self.chunks = None if chunks is None else tuple(chunks[axis] for axis in order)
 
     def __getitem__(self, where: tuple[Any, ...]) -> npt.NDArray[Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Box: TypeAlias = tuple[tuple[int, int], ...]
 
 
-class Lazy(ABC):
+class LazyArray(ABC):
     """An array of which only the part that is asked for is worked out.
 
     Attributes
@@ -98,12 +98,12 @@ def boxed(where: Any, shape: Sequence[int]) -> tuple[Box, tuple[Any, ...]]:
     return tuple(box), tuple(rest)
 
 
-def part_of(array: Any, box: Box) -> npt.NDArray[Any]:
+def read_box(array: Any, box: Box) -> npt.NDArray[Any]:
     """Return the part of an array in a box, in memory."""
     return np.asarray(array[tuple(slice(start, stop) for start, stop in box)])
 
 
-class Part(Lazy):
+class LazyBox(LazyArray):
     """A box of another array; nothing is read.
 
     Parameters
@@ -121,10 +121,10 @@ class Part(Lazy):
     def read(self, box: Box) -> npt.NDArray[Any]:
         """Return the part in a box."""
         inner = zip(box, self._box, strict=True)
-        return part_of(self._array, tuple((start + first, stop + first) for (start, stop), (first, _) in inner))
+        return read_box(self._array, tuple((start + first, stop + first) for (start, stop), (first, _) in inner))
 
 
-class Repeated(Lazy):
+class LazyRepeat(LazyArray):
     """An array that is the same at every place along axes in front of its own.
 
     Parameters
@@ -141,5 +141,5 @@ class Repeated(Lazy):
 
     def read(self, box: Box) -> npt.NDArray[Any]:
         """Return the part in a box."""
-        part = part_of(self._array, box[self._extra :])
+        part = read_box(self._array, box[self._extra :])
         return np.broadcast_to(part, (*(stop - start for start, stop in box[: self._extra]), *part.shape))

@@ -17,30 +17,30 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg import preprocess
 from napari_fcnseg.arrays.border import check_border
-from napari_fcnseg.batch.outcome import KINDS, Outcome, _drop, made
-from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, Line, Report, folder_lock, report_in
+from napari_fcnseg.batch.outcome import OUTPUT_KINDS, ResultFiles, discard, make_folder
+from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, BatchReport, ReportLine, folder_lock, report_in
 from napari_fcnseg.errors import FcnSegError, OutputError, SettingsError
 from napari_fcnseg.imagefile import OUTPUTS
 from napari_fcnseg.model.sidecar import agreed_preprocess
-from napari_fcnseg.proof.verification import Witness
+from napari_fcnseg.proof.verification import VerificationSampler
 from napari_fcnseg.run import output_files
 from napari_fcnseg.run.run import Run
-from napari_fcnseg.system.formatting import duration
+from napari_fcnseg.system.formatting import format_duration
 from napari_fcnseg.system.saving import PYTHON, Inputs
-from napari_fcnseg.system.serialization import plain
+from napari_fcnseg.system.serialization import to_plain
 
 if TYPE_CHECKING:
     import os
     import threading
     from collections.abc import Generator, Iterable, Sequence
 
-    from napari_fcnseg.batch.items import Item
+    from napari_fcnseg.batch.items import BatchItem
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.system.saving import Plan
 
 #: What results can be written as, and how their names end.
-FORMS = {"tif": ".tif", "ome-zarr": ".ome.zarr"}
+OUTPUT_FORMATS = {"tif": ".tif", "ome-zarr": ".ome.zarr"}
 _POLL = 0.05  # seconds after which a batch looks whether it should stop
 _PACES = 5  # images whose time says how long the others take; the very first one waits for the engine
 _NO_MATTER = ("tile", "memory_limit")  # settings that change the time alone, never a number
@@ -49,7 +49,7 @@ _log = logging.getLogger("napari_fcnseg")
 
 
 @dataclass(frozen=True)
-class Standing:
+class BatchProgress:
     """How far a batch is.
 
     Attributes
@@ -77,7 +77,7 @@ class Batch:
 
     Parameters
     ----------
-    items : sequence of Item
+    items : sequence of BatchItem
         The images.
     models : sequence of PatchModel
         An ensemble that fits together (:func:`napari_fcnseg.model.patch_model.as_ensemble`).
@@ -90,7 +90,7 @@ class Batch:
         What results are written as.
     verify : bool
         Whether each result is compared with the patch model itself, with the certificate in its provenance.
-    left_out : sequence of Line
+    left_out : sequence of ReportLine
         Files that are no images; they come first in the report.
     overwrite : bool
         Whether everything is computed anew, and what has the names of results is replaced, but never an image or a
@@ -113,20 +113,20 @@ class Batch:
 
     def __init__(
         self,
-        items: Sequence[Item],
+        items: Sequence[BatchItem],
         models: Sequence[PatchModel],
         settings: RunSettings,
         out_dir: str | os.PathLike[str],
         *,
         form: str = "tif",
         verify: bool = False,
-        left_out: Sequence[Line] = (),
+        left_out: Sequence[ReportLine] = (),
         overwrite: bool = False,
         inputs: Iterable[str | os.PathLike[str]] = (),
         advice: str = PYTHON,
     ) -> None:
-        if form not in FORMS:
-            raise SettingsError(f"Results cannot be written as {form!r}. Choose one of: {', '.join(FORMS)}.")
+        if form not in OUTPUT_FORMATS:
+            raise SettingsError(f"Results cannot be written as {form!r}. Choose one of: {', '.join(OUTPUT_FORMATS)}.")
         self.items, self.left_out = tuple(items), tuple(left_out)
         self.models, self.form, self.verify = tuple(models), form, verify
         self.overwrite, self._advice = overwrite, advice
@@ -139,14 +139,14 @@ class Batch:
         check_border(settings.border)
         if settings.disagreement and len(self.models) == 1:
             raise SettingsError("One model cannot disagree with itself. Choose several models, or no disagreement.")
-        self.kinds = tuple(kind for kind in KINDS if kind == "labels" or getattr(settings, kind))
+        self.kinds = tuple(kind for kind in OUTPUT_KINDS if kind == "labels" or getattr(settings, kind))
         if problem := self._inputs.problem(Path(out_dir) / "report.csv"):
             raise OutputError(f"{problem}. Choose another folder for the results.")
         self.out_dir = _made(Path(out_dir))
         self.report = report_in(self.out_dir)
         self._paces: deque[float] = deque(maxlen=_PACES)
 
-    def execute(self, stop: threading.Event | None = None) -> Generator[Line | Standing, None, None]:
+    def execute(self, stop: threading.Event | None = None) -> Generator[ReportLine | BatchProgress, None, None]:
         """Segment one image after the other.
 
         Parameters
@@ -157,7 +157,7 @@ class Batch:
 
         Yields
         ------
-        Line or Standing
+        ReportLine or BatchProgress
             What became of a file; and in between, several times a second while there is something to compute, how far
             the batch is.
 
@@ -167,7 +167,7 @@ class Batch:
             If the report cannot be written, or another batch writes into the folder.
         """
         waiting, begun = deque(self.items), False
-        with folder_lock(self.out_dir), Report(self.report) as report:
+        with folder_lock(self.out_dir), BatchReport(self.report) as report:
             try:
                 for line in self.left_out:
                     report.add(line)
@@ -185,21 +185,21 @@ class Batch:
                 for item in waiting:
                     said = "Stopped before it was complete." if begun else "Not begun: the batch was stopped."
                     begun = False
-                    report.add(Line(item.name, STOPPED, f"{said} Start the same batch again to go on."))
+                    report.add(ReportLine(item.name, STOPPED, f"{said} Start the same batch again to go on."))
                 self.report = report.close()
 
-    def _one(self, item: Item, stop: threading.Event | None) -> Generator[Standing, None, Line | None]:
+    def _one(self, item: BatchItem, stop: threading.Event | None) -> Generator[BatchProgress, None, ReportLine | None]:
         """Segment an image unless that was done; return what became of it, None if it was stopped."""
         yield self._standing(item)
         start = time.perf_counter()
         try:
-            outcome = Outcome(
-                self.out_dir / item.target, self.kinds, FORMS[self.form], self._record(item),
+            outcome = ResultFiles(
+                self.out_dir / item.target, self.kinds, OUTPUT_FORMATS[self.form], self._record(item),
                 inputs=self._inputs, overwrite=self.overwrite, advice=self._advice,
             )  # fmt: skip
             if not self.overwrite and outcome.was_done(verified=self.verify):
                 said = "It was done before, with the same model and settings."
-                return Line(item.name, KEPT, said, outcome.labels)
+                return ReportLine(item.name, KEPT, said, outcome.labels)
             with outcome.claim() as plan:
                 line = yield from self._segment(item, outcome, plan, stop)
         except FcnSegError as error:
@@ -213,55 +213,56 @@ class Batch:
             seconds = time.perf_counter() - start
             self._paces.append(seconds)
             return replace(line, seconds=seconds) if line is not None else None
-        return Line(item.name, FAILED, " ".join(problem.split()), seconds=time.perf_counter() - start)
+        return ReportLine(item.name, FAILED, " ".join(problem.split()), seconds=time.perf_counter() - start)
 
     def _segment(
-        self, item: Item, outcome: Outcome, plan: Plan, stop: threading.Event | None
-    ) -> Generator[Standing, None, Line | None]:
+        self, item: BatchItem, outcome: ResultFiles, plan: Plan, stop: threading.Event | None
+    ) -> Generator[BatchProgress, None, ReportLine | None]:
         image = item.read().without_alpha(self.models[0].channels)
         axis = self.settings.channel_axis
         settings = self.settings if axis is not None else replace(self.settings, channel_axis=image.channel_axis)
         run = Run(image.data, self.models, settings)
-        witness = Witness(run) if self.verify else None
-        canvas = output_files.canvas_for(run, image, outcome.outputs, overwrite=plan.overwrite, batch=True)
+        sampler = VerificationSampler(run) if self.verify else None
+        arrays = output_files.result_arrays_for(run, image, outcome.outputs, overwrite=plan.overwrite, batch=True)
         try:
             with closing(run.execute(_POLL)) as tiles:
                 for tile in tiles:
                     if _is_set(stop):
-                        _drop(canvas)
+                        discard(arrays)
                         return None
                     if tile is not None:
-                        canvas.write(tile)
-                        if witness is not None:
-                            witness.see(tile)
+                        arrays.write(tile)
+                        if sampler is not None:
+                            sampler.see(tile)
                     yield self._standing(item, run)
-            canvas.settle()
+            arrays.settle()
         except OutputError:  # it says where what is finished is kept
-            canvas.abandon()
+            arrays.abandon()
             raise
         except BaseException:
-            _drop(canvas)
+            discard(arrays)
             raise
         provenance = outcome.provenance(run.provenance())
-        output_files.publish(canvas, image, outcome.outputs, provenance, plan)
-        return self._conclude(item, run, outcome, provenance, plan, witness)
+        output_files.publish(arrays, image, outcome.outputs, provenance, plan)
+        return self._conclude(item, run, outcome, provenance, plan, sampler)
 
     def _conclude(
-        self, item: Item, run: Run, outcome: Outcome, provenance: dict[str, Any], plan: Plan, witness: Witness | None
-    ) -> Line:
+        self, item: BatchItem, run: Run, outcome: ResultFiles, provenance: dict[str, Any], plan: Plan,
+        sampler: VerificationSampler | None,
+    ) -> ReportLine:  # fmt: skip
         """Compare the result with the patch model if that is wanted; return the image's line."""
         pixels = run.plan.pixels
-        said = [f"{pixels:,} pixels in {duration(run.seconds)} on {run.device}.", *run.notes]
+        said = [f"{pixels:,} pixels in {format_duration(run.seconds)} on {run.device}.", *run.notes]
         verified = None
-        if witness is not None:
-            verification = witness.testify()
+        if sampler is not None:
+            verification = sampler.verify()
             certified = {**provenance, "certificate": verification.certificate.as_dict()}
             output_files.note(plan.beside[0], certified, plan.outputs)
             said.append(str(verification))
             verified = verification.passed
-        return Line(item.name, DONE, " ".join(said), outcome.labels, 0.0, pixels, verified)
+        return ReportLine(item.name, DONE, " ".join(said), outcome.labels, 0.0, pixels, verified)
 
-    def _record(self, item: Item) -> dict[str, Any]:
+    def _record(self, item: BatchItem) -> dict[str, Any]:
         """Return what a result depends on, as plain data; empty where nobody could tell whether that has changed."""
         try:
             identity = item.identity()
@@ -271,15 +272,15 @@ class Batch:
             return {}
         settings = {name: value for name, value in self.settings.as_dict().items() if name not in _NO_MATTER}
         models = [{"sha256": model.sha256, "output": model.output} for model in self.models]
-        record: dict[str, Any] = plain({"input": identity, "models": models, "settings": settings})
+        record: dict[str, Any] = to_plain({"input": identity, "models": models, "settings": settings})
         return record
 
-    def _standing(self, item: Item, run: Run | None = None) -> Standing:
+    def _standing(self, item: BatchItem, run: Run | None = None) -> BatchProgress:
         number, count = self.items.index(item), len(self.items)
         done, total = (run.done, run.total) if run is not None else (0, 0)
         rest = count - number - (done / total if total else 0)
         left = median(self._paces) * rest if self._paces else None
-        return Standing(item.name, number, count, done, total, left)
+        return BatchProgress(item.name, number, count, done, total, left)
 
 
 def _is_set(stop: threading.Event | None) -> bool:
@@ -290,4 +291,4 @@ def _made(folder: Path) -> Path:
     """Return the folder for all results, made if it is not there."""
     if folder.suffix.lower() in OUTPUTS and not folder.is_dir():
         raise OutputError(f"{folder} is the name of a file. For many images, name a folder for the results.")
-    return made(folder)
+    return make_folder(folder)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.batch.outcome import KINDS
-from napari_fcnseg.batch.report import SKIPPED, Line, is_report
+from napari_fcnseg.batch.outcome import OUTPUT_KINDS
+from napari_fcnseg.batch.report import SKIPPED, ReportLine, is_report
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile import OUTPUTS, ZARR, read_image
 from napari_fcnseg.proof.certificate import image_sha256
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from napari_fcnseg.imagefile import ImageFile
 
 #: Endings of files that are taken for images.
-IMAGES = (*OUTPUTS, ".jpg", ".jpeg", ".bmp", ".gif")
+IMAGE_SUFFIXES = (*OUTPUTS, ".jpg", ".jpeg", ".bmp", ".gif")
 _BESIDE = (".provenance.json", ".certificate.json", ".fcnseg.json")  # ours, beside images, results and models
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # in the names of files, on one system or another
 _LONGEST = 80  # letters of a name
 
 
 @dataclass(frozen=True, eq=False)
-class Item:
+class BatchItem:
     """One image of a batch.
 
     Attributes
@@ -76,25 +76,25 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundImages:
     """What is in a folder.
 
     Attributes
     ----------
-    items : tuple of Item
+    items : tuple of BatchItem
         The images, in the order in which a person would count them.
-    left_out : tuple of Line
+    left_out : tuple of ReportLine
         The other files, and why each is none.
     others : tuple of Path
         Images that are not taken, and that this program has not written.
     """
 
-    items: tuple[Item, ...]
-    left_out: tuple[Line, ...]
+    items: tuple[BatchItem, ...]
+    left_out: tuple[ReportLine, ...]
     others: tuple[Path, ...] = ()
 
 
-def images_in(folder: str | os.PathLike[str], recursive: bool = False, results: Path | None = None) -> Found:
+def images_in(folder: str | os.PathLike[str], recursive: bool = False, results: Path | None = None) -> FoundImages:
     """Return the images in a folder. Hidden files, and what this program wrote, are passed over without a word.
 
     Parameters
@@ -117,37 +117,37 @@ def images_in(folder: str | os.PathLike[str], recursive: bool = False, results: 
     except OSError as error:
         raise ImageError(f"The folder {top} cannot be read ({error.strerror}). Choose another one.") from None
     paths = [path for path, reason in found if not reason]
-    lines = [Line(path.relative_to(top).as_posix(), SKIPPED, reason) for path, reason in found if reason]
+    lines = [ReportLine(path.relative_to(top).as_posix(), SKIPPED, reason) for path, reason in found if reason]
     if not paths:
         deeper = "" if recursive else ", or have its subfolders searched too (--recursive)"
         raise ImageError(
-            f"There is no image in {top}. Files that end with {', '.join(IMAGES)} are looked for, and results of this "
-            f"program passed over. Choose another folder{deeper}."
+            f"There is no image in {top}. Files that end with {', '.join(IMAGE_SUFFIXES)} are looked for, and results "
+            f"of this program passed over. Choose another folder{deeper}."
         )
     names = [path.relative_to(top).as_posix() for path in paths]
-    items = [Item(name, target, path) for name, target, path in zip(names, _targets(names), paths, strict=True)]
-    others = tuple(path for path, reason in found if reason and path.suffix.lower() in IMAGES)
-    return Found(tuple(items), tuple(lines), others)
+    items = [BatchItem(name, target, path) for name, target, path in zip(names, _targets(names), paths, strict=True)]
+    others = tuple(path for path, reason in found if reason and path.suffix.lower() in IMAGE_SUFFIXES)
+    return FoundImages(tuple(items), tuple(lines), others)
 
 
-def named_items(images: Sequence[tuple[str, ImageFile]]) -> tuple[Item, ...]:
+def named_items(images: Sequence[tuple[str, ImageFile]]) -> tuple[BatchItem, ...]:
     """Return images that have a name each, of layers for example, as items whose results are called like them."""
     clean = [_FORBIDDEN.sub("_", name)[:_LONGEST].strip(" .") or "image" for name, _ in images]
     targets = _unique(clean, clean)
-    return tuple(Item(name, target, image=image) for (name, image), target in zip(images, targets, strict=True))
+    return tuple(BatchItem(name, target, image=image) for (name, image), target in zip(images, targets, strict=True))
 
 
 def _walk(folder: Path, recursive: bool, results: Path | None) -> Iterator[tuple[Path, str]]:
     """Yield what is in a folder, with the reason why it is not taken; an empty one for an image."""
     paths = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=_natural)
-    images = [path for path in paths if path.suffix.lower() in IMAGES]
+    images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
     known = {path.name for path in images} | {_stem(path.name) for path in images}
     for path in paths:
         ending = path.suffix.lower()
         if path.is_dir() and ending != ZARR:
             if path.resolve() != results:
                 yield from _inside(path, recursive, results)
-        elif ending in IMAGES:
+        elif ending in IMAGE_SUFFIXES:
             if (reason := _why_none(path, known)) is not None:
                 yield path, reason
         elif not path.name.endswith(_BESIDE) and not is_report(path):
@@ -174,7 +174,7 @@ def _why_none(path: Path, known: set[str]) -> str | None:
     """
     if provenance_path(path).is_file():
         return None
-    for kind in KINDS:
+    for kind in OUTPUT_KINDS:
         source, mark, ending = path.name.rpartition(f".{kind}.")
         if not mark:
             continue

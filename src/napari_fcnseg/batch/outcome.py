@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from napari_fcnseg.run.result import Canvas
+    from napari_fcnseg.run.result import ResultArrays
 
 #: What there may be for each image; part of the file's name.
-KINDS = ("labels", "probabilities", "confidence", "disagreement")
+OUTPUT_KINDS = ("labels", "probabilities", "confidence", "disagreement")
 
 
-class Outcome:
+class ResultFiles:
     """The results of one image.
 
     Parameters
@@ -30,7 +30,7 @@ class Outcome:
     stem : Path
         How their names begin.
     kinds : sequence of str
-        Which of :data:`KINDS` there are; ``labels`` is the first.
+        Which of :data:`OUTPUT_KINDS` there are; ``labels`` is the first.
     ending : str
         How their names end.
     record : mapping
@@ -89,7 +89,7 @@ class Outcome:
         OutputError
             If something else is there, or the results cannot be written.
         """
-        made(self.labels.parent)
+        make_folder(self.labels.parent)
         plan = Plan(tuple(self.outputs.values()), self._inputs, (self._beside,), overwrite=True, advice=self._advice)
         for path in self.outputs.values():
             if problem := self._inputs.problem(growing_at(path)):
@@ -121,7 +121,7 @@ class Outcome:
         return f"{self.labels} is of another image, model or settings"
 
 
-def made(folder: Path) -> Path:
+def make_folder(folder: Path) -> Path:
     """Return a folder for results, made if it is not there.
 
     Raises
@@ -136,7 +136,7 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def _drop(canvas: Canvas) -> None:
+def discard(arrays: ResultArrays) -> None:
     """Remove what has come so far of a result that will not be complete."""
-    for part in canvas.abandon():
+    for part in arrays.abandon():
         shutil.rmtree(part, ignore_errors=True)

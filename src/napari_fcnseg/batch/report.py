@@ -25,7 +25,7 @@ _MOST_REPORTS = 100
 
 
 @dataclass(frozen=True)
-class Line:
+class ReportLine:
     """What became of one file.
 
     Attributes
@@ -58,12 +58,12 @@ class Line:
         return f"{self.input}: {self.status}. {self.sentence}"
 
 
-def summary(lines: Sequence[Line], count: int | None = None) -> str:
+def summary(lines: Sequence[ReportLine], count: int | None = None) -> str:
     """Return how many files came to which end, in words.
 
     Parameters
     ----------
-    lines : sequence of Line
+    lines : sequence of ReportLine
         Of the files that came to an end.
     count : int, optional
         How many there were to be; the others are not done.
@@ -76,7 +76,7 @@ def summary(lines: Sequence[Line], count: int | None = None) -> str:
     return ", ".join(parts) + (f"; {bad} NOT verified" if bad else "") + "."
 
 
-class Report:
+class BatchReport:
     """The file with the lines, each of which is on the disk before the next image is begun.
 
     Until it is complete it is called ``report.partial.csv``, and the report of an earlier batch stays.
@@ -107,7 +107,7 @@ class Report:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def add(self, line: Line) -> None:
+    def add(self, line: ReportLine) -> None:
         """Write a line."""
         result = line.output.relative_to(self.path.parent).as_posix() if line.output is not None else ""
         self._write((line.input, line.status, line.sentence, result, f"{line.seconds:.2f}", line.pixels))

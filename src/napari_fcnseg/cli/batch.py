@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from napari_fcnseg.errors import SettingsError
-from napari_fcnseg.system.formatting import duration
+from napari_fcnseg.system.formatting import format_duration
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from napari_fcnseg.batch import Batch, Line
+    from napari_fcnseg.batch import Batch, ReportLine
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.settings import RunSettings
 
@@ -92,11 +92,11 @@ def segment_folder(
     return _DIFFERENT if any(line.verified is False for line in lines) else 0
 
 
-def _execute(batch: Batch, quiet: bool) -> list[Line]:
+def _execute(batch: Batch, quiet: bool) -> list[ReportLine]:
     """Segment, print a line for each file, and at the end how many there were of which kind."""
-    from napari_fcnseg.batch import Line, summary
+    from napari_fcnseg.batch import ReportLine, summary
 
-    lines: list[Line] = []
+    lines: list[ReportLine] = []
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
     console = Console(stderr=True)
     bar = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
@@ -104,7 +104,7 @@ def _execute(batch: Batch, quiet: bool) -> list[Line]:
     try:
         with bar, closing(batch.execute()) as news:
             for entry in news:
-                if isinstance(entry, Line):
+                if isinstance(entry, ReportLine):
                     lines.append(entry)
                     if not quiet or entry.status == "failed" or entry.verified is False:
                         bar.stop()  # the bar is on another stream and would mix with the line
@@ -112,7 +112,7 @@ def _execute(batch: Batch, quiet: bool) -> list[Line]:
                         bar.start()
                     continue
                 share = entry.done / entry.total if entry.total else 0
-                left = f"{duration(entry.seconds_left)} left" if entry.seconds_left is not None else ""
+                left = f"{format_duration(entry.seconds_left)} left" if entry.seconds_left is not None else ""
                 place = f"{entry.number + 1} of {entry.count}: {entry.name}"
                 bar.update(task, description=place, total=entry.count, completed=entry.number + share, left=left)
     finally:

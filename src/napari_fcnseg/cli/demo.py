@@ -15,12 +15,12 @@ import numpy.typing as npt
 from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.model.patch_model import load_model
 from napari_fcnseg.model.sidecar import sidecar_path
-from napari_fcnseg.proof.verification import Verification, Witness
-from napari_fcnseg.run.result import Canvas, finished_tiles
+from napari_fcnseg.proof.verification import Verification, VerificationSampler
+from napari_fcnseg.run.result import ResultArrays, iter_tiles
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.samples import SAMPLES, Sample
 from napari_fcnseg.settings import RunSettings
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.system.formatting import format_shape
 from napari_fcnseg.system.saving import COMMAND, Inputs, Plan, stage
 
 if TYPE_CHECKING:
@@ -113,13 +113,13 @@ def _without_window(sample: Sample, folder: Path) -> int:
     settings = RunSettings(channel_axis=sample.channel_axis, preprocess=sample.preprocess)
     start = time.perf_counter()
     run = Run(image, (load_model(sample.model_path),), settings)
-    witness = Witness(run)
-    canvas = Canvas(run)
-    for tile in finished_tiles(run):
-        canvas.write(tile)
-        witness.see(tile)
+    sampler = VerificationSampler(run)
+    arrays = ResultArrays(run)
+    for tile in iter_tiles(run):
+        arrays.write(tile)
+        sampler.see(tile)
     seconds = time.perf_counter() - start
-    return leave_results(folder, sample, image, canvas.labels, run, witness.testify(), seconds)
+    return leave_results(folder, sample, image, arrays.labels, run, sampler.verify(), seconds)
 
 
 def leave_results(
@@ -149,7 +149,7 @@ def leave_results(
     truth = sample.truth() if sample.truth is not None else None
     agreement = f"Ground truth     {(labels == truth).mean():.1%} of the pixels agree\n" if truth is not None else ""
     summary = (
-        f"{_FIRST}{sample.title}, {by(image.shape)} {image.dtype}\n"
+        f"{_FIRST}{sample.title}, {format_shape(image.shape)} {image.dtype}\n"
         f"Model            {sample.model_path.name}: {sample.learned_from}\n"
         f"Network          {report.summary()}\n"
         f"Device           {run.device}\n"

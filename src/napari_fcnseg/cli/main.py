@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from napari_fcnseg.model.patch_model import PatchModel
-    from napari_fcnseg.proof.verification import Witness
+    from napari_fcnseg.proof.verification import VerificationSampler
     from napari_fcnseg.run.run import Run
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.system.saving import Plan
@@ -86,41 +86,41 @@ def _segment(chosen: argparse.Namespace) -> int:
 
 def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: dict[str, Path], plan: Plan) -> int:
     """Segment one image into files that are claimed."""
-    from napari_fcnseg.proof.verification import Witness
+    from napari_fcnseg.proof.verification import VerificationSampler
     from napari_fcnseg.run import output_files
-    from napari_fcnseg.run.result import finished_tiles
+    from napari_fcnseg.run.result import iter_tiles
     from napari_fcnseg.run.run import Run
 
     image, models = inputs_of(chosen)
     plan.read(file for model in models for file in model.files)
     run = Run(image.data, models, on_axis(settings, image), mask=mask_of(chosen))
-    witness = Witness(run) if chosen.verify else None
+    sampler = VerificationSampler(run) if chosen.verify else None
     _foretell(run, chosen.quiet)
-    canvas = output_files.canvas_for(run, image, outputs, overwrite=plan.overwrite)
+    arrays = output_files.result_arrays_for(run, image, outputs, overwrite=plan.overwrite)
     start = time.perf_counter()
     try:
         with _progress("Segmenting", chosen.quiet) as progress:
-            for tile in finished_tiles(run):
-                canvas.write(tile)
-                if witness is not None:
-                    witness.see(tile)
+            for tile in iter_tiles(run):
+                arrays.write(tile)
+                if sampler is not None:
+                    sampler.see(tile)
                 progress(tile.done, tile.total)
-        canvas.settle()
+        arrays.settle()
     except (FcnSegError, KeyboardInterrupt, MemoryError):
-        canvas.abandon()
-        if canvas.done:
-            output_files.keep(canvas, image, outputs, plan)
+        arrays.abandon()
+        if arrays.done:
+            output_files.keep(arrays, image, outputs, plan)
             print(
-                f"napari-fcnseg: {canvas.done} of {run.total} tiles are done and kept (*.partial.*).", file=sys.stderr
+                f"napari-fcnseg: {arrays.done} of {run.total} tiles are done and kept (*.partial.*).", file=sys.stderr
             )
         raise
     seconds = time.perf_counter() - start
     provenance = run.provenance()
-    output_files.publish(canvas, image, outputs, provenance, plan)
+    output_files.publish(arrays, image, outputs, provenance, plan)
     if not chosen.quiet:
         written = " and ".join(map(str, outputs.values()))
         print(f"{written}: {run.plan.pixels:,} pixels in {seconds:.1f} s on {run.device}, tile {run.tile}.")
-    return OK if witness is None else _prove(provenance, witness, plan, quiet=chosen.quiet)
+    return OK if sampler is None else _prove(provenance, sampler, plan, quiet=chosen.quiet)
 
 
 def _foretell(run: Run, quiet: bool) -> None:
@@ -131,15 +131,15 @@ def _foretell(run: Run, quiet: bool) -> None:
 
     if run.settings.precision != EXACT and not quiet:
         print(try_run(run), file=sys.stderr)
-    if not quiet and any(way.method == "patchwise" for way in run.ways):
+    if not quiet and any(method.name == "patchwise" for method in run.methods):
         print(estimate_run(run), file=sys.stderr)
 
 
-def _prove(provenance: dict[str, Any], witness: Witness, plan: Plan, *, quiet: bool) -> int:
+def _prove(provenance: dict[str, Any], sampler: VerificationSampler, plan: Plan, *, quiet: bool) -> int:
     """Compare the result with the patch model, and write the certificate into the provenance."""
     from napari_fcnseg.run import output_files
 
-    verification = witness.testify()
+    verification = sampler.verify()
     code = OK if verification.passed else DIFFERENT
     if not quiet or code != OK:
         print(verification)
@@ -171,19 +171,19 @@ def _verify_into(
     chosen: argparse.Namespace, settings: RunSettings, plan: Plan, models: Sequence[PatchModel] | None = None
 ) -> int:
     """Verify a run, and leave the certificate in the file that is claimed, if there is one."""
-    from napari_fcnseg.proof.verification import Witness
-    from napari_fcnseg.run.result import finished_tiles
+    from napari_fcnseg.proof.verification import VerificationSampler
+    from napari_fcnseg.run.result import iter_tiles
     from napari_fcnseg.run.run import Run
 
     image, models = inputs_of(chosen, models)
     plan.read(file for model in models for file in model.files)
     run = Run(image.data, models, on_axis(settings, image), mask=mask_of(chosen))
-    witness = Witness(run, chosen.points, chosen.seed)
+    sampler = VerificationSampler(run, chosen.points, chosen.seed)
     with _progress("Segmenting", chosen.quiet) as progress:
-        for tile in finished_tiles(run):
-            witness.see(tile)
+        for tile in iter_tiles(run):
+            sampler.see(tile)
             progress(tile.done, tile.total)
-    verification = witness.testify()
+    verification = sampler.verify()
     print(verification)
     for path in plan.outputs:
         print(f"Certificate: {verification.certificate.save(path, overwrite=plan.overwrite)}")

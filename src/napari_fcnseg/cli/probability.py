@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.cli.pixel_spacing import lengths
 from napari_fcnseg.errors import ImageError, SettingsError
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
     import argparse
@@ -46,7 +46,7 @@ def run_probability(chosen: argparse.Namespace, truth: Placed, file: ImageFile) 
 
 def _maps(name: str, truth: ImageFile) -> list[tuple[Placed, int]]:
     """Return the maps in a file, where they lie, and the label of each: of channels, the first is label 1."""
-    from napari_fcnseg.arrays.frame_source import reordered
+    from napari_fcnseg.arrays.frame_source import transposed
     from napari_fcnseg.comparison import placed
     from napari_fcnseg.imagefile import read_image
 
@@ -54,7 +54,7 @@ def _maps(name: str, truth: ImageFile) -> list[tuple[Placed, int]]:
     at, sizes = file.channel_axis, lengths(name, file, truth)
     if at is None:
         return [(placed(name, file.data, sizes), 1)]
-    last = reordered(file.data, [axis for axis in range(len(file.axes)) if axis != at] + [at])
+    last = transposed(file.data, [axis for axis in range(len(file.axes)) if axis != at] + [at])
     return [
         (placed(f"{name}, channel {channel + 1}", _Channel(last, channel), sizes), channel + 1)
         for channel in range(int(last.shape[-1]))
@@ -76,8 +76,8 @@ def _with_channels(name: str, file: ImageFile, truth: ImageFile) -> ImageFile:
         if shape[:axis] + shape[axis + 1 :] == of_truth:
             return file.with_channels_along(axis)
     raise ImageError(
-        f"{name} has the shape {by(shape)} and the truth {by(of_truth)}, and nothing says which axis is that of the "
-        "channels. Give maps as segment writes them to TIFF, or one file per map."
+        f"{name} has the shape {format_shape(shape)} and the truth {format_shape(of_truth)}, and nothing says which "
+        "axis is that of the channels. Give maps as segment writes them to TIFF, or one file per map."
     )
 
 

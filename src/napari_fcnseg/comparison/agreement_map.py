@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_fcnseg.arrays.frame_source import chunks_of
-from napari_fcnseg.arrays.lazy import Box, Lazy, part_of
+from napari_fcnseg.arrays.frame_source import chunk_shape_of
+from napari_fcnseg.arrays.lazy import Box, LazyArray, read_box
 from napari_fcnseg.comparison.metrics.contingency import blocks_of, whole_labels
 from napari_fcnseg.errors import ImageError
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.system.formatting import format_shape
 from napari_fcnseg.system.memory import free_memory
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _SHARE = 4  # of the free memory: what a map may take
 _KINDS = np.array([NEITHER, ONLY_A, ONLY_B, DIFFERENT, NEITHER, ONLY_A, ONLY_B, BOTH], np.uint8)
 
 
-class _OfTwo(Lazy):
+class _OfTwo(LazyArray):
     """A map of uint8 that follows pixel by pixel from two label maps of one shape.
 
     Parameters
@@ -60,27 +60,27 @@ class _OfTwo(Lazy):
         self.shape, self.dtype = tuple(map(int, self._a.shape)), np.dtype(np.uint8)
         if tuple(self._b.shape) != self.shape:
             raise ImageError(
-                f"The label maps have the shapes {by(self.shape)} and {by(self._b.shape)}. Compare maps of one shape: "
-                "crop or resample one of them first."
+                f"The label maps have the shapes {format_shape(self.shape)} and {format_shape(self._b.shape)}. Compare "
+                "maps of one shape: crop or resample one of them first."
             )
-        self.chunks = chunks_of(self._a) or chunks_of(self._b)
+        self.chunks = chunk_shape_of(self._a) or chunk_shape_of(self._b)
 
     def _labels(self, box: Box) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        return whole_labels(part_of(self._a, box), "first"), whole_labels(part_of(self._b, box), "second")
+        return whole_labels(read_box(self._a, box), "first"), whole_labels(read_box(self._b, box), "second")
 
     def _only_inside(self, kinds: Kinds, box: Box) -> Kinds:
         if self._inside is not None:
-            kinds *= part_of(self._inside, box)
+            kinds *= read_box(self._inside, box)
         return kinds
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Return all of it, worked out block by block."""
         out = np.empty(self.shape, self.dtype)
-        write(self, out)
+        write_map(self, out)
         return out if dtype is None else out.astype(dtype, copy=False)
 
 
-class Agreement(_OfTwo):
+class AgreementMap(_OfTwo):
     """How two label maps agree at each pixel; read where, and when, it is asked for.
 
     ``NEITHER`` where both are 0, ``ONLY_A`` and ``ONLY_B`` where only one has a label, ``BOTH`` where both have the
@@ -136,7 +136,7 @@ class Agreement(_OfTwo):
         return there
 
 
-class Cell(_OfTwo):
+class CellMap(_OfTwo):
     """The pixels of one cell of a confusion matrix: 1 where ``a`` has one label and ``b`` another, 0 elsewhere.
 
     Parameters
@@ -165,32 +165,32 @@ class Cell(_OfTwo):
         return self._only_inside(mask.view(np.uint8), box)
 
 
-class Differing(Lazy):
+class Differing(LazyArray):
     """Where two label maps differ: True where a map of agreement is neither ``NEITHER`` nor ``BOTH``.
 
     Parameters
     ----------
     agreement : array_like of uint8
-        An :class:`Agreement`, or what it was written into.
+        An :class:`AgreementMap`, or what it was written into.
     """
 
     def __init__(self, agreement: Any) -> None:
         self._agreement = agreement
         self.shape, self.dtype = tuple(map(int, agreement.shape)), np.dtype(bool)
-        self.chunks = chunks_of(agreement)
+        self.chunks = chunk_shape_of(agreement)
 
     def read(self, box: Box) -> Mask:
         """Return the part in a box."""
-        differing: Mask = part_of(self._agreement, box) >= ONLY_A
+        differing: Mask = read_box(self._agreement, box) >= ONLY_A
         return differing
 
 
-def write(array: _OfTwo, out: Any = None, progress: Callable[[int, int], None] | None = None) -> dict[int, int]:
+def write_map(array: _OfTwo, out: Any = None, progress: Callable[[int, int], None] | None = None) -> dict[int, int]:
     """Work a map out, block by block.
 
     Parameters
     ----------
-    array : Agreement or Cell
+    array : AgreementMap or CellMap
         The map.
     out : array_like of uint8, optional
         What it is written into: anything of its shape with slice assignment. Without, it is only counted.
@@ -205,7 +205,7 @@ def write(array: _OfTwo, out: Any = None, progress: Callable[[int, int], None] |
     if not array.size:
         return {}
     counts = np.zeros(len(AGREEMENT) + 1, np.int64)
-    blocks = list(blocks_of(array.shape, array.chunks if out is None else chunks_of(out) or array.chunks))
+    blocks = list(blocks_of(array.shape, array.chunks if out is None else chunk_shape_of(out) or array.chunks))
     for done, block in enumerate(blocks, start=1):
         kinds = array[block]
         counts += np.bincount(kinds.reshape(-1), minlength=len(counts))
@@ -216,23 +216,23 @@ def write(array: _OfTwo, out: Any = None, progress: Callable[[int, int], None] |
     return {kind: n for kind, n in enumerate(counts.tolist()) if kind and n}
 
 
-def filled(array: _OfTwo, progress: Callable[[int, int], None] | None = None) -> tuple[Any, dict[int, int]]:
+def compute_map(array: _OfTwo, progress: Callable[[int, int], None] | None = None) -> tuple[Any, dict[int, int]]:
     """Work a map out into memory if there is room; otherwise it stays one that is worked out where it is read.
 
     Parameters
     ----------
-    array : Agreement or Cell
+    array : AgreementMap or CellMap
         The map.
     progress : callable, optional
-        As for :func:`write`.
+        As for :func:`write_map`.
 
     Returns
     -------
     array_like of uint8, dict of int to int
-        The map, and its pixels of each kind as :func:`write` counts them.
+        The map, and its pixels of each kind as :func:`write_map` counts them.
     """
     room = np.empty(array.shape, np.uint8) if array.size <= free_memory() // _SHARE else None
-    counts = write(array, room, progress)
+    counts = write_map(array, room, progress)
     return (array if room is None else room), counts
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.comparison.metrics.boundaries import BorderScores, border_scores, default_tolerance
+from napari_fcnseg.comparison.metrics.boundaries import BoundaryScores, boundary_scores, default_tolerance
 from napari_fcnseg.comparison.metrics.classes import (
     ClassScores,
     OverallScores,
@@ -24,7 +24,7 @@ from napari_fcnseg.comparison.metrics.objects import InstanceScores, instance_sc
 from napari_fcnseg.comparison.settings import AUTO, CLASSES, INSTANCES, CompareSettings, labels_of
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.system.csv_file import write_csv
-from napari_fcnseg.system.serialization import plain
+from napari_fcnseg.system.serialization import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +72,7 @@ class Comparison:
         Of the maps as wholes.
     mean_dice, mean_jaccard : float or None
         Over all classes but 0; None if there are none.
-    borders : tuple of BorderScores
+    borders : tuple of BoundaryScores
         One per label but 0; empty for instances, and where they were not searched, which ``notes`` says.
     tolerance : float or None
         Of the border scores, in the unit.
@@ -93,14 +93,14 @@ class Comparison:
     overall: OverallScores
     mean_dice: float | None
     mean_jaccard: float | None
-    borders: tuple[BorderScores, ...]
+    borders: tuple[BoundaryScores, ...]
     tolerance: float | None
     instances: InstanceScores | None
     notes: tuple[str, ...] = field(default=())
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, as JSON has it."""
-        data: dict[str, Any] = plain(self)
+        data: dict[str, Any] = to_plain(self)
         data["overall"]["variation_of_information"] = self.overall.variation_of_information
         return data
 
@@ -247,7 +247,7 @@ def scored(
         a, b = (np.asarray(array) for array in maps)
         wanted = [label for label in labels.tolist() if label]
         for done, label in enumerate(wanted, start=1):
-            borders.append(border_scores(a, b, label, spacing, reach, spatial))
+            borders.append(boundary_scores(a, b, label, spacing, reach, spatial))
             if progress is not None:
                 progress(done, len(wanted))
     if borders and math.prod(shape[:-spatial]) > 1:

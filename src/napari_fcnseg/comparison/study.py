@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.comparison.agreement_map import Agreement
+from napari_fcnseg.comparison.agreement_map import AgreementMap
 from napari_fcnseg.comparison.alignment.world import Aligned, align
 from napari_fcnseg.comparison.comparison import Comparison, scored, single_objects, unit_or_px
 from napari_fcnseg.comparison.metrics.contingency import Contingency, count
 from napari_fcnseg.comparison.metrics.objects import matches, rematched
 from napari_fcnseg.comparison.settings import AUTO, INSTANCES, CompareSettings
 from napari_fcnseg.errors import ImageError, SettingsError
-from napari_fcnseg.instances.settings import around
+from napari_fcnseg.instances.settings import background_classes
 from napari_fcnseg.system.csv_file import write_csv
 from napari_fcnseg.system.json_file import write_json
-from napari_fcnseg.system.serialization import plain
+from napari_fcnseg.system.serialization import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ _STEPS = 1000  # of the work that one mask is
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class StudyEntry:
     """One mask of a study.
 
     Attributes
@@ -76,7 +76,7 @@ class Study:
         Of lengths.
     class_names : mapping of int to str
         What labels are called.
-    entries : tuple of Entry
+    entries : tuple of StudyEntry
         The masks, in the order given.
     truth_provenance : mapping
         Where the truth comes from; empty if nobody knows.
@@ -87,7 +87,7 @@ class Study:
     aligned: Aligned
     unit: str
     class_names: Mapping[int, str]
-    entries: tuple[Entry, ...]
+    entries: tuple[StudyEntry, ...]
     truth_provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -112,16 +112,16 @@ class Study:
         first = self.ranked()[0]
         return next(i for i, entry in enumerate(self.entries) if entry is first)
 
-    def agreement(self, index: int) -> Agreement:
+    def agreement(self, index: int) -> AgreementMap:
         """Return where a mask agrees with the truth; the background of classes is what their names call so."""
         single, aligned = self.single, self.aligned
         pairs = matches(self.entries[index].table, self.settings.threshold) if single else None
-        return Agreement(
+        return AgreementMap(
             aligned.maps[0], aligned.maps[index + 1], inside=aligned.inside, pairs=pairs, ignore=self.settings.ignore,
-            background=() if single else around(self.class_names),
+            background=() if single else background_classes(self.class_names),
         )  # fmt: skip
 
-    def ranked(self) -> tuple[Entry, ...]:
+    def ranked(self) -> tuple[StudyEntry, ...]:
         """Return the masks, the best first: by mean Dice, or mean average precision. A mask without a score is last."""
         score = self.ranks[0]
         return tuple(sorted(self.entries, key=lambda entry: -(-1 if (n := entry.value(score)) is None else n)))
@@ -146,11 +146,11 @@ class Study:
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, as JSON has it, the best mask first."""
         masks = [
-            {"mask": entry.name, "provenance": plain(entry.provenance), **entry.comparison.as_dict()}
+            {"mask": entry.name, "provenance": to_plain(entry.provenance), **entry.comparison.as_dict()}
             for entry in self.ranked()
         ]
         return {
-            "program": "napari-fcnseg", "truth": self.truth, "truth_provenance": plain(self.truth_provenance),
+            "program": "napari-fcnseg", "truth": self.truth, "truth_provenance": to_plain(self.truth_provenance),
             "settings": self.settings.as_dict(), "unit": self.unit, "notes": list(self.notes),
             "grid": {"origin": list(self.aligned.origin), "affine": self.aligned.affine.tolist()},
             "class_names": {str(label): name for label, name in self.class_names.items()}, "masks": masks,
@@ -235,7 +235,7 @@ def study(
             table, (first, other), settings, single=single, spacing=aligned.spacing, unit=unit,
             class_names=class_names or {}, cut=aligned.inside is not None, progress=tell.part(i, 1),
         )  # fmt: skip
-        entries.append(Entry(mask.name, comparison, table, known[i + 1]))
+        entries.append(StudyEntry(mask.name, comparison, table, known[i + 1]))
         tell.part(i, 1)(1, 1)
     return Study(
         truth.name,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from napari_fcnseg.conversion.cost import dense_bytes, patch_flop
 from napari_fcnseg.conversion.dense_network import DenseNetwork, Head
-from napari_fcnseg.conversion.emitter import Emitter, TooLargeError
-from napari_fcnseg.conversion.feature_maps import Ref, Table, Value, Vector
+from napari_fcnseg.conversion.emitter import NetworkBuilder, TooLargeError
+from napari_fcnseg.conversion.feature_maps import FeatureMaps, MapRef, Value, Vector
 from napari_fcnseg.conversion.fold import fold_affine
 from napari_fcnseg.conversion.ranges import lowered, needed, receptive_fields
 from napari_fcnseg.conversion.report import ConversionReport
@@ -19,7 +19,7 @@ from napari_fcnseg.conversion.rules.positions import joined
 from napari_fcnseg.errors import ConversionError, Understood, UnsupportedLayerError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Expand, Flatten, Identity, Merge
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ _FLOAT = 4
 class _Walk:
     """What the walk has so far: the dense operations, and each layer's result and cost."""
 
-    emitter: Emitter
+    emitter: NetworkBuilder
     result: dict[str, Value]
     patch_cost: dict[str, int] = field(default_factory=dict)
 
@@ -85,16 +85,16 @@ def convert_network(network: Network) -> DenseNetwork:
     pixelwise classification", 2014, arXiv 1412.4526.
     """
     try:
-        walk, ref, outputs = _walked(network, Emitter(len(network.patch_shape)))
+        walk, ref, outputs = _walked(network, NetworkBuilder(len(network.patch_shape)))
     except TooLargeError:
-        walk, ref, outputs = _walked(network, Emitter(len(network.patch_shape), dry=True))
+        walk, ref, outputs = _walked(network, NetworkBuilder(len(network.patch_shape), dry=True))
         return _patch_by_patch(network, walk, outputs)
     return _dense(network, walk, ref, outputs)
 
 
-def _walked(network: Network, emitter: Emitter) -> tuple[_Walk, Ref, int]:
+def _walked(network: Network, emitter: NetworkBuilder) -> tuple[_Walk, MapRef, int]:
     """Return the whole walk, the network's answer and how many numbers it is."""
-    walk = _Walk(emitter, {INPUT: Table.of_image(network.input_shape, only_shapes=emitter.dry)})
+    walk = _Walk(emitter, {INPUT: FeatureMaps.of_image(network.input_shape, only_shapes=emitter.dry)})
     try:
         for node in network.nodes:
             walk.visit(node)
@@ -108,7 +108,7 @@ def _walked(network: Network, emitter: Emitter) -> tuple[_Walk, Ref, int]:
     return walk, table.at((0,) * len(table.axes)) or emitter.zeros(table.channels), table.channels
 
 
-def _dense(network: Network, walk: _Walk, answer: Ref, outputs: int) -> DenseNetwork:
+def _dense(network: Network, walk: _Walk, answer: MapRef, outputs: int) -> DenseNetwork:
     operations, answer, folded = fold_affine(walk.emitter.operations, answer, needed(walk.emitter.operations, answer))
     if not operations:
         raise ConversionError(f"Model {network.name!r} has no layer that computes anything; choose a trained model.")
@@ -213,15 +213,16 @@ def _require_one_position(network: Network, answer: Value) -> None:
         sizes = [block.table.sizes for block in answer.blocks if block.table.positions > 1]
         if sizes:
             raise ConversionError(
-                f"Model {network.name!r} ends with {answer.length} flattened numbers of {by(sizes[0])} positions and "
-                "not with one number per class. Choose a patch classifier: its last layer is a Dense layer or a "
-                "global pooling."
+                f"Model {network.name!r} ends with {answer.length} flattened numbers of {format_shape(sizes[0])} "
+                "positions and not with one number per class. Choose a patch classifier: its last layer is a Dense "
+                "layer or a global pooling."
             )
     elif answer.positions > 1:
         raise ConversionError(
-            f"Model {network.name!r} answers a {by(network.patch_shape)} input with a map of {by(answer.sizes)} "
-            "positions: it is an image-to-image network (such as a U-Net) or an unfinished one and not a patch "
-            "classifier, which gives one class for the centre pixel. Choose a patch classifier."
+            f"Model {network.name!r} answers a {format_shape(network.patch_shape)} input with a map of "
+            f"{format_shape(answer.sizes)} positions: it is an image-to-image network (such as a U-Net) or an "
+            "unfinished one and not a patch classifier, which gives one class for the centre pixel. Choose a patch "
+            "classifier."
         )
 
 

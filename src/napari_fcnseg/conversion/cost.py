@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.conversion.dense_network import IMAGE, DenseConv, DenseDepthwise, DenseMerge, DenseOp, DensePool
-from napari_fcnseg.conversion.feature_maps import Table, Value, Vector
+from napari_fcnseg.conversion.feature_maps import FeatureMaps, Value, Vector
 from napari_fcnseg.graph.ops import Conv, ConvTranspose, Dense, DepthwiseConv, GlobalPool, Merge, Op, Pool
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def dense_flop(op: DenseOp, inputs: int, channels: int) -> int:
     return 0
 
 
-def place_flop(network: DenseNetwork) -> int:
+def flop_per_pixel(network: DenseNetwork) -> int:
     """Return the FLOP that a dense network spends on one place, tile borders not counted."""
     return sum(dense_flop(step.op, len(step.inputs), step.channels) * math.prod(step.density) for step in network.steps)
 
@@ -50,15 +50,15 @@ def dense_bytes(steps: Sequence[Step], image_channels: int) -> int:
 def patch_flop(op: Op, before: Sequence[Value], after: Value) -> int:
     """Return the FLOP that an operation of the patch network spends on one patch."""
     source = before[0]
-    if isinstance(op, Conv | DepthwiseConv) and isinstance(after, Table):
+    if isinstance(op, Conv | DepthwiseConv) and isinstance(after, FeatureMaps):
         return 2 * op.kernel.size * after.positions
-    if isinstance(op, ConvTranspose) and isinstance(source, Table):
+    if isinstance(op, ConvTranspose) and isinstance(source, FeatureMaps):
         return 2 * op.kernel.size * source.positions
     if isinstance(op, Dense):
         return 2 * op.kernel.size * (1 if isinstance(source, Vector) else source.positions)
-    if isinstance(op, Pool) and isinstance(after, Table):
+    if isinstance(op, Pool) and isinstance(after, FeatureMaps):
         return (math.prod(op.size) - 1) * after.positions * after.channels
-    if isinstance(op, GlobalPool) and isinstance(source, Table):
+    if isinstance(op, GlobalPool) and isinstance(source, FeatureMaps):
         return (source.positions - 1) * source.channels
     if isinstance(op, Merge) and op.kind != "concatenate":
         return (len(before) - 1) * (after.length if isinstance(after, Vector) else after.positions * after.channels)

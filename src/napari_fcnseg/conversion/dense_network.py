@@ -133,7 +133,7 @@ DenseOp: TypeAlias = (
 
 
 @dataclass(frozen=True)
-class Source:
+class StepInput:
     """What a step reads: a step's result, with so many entries cut off per axis.
 
     Attributes
@@ -160,7 +160,7 @@ class Step:
     ----------
     op : DenseOp
         What it computes. An :class:`~napari_fcnseg.graph.ops.Activation` here mixes channels at most.
-    inputs : tuple of Source
+    inputs : tuple of StepInput
         What it reads.
     layer : str
         Name of the model's layer it comes from.
@@ -173,7 +173,7 @@ class Step:
     """
 
     op: DenseOp
-    inputs: tuple[Source, ...]
+    inputs: tuple[StepInput, ...]
     layer: str
     channels: int
     stride: tuple[int, ...]

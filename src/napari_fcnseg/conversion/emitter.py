@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.conversion.dense_network import IMAGE, DenseOp, Zeros
-from napari_fcnseg.conversion.feature_maps import Ref
+from napari_fcnseg.conversion.feature_maps import MapRef
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -27,7 +27,7 @@ class Operation:
     ----------
     op : DenseOp
         What it computes.
-    inputs : tuple of Ref
+    inputs : tuple of MapRef
         What it reads; entry ``e`` of the result reads from entry ``e + offset`` on.
     layer : str
         Name of the model's layer it comes from.
@@ -36,12 +36,12 @@ class Operation:
     """
 
     op: DenseOp
-    inputs: tuple[Ref, ...]
+    inputs: tuple[MapRef, ...]
     layer: str
     channels: int
 
 
-class Emitter:
+class NetworkBuilder:
     """The operations so far.
 
     Parameters
@@ -59,14 +59,14 @@ class Emitter:
         self.operations: list[Operation] = []
         self._known: dict[Hashable, int] = {}
 
-    def emit(self, op: DenseOp, inputs: Sequence[Ref], channels: int, same: Hashable = None) -> Ref:
+    def emit(self, op: DenseOp, inputs: Sequence[MapRef], channels: int, same: Hashable = None) -> MapRef:
         """Append an operation, or find the one that computes the same.
 
         Parameters
         ----------
         op : DenseOp
             What it computes.
-        inputs : sequence of Ref
+        inputs : sequence of MapRef
             What it reads.
         channels : int
             Number of channels of its result.
@@ -79,19 +79,19 @@ class Emitter:
             If there are too many.
         """
         if self.dry:
-            return Ref(IMAGE, (0,) * self.axes)
+            return MapRef(IMAGE, (0,) * self.axes)
         first = inputs[0].offset
         relative = tuple(ref.shifted([-o for o in first]) for ref in inputs)
         known = (same, relative) if same is not None else None
         if known is not None and known in self._known:
-            return Ref(self._known[known], first)
+            return MapRef(self._known[known], first)
         if len(self.operations) >= MAX_OPERATIONS:
             raise TooLargeError
         self.operations.append(Operation(op, relative, self.layer, channels))
         if known is not None:
             self._known[known] = len(self.operations) - 1
-        return Ref(len(self.operations) - 1, first)
+        return MapRef(len(self.operations) - 1, first)
 
-    def zeros(self, channels: int) -> Ref:
+    def zeros(self, channels: int) -> MapRef:
         """Return a map of zeros."""
-        return self.emit(Zeros(), (Ref(IMAGE, (0,) * self.axes),), channels, same=(Zeros, channels))
+        return self.emit(Zeros(), (MapRef(IMAGE, (0,) * self.axes),), channels, same=(Zeros, channels))

@@ -22,29 +22,29 @@ if TYPE_CHECKING:
 #: Class per axis.
 Key: TypeAlias = tuple[int, ...]
 #: Per axis, for each class of another tensor, the class and entry that correspond to it.
-Places: TypeAlias = "list[Mapping[int, tuple[int, int]]]"
+Positions: TypeAlias = "list[Mapping[int, tuple[int, int]]]"
 
 
 @dataclass(frozen=True)
-class Ref:
+class MapRef:
     """A map: for origin ``o`` its value is entry ``o + offset`` of a step's result, per axis."""
 
     step: int
     offset: tuple[int, ...]
 
-    def shifted(self, by: Sequence[int]) -> Ref:
+    def shifted(self, by: Sequence[int]) -> MapRef:
         """Return the map whose first entry is entry ``by`` of this one."""
         return replace(self, offset=tuple(o + b for o, b in zip(self.offset, by, strict=True)))
 
 
-class Everywhere(Mapping[Key, Ref | None]):
+class Everywhere(Mapping[Key, MapRef | None]):
     """The same map for every class: what a walk that only asks for shapes has."""
 
-    def __init__(self, axes: Sequence[Axis], ref: Ref) -> None:
+    def __init__(self, axes: Sequence[Axis], ref: MapRef) -> None:
         self._axes = tuple(axes)
         self.ref = ref
 
-    def __getitem__(self, key: Key) -> Ref:
+    def __getitem__(self, key: Key) -> MapRef:
         return self.ref
 
     def __iter__(self) -> Iterator[Key]:
@@ -55,8 +55,8 @@ class Everywhere(Mapping[Key, Ref | None]):
 
 
 def maps_of(
-    axes: Sequence[Axis], make: Callable[[Key], Ref | None], everywhere: Ref | None
-) -> Mapping[Key, Ref | None]:
+    axes: Sequence[Axis], make: Callable[[Key], MapRef | None], everywhere: MapRef | None
+) -> Mapping[Key, MapRef | None]:
     """Make the map of every class; or take one for all, where only shapes are asked for."""
     if everywhere is not None:
         return Everywhere(axes, everywhere)
@@ -64,7 +64,7 @@ def maps_of(
 
 
 @dataclass(frozen=True)
-class Table:
+class FeatureMaps:
     """A tensor of the patch network with its axes.
 
     Attributes
@@ -73,23 +73,23 @@ class Table:
         Its spatial axes.
     channels : int
         Its channels.
-    maps : mapping of Key to Ref or None
+    maps : mapping of Key to MapRef or None
         The dense map of every class; None where all values are zero.
     """
 
     axes: tuple[Axis, ...]
     channels: int
-    maps: Mapping[Key, Ref | None]
+    maps: Mapping[Key, MapRef | None]
 
     @classmethod
-    def of_image(cls, input_shape: tuple[int, ...], only_shapes: bool = False) -> Table:
+    def of_image(cls, input_shape: tuple[int, ...], only_shapes: bool = False) -> FeatureMaps:
         """Return the network's input, ``(*spatial, channel)``."""
         axes = tuple(Axis.of_patch(n) for n in input_shape[:-1])
-        ref = Ref(IMAGE, (0,) * len(axes))
+        ref = MapRef(IMAGE, (0,) * len(axes))
         return cls(axes, input_shape[-1], maps_of(axes, lambda _: ref, ref if only_shapes else None))
 
     @classmethod
-    def of_one(cls, axes: int, channels: int, ref: Ref | None) -> Table:
+    def of_one(cls, axes: int, channels: int, ref: MapRef | None) -> FeatureMaps:
         """Return a tensor of one position."""
         return cls((Axis.of_patch(1),) * axes, channels, {(INTERIOR,) * axes: ref})
 
@@ -108,12 +108,12 @@ class Table:
         """Number of positions over all axes."""
         return math.prod(self.sizes)
 
-    def ref(self, place: Sequence[tuple[int, int]]) -> Ref | None:
+    def ref(self, place: Sequence[tuple[int, int]]) -> MapRef | None:
         """Return the map of a class, starting at an entry: ``(class, entry)`` per axis."""
         found = self.maps[tuple(c for c, _ in place)]
         return found.shifted([entry for _, entry in place]) if found is not None else None
 
-    def at(self, position: Sequence[int]) -> Ref | None:
+    def at(self, position: Sequence[int]) -> MapRef | None:
         """Return the map of one position, interior or not."""
         return self.ref([axis.place(i) for axis, i in zip(self.axes, position, strict=True)])
 
@@ -121,14 +121,14 @@ class Table:
         """Yield every position, the last axis varying fastest."""
         return itertools.product(*map(range, self.sizes))
 
-    def mapped(self, function: Callable[[Ref | None], Ref | None], channels: int | None = None) -> Table:
+    def mapped(self, function: Callable[[MapRef | None], MapRef | None], channels: int | None = None) -> FeatureMaps:
         """Return the table with a function applied to every map."""
         width = self.channels if channels is None else channels
         if isinstance(self.maps, Everywhere):
             return replace(self, channels=width)
-        return Table(self.axes, width, {key: function(ref) for key, ref in self.maps.items()})
+        return FeatureMaps(self.axes, width, {key: function(ref) for key, ref in self.maps.items()})
 
-    def reindexed(self, axis: int, result: Axis, places: Mapping[int, tuple[int, int] | None]) -> Table:
+    def reindexed(self, axis: int, result: Axis, places: Mapping[int, tuple[int, int] | None]) -> FeatureMaps:
         """Return the table with one axis replaced.
 
         Parameters
@@ -142,7 +142,7 @@ class Table:
         """
         axes = (*self.axes[:axis], result, *self.axes[axis + 1 :])
 
-        def moved(key: Key) -> Ref | None:
+        def moved(key: Key) -> MapRef | None:
             place = places[key[axis]]
             if place is None:
                 return None
@@ -150,14 +150,14 @@ class Table:
             source[axis] = place
             return self.ref(source)
 
-        return Table(axes, self.channels, maps_of(axes, moved, self.everywhere))
+        return FeatureMaps(axes, self.channels, maps_of(axes, moved, self.everywhere))
 
     @property
-    def everywhere(self) -> Ref | None:
+    def everywhere(self) -> MapRef | None:
         """The map that stands for all, where only shapes are asked for."""
         return self.maps.ref if isinstance(self.maps, Everywhere) else None
 
-    def selected(self, axis: int, olds: Sequence[int | None]) -> Table:
+    def selected(self, axis: int, olds: Sequence[int | None]) -> FeatureMaps:
         """Return the table whose position ``j`` along an axis is position ``olds[j]`` of this one, None for zeros.
 
         The longest stretch of neighbours that are interior stays interior.
@@ -178,17 +178,17 @@ class Table:
             places[c] = None if source is None else old.place(source)
         return self.reindexed(axis, new, places)
 
-    def dissolved(self, axis: int) -> Table:
+    def dissolved(self, axis: int) -> FeatureMaps:
         """Return the table with every position of an axis as a map of its own."""
         old = self.axes[axis]
         return self.reindexed(axis, Axis.of_variants(old.size), {i: old.place(i) for i in range(old.size)})
 
 
 @dataclass(frozen=True)
-class Block:
+class FlattenedMaps:
     """A tensor that was flattened: its axes, channels last, in the order in which it was, the slowest first."""
 
-    table: Table
+    table: FeatureMaps
     order: tuple[int, ...]
 
     @property
@@ -215,7 +215,7 @@ class Vector:
     They keep their axes: what follows still knows which number came from where.
     """
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[FlattenedMaps, ...]
 
     @property
     def length(self) -> int:
@@ -223,17 +223,17 @@ class Vector:
         return sum(block.length for block in self.blocks)
 
 
-Value: TypeAlias = Table | Vector
+Value: TypeAlias = FeatureMaps | Vector
 
 
-def aligned(tables: Sequence[Table], skip: int | None = None) -> tuple[tuple[Axis, ...], list[Places]]:
+def aligned(tables: Sequence[FeatureMaps], skip: int | None = None) -> tuple[tuple[Axis, ...], list[Positions]]:
     """Bring tensors that are joined position by position to common axes.
 
     A position is interior where it is in all of them on the same lattice. An axis of length 1 is repeated.
 
     Parameters
     ----------
-    tables : sequence of Table
+    tables : sequence of FeatureMaps
         The tensors.
     skip : int, optional
         An axis that is left to the caller.
@@ -242,7 +242,7 @@ def aligned(tables: Sequence[Table], skip: int | None = None) -> tuple[tuple[Axi
     -------
     axes : tuple of Axis
         Of the result.
-    places : list of Places
+    places : list of Positions
         Per tensor and axis, for each class of the result the class and entry it reads.
 
     Raises
@@ -251,7 +251,7 @@ def aligned(tables: Sequence[Table], skip: int | None = None) -> tuple[tuple[Axi
         If the sizes do not fit.
     """
     axes: list[Axis] = []
-    places: list[Places] = [[] for _ in tables]
+    places: list[Positions] = [[] for _ in tables]
     for number in range(len(tables[0].axes)):
         mine = [table.axes[number] for table in tables]
         common = Axis.of_variants(1) if number == skip else _common(mine)

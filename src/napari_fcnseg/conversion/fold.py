@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fcnseg.conversion.dense_network import IMAGE, ChannelAffine, DenseConv, DenseDepthwise
-from napari_fcnseg.conversion.feature_maps import Ref
+from napari_fcnseg.conversion.feature_maps import MapRef
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 
 def fold_affine(
-    operations: Sequence[Operation], answer: Ref, needed: Container[int]
-) -> tuple[list[Operation], Ref, dict[str, str]]:
+    operations: Sequence[Operation], answer: MapRef, needed: Container[int]
+) -> tuple[list[Operation], MapRef, dict[str, str]]:
     """Fold every :class:`ChannelAffine` that follows a convolution nobody else reads.
 
     Parameters
     ----------
     operations : sequence of Operation
         A dense network.
-    answer : Ref
+    answer : MapRef
         Its answer.
     needed : container of int
         The operations that the answer depends on.
@@ -39,7 +39,7 @@ def fold_affine(
     -------
     operations : list of Operation
         The same network without what is not needed, and with fewer operations.
-    answer : Ref
+    answer : MapRef
         Its answer.
     folded : dict of str to str
         For each layer that was folded away, the layer whose convolution took it in.
@@ -66,9 +66,9 @@ def fold_affine(
                 moved[number] = moved[source]
                 folded[operation.layer] = before.layer
                 continue
-        kept.append(replace(operation, inputs=tuple(Ref(moved[r.step], r.offset) for r in operation.inputs)))
+        kept.append(replace(operation, inputs=tuple(MapRef(moved[r.step], r.offset) for r in operation.inputs)))
         moved[number] = len(kept) - 1
-    return kept, Ref(moved[answer.step], answer.offset), folded
+    return kept, MapRef(moved[answer.step], answer.offset), folded
 
 
 def _folded(conv: object, affine: ChannelAffine) -> DenseConv | DenseDepthwise | None:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from napari_fcnseg.conversion.dense_network import IMAGE, Source, Step, windows_of
+from napari_fcnseg.conversion.dense_network import IMAGE, Step, StepInput, windows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fcnseg.conversion.emitter import Operation
-    from napari_fcnseg.conversion.feature_maps import Ref
+    from napari_fcnseg.conversion.feature_maps import MapRef
 
 #: First and last entry per axis that origin 0 needs.
 Span: TypeAlias = tuple[tuple[int, int], ...]
 
 
-def needed(operations: Sequence[Operation], answer: Ref) -> dict[int, Span]:
+def needed(operations: Sequence[Operation], answer: MapRef) -> dict[int, Span]:
     """Return what of each operation's result, and of the image, goes into the answer.
 
     Parameters
     ----------
     operations : sequence of Operation
         In an order in which each follows what it reads.
-    answer : Ref
+    answer : MapRef
         The network's answer.
 
     Returns
@@ -65,7 +65,7 @@ def lowered(operations: Sequence[Operation], spans: dict[int, Span]) -> tuple[St
             there = spans[ref.step]
             before = tuple(r[0] - t[0] for r, t in zip(read, there, strict=True))
             after = tuple(t[1] - r[1] for r, t in zip(read, there, strict=True))
-            sources.append(Source(moved[ref.step], before, after, ones))
+            sources.append(StepInput(moved[ref.step], before, after, ones))
         extra = tuple(last - first for first, last in spans[number])
         moved[number] = len(steps)
         steps.append(Step(operation.op, tuple(sources), operation.layer, operation.channels, ones, ones, extra))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.system.formatting import format_shape
 
 #: What a processor computes while it moves one byte: with edge variants, small maps make memory the limit. With this
 #: number the model agreed with measured ratios of five networks between 0.4 and 11 to within 1.5.
@@ -52,8 +52,8 @@ class LayerReport:
             self.layer,
             self.layer_type,
             self.became,
-            by(self.dilation) if self.dilation else "",
-            by(self.receptive_field),
+            format_shape(self.dilation) if self.dilation else "",
+            format_shape(self.receptive_field),
             str(self.channels),
             str(self.maps),
             f"{self.flop_per_pixel:,}" if self.flop_per_pixel else "",
@@ -139,18 +139,18 @@ class ConversionReport:
         """Return the totals as a sentence."""
         if not self.dense:
             return (
-                f"Patch {by(self.patch_shape)}: padding inside the patch gives so many different maps that patch by "
-                f"patch, {self.flop_per_patch:,} FLOP per pixel, is the better way."
+                f"Patch {format_shape(self.patch_shape)}: padding inside the patch gives so many different maps that "
+                f"patch by patch, {self.flop_per_patch:,} FLOP per pixel, is the better way."
             )
         if self.cheaper == "patchwise":
             maps = max(layer.maps for layer in self.layers)
             return (
-                f"Patch {by(self.patch_shape)}, receptive field {by(self.receptive_field)}: padding inside the patch "
-                f"gives {maps:,} maps, whose handling makes the dense network slower than patch by patch, which is the "
-                "better way."
+                f"Patch {format_shape(self.patch_shape)}, receptive field {format_shape(self.receptive_field)}: "
+                f"padding inside the patch gives {maps:,} maps, whose handling makes the dense network slower than "
+                "patch by patch, which is the better way."
             )
         return (
-            f"Patch {by(self.patch_shape)}, receptive field {by(self.receptive_field)}: "
+            f"Patch {format_shape(self.patch_shape)}, receptive field {format_shape(self.receptive_field)}: "
             f"{self.flop_per_pixel:,} FLOP per pixel against {self.flop_per_patch:,} patch by patch, "
             f"{self.speedup_ceiling:.3g} × less."
         )

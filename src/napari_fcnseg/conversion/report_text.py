@@ -19,10 +19,10 @@ from napari_fcnseg.conversion.dense_network import (
     Zeros,
     windows_of,
 )
-from napari_fcnseg.conversion.feature_maps import Table, Value
+from napari_fcnseg.conversion.feature_maps import FeatureMaps, Value
 from napari_fcnseg.conversion.report import LayerReport
 from napari_fcnseg.graph.ops import Channels, Identity
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,8 +77,8 @@ def patch_layer_report(node: Node, result: Value, patch_cost: int) -> LayerRepor
     )
 
 
-def _tables(value: Value) -> list[Table]:
-    return [value] if isinstance(value, Table) else [block.table for block in value.blocks]
+def _tables(value: Value) -> list[FeatureMaps]:
+    return [value] if isinstance(value, FeatureMaps) else [block.table for block in value.blocks]
 
 
 def _channels(value: Value) -> int:
@@ -110,7 +110,7 @@ def _words(ops: Sequence[DenseOp]) -> list[str]:
             known = windows.get(name, size)
             windows[name] = tuple(map(max, zip(known, size, strict=True)))
     return [
-        (f"{name} {by(size)}" if size else name) + " and edge variants" * (name in several)
+        (f"{name} {format_shape(size)}" if size else name) + " and edge variants" * (name in several)
         for name, size in windows.items()
         if name
     ]
@@ -129,7 +129,7 @@ def _name(op: DenseOp) -> str:
         case Join():
             return "side by side as channels"
         case PerPatch():
-            return f"computed over all {by(op.sizes)} positions of each patch"
+            return f"computed over all {format_shape(op.sizes)} positions of each patch"
         case ChannelAffine():
             return "scale and offset per channel"
         case ChannelNorm():

@@ -17,8 +17,8 @@ from napari_fcnseg.conversion.dense_network import (
     DenseNetwork,
     DenseOp,
     DensePool,
-    Source,
     Step,
+    StepInput,
     windows_of,
 )
 
@@ -45,7 +45,7 @@ class _Comb:
 _Combs: TypeAlias = tuple[_Comb, ...]
 
 
-def thinned(network: DenseNetwork, every: tuple[int, ...]) -> DenseNetwork:
+def subsampled(network: DenseNetwork, every: tuple[int, ...]) -> DenseNetwork:
     """Return the network that answers at every ``every``-th pixel alone, with the least work.
 
     Parameters
@@ -82,7 +82,7 @@ def _thinned(step: Step, mine: _Combs, needed: dict[int, _Combs], every: tuple[i
         before = tuple((r.first - t.first) // t.gap for r, t in zip(read, there, strict=True))
         after = tuple((t.last - r.last) // t.gap for r, t in zip(read, there, strict=True))
         stride = tuple(gap // t.gap for gap, t in zip(gaps, there, strict=True))
-        inputs.append(Source(source.step, before, after, stride))
+        inputs.append(StepInput(source.step, before, after, stride))
     return replace(
         step,
         op=_closer(step.op, gaps),

@@ -16,7 +16,7 @@ _TORCH: Final = "pip install uv && uv pip install --reinstall torch --torch-back
 
 
 @dataclass(frozen=True)
-class Facts:
+class ComputerFacts:
     """What was found on a computer.
 
     Attributes
@@ -83,7 +83,7 @@ class Finding(NamedTuple):
         return f"{self.says} {self.remedy}".strip()
 
 
-def diagnose(facts: Facts) -> tuple[Finding, ...]:
+def diagnose(facts: ComputerFacts) -> tuple[Finding, ...]:
     """Return what is to be said of a computer; the most important first."""
     found = [Finding(f"{name} does not start: {why}") for name, why in facts.errors.items()]
     if facts.has_accelerator:
@@ -92,7 +92,7 @@ def diagnose(facts: Facts) -> tuple[Finding, ...]:
     return (*_reasons(facts), *found)
 
 
-def _reasons(facts: Facts) -> Iterator[Finding]:
+def _reasons(facts: ComputerFacts) -> Iterator[Finding]:
     """Yield the reason why there is no accelerator."""
     if facts.hidden:
         yield Finding(
@@ -131,7 +131,7 @@ def _too_old(driver: str) -> Finding | None:
     )
 
 
-def _on_a_mac(facts: Facts) -> Finding:
+def _on_a_mac(facts: ComputerFacts) -> Finding:
     if facts.translated:
         return Finding(
             "This Python was made for Intel's processors and is translated here (Rosetta): it cannot use the GPU.",
@@ -147,7 +147,7 @@ def _on_a_mac(facts: Facts) -> Finding:
     return Finding("PyTorch finds no Apple GPU. It needs a recent macOS.", "pip install --upgrade torch")
 
 
-def _on_windows(facts: Facts) -> Finding:
+def _on_windows(facts: ComputerFacts) -> Finding:
     if facts.driver is None:
         if "nvidia" in facts.cards:
             return Finding(
@@ -161,7 +161,7 @@ def _on_windows(facts: Facts) -> Finding:
     )
 
 
-def _with_a_driver(facts: Facts) -> Finding:
+def _with_a_driver(facts: ComputerFacts) -> Finding:
     """Return why TensorFlow under Linux finds nothing although the driver answers."""
     if facts.machine not in ("x86_64", "AMD64", "aarch64"):
         return Finding(f"TensorFlow has no CUDA for {facts.machine}; the processor is used.")
@@ -178,7 +178,7 @@ def _with_a_driver(facts: Facts) -> Finding:
     )
 
 
-def _without_a_driver(facts: Facts) -> Finding:
+def _without_a_driver(facts: ComputerFacts) -> Finding:
     """Return why there is no driver under Linux."""
     if facts.wsl:
         return Finding(

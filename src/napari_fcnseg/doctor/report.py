@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from napari_fcnseg.doctor.diagnosis import Facts, Finding, diagnose
+from napari_fcnseg.doctor.diagnosis import ComputerFacts, Finding, diagnose
 from napari_fcnseg.engine import Device, engine, hardware
 from napari_fcnseg.engine.device import BACKENDS
 from napari_fcnseg.errors import FcnSegError
 from napari_fcnseg.model.patch_model import load_model
 from napari_fcnseg.samples import SAMPLES
 from napari_fcnseg.settings import EXACT
-from napari_fcnseg.system.formatting import amount
+from napari_fcnseg.system.formatting import format_bytes
 from napari_fcnseg.system.memory import free_memory
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """A part of the report: a title, and rows of a name and what is said of it."""
 
     title: str
@@ -82,7 +82,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Report:
+class DoctorReport:
     """What :func:`doctor` found.
 
     Attributes
@@ -91,7 +91,7 @@ class Report:
         Of what is installed.
     computer : dict of str to str
         Processor, cores, memory, and its limit.
-    facts : Facts
+    facts : ComputerFacts
         What the diagnosis rests on.
     devices : tuple of Device
         Of every installed framework; the first is taken where none is chosen.
@@ -103,25 +103,25 @@ class Report:
 
     versions: dict[str, str]
     computer: dict[str, str]
-    facts: Facts
+    facts: ComputerFacts
     devices: tuple[Device, ...]
     timings: tuple[Timing, ...]
     findings: tuple[Finding, ...]
 
-    def sections(self) -> tuple[Section, ...]:
+    def sections(self) -> tuple[ReportSection, ...]:
         """Return the report in parts, to be shown in a table or a panel."""
         devices = [
             (d.key, _described(d) + (", taken where none is chosen" * (n == 0))) for n, d in enumerate(self.devices)
         ]
         return (
-            Section("Findings", tuple((finding.says, finding.remedy) for finding in self.findings)),
-            Section("Devices", tuple(devices)),
-            Section(
+            ReportSection("Findings", tuple((finding.says, finding.remedy) for finding in self.findings)),
+            ReportSection("Devices", tuple(devices)),
+            ReportSection(
                 f"A tile of {_TILE} × {_TILE} pixels",
                 tuple((f"{t.device} {t.precision}", str(t)) for t in self.timings),
             ),
-            Section("Installed", tuple(self.versions.items())),
-            Section("Computer", tuple(self.computer.items())),
+            ReportSection("Installed", tuple(self.versions.items())),
+            ReportSection("Computer", tuple(self.computer.items())),
         )
 
     def lines(self) -> list[str]:
@@ -150,7 +150,7 @@ class Report:
         }
 
 
-def doctor(timing: bool = True) -> Report:
+def doctor(timing: bool = True) -> DoctorReport:
     """Look at what is installed and what can compute here, and time a tile on each device.
 
     Every installed framework is started, one after the other, in a process of its own that ends again.
@@ -162,7 +162,7 @@ def doctor(timing: bool = True) -> Report:
 
     Returns
     -------
-    Report
+    DoctorReport
     """
     first = engine().start().result()
     devices, errors = [*first], dict[str, str]()
@@ -174,10 +174,10 @@ def doctor(timing: bool = True) -> Report:
     facts = collect(devices, errors)
     timings = tuple(_time_all(devices)) if timing else ()
     engine().end_all_but(first[0])
-    return Report(_versions(), _computer(), facts, tuple(devices), timings, diagnose(facts))
+    return DoctorReport(_versions(), _computer(), facts, tuple(devices), timings, diagnose(facts))
 
 
-def collect(devices: Sequence[Device], errors: dict[str, str]) -> Facts:
+def collect(devices: Sequence[Device], errors: dict[str, str]) -> ComputerFacts:
     """Return the facts about this computer.
 
     Parameters
@@ -193,12 +193,12 @@ def collect(devices: Sequence[Device], errors: dict[str, str]) -> Facts:
     builds = {"tensorflow": "cuda" if system == "Linux" else "cpu", "jax": hardware.jax_build() or "", "torch": ""}
     builds["torch"] = hardware.torch_build() or ""
     nvidia = hardware.packages("nvidia-")
-    return Facts(
+    return ComputerFacts(
         system=system,
         machine=platform.machine(),
-        wsl=hardware.wsl(),
+        wsl=hardware.is_wsl(),
         container=any(Path(place).exists() for place in ("/.dockerenv", "/run/.containerenv")),
-        translated=hardware.translated(),
+        translated=hardware.is_translated(),
         cards=tuple(sorted({*_cards(), *(["nvidia"] if gpus else [])})),
         driver=gpus[0].driver if gpus else None,
         driver_files=Path("/proc/driver/nvidia/version").exists(),
@@ -241,14 +241,17 @@ def _computer() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "processor": f"{hardware.cpu_name()}, {os.cpu_count()} cores",
         "instruction sets": ", ".join(hardware.instruction_sets()) or "the basic ones",
-        "memory": f"{amount(psutil.virtual_memory().total)}, of which {amount(free_memory())} may be taken",
+        "memory": f"{format_bytes(psutil.virtual_memory().total)}, of which {format_bytes(free_memory())} may be taken",
         "NVIDIA driver": "none that answers" if gpus is None else gpus[0].driver if gpus else "no card",
-        **{f"NVIDIA card {g.index}": f"{g.name}, {amount(g.memory)}, {amount(g.free)} free" for g in gpus or ()},
+        **{
+            f"NVIDIA card {g.index}": f"{g.name}, {format_bytes(g.memory)}, {format_bytes(g.free)} free"
+            for g in gpus or ()
+        },
     }
 
 
 def _described(device: Device) -> str:
-    memory = f", {amount(device.memory)}" if device.memory else ""
+    memory = f", {format_bytes(device.memory)}" if device.memory else ""
     library = f" with {device.library}" if device.library else ""
     return f"{device.name}{memory}, {device.backend}{library}, {' '.join(device.precisions)}"
 

@@ -1,7 +1,7 @@
 """The dense network as one function of an image: what the engine runs.
 
-It computes what :func:`napari_fcnseg.engine.keras_export.dense_model` computes, with the same functions. A Keras model
-of as many layers as a network with edge variants has steps takes ten times as long to put together.
+It computes what :func:`napari_fcnseg.engine.keras_export.dense_keras_model` computes, with the same functions. A Keras
+model of as many layers as a network with edge variants has steps takes ten times as long to put together.
 
 Imported inside functions of :mod:`napari_fcnseg.engine` alone: it imports Keras.
 """
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     Apply = Callable[[Sequence[Any]], Any]
 
 
-def applied(network: dense_network.DenseNetwork, dtype: str = "float32") -> Dense:
+def dense_function(network: dense_network.DenseNetwork, dtype: str = "float32") -> DenseFunction:
     """Return the dense network, thinned or not, as a function of an image ``(1, *spatial, channel)``.
 
     Its arrays are put on the present device.
     """
-    return Dense(network, dtype)
+    return DenseFunction(network, dtype)
 
 
-class Dense:
+class DenseFunction:
     """A dense network as functions of tensors.
 
     Called with an image ``(1, *spatial, channel)`` it returns its answer. A tall image can also come in strips, from
@@ -100,7 +100,7 @@ class Dense:
             return ops.concatenate([above[number], result], axis=1) if above and number in above else result
 
         tensors = {dense_network.IMAGE: whole(dense_network.IMAGE, functions.as_type(image, self._dtype))}
-        cut: dict[tuple[dense_network.Source, int], Any] = {}
+        cut: dict[tuple[dense_network.StepInput, int], Any] = {}
         for number, (step, function) in enumerate(zip(self._steps, self._prepared, strict=True)):
             inputs = []
             for source in step.inputs:
@@ -126,11 +126,11 @@ def _last_reads(network: dense_network.DenseNetwork) -> list[list[int]]:
     return dead
 
 
-def _cut(tensor: Any, source: dense_network.Source) -> Any:
+def _cut(tensor: Any, source: dense_network.StepInput) -> Any:
     return functions.cut(tensor, source.before, source.after, source.stride) if _cuts(source) else tensor
 
 
-def _cuts(source: dense_network.Source) -> bool:
+def _cuts(source: dense_network.StepInput) -> bool:
     return any(source.before) or any(source.after) or max(source.stride) > 1
 
 
@@ -156,7 +156,7 @@ def _in_type(function: Apply, read: str, answer: str) -> Apply:
 
 def _rectified(network: dense_network.DenseNetwork) -> dict[int, int]:
     """Return the convolutions whose result goes whole into a rectifier and nowhere else, each with that rectifier."""
-    readers: dict[int, list[tuple[int, dense_network.Source]]] = {}
+    readers: dict[int, list[tuple[int, dense_network.StepInput]]] = {}
     for number, step in enumerate(network.steps):
         for source in step.inputs:
             readers.setdefault(source.step, []).append((number, source))

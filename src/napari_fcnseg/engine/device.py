@@ -79,7 +79,7 @@ def device_key(backend: str, kind: str, number: int) -> str:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DeviceRequest:
     """A device as a user named it; what is None was left open.
 
     Attributes
@@ -101,7 +101,7 @@ class Wanted:
     every: bool = False
 
     @classmethod
-    def all_of(cls, setting: str) -> tuple[Wanted, ...]:
+    def all_of(cls, setting: str) -> tuple[DeviceRequest, ...]:
         """Return the devices named in a setting, ``"GPU:0,GPU:1"``.
 
         Raises
@@ -112,7 +112,7 @@ class Wanted:
         return tuple(cls.of(part.strip()) for part in setting.split(","))
 
     @classmethod
-    def of(cls, text: str) -> Wanted:
+    def of(cls, text: str) -> DeviceRequest:
         """Return the device named in a text.
 
         Raises

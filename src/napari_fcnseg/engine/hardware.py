@@ -135,12 +135,12 @@ def packages(start: str) -> dict[str, str]:
     return {name: number for name, number in sorted(found.items()) if name.startswith(start)}
 
 
-def wsl() -> bool:
+def is_wsl() -> bool:
     """Return whether this is Linux inside Windows."""
     return "microsoft" in platform.release().lower()
 
 
-def translated() -> bool:
+def is_translated() -> bool:
     """Return whether this Python was made for another processor than this Mac's."""
     return sys.platform == "darwin" and (_output(["sysctl", "-n", "sysctl.proc_translated"]) or "").strip() == "1"
 
@@ -177,7 +177,7 @@ def jax_build() -> str | None:
     return next((kind for kind in ("cuda", "rocm") if any(name.startswith(f"jax-{kind}") for name in names)), "cpu")
 
 
-def promising(backend: str) -> bool:
+def may_have_accelerator(backend: str) -> bool:
     """Return whether an installed framework may well find an accelerator here."""
     if not driver_here():
         return False
@@ -193,5 +193,5 @@ def order_of_looking() -> tuple[str, ...]:
     Where there is nothing to be found it is one: what is started in vain takes seconds and memory.
     """
     there = [backend for backend in BACKENDS if installed(backend)]
-    hopeful = [backend for backend in there if promising(backend)]
+    hopeful = [backend for backend in there if may_have_accelerator(backend)]
     return (*hopeful, *(backend for backend in there[:1] if hopeful != [backend]))

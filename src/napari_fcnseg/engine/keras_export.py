@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def dense_model(network: dense_network.DenseNetwork) -> keras.Model:
+def dense_keras_model(network: dense_network.DenseNetwork) -> keras.Model:
     """Return the dense network as a Keras model on images ``(1, *spatial, channel)`` of any size.
 
     The answer for the patch whose pixel ``network.origin`` is entry ``i`` of the image is entry ``i``; an axis gets
@@ -27,7 +27,7 @@ def dense_model(network: dense_network.DenseNetwork) -> keras.Model:
     """
     image = keras.Input((None,) * len(network.patch_shape) + (network.channels,), name="image")
     tensors = {dense_network.IMAGE: image}
-    cut: dict[dense_network.Source, Any] = {}
+    cut: dict[dense_network.StepInput, Any] = {}
     for number, step in enumerate(network.steps):
         for source in step.inputs:
             if source not in cut:
@@ -36,7 +36,7 @@ def dense_model(network: dense_network.DenseNetwork) -> keras.Model:
     return keras.Model(image, tensors[len(network.steps) - 1], name="dense")
 
 
-def _cut(tensor: Any, source: dense_network.Source) -> Any:
+def _cut(tensor: Any, source: dense_network.StepInput) -> Any:
     if any(source.before) or any(source.after):
         return layers.Cut(source.before, source.after)(tensor)
     return tensor

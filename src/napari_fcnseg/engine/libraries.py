@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def library() -> str:
+def convolution_library() -> str:
     """Return what computes convolutions on the processor. TensorFlow has no public word for it."""
     try:
         from tensorflow.python.util import _pywrap_util_port

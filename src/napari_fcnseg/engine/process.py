@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from napari_fcnseg.engine.hardware import visible_names
 from napari_fcnseg.system import cache
-from napari_fcnseg.system.child_process import Child
+from napari_fcnseg.system.child_process import ChildProcess
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -67,7 +67,7 @@ def arithmetic() -> dict[str, str]:
     return {_SWITCH: chosen} if chosen else {}
 
 
-class Place(NamedTuple):
+class ProcessPurpose(NamedTuple):
     """What a computing process is for.
 
     Attributes
@@ -88,7 +88,7 @@ class Place(NamedTuple):
     kind: str = ""
 
     @classmethod
-    def of(cls, device: Device) -> Place:
+    def of(cls, device: Device) -> ProcessPurpose:
         """Return where a device computes."""
         kind = device.kind if device.process else ""
         return cls(device.backend, device.process, device.precision == "tf32", kind)
@@ -97,7 +97,7 @@ class Place(NamedTuple):
         """Return the environment variables of such a process; None for one that it must not have."""
         variables: dict[str, str | None] = dict.fromkeys(_NOT_INHERITED)
         variables |= {"KERAS_BACKEND": self.backend, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **_ENVIRONMENT[self.backend]}
-        variables["KERAS_HOME"] = str(cache.folder() / "keras")  # the user's own may say float16, channels first
+        variables["KERAS_HOME"] = str(cache.cache_folder() / "keras")  # the user's own may say float16, channels first
         if self.backend == "tensorflow":
             variables |= arithmetic()
         if self.kind == "CPU":
@@ -108,24 +108,24 @@ class Place(NamedTuple):
         return variables
 
 
-class Host:
+class EngineProcess:
     """A computing process; safe to use from several threads.
 
     Parameters
     ----------
-    place : Place
+    place : ProcessPurpose
         What it is for.
 
     Attributes
     ----------
-    child : Child
+    child : ChildProcess
         The process.
     devices : concurrent.futures.Future
         Its devices, the fastest first, once its framework is imported.
     """
 
-    def __init__(self, place: Place) -> None:
-        self.child = Child("napari_fcnseg.engine.worker", place.environment())
+    def __init__(self, place: ProcessPurpose) -> None:
+        self.child = ChildProcess("napari_fcnseg.engine.worker", place.environment())
         self.devices: Future[tuple[Device, ...]] = self.child.call("warm_up", place.tf32)
         self._lock = threading.Lock()
         # In the order of their use. The child holds these and no others: it forgets when it is told to.

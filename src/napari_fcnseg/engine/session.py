@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.engine import hardware
-from napari_fcnseg.engine.device import BACKENDS, Device, Wanted
-from napari_fcnseg.engine.process import KEPT, Host, Place
+from napari_fcnseg.engine.device import BACKENDS, Device, DeviceRequest
+from napari_fcnseg.engine.process import KEPT, EngineProcess, ProcessPurpose
 from napari_fcnseg.errors import EngineError, FcnSegError, SettingsError
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class Engine:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._hosts: dict[Place, Host] = {}
-        self._first: Place | None = None  # of the device that is taken where none was chosen
+        self._hosts: dict[ProcessPurpose, EngineProcess] = {}
+        self._first: ProcessPurpose | None = None  # of the device that is taken where none was chosen
         self._found: Future[tuple[Device, ...]] | None = None
 
     @property
@@ -70,7 +70,7 @@ class Engine:
                 names = hardware.order_of_looking()
                 if not names:
                     raise EngineError('TensorFlow is not installed here. Run: pip install "napari-fcnseg".')
-                self._first = Place(names[0])
+                self._first = ProcessPurpose(names[0])
                 if len(names) == 1:
                     self._found = self._host(self._first).devices
                 else:
@@ -82,28 +82,28 @@ class Engine:
         """Ask one framework after the other until one has an accelerator; the last will do without."""
         for name in names:
             with self._lock:
-                self._first = Place(name)
+                self._first = ProcessPurpose(name)
                 host = self._host(self._first)
             failure = host.devices.exception()
             if failure is None and (name == names[-1] or not host.devices.result()[0].is_cpu):
                 found.set_result(host.devices.result())
                 return
             if name != names[-1]:
-                self._end(Place(name))
+                self._end(ProcessPurpose(name))
         found.set_exception(failure or EngineError("No framework is installed."))
 
-    def _host(self, place: Place) -> Host:
+    def _host(self, place: ProcessPurpose) -> EngineProcess:
         """Return the child for a place, started if there is none; the lock is held."""
         host = self._hosts.get(place)
         if host is None or not host.child.alive:
-            host = self._hosts[place] = Host(place)
+            host = self._hosts[place] = EngineProcess(place)
         return host
 
-    def _host_of(self, device: Device) -> Host:
+    def _host_of(self, device: Device) -> EngineProcess:
         with self._lock:
-            return self._host(Place.of(device))
+            return self._host(ProcessPurpose.of(device))
 
-    def _end(self, place: Place) -> None:
+    def _end(self, place: ProcessPurpose) -> None:
         with self._lock:
             host = self._hosts.pop(place, None)
         if host is not None:
@@ -119,7 +119,7 @@ class Engine:
 
     def end_all_but(self, device: Device) -> None:
         """End the children but one, for the memory they take."""
-        for place in set(self._hosts) - {Place.of(device)}:
+        for place in set(self._hosts) - {ProcessPurpose.of(device)}:
             self._end(place)
 
     def device(self, key: str | None = None, precision: str = "float32") -> Device:
@@ -144,7 +144,7 @@ class Engine:
         if setting is None:
             chosen: tuple[Device, ...] = self.start().result()[:1]
         else:
-            chosen = tuple(dict.fromkeys(d for wanted in Wanted.all_of(setting) for d in self._chosen(wanted)))
+            chosen = tuple(dict.fromkeys(d for wanted in DeviceRequest.all_of(setting) for d in self._chosen(wanted)))
         return tuple(replace(d, precision=precision if precision in d.precisions else "float32") for d in chosen)
 
     def choose(self, setting: str | None, precision: str = "float32") -> Future[tuple[Device, ...]]:
@@ -166,7 +166,7 @@ class Engine:
         threading.Thread(target=find, daemon=True).start()
         return chosen
 
-    def _chosen(self, wanted: Wanted) -> tuple[Device, ...]:
+    def _chosen(self, wanted: DeviceRequest) -> tuple[Device, ...]:
         if wanted.backend is not None and not hardware.installed(wanted.backend):
             raise SettingsError(
                 f"There is no device {wanted.text!r} here: {wanted.backend} is not installed. "
@@ -187,7 +187,7 @@ class Engine:
             "fastest; napari-fcnseg doctor says why there is no other."
         )
 
-    def _tried(self, backend: str, wanted: Wanted) -> tuple[Device, ...]:
+    def _tried(self, backend: str, wanted: DeviceRequest) -> tuple[Device, ...]:
         try:
             return self.devices_of(backend)
         except EngineError:
@@ -206,7 +206,7 @@ class Engine:
         if not hardware.installed(backend):
             return ()
         with self._lock:
-            host = self._host(Place(backend))
+            host = self._host(ProcessPurpose(backend))
         return host.devices.result()
 
     def load(self, network: DenseNetwork | Network, device: Device) -> Future[float]:
@@ -228,7 +228,7 @@ class Engine:
     def forget_strip(self, network: DenseNetwork, device: Device, number: int) -> None:
         """Have the child give up what it keeps of a strip for one that would follow; return at once."""
         with self._lock:
-            host = self._hosts.get(Place.of(device))
+            host = self._hosts.get(ProcessPurpose.of(device))
         if host is not None:  # a new process would have nothing to give up
             host.forget_strip(network, device, number)
 

@@ -54,11 +54,11 @@ def load(network: DenseNetwork | Network, key: str, address: str, precision: str
 
 def _compile(network: DenseNetwork | Network, address: str, precision: str) -> Compiled:
     from napari_fcnseg.conversion.dense_network import DenseNetwork
-    from napari_fcnseg.engine.dense_function import applied
+    from napari_fcnseg.engine.dense_function import dense_function
 
     if isinstance(network, DenseNetwork):
         shape: tuple[int | None, ...] = (1, *(None,) * len(network.patch_shape), network.channels)
-        dense = functools.partial(applied, network, _type_of(precision))
+        dense = functools.partial(dense_function, network, _type_of(precision))
         return present().compiled(dense, address, shape, _places(network))
     patch = functools.partial(_patch_function, network)
     return present().compiled(patch, address, (None, *network.input_shape), None)
@@ -185,10 +185,10 @@ def save_dense(network: DenseNetwork, path: str) -> None:
     OutputError
         If the file cannot be written.
     """
-    from napari_fcnseg.engine.keras_export import dense_model
+    from napari_fcnseg.engine.keras_export import dense_keras_model
 
     try:
-        dense_model(network).save(path)
+        dense_keras_model(network).save(path)
     except (OSError, ValueError) as error:
         raise OutputError(f"The converted network could not be written to {path}: {error}") from None
 

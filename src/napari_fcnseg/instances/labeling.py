@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fcnseg.errors import ImageError, SettingsError
-from napari_fcnseg.instances.settings import WATERSHED, InstanceSettings, whole
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.instances.settings import WATERSHED, InstanceSettings, checked_integer
+from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,7 +135,7 @@ def _checked(labels: Any, settings: InstanceSettings, spatial: int | None) -> in
         raise ImageError(f"Labels are whole numbers; these are {kind}. Give labels, not probabilities.")
     if labels.ndim == 0 or 0 in labels.shape:
         raise ImageError(f"The labels have no pixels: their shape is {tuple(labels.shape)}. Give the labels of a run.")
-    spatial = labels.ndim if spatial is None else whole(spatial, "The number of axes of an instance", 1)
+    spatial = labels.ndim if spatial is None else checked_integer(spatial, "The number of axes of an instance", 1)
     if spatial > labels.ndim:
         raise SettingsError(f"Instances cannot extend along {spatial} axes where labels have {labels.ndim}.")
     if settings.connectivity > spatial:
@@ -156,7 +156,9 @@ def _sampling(spacing: Sequence[float] | None, spatial: int) -> tuple[float, ...
 
 def _check_scores(scores: Any, labels: Any, settings: InstanceSettings) -> None:
     if tuple(scores.shape[:-1]) != tuple(labels.shape):
-        raise ImageError(f"The scores are of {by(scores.shape[:-1])} pixels, the labels of {by(labels.shape)}.")
+        raise ImageError(
+            f"The scores are of {format_shape(scores.shape[:-1])} pixels, the labels of {format_shape(labels.shape)}."
+        )
     if max(settings.classes) > scores.shape[-1]:
         raise ImageError(
             f"There are no scores of class {max(settings.classes)}: they are of {scores.shape[-1]} classes. Leave them "

@@ -75,12 +75,12 @@ class InstanceSettings(PlainSettings):
     def __post_init__(self) -> None:
         several = isinstance(self.interior, Sequence) and not isinstance(self.interior, str)
         given: Sequence[object] = self.interior if several else (self.interior,)  # type: ignore[assignment]
-        interior = tuple(whole(number, "The interior class", 1) for number in given)
+        interior = tuple(checked_integer(number, "The interior class", 1) for number in given)
         if not interior:
             raise SettingsError("No interior class was chosen. Choose the class that the instances are made of.")
         object.__setattr__(self, "interior", interior)
         if self.edge is not None:
-            object.__setattr__(self, "edge", whole(self.edge, "The edge class", 1))
+            object.__setattr__(self, "edge", checked_integer(self.edge, "The edge class", 1))
             if self.edge in interior:
                 raise SettingsError(f"Class {self.edge} cannot be interior and edge at once. Choose two classes.")
         if self.method is None:
@@ -90,7 +90,7 @@ class InstanceSettings(PlainSettings):
         if self.method == COMPONENTS and not (self.edge is None and self.separation is None):
             raise SettingsError("Edge class and separation are for the watershed. Choose it, or leave them out.")
         for name, what, least in _WHOLE:
-            object.__setattr__(self, name, whole(getattr(self, name), what, least))
+            object.__setattr__(self, name, checked_integer(getattr(self, name), what, least))
         if self.separation is not None and not _is_length(self.separation):
             raise SettingsError(f"The separation is a number of pixels above 0, not {self.separation!r}.")
 
@@ -106,7 +106,7 @@ class InstanceSettings(PlainSettings):
         return super().from_dict({"interior": (), **data})
 
 
-def around(names: Mapping[int, str]) -> tuple[int, ...]:
+def background_classes(names: Mapping[int, str]) -> tuple[int, ...]:
     """Return the classes that are called like what lies around instances, such as background."""
     return tuple(label for label, name in names.items() if label and _AROUND.fullmatch(name.strip()))
 
@@ -115,7 +115,7 @@ def _is_length(number: object) -> bool:
     return isinstance(number, int | float) and 0 < number < math.inf
 
 
-def whole(number: object, what: str, least: int) -> int:
+def checked_integer(number: object, what: str, least: int) -> int:
     """Return a whole number; say what it is of if it is none, or too small."""
     try:
         value = operator.index(number)  # type: ignore[arg-type]

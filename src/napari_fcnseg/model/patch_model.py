@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from napari_fcnseg.conversion import ConversionReport, DenseNetwork, convert_network
 from napari_fcnseg.conversion.memory import patch_batch
-from napari_fcnseg.conversion.strided import thinned
+from napari_fcnseg.conversion.strided import subsampled
 from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import ImageError, ModelFileError, OutputError, SettingsError
 from napari_fcnseg.model.sidecar import Sidecar, default_names, palette, sidecar_for, sidecar_path
@@ -150,13 +150,13 @@ class FCN:
     def __init__(self, network: DenseNetwork, files: Sequence[Path] = ()) -> None:
         self.network = network
         self._files = tuple(files)
-        self._thinned = {1: network}
+        self._subsampled = {1: network}
 
-    def thinned(self, every: int) -> DenseNetwork:
+    def subsampled(self, every: int) -> DenseNetwork:
         """Return the network that answers at every ``every``-th pixel along each axis alone, with less work."""
-        if every not in self._thinned:
-            self._thinned[every] = thinned(self.network, (every,) * len(self.patch_shape))
-        return self._thinned[every]
+        if every not in self._subsampled:
+            self._subsampled[every] = subsampled(self.network, (every,) * len(self.patch_shape))
+        return self._subsampled[every]
 
     @property
     def report(self) -> ConversionReport:
@@ -174,9 +174,9 @@ class FCN:
         It takes images ``(1, *spatial, channel)`` and returns ``(1, *(spatial - network.reach + 1), class)``. This
         imports Keras: in a napari session use :meth:`save` instead.
         """
-        from napari_fcnseg.engine.keras_export import dense_model
+        from napari_fcnseg.engine.keras_export import dense_keras_model
 
-        return dense_model(self.network)
+        return dense_keras_model(self.network)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the dense network as a ``.keras`` file.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from napari_fcnseg.conversion.cost import place_flop
+from napari_fcnseg.conversion.cost import flop_per_pixel
 from napari_fcnseg.conversion.memory import countable, tile_bytes
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _PATCH_WORK = 1e11  # the same patch by patch
 SMALLEST = 8
 
 
-def choose_tile(
+def default_tile(
     networks: Sequence[DenseNetwork], frame: tuple[int, ...], budget: float, in_strips: bool = False
 ) -> tuple[int, ...]:
     """Return the tile for a frame, in places: a second or so of work, shrunk until every network's tile fits.
@@ -44,14 +44,14 @@ def choose_tile(
     """
     reach = [max(-(-n.reach[axis] // n.every[axis]) for n in networks) for axis in range(len(frame))]
     most = _PIXELS / max(math.prod(n.every) for n in networks)  # in the image, where the largest maps are
-    pixels = min(most, (_STRIP_WORK if in_strips else _WORK) / max(sum(place_flop(n) for n in networks), 1))
+    pixels = min(most, (_STRIP_WORK if in_strips else _WORK) / max(sum(flop_per_pixel(n) for n in networks), 1))
     if in_strips:
         tile = _strip(frame, reach, pixels)
     else:
         side = round(pixels ** (1 / len(frame)))
         # A halo is computed and thrown away: where that tile would be hardly larger than it, take a larger one.
         tile = tuple(min(n, max(side, 4 * r)) for n, r in zip(frame, reach, strict=True))
-    return shrunk(tile, lambda t: all(tile_bytes(n, t) <= budget and countable(n, t) for n in networks))
+    return shrink_to_fit(tile, lambda t: all(tile_bytes(n, t) <= budget and countable(n, t) for n in networks))
 
 
 def _strip(frame: tuple[int, ...], reach: Sequence[int], pixels: float) -> tuple[int, ...]:
@@ -65,14 +65,14 @@ def _strip(frame: tuple[int, ...], reach: Sequence[int], pixels: float) -> tuple
     return (min(frame[0], max(rows, round(pixels / math.prod(sides)))), *sides)
 
 
-def shrunk(tile: tuple[int, ...], fits: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
+def shrink_to_fit(tile: tuple[int, ...], fits: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
     """Return a tile halved along its longest axis until it fits, or the smallest if none does."""
-    while not fits(tile) and (smaller := halved(tile)) is not None:
+    while not fits(tile) and (smaller := halve(tile)) is not None:
         tile = smaller
     return tile
 
 
-def halved(tile: tuple[int, ...]) -> tuple[int, ...] | None:
+def halve(tile: tuple[int, ...]) -> tuple[int, ...] | None:
     """Return a tile halved along its longest axis, None if it is as small as makes a difference."""
     axis = max(range(len(tile)), key=tile.__getitem__)
     if tile[axis] <= SMALLEST:
@@ -80,7 +80,7 @@ def halved(tile: tuple[int, ...]) -> tuple[int, ...] | None:
     return (*tile[:axis], -(-tile[axis] // 2), *tile[axis + 1 :])
 
 
-def patch_tile(networks: Sequence[DenseNetwork], frame: tuple[int, ...]) -> tuple[int, ...]:
+def default_patch_tile(networks: Sequence[DenseNetwork], frame: tuple[int, ...]) -> tuple[int, ...]:
     """Return the tile, in patches per axis, that takes about a second patch by patch."""
     patches = _PATCH_WORK / max(sum(n.report.flop_per_patch for n in networks), 1)
     side = max(1, round(min(patches, _PIXELS) ** (1 / len(frame))))

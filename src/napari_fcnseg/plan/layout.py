@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fcnseg.arrays.frame_source import Chunked, Image, Region, Source, chunks_of
+from napari_fcnseg.arrays.frame_source import ChunkedSource, FrameSource, Image, Region, chunk_shape_of
 from napari_fcnseg.errors import ImageError
-from napari_fcnseg.plan.tiles import slices
+from napari_fcnseg.plan.tiles import as_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ class Layout:
         return Frame(image, self, index)
 
 
-class Frame(Source):
+class Frame(FrameSource):
     """One frame of an image as it is, ``(*spatial, channel)`` in float32; only what is asked for is read.
 
     Parameters
@@ -123,13 +123,13 @@ class Frame(Source):
         self._image, self._layout, self._index = image, layout, index
         axis = layout.channel_axis
         self.shape = (*layout.frame_shape, 1 if axis is None else layout.shape[axis])
-        chunks = chunks_of(image)
+        chunks = chunk_shape_of(image)
         self._fetch = self._raw
         if chunks is None:
             self.chunks = (*(1,) * (layout.spatial - 1), self.shape[-2])
         else:
             spatial = tuple(c for a, c in enumerate(chunks) if a != axis)[-layout.spatial :]
-            chunked = Chunked(self._raw, self.shape[:-1], spatial)
+            chunked = ChunkedSource(self._raw, self.shape[:-1], spatial)
             self._fetch, self.chunks = chunked.read, chunked.cell
 
     def read(self, region: Region) -> Image:
@@ -147,7 +147,7 @@ class Frame(Source):
 
     def _raw(self, region: Region) -> npt.NDArray[Any]:
         layout = self._layout
-        where: list[int | slice] = [*self._index, *slices(region)]
+        where: list[int | slice] = [*self._index, *as_slices(region)]
         if layout.channel_axis is None:
             return np.asarray(self._image[tuple(where)])[..., None]
         where.insert(layout.channel_axis, slice(None))

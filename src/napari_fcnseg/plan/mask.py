@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg.errors import SettingsError
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,10 +52,10 @@ class Mask:
         array = array if hasattr(array, "shape") and hasattr(array, "dtype") else np.asarray(array)
         self.shape = tuple(int(n) for n in array.shape)
         if self.shape not in (layout.frame_shape, layout.result_shape):
-            stack = f", or {by(layout.result_shape)} for its whole stack" if layout.stack_shape else ""
+            stack = f", or {format_shape(layout.result_shape)} for its whole stack" if layout.stack_shape else ""
             raise SettingsError(
-                f"The mask has the shape {by(self.shape) or 'of one number'}. Choose one as large as the image: "
-                f"{by(layout.frame_shape)} pixels{stack}."
+                f"The mask has the shape {format_shape(self.shape) or 'of one number'}. Choose one as large as the "
+                f"image: {format_shape(layout.frame_shape)} pixels{stack}."
             )
         if np.dtype(array.dtype).kind not in "buif":
             raise SettingsError(f"A mask is true and false, or numbers; this one holds values of type {array.dtype}.")

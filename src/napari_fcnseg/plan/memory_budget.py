@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.engine import Device, engine
 from napari_fcnseg.engine.process import network_key
-from napari_fcnseg.plan.default_tile import halved, shrunk
+from napari_fcnseg.plan.default_tile import halve, shrink_to_fit
 from napari_fcnseg.system.cache import recall, remember
-from napari_fcnseg.system.memory import all_memory, free_memory
+from napari_fcnseg.system.memory import free_memory, total_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from napari_fcnseg.plan.method import Way
+    from napari_fcnseg.plan.method import Method
     from napari_fcnseg.settings import RunSettings
-    from napari_fcnseg.system.memory import Usage
+    from napari_fcnseg.system.memory import MemoryUsage
 
 #: Bytes that the computing process takes before it computes anything: TensorFlow and Numba, on Linux.
 FRAMEWORK = 700 * 2**20
@@ -35,7 +35,7 @@ _KIND, _DAYS = "memory", 7  # what did not fit may fit another day
 
 
 @dataclass
-class Allowance:
+class MemoryBudget:
     """What one tile may take on one device.
 
     Parameters
@@ -79,16 +79,16 @@ class Allowance:
 
     def tile(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """Return the tile to try: the given one, halved along its longest axis until it fits by the model."""
-        return shrunk(size, lambda tile: self.predict(tile) <= self.bytes)
+        return shrink_to_fit(size, lambda tile: self.predict(tile) <= self.bytes)
 
     def shrink(self, size: tuple[int, ...], part: int) -> tuple[int, ...] | None:
         """Take note that a tile did not fit; return one of a ``part`` of its bytes, or None if there is no smaller."""
-        if halved(size) is None:
+        if halve(size) is None:
             return None
         self.ceiling = min(self.ceiling, self.predict(size) / part)
         return self.tile(size)
 
-    def learn(self, size: tuple[int, ...], usages: Iterable[Usage | None]) -> None:
+    def learn(self, size: tuple[int, ...], usages: Iterable[MemoryUsage | None]) -> None:
         """Take note of what a tile took of the computing process's memory."""
         self.largest = max(self.largest, self.predict(size))  # whose memory the process may have kept
         for usage in filter(None, usages):
@@ -101,8 +101,8 @@ class Allowance:
                 self.measured = min(max(self.measured, taken, _CORRECTIONS[0]), _CORRECTIONS[1])
                 self.correction = max(self.correction, self.measured)
 
-    def on(self, device: Device, share: int) -> Allowance:
-        """Return the allowance on a device, when ``share`` devices compute at once."""
+    def on(self, device: Device, share: int) -> MemoryBudget:
+        """Return the memory budget on a device, when ``share`` devices compute at once."""
         if device.is_cpu:
             return replace(self, budget=self.budget / share)
         free = engine().free_memory(device)
@@ -110,40 +110,42 @@ class Allowance:
         return replace(self, budget=budget if self.limit is None else min(budget, self.limit), limit=None)
 
 
-def allowed(ways: Sequence[Way], settings: RunSettings) -> Allowance:
+def memory_budget_for(methods: Sequence[Method], settings: RunSettings) -> MemoryBudget:
     """Return what the settings, the memory of the system and earlier runs allow a tile."""
 
     @functools.cache
     def predict(size: tuple[int, ...]) -> float:
-        return max(way.bytes(size) for way in ways)
+        return max(method.bytes(size) for method in methods)
 
     limit, free = settings.memory_limit, free_memory()
     if limit is not None:
         budget = _beside(FRAMEWORK, limit)
     else:  # a tile that the user chose is taken at his word
         budget = free if settings.tile is not None else free / 2
-    known = recall(_KIND, _key(ways, settings), _DAYS)
+    known = recall(_KIND, _key(methods, settings), _DAYS)
     known = known if isinstance(known, dict) else {}
     correction = _number(known.get("correction"), *_CORRECTIONS, _USUAL)
-    return Allowance(predict, limit, budget, correction, _number(known.get("ceiling"), 1, math.inf, math.inf))
+    return MemoryBudget(predict, limit, budget, correction, _number(known.get("ceiling"), 1, math.inf, math.inf))
 
 
-def keep(allowances: Sequence[Allowance], ways: Sequence[Way], settings: RunSettings) -> None:
+def remember_budgets(memory_budgets: Sequence[MemoryBudget], methods: Sequence[Method], settings: RunSettings) -> None:
     """Remember what a run's devices have learned, for the next run."""
-    ceiling = min(allowance.ceiling for allowance in allowances)
-    measured = max(allowance.measured for allowance in allowances)
+    ceiling = min(memory_budget.ceiling for memory_budget in memory_budgets)
+    measured = max(memory_budget.measured for memory_budget in memory_budgets)
     # What so small a tile died of was not a want of memory: somebody ended the process, or it has a fault.
     value: dict[str, float] = {"ceiling": ceiling} if _TELLING / 4 <= ceiling < math.inf else {}
     if measured:
         value["correction"] = round(measured, 3)
     if value:
-        remember(_KIND, _key(ways, settings), value)
+        remember(_KIND, _key(methods, settings), value)
 
 
-def _key(ways: Sequence[Way], settings: RunSettings) -> str:
+def _key(methods: Sequence[Method], settings: RunSettings) -> str:
     """Return what experience with memory depends on: the models, the device, the arithmetic, and how much there is."""
-    models = "+".join(f"{(way.model.sha256 or network_key(way.model.network))[:16]}:{way.method}" for way in ways)
-    most = settings.memory_limit or all_memory()
+    models = "+".join(
+        f"{(method.model.sha256 or network_key(method.model.network))[:16]}:{method.name}" for method in methods
+    )
+    most = settings.memory_limit or total_memory()
     return f"{models} {settings.device or 'first'} {settings.precision} {settings.every} 2^{round(math.log2(most))}"
 
 

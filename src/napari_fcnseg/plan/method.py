@@ -1,4 +1,4 @@
-"""The two exact ways to a model's numbers: the dense network, or the patch network at one pixel after the other.
+"""The two exact methods to get a model's numbers: the dense network, or the patch network at one pixel after the other.
 
 Places are in steps of ``every`` pixels: place ``i`` is pixel ``i * every``.
 """
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg.arrays.border import WindowReader
-from napari_fcnseg.conversion.cost import dense_bytes, place_flop
+from napari_fcnseg.conversion.cost import dense_bytes, flop_per_pixel
 from napari_fcnseg.conversion.memory import countable, patch_batch, patch_bytes, tile_bytes, tile_flop
 from napari_fcnseg.conversion.report import FLOP_PER_BYTE
 from napari_fcnseg.engine import Device, engine
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from napari_fcnseg.arrays.frame_source import Region, Source
+    from napari_fcnseg.arrays.frame_source import FrameSource, Region
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.settings import RunSettings
 
@@ -37,7 +37,7 @@ _STEPS = 200  # of a network that is worth building a second time, for strips th
 _PROBE = 96  # pixels per axis of the tile that a time is estimated from, at most
 
 
-class Way:
+class Method:
     """How one model's numbers are computed.
 
     Parameters
@@ -51,8 +51,8 @@ class Way:
 
     Attributes
     ----------
-    method : {"dense", "patchwise"}
-        Which way it is.
+    name : {"dense", "patchwise"}
+        Which of the two it is.
 
     Raises
     ------
@@ -62,26 +62,26 @@ class Way:
 
     def __init__(self, model: PatchModel, settings: RunSettings, places: int) -> None:
         self.model = model
-        self.dense = model.fcn.thinned(settings.every)
-        self.method = _method(model, settings, places)
+        self.dense = model.fcn.subsampled(settings.every)
+        self.name = _method(model, settings, places)
         # The network is built a second time for the strips that follow another one: in a large run that is nothing.
-        steps, work = len(self.dense.steps), places * place_flop(self.dense)
+        steps, work = len(self.dense.steps), places * flop_per_pixel(self.dense)
         worth = steps <= _STEPS and work >= WORTH_STRIPS * steps
-        self._in_strips = self.method == "dense" and settings.every == 1 and worth
+        self._in_strips = self.name == "dense" and settings.every == 1 and worth
         self._every, self._border = settings.every, settings.border
 
     def load(self, device: Device) -> Future[float]:
         """Have the engine compile what is needed."""
-        return engine().load(self.dense if self.method == "dense" else self.model.network, device)
+        return engine().load(self.dense if self.name == "dense" else self.model.network, device)
 
-    def reader(self, source: Source) -> WindowReader:
+    def reader(self, source: FrameSource) -> WindowReader:
         """Return what reads a frame as this model needs it."""
         return WindowReader(source, self.model.patch_shape, self._border)  # type: ignore[arg-type]
 
     def begin(self, reader: WindowReader, region: Region, device: Device) -> Future[_Image]:
         """Hand a region of places to the engine; :meth:`finish` makes its numbers of what comes back."""
         pixels = tuple((start * self._every, (stop - 1) * self._every + 1) for start, stop in region)
-        if self.method == "dense":
+        if self.name == "dense":
             return engine().run(self.dense, device, reader.read(pixels, self.dense.reach, self.dense.origin)[None])
         window = reader.read(pixels, self.model.patch_shape)
         return engine().run_patches(self.model.network, device, window, self._every, patch_batch(self.dense))
@@ -110,12 +110,12 @@ class Way:
 
     def finish(self, answer: _Image) -> _Image:
         """Return the numbers of a region: ``(*places, output)``."""
-        numbers: _Image = answer if self.method == "patchwise" else answer[0]
+        numbers: _Image = answer if self.name == "patchwise" else answer[0]
         return numbers
 
     def bytes(self, size: tuple[int, ...]) -> float:
         """Return the bytes that a region of so many places takes by the memory model; infinite if it is too large."""
-        if self.method == "patchwise":
+        if self.name == "patchwise":
             return patch_bytes(self.dense, _product(size))
         return tile_bytes(self.dense, size) if countable(self.dense, size) else math.inf
 
@@ -123,7 +123,7 @@ class Way:
         """Return the seconds that tiles will take, from the time of a small part of the first."""
         first = [start for start, _ in tiles[0]]
         sizes = [tuple(stop - start for start, stop in tile) for tile in tiles]
-        if self.method == "dense":
+        if self.name == "dense":
             most = max(1, -(-_PROBE // self._every))
         else:
             most = max(1, round(patch_batch(self.dense) ** (1 / len(first))))
@@ -133,13 +133,13 @@ class Way:
         self.begin(reader, region, device).result()
         seconds = time.perf_counter() - start
         probe = tuple(b - a for a, b in region)
-        if self.method == "patchwise":
+        if self.name == "patchwise":
             return seconds * sum(map(_product, sizes)) / _product(probe)
         return seconds * sum(map(self.flop, sizes)) / self.flop(probe)
 
     def flop(self, size: tuple[int, ...]) -> int:
         """Return the work of a region of so many places, halo included; a number is there where nothing is computed."""
-        if self.method == "patchwise":
+        if self.name == "patchwise":
             return _product(size) * self.dense.report.flop_per_patch + 1
         return tile_flop(self.dense, size) + _product(size)
 
@@ -159,7 +159,7 @@ def _method(model: PatchModel, settings: RunSettings, places: int) -> Literal["d
                 "method patchwise, which is exact too, or auto."
             )
         return "dense"
-    network = model.fcn.thinned(settings.every)
+    network = model.fcn.subsampled(settings.every)
     building = _BUILD * max(len(network.steps) - _QUICK, 0)
-    work = place_flop(network) + FLOP_PER_BYTE * dense_bytes(network.steps, network.channels)
+    work = flop_per_pixel(network) + FLOP_PER_BYTE * dense_bytes(network.steps, network.channels)
     return "dense" if report.dense and work * places + building <= report.work_per_patch * places else "patchwise"

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from napari_fcnseg.arrays.frame_source import Region
 from napari_fcnseg.errors import SettingsError
-from napari_fcnseg.plan.tiles import grouped, nearest_first
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.plan.tiles import group_columns, sort_nearest_first
+from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ EARLY = -1  # number of the group that is the early tile alone
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlanSummary:
     """What a run is going to do, known before anything is computed.
 
     Attributes
@@ -66,7 +66,7 @@ class Schedule:
     Parameters
     ----------
     tiles : sequence of Region
-        That cover a frame, as :func:`napari_fcnseg.plan.tiles.cut` returns them.
+        That cover a frame, as :func:`napari_fcnseg.plan.tiles.cut_tiles` returns them.
     together : int
         Tiles below each other that are a group: 1 where none is computed from another.
     frames : sequence of tuple of int
@@ -91,7 +91,7 @@ class Schedule:
     def __init__(
         self, tiles: Sequence[Region], together: int, frames: Sequence[Index], mask: Mask | None = None
     ) -> None:
-        self._groups = grouped(tiles, together)
+        self._groups = group_columns(tiles, together)
         self._mask = mask
         self._inside: dict[Index, dict[Region, int]] = {}  # pixels of the mask, by its frame and by tile
         self.frames = list(frames)
@@ -135,7 +135,7 @@ class Schedule:
     def nearest_to(self, stack: Sequence[float], place: tuple[float, ...]) -> None:
         """Have what is nearest to a place of a frame come first."""
         self.frames.sort(key=lambda index: math.dist(index, stack))
-        self._groups = nearest_first(self._groups, place)
+        self._groups = sort_nearest_first(self._groups, place)
         self._parts.clear()
 
     def begin_with(self, early: Region | None) -> None:
@@ -237,7 +237,7 @@ def chosen_frames(layout: Layout, chosen: tuple[tuple[int, int], ...] | None) ->
         return indices
     stack = layout.stack_shape
     if len(chosen) != len(stack):
-        has = f"{len(stack)} (its shape is {by(stack)})" if stack else "none"
+        has = f"{len(stack)} (its shape is {format_shape(stack)})" if stack else "none"
         raise SettingsError(
             f"The frames are chosen along {len(chosen)} axes, and the image has {has} beside those of the model. Give "
             "one start and stop per axis."

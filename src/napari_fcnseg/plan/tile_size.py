@@ -8,19 +8,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from napari_fcnseg.arrays.border import predicted
+from napari_fcnseg.arrays.border import predicted_region
 from napari_fcnseg.errors import ImageError, SettingsError
-from napari_fcnseg.plan.default_tile import choose_tile, patch_tile, shrunk
+from napari_fcnseg.plan.default_tile import default_patch_tile, default_tile, shrink_to_fit
 from napari_fcnseg.plan.memory_budget import FRAMEWORK
-from napari_fcnseg.plan.tiles import around
-from napari_fcnseg.system.formatting import amount, by
+from napari_fcnseg.plan.tiles import tile_around
+from napari_fcnseg.system.formatting import format_bytes, format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_fcnseg.arrays.frame_source import Region
-    from napari_fcnseg.plan.memory_budget import Allowance
-    from napari_fcnseg.plan.method import Way
+    from napari_fcnseg.plan.memory_budget import MemoryBudget
+    from napari_fcnseg.plan.method import Method
     from napari_fcnseg.settings import RunSettings
 
 _FIRST_WORK = 2.5e10  # FLOP of the tile that somebody waits for: a quarter of a second on a laptop
@@ -46,13 +46,13 @@ def extent_of(shape: tuple[int, ...], patches: Sequence[tuple[int, ...]], settin
     ImageError, SettingsError
         If there is none.
     """
-    starts_stops = [predicted(shape, patch, settings.border) for patch in patches]  # type: ignore[arg-type]
+    starts_stops = [predicted_region(shape, patch, settings.border) for patch in patches]  # type: ignore[arg-type]
     extent = tuple((max(a for a, _ in axis), min(b for _, b in axis)) for axis in zip(*starts_stops, strict=True))
     if any(stop <= start for start, stop in extent):
         largest = tuple(map(max, zip(*patches, strict=True)))
         raise ImageError(
-            f'The image ({by(shape)}) is smaller than the patch ({by(largest)}), and border="valid" predicts only '
-            'where a whole patch fits. Choose another border, for example "reflect".'
+            f"The image ({format_shape(shape)}) is smaller than the patch ({format_shape(largest)}), and "
+            'border="valid" predicts only where a whole patch fits. Choose another border, for example "reflect".'
         )
     if settings.region is not None:
         extent = _within(extent, settings.region)
@@ -71,24 +71,24 @@ def _within(extent: Region, region: Region) -> Region:
     return both
 
 
-def tile_of(
-    ways: Sequence[Way],
+def tile_size_for(
+    methods: Sequence[Method],
     sizes: tuple[int, ...],
     settings: RunSettings,
-    allowance: Allowance,
+    memory_budget: MemoryBudget,
     tell: Callable[[str], object],
 ) -> tuple[int, ...]:
     """Return the largest tile, in places per axis.
 
     Parameters
     ----------
-    ways : sequence of Way
+    methods : sequence of Method
         How each model's numbers are computed.
     sizes : tuple of int
         Places per axis that are computed.
     settings : RunSettings
         What the user chose.
-    allowance : Allowance
+    memory_budget : MemoryBudget
         What a tile may take.
     tell : callable
         Called with a sentence where the tile is not the one that was asked for, or takes more than the limit.
@@ -105,46 +105,46 @@ def tile_of(
             raise SettingsError(f"The tile {tile} has {len(tile)} sizes and the model {len(sizes)} spatial axes.")
         chosen = tuple(min(max(t // every, 1), n) for t, n in zip(tile, sizes, strict=True))
     else:
-        chosen = _best(ways, sizes, allowance)
-    tile = allowance.tile(chosen)
+        chosen = _best(methods, sizes, memory_budget)
+    tile = memory_budget.tile(chosen)
     if tile != chosen and settings.tile is not None:
         tell(
-            f"A tile of {by(chosen)} pixels would take about {amount(allowance.expected(chosen))}, more than may be "
-            f"taken: tiles of at most {by(tile)} are computed. The labels are the same."
+            f"A tile of {format_shape(chosen)} pixels would take about {format_bytes(memory_budget.expected(chosen))}, "
+            f"more than may be taken: tiles of at most {format_shape(tile)} are computed. The labels are the same."
         )
-    limit, least = settings.memory_limit, allowance.expected(tile)
+    limit, least = settings.memory_limit, memory_budget.expected(tile)
     if limit is not None and least > limit:
         raise SettingsError(
-            f"The memory limit of {amount(limit)} is too small: even a tile of {by(tile)} pixels takes "
-            f"{amount(least)} beside what the computing process itself takes. Allow more memory."
+            f"The memory limit of {format_bytes(limit)} is too small: even a tile of {format_shape(tile)} pixels takes "
+            f"{format_bytes(least)} beside what the computing process itself takes. Allow more memory."
         )
     if limit is not None and least + FRAMEWORK > limit:
         tell(
-            f"The memory limit of {amount(limit)} is less than this run takes: about {amount(least + FRAMEWORK)}, of "
-            f"which {amount(FRAMEWORK)} are the computing process itself."
+            f"The memory limit of {format_bytes(limit)} is less than this run takes: about "
+            f"{format_bytes(least + FRAMEWORK)}, of which {format_bytes(FRAMEWORK)} are the computing process itself."
         )
     return tile
 
 
-def strips_together(ways: Sequence[Way], tile: tuple[int, ...]) -> int:
+def strips_per_group(methods: Sequence[Method], tile: tuple[int, ...]) -> int:
     """Return how many tiles below each other are a group, the first of which is computed from none above.
 
     1 where no tile is computed from another. The fewer, the less has to be computed for a part of an image; there are
     so many that what each group computes anew is little of its work.
     """
-    if not any(way.in_strips for way in ways):
+    if not any(method.in_strips for method in methods):
         return 1
-    one, two = (_work(ways, (rows, *tile[1:])) for rows in (tile[0], 2 * tile[0]))
+    one, two = (_work(methods, (rows, *tile[1:])) for rows in (tile[0], 2 * tile[0]))
     return max(1, math.ceil((2 * one - two) / (two - one) / _ANEW))
 
 
-def first_tile(ways: Sequence[Way], most: tuple[int, ...]) -> tuple[int, ...]:
+def first_tile(methods: Sequence[Method], most: tuple[int, ...]) -> tuple[int, ...]:
     """Return the tile that somebody waits for: no larger than another one, and done in less than a second."""
-    return shrunk(most, lambda size: _work(ways, size) <= _FIRST_WORK)
+    return shrink_to_fit(most, lambda size: _work(methods, size) <= _FIRST_WORK)
 
 
 def early_tile(
-    ways: Sequence[Way],
+    methods: Sequence[Method],
     extent: Region,
     settings: RunSettings,
     tile: tuple[int, ...],
@@ -158,7 +158,7 @@ def early_tile(
 
     Parameters
     ----------
-    ways : sequence of Way
+    methods : sequence of Method
         How each model's numbers are computed.
     extent : Region
         What is computed.
@@ -169,20 +169,20 @@ def early_tile(
     focus : sequence of float
         The place.
     """
-    size = first_tile(ways, tile if settings.tile is not None else tuple(stop - start for start, stop in extent))
-    early, usual = _work(ways, size), _work(ways, tile)
-    return around(extent, size, focus) if 2 * early <= usual and early <= _FIRST_SHARE * usual * tiles else None
+    size = first_tile(methods, tile if settings.tile is not None else tuple(stop - start for start, stop in extent))
+    early, usual = _work(methods, size), _work(methods, tile)
+    return tile_around(extent, size, focus) if 2 * early <= usual and early <= _FIRST_SHARE * usual * tiles else None
 
 
-def _work(ways: Sequence[Way], size: tuple[int, ...]) -> int:
-    return sum(way.flop(size) for way in ways)
+def _work(methods: Sequence[Method], size: tuple[int, ...]) -> int:
+    return sum(method.flop(size) for method in methods)
 
 
-def _best(ways: Sequence[Way], sizes: tuple[int, ...], allowance: Allowance) -> tuple[int, ...]:
+def _best(methods: Sequence[Method], sizes: tuple[int, ...], memory_budget: MemoryBudget) -> tuple[int, ...]:
     best = sizes
-    dense = [way.dense for way in ways if way.method == "dense"]
+    dense = [method.dense for method in methods if method.name == "dense"]
     if dense:
-        in_strips = all(way.in_strips for way in ways if way.method == "dense")
-        best = choose_tile(dense, sizes, allowance.bytes, in_strips)
-    patchwise = [way.dense for way in ways if way.method == "patchwise"]
-    return tuple(map(min, best, patch_tile(patchwise, sizes))) if patchwise else best
+        in_strips = all(method.in_strips for method in methods if method.name == "dense")
+        best = default_tile(dense, sizes, memory_budget.bytes, in_strips)
+    patchwise = [method.dense for method in methods if method.name == "patchwise"]
+    return tuple(map(min, best, default_patch_tile(patchwise, sizes))) if patchwise else best

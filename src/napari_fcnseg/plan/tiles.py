@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.arrays.frame_source import Region
 
 
-def cut(extent: Region, tile: tuple[int, ...]) -> list[Region]:
+def cut_tiles(extent: Region, tile: tuple[int, ...]) -> list[Region]:
     """Cut a region into tiles of at most a given size, all of nearly the same size.
 
     Parameters
@@ -41,13 +41,13 @@ def _cut_axis(start: int, stop: int, size: int) -> list[tuple[int, int]]:
     return [(a, min(a + size, stop)) for a in range(start, stop, size)]
 
 
-def grouped(tiles: Sequence[Region], together: int) -> list[list[Region]]:
+def group_columns(tiles: Sequence[Region], together: int) -> list[list[Region]]:
     """Return tiles in groups: so many of a column below each other, in their order.
 
     Parameters
     ----------
     tiles : sequence of Region
-        As :func:`cut` returns them.
+        As :func:`cut_tiles` returns them.
     together : int
         Tiles of a group, fewer at the end of a column.
     """
@@ -55,7 +55,7 @@ def grouped(tiles: Sequence[Region], together: int) -> list[list[Region]]:
     return [column[first : first + together] for column in columns for first in range(0, len(column), together)]
 
 
-def nearest_first(groups: Sequence[list[Region]], focus: tuple[float, ...]) -> list[list[Region]]:
+def sort_nearest_first(groups: Sequence[list[Region]], focus: tuple[float, ...]) -> list[list[Region]]:
     """Return groups of tiles by how far they are from a place: the one it is in first.
 
     Among equally far ones the one whose middle is nearer comes first.
@@ -63,7 +63,7 @@ def nearest_first(groups: Sequence[list[Region]], focus: tuple[float, ...]) -> l
     Parameters
     ----------
     groups : sequence of list of Region
-        As :func:`grouped` returns them.
+        As :func:`group_columns` returns them.
     focus : tuple of float
         The place.
     """
@@ -77,7 +77,7 @@ def nearest_first(groups: Sequence[list[Region]], focus: tuple[float, ...]) -> l
     return sorted(groups, key=distance)
 
 
-def around(extent: Region, size: tuple[int, ...], focus: Sequence[float]) -> Region:
+def tile_around(extent: Region, size: tuple[int, ...], focus: Sequence[float]) -> Region:
     """Return a tile of some size with a place in its middle, or as near to that as the extent allows."""
     firsts = [
         min(max(round(f - n / 2), start), max(stop - n, start))
@@ -86,6 +86,6 @@ def around(extent: Region, size: tuple[int, ...], focus: Sequence[float]) -> Reg
     return tuple((a, min(a + n, stop)) for a, n, (_, stop) in zip(firsts, size, extent, strict=True))
 
 
-def slices(region: Region) -> tuple[slice, ...]:
+def as_slices(region: Region) -> tuple[slice, ...]:
     """Return a region as slices."""
     return tuple(slice(start, stop) for start, stop in region)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fcnseg.arrays.frame_source import Mapped, Source, held
+from napari_fcnseg.arrays.frame_source import FrameSource, MappedSource, hold_if_small
 from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.preprocess.statistics import Statistics
 from napari_fcnseg.preprocess.steps import halo_of_local_mean
@@ -35,12 +35,12 @@ class Bound:
     halo: int
 
 
-def prepare(source: Source, steps: Sequence[Step], bound: list[Bound] | None = None) -> Source:
+def prepare(source: FrameSource, steps: Sequence[Step], bound: list[Bound] | None = None) -> FrameSource:
     """Apply steps in order to each channel of a whole frame, or have them applied to what is read of a large one.
 
     Parameters
     ----------
-    source : Source
+    source : FrameSource
         The frame.
     steps : sequence of Step
         The steps.
@@ -55,15 +55,15 @@ def prepare(source: Source, steps: Sequence[Step], bound: list[Bound] | None = N
         If values are not finite, before or after; of a large frame when they are read.
     """
     bound = [] if bound is None else bound
-    source = held(source)
+    source = hold_if_small(source)
     for number, step in enumerate(steps):
         if number == len(bound):
             bound.append(_bind(step, source))
-        source = held(_Prepared(source, bound[number], step))
+        source = hold_if_small(_Prepared(source, bound[number], step))
     return source
 
 
-def _bind(step: Step, source: Source) -> Bound:
+def _bind(step: Step, source: FrameSource) -> Bound:
     statistics = Statistics(source, step.joint)
     arguments = _per_channel(step, source.shape[-1])
     functions = tuple(STEPS[step.name](statistics.of(channel), *a) for channel, a in enumerate(arguments))
@@ -71,10 +71,10 @@ def _bind(step: Step, source: Source) -> Bound:
     return Bound(functions, halo)
 
 
-class _Prepared(Mapped):
+class _Prepared(MappedSource):
     """A frame after a step, looked at wherever it is read."""
 
-    def __init__(self, source: Source, bound: Bound, step: Step) -> None:
+    def __init__(self, source: FrameSource, bound: Bound, step: Step) -> None:
         super().__init__(source, bound.functions, bound.halo)
         self._step = step
 

@@ -19,7 +19,7 @@ from napari_fcnseg.arrays.frame_source import LINE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from napari_fcnseg.arrays.frame_source import Image, Source
+    from napari_fcnseg.arrays.frame_source import FrameSource, Image
 
 _Counts: TypeAlias = npt.NDArray[np.int64]
 
@@ -32,13 +32,13 @@ class Statistics:
 
     Parameters
     ----------
-    source : Source
+    source : FrameSource
         The frame ``(*spatial, channel)``.
     joint : bool
         Whether all channels count as one.
     """
 
-    def __init__(self, source: Source, joint: bool) -> None:
+    def __init__(self, source: FrameSource, joint: bool) -> None:
         self._source, self._joint = source, joint
         self._groups = 1 if joint else source.shape[-1]
         self._moments: list[tuple[float, float]] | None = None

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from napari_fcnseg.errors import OutputError, SettingsError
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.system.formatting import format_shape
 from napari_fcnseg.system.json_file import read_json, write_json
-from napari_fcnseg.system.serialization import READ, checked, many, of, plain
+from napari_fcnseg.system.serialization import READ, checked, many, of, to_plain
 
 if TYPE_CHECKING:
     import os
@@ -63,8 +63,8 @@ class CertifiedModel:
         output = f", output {self.output}" if self.output else ""
         layers = (f"  {e.get('layer')} ({e.get('layer_type')}): {e.get('became')}" for e in self.layers)
         return [
-            f"Model        {self.file or self.name}{output}, {self.method}: patch {by(self.patch_shape)}, "
-            f"receptive field {by(self.receptive_field)}, sha256 {self.sha256 or '-'}",
+            f"Model        {self.file or self.name}{output}, {self.method}: patch {format_shape(self.patch_shape)}, "
+            f"receptive field {format_shape(self.receptive_field)}, sha256 {self.sha256 or '-'}",
             *layers,
         ]
 
@@ -142,7 +142,7 @@ class Certificate:
     def as_dict(self) -> dict[str, Any]:
         """Return the certificate as plain data for JSON; a number that is none is None."""
         head = {"program": "napari-fcnseg", "certificate_version": FORMAT_VERSION, "passed": self.passed}
-        return {**head, **plain(asdict(self))}
+        return {**head, **to_plain(asdict(self))}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Certificate:
@@ -221,8 +221,8 @@ class Certificate:
             f"class; largest difference {self.max_abs_difference:.2g} at {self.worst_point}, allowed {allowed:.2g}.",
             f"Made         {self.created} by napari-fcnseg {self.versions.get('napari-fcnseg', '?')}",
             *(line for model in self.models for line in model.lines()),
-            f"Image        {by(tuple(image['shape']))} {image['dtype']}, sha256 {image['sha256'] or '-'}",
-            f"Settings     preprocessing {steps}; border {self.border}; {exact}; tile {by(self.tile)}{part}",
+            f"Image        {format_shape(tuple(image['shape']))} {image['dtype']}, sha256 {image['sha256'] or '-'}",
+            f"Settings     preprocessing {steps}; border {self.border}; {exact}; tile {format_shape(self.tile)}{part}",
             f"Device       {self.device}",
             f"Points       {self.points}, chosen with seed {self.seed}",
             f"Seconds      {', '.join(f'{what} {seconds:.2f}' for what, seconds in self.seconds.items())}",

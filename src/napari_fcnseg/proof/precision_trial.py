@@ -104,13 +104,13 @@ def try_run(run: Run) -> PrecisionTrial:
     """Compare the arithmetic that a run asks for with float32, on a small part of its image."""
     precision = run.settings.precision
     device = engine().device(run.settings.device, precision)
-    computed = device.precision if any(way.method == "dense" for way in run.ways) else EXACT
+    computed = device.precision if any(method.name == "dense" for method in run.methods) else EXACT
     exact = replace(device, precision=EXACT)
     if computed == EXACT:
         return PrecisionTrial(precision, EXACT, str(device), 1.0, 1.0, 0.0, 0)
     frames = run.schedule.frames
     source = run.source(frames[len(frames) // 2])
-    readers = [way.reader(source) for way in run.ways]
+    readers = [method.reader(source) for method in run.methods]
     regions = _windows(run, device)
     answers: dict[Device, list[npt.NDArray[np.float32]]] = {}
     seconds = dict.fromkeys((exact, device), math.inf)
@@ -138,15 +138,15 @@ def try_run(run: Run) -> PrecisionTrial:
 
 def _scores(run: Run, readers: Sequence[WindowReader], region: Region, device: Device) -> npt.NDArray[np.float32]:
     """Return the mean numbers of a run's models at a region."""
-    waiting = [way.begin(reader, region, device) for way, reader in zip(run.ways, readers, strict=True)]
-    answers = [way.finish(future.result()) for way, future in zip(run.ways, waiting, strict=True)]
+    waiting = [method.begin(reader, region, device) for method, reader in zip(run.methods, readers, strict=True)]
+    answers = [method.finish(future.result()) for method, future in zip(run.methods, waiting, strict=True)]
     mean: npt.NDArray[np.float32] = np.mean(answers, axis=0, dtype=np.float32)
     return mean
 
 
 def _windows(run: Run, device: Device) -> list[Region]:
     """Return up to two windows per axis, apart from each other and away from the border where there is room."""
-    per_place = sum(way.flop((64,) * len(run.patch)) / 64 ** len(run.patch) for way in run.ways)
+    per_place = sum(method.flop((64,) * len(run.patch)) / 64 ** len(run.patch) for method in run.methods)
     side = (_WORK[device.is_cpu] / per_place / 2 ** len(run.patch)) ** (1 / len(run.patch))
     most = min(max(int(side), 8), _SIDE, *run.tile)
     spans = []

@@ -15,11 +15,11 @@ from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.proof.certificate import TOLERANCE, Certificate, CertifiedModel, image_sha256, within_tolerance
 from napari_fcnseg.run.labels import labels_of
-from napari_fcnseg.run.result import finished_tiles
+from napari_fcnseg.run.result import iter_tiles
 from napari_fcnseg.run.run import Run, Tile
 from napari_fcnseg.run.segment import patchwise_scores
 from napari_fcnseg.settings import RunSettings
-from napari_fcnseg.system.serialization import plain
+from napari_fcnseg.system.serialization import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class Verification:
         )
 
 
-class Witness:
+class VerificationSampler:
     """Keeps a run's numbers at some pixels while its tiles come in, to compare them with the patch model later.
 
     Parameters
@@ -121,7 +121,7 @@ class Witness:
         chosen = others[:missing]
         return np.concatenate([points, more[chosen]]), np.concatenate([scores, theirs[chosen]])
 
-    def testify(self) -> Verification:
+    def verify(self) -> Verification:
         """Ask the patch model about every point seen, and compare.
 
         Raises
@@ -184,10 +184,10 @@ def verify(
         As for :func:`napari_fcnseg.segment`.
     """
     run = Run(image, as_ensemble(model), RunSettings.from_dict(settings), mask=mask)
-    witness = Witness(run, n, seed)
-    for tile in finished_tiles(run):
-        witness.see(tile)
-    return witness.testify()
+    sampler = VerificationSampler(run, n, seed)
+    for tile in iter_tiles(run):
+        sampler.see(tile)
+    return sampler.verify()
 
 
 def choose_points(run: Run, n: int, seed: int) -> npt.NDArray[np.intp]:
@@ -278,5 +278,5 @@ def _certified(model: PatchModel, provenance: Mapping[str, Any]) -> CertifiedMod
         str(provenance.get("method", "dense")),
         tuple(model.patch_shape),
         tuple(report.receptive_field),
-        tuple(plain(asdict(layer)) for layer in report.layers),
+        tuple(to_plain(asdict(layer)) for layer in report.layers),
     )

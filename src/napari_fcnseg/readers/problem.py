@@ -29,7 +29,7 @@ class RefusedError(Exception):
 
 
 @contextmanager
-def within(where: str) -> Iterator[None]:
+def inside(where: str) -> Iterator[None]:
     """Say of every :class:`UnreadableError` raised inside where it was."""
     try:
         yield
@@ -38,17 +38,17 @@ def within(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def naming(layer: str, layer_type: str) -> Iterator[None]:
+def about_layer(layer: str, layer_type: str) -> Iterator[None]:
     """Give every problem raised inside the name of the layer that it is about."""
     try:
-        with within(f"layer {layer!r} ({layer_type})"):
+        with inside(f"layer {layer!r} ({layer_type})"):
             yield
     except RefusedError as refusal:
         raise UnsupportedLayerError(layer, layer_type, refusal.reason, refusal.advice) from None
 
 
 @contextmanager
-def telling(layers: Iterable[tuple[str, str]], outputs: Iterable[str]) -> Iterator[None]:
+def with_overview(layers: Iterable[tuple[str, str]], outputs: Iterable[str]) -> Iterator[None]:
     """Have every refusal inside tell which layers (name and class) and which answers the model has."""
     try:
         yield

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari_fcnseg.errors import EngineError, ModelFileError
-from napari_fcnseg.system.child_process import Child
+from napari_fcnseg.system.child_process import ChildProcess
 
 if TYPE_CHECKING:
     import os
@@ -61,7 +61,7 @@ def read_models(
     """
     if not paths:
         return []
-    child = Child(__name__, _ENVIRONMENT)
+    child = ChildProcess(__name__, _ENVIRONMENT)
     try:
         return [
             _read(child, Path(path), output, seconds, memory)
@@ -71,7 +71,7 @@ def read_models(
         child.kill()
 
 
-def _read(child: Child, path: Path, output: str | None, seconds: float, memory: int) -> Network:
+def _read(child: ChildProcess, path: Path, output: str | None, seconds: float, memory: int) -> Network:
     size = _size(path)
     seconds += size / _BYTES_PER_SECOND
     patience = _PATIENCE if _has_limits() else 1.0

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.arrays.border import WindowReader
     from napari_fcnseg.arrays.frame_source import Region
-    from napari_fcnseg.plan.memory_budget import Allowance
-    from napari_fcnseg.plan.method import Way
+    from napari_fcnseg.plan.memory_budget import MemoryBudget
+    from napari_fcnseg.plan.method import Method
 
     Numbers: TypeAlias = npt.NDArray[np.float32]
 
 
-_numbers = itertools.count()  # of tiles, in all lanes and runs: a computing process must not take one for another
+_numbers = itertools.count()  # of tiles, in all queues and runs: a computing process must not take one for another
 
 
 @dataclass(frozen=True)
-class Job:
+class TileJob:
     """A tile to compute.
 
     Attributes
@@ -39,7 +39,7 @@ class Job:
     region : Region
         Its places in the frame.
     readers : tuple of WindowReader
-        What each way reads the frame with.
+        What each method reads the frame with.
     group : int
         Only a tile of the same group of its frame may be computed from what is kept of this one.
     """
@@ -49,7 +49,7 @@ class Job:
     readers: tuple[WindowReader, ...]
     group: int = 0
 
-    def follows(self, other: Job) -> bool:
+    def follows(self, other: TileJob) -> bool:
         """Whether it is right below another tile of the same group, as wide as that one."""
         (start, _), *sides = self.region
         (_, stop), *others = other.region
@@ -63,39 +63,39 @@ class Job:
 
 
 @dataclass
-class Lane:
+class DeviceQueue:
     """A device, what a tile may take on it, and the tiles that it has.
 
     Attributes
     ----------
     device : Device
         The device.
-    allowance : Allowance
+    memory_budget : MemoryBudget
         What a tile may take.
-    ways : sequence of Way
+    methods : sequence of Method
         How each model's numbers are computed.
     failed : bool
         Whether its last tile did not fit.
     """
 
     device: Device
-    allowance: Allowance
-    ways: Sequence[Way]
+    memory_budget: MemoryBudget
+    methods: Sequence[Method]
     failed: bool = False
-    _last: Job | None = field(default=None, init=False)  # the tile that another one may follow
-    _strips: list[int | None] = field(init=False)  # its number for each way that keeps rows of it
-    _begun: deque[tuple[Job, list[Future[Numbers]]]] = field(default_factory=deque, init=False)
+    _last: TileJob | None = field(default=None, init=False)  # the tile that another one may follow
+    _strips: list[int | None] = field(init=False)  # its number for each method that keeps rows of it
+    _begun: deque[tuple[TileJob, list[Future[Numbers]]]] = field(default_factory=deque, init=False)
 
     def __post_init__(self) -> None:
         """Nothing is kept yet."""
-        self._strips = [None] * len(self.ways)
+        self._strips = [None] * len(self.methods)
 
     def __len__(self) -> int:
         """Return how many tiles it has."""
         return len(self._begun)
 
     @property
-    def oldest(self) -> Job:
+    def oldest(self) -> TileJob:
         """The tile that is finished next."""
         return self._begun[0][0]
 
@@ -111,7 +111,7 @@ class Lane:
 
     def request(self) -> list[Future[float]]:
         """Have the device compile what it needs, and return at once."""
-        return [way.load(self.device) for way in self.ways]
+        return [method.load(self.device) for method in self.methods]
 
     def load(self, poll: float | None) -> Generator[None, None, None]:
         """Wait until what the device needs is compiled, yielding None every ``poll`` seconds."""
@@ -121,7 +121,7 @@ class Lane:
             future.result()
         engine().release()  # what compiling left behind is no part of what tiles take
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: TileJob) -> None:
         """Read what a tile sees and hand it to the device.
 
         Raises
@@ -133,14 +133,14 @@ class Lane:
         if self._last is not None and not job.follows(self._last):
             self._let_go()
         above = self._strips
-        self._last, self._strips = None, [None] * len(self.ways)
+        self._last, self._strips = None, [None] * len(self.methods)
         try:
-            for n, (way, reader) in enumerate(zip(self.ways, job.readers, strict=True)):
-                if way.in_strips and self.device.backend == "tensorflow":
+            for n, (method, reader) in enumerate(zip(self.methods, job.readers, strict=True)):
+                if method.in_strips and self.device.backend == "tensorflow":
                     number = self._strips[n] = next(_numbers)
-                    futures.append(way.begin_strip(reader, job.region, self.device, number, above[n]))
+                    futures.append(method.begin_strip(reader, job.region, self.device, number, above[n]))
                 else:
-                    futures.append(way.begin(reader, job.region, self.device))
+                    futures.append(method.begin(reader, job.region, self.device))
         except BaseException:
             for future in futures:
                 future.cancel()
@@ -151,13 +151,13 @@ class Lane:
 
     def _let_go(self) -> None:
         """Say that no tile follows the last one."""
-        for way, number in zip(self.ways, self._strips, strict=True):
+        for method, number in zip(self.methods, self._strips, strict=True):
             if number is not None:
-                way.end_strip(self.device, number)
-        self._last, self._strips = None, [None] * len(self.ways)
+                method.end_strip(self.device, number)
+        self._last, self._strips = None, [None] * len(self.methods)
 
     def take(self) -> list[Numbers]:
-        """Return what every way says of the oldest tile, ``(*places, output)``, and take it from the queue.
+        """Return what every method says of the oldest tile, ``(*places, output)``, and take it from the queue.
 
         Raises
         ------
@@ -165,13 +165,13 @@ class Lane:
             If it failed; it stays in the queue then.
         """
         job, futures = self._begun[0]
-        answers = [way.finish(future.result()) for way, future in zip(self.ways, futures, strict=True)]
+        answers = [method.finish(future.result()) for method, future in zip(self.methods, futures, strict=True)]
         self._begun.popleft()
         if self.device.is_cpu:
-            self.allowance.learn(job.size, [usage_of(future) for future in futures])
+            self.memory_budget.learn(job.size, [usage_of(future) for future in futures])
         return answers
 
-    def withdraw(self) -> list[Job]:
+    def withdraw(self) -> list[TileJob]:
         """Take back every tile, the oldest first."""
         jobs = []
         self._let_go()

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_fcnseg.engine import Device, engine
 from napari_fcnseg.errors import FcnSegError, OutOfMemoryError
-from napari_fcnseg.plan.tiles import cut
-from napari_fcnseg.run.device_queue import Job, Lane
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.plan.tiles import cut_tiles
+from napari_fcnseg.run.device_queue import DeviceQueue, TileJob
+from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from napari_fcnseg.plan.memory_budget import Allowance
-    from napari_fcnseg.plan.method import Way
+    from napari_fcnseg.plan.memory_budget import MemoryBudget
+    from napari_fcnseg.plan.method import Method
     from napari_fcnseg.run.device_queue import Numbers
 
 T = TypeVar("T")
@@ -37,11 +37,11 @@ class Dispatcher:
 
     Parameters
     ----------
-    ways : sequence of Way
+    methods : sequence of Method
         How each model's numbers are computed.
     devices : sequence of Device
         Where; each takes the next tile when it has room.
-    allowance : Allowance
+    memory_budget : MemoryBudget
         What a tile may take of the computer's memory.
     tell : callable
         Called with a sentence whenever something happens that the user should know.
@@ -53,56 +53,61 @@ class Dispatcher:
     """
 
     def __init__(
-        self, ways: Sequence[Way], devices: Sequence[Device], allowance: Allowance, tell: Callable[[str], object]
+        self,
+        methods: Sequence[Method],
+        devices: Sequence[Device],
+        memory_budget: MemoryBudget,
+        tell: Callable[[str], object],
     ) -> None:
         self.added = 0
         self._tell = tell
-        self._allowance = allowance
-        self._lanes = [Lane(device, allowance.on(device, len(devices)), ways) for device in devices]
-        self._left: list[Allowance] = []  # of devices that were too small
+        self._memory_budget = memory_budget
+        self._queues = [DeviceQueue(device, memory_budget.on(device, len(devices)), methods) for device in devices]
+        self._left: list[MemoryBudget] = []  # of devices that were too small
         self._deaths: set[int] = set()  # process ids since the last finished tile
-        self._jobs: Iterator[Job | Future[Any]] = iter(())
-        self._again: deque[Job] = deque()
+        self._jobs: Iterator[TileJob | Future[Any]] = iter(())
+        self._again: deque[TileJob] = deque()
         self._coming: Future[Any] | None = None
         self._problem: FcnSegError | None = None
 
     @property
     def devices(self) -> tuple[Device, ...]:
         """The devices that compute now."""
-        return tuple(lane.device for lane in self._lanes)
+        return tuple(queue.device for queue in self._queues)
 
     @property
-    def allowances(self) -> list[Allowance]:
+    def memory_budgets(self) -> list[MemoryBudget]:
         """What has been learned of each device that has computed."""
-        return [*(lane.allowance for lane in self._lanes), *self._left]
+        return [*(queue.memory_budget for queue in self._queues), *self._left]
 
     def load(self, poll: float | None) -> Generator[None, None, None]:
         """Have every device compile what it needs, yielding None every ``poll`` seconds."""
-        for lane in self._lanes:
-            lane.request()  # all at the same time
-        for lane in self._lanes:
+        for queue in self._queues:
+            queue.request()  # all at the same time
+        for queue in self._queues:
             try:
-                yield from lane.load(poll)
+                yield from queue.load(poll)
             except OutOfMemoryError as error:
-                self._to_cpu(lane, error)
-                yield from lane.load(poll)
+                self._to_cpu(queue, error)
+                yield from queue.load(poll)
 
     def answers(
-        self, jobs: Iterator[Job | Future[Any]], poll: float | None
-    ) -> Generator[tuple[Job, list[Numbers]] | None, None, None]:
+        self, jobs: Iterator[TileJob | Future[Any]], poll: float | None
+    ) -> Generator[tuple[TileJob, list[Numbers]] | None, None, None]:
         """Compute tiles.
 
         Parameters
         ----------
-        jobs : iterator of Job or Future
+        jobs : iterator of TileJob or Future
             A future says that the next tile can be given only after it is done.
         poll : float, optional
             Seconds after which None is yielded while no tile is ready.
 
         Yields
         ------
-        (Job, list of ndarray) or None
-            Each finished tile with every way's numbers, ``(*places, output)``, in the order in which they are finished.
+        (TileJob, list of ndarray) or None
+            Each finished tile with every method's numbers, ``(*places, output)``, in the order in which they are
+            finished.
 
         Raises
         ------
@@ -113,13 +118,13 @@ class Dispatcher:
         try:
             while True:
                 self._fill()
-                lane = next((lane for lane in self._lanes if lane.ready), None)
-                if lane is not None:
-                    finished = self._take(lane)
+                queue = next((queue for queue in self._queues if queue.ready), None)
+                if queue is not None:
+                    finished = self._take(queue)
                     if finished is not None:
                         yield finished
                     continue
-                awaited: set[Future[Any]] = {future for lane in self._lanes for future in lane.awaited}
+                awaited: set[Future[Any]] = {future for queue in self._queues for future in queue.awaited}
                 if self._coming is not None and self._problem is None:
                     awaited.add(self._coming)
                 if not awaited:
@@ -127,37 +132,37 @@ class Dispatcher:
                 if not wait(awaited, poll, FIRST_COMPLETED).done:
                     yield None
         finally:
-            for lane in self._lanes:
-                lane.withdraw()
+            for queue in self._queues:
+                queue.withdraw()
         if self._problem is not None:
             raise self._problem
 
     def _fill(self) -> None:
         """Give every device as many tiles as it has room for, in turns."""
         for depth in range(_AHEAD + 1):
-            for lane in self._lanes:
-                if len(lane) == depth and (job := self._next(lane)) is not None:
-                    self._begin(lane, job)
+            for queue in self._queues:
+                if len(queue) == depth and (job := self._next(queue)) is not None:
+                    self._begin(queue, job)
 
-    def _begin(self, lane: Lane, job: Job) -> None:
+    def _begin(self, queue: DeviceQueue, job: TileJob) -> None:
         try:
-            lane.begin(job)
+            queue.begin(job)
         except MemoryError:
-            self._retry(lane, job, OutOfMemoryError(_NO_ROOM))
+            self._retry(queue, job, OutOfMemoryError(_NO_ROOM))
         except FcnSegError as error:  # from reading the image
             self._end(error)
 
-    def _next(self, lane: Lane) -> Job | None:
+    def _next(self, queue: DeviceQueue) -> TileJob | None:
         """Return the next tile for a device, cut to what it may take; None if there is none now."""
         job = self._again.popleft() if self._again else self._given()
         if job is None:
             return None
-        parts = [replace(job, region=region) for region in cut(job.region, lane.allowance.tile(job.size))]
+        parts = [replace(job, region=region) for region in cut_tiles(job.region, queue.memory_budget.tile(job.size))]
         self.added += len(parts) - 1
         self._again.extendleft(reversed(parts[1:]))
         return parts[0]
 
-    def _given(self) -> Job | None:
+    def _given(self) -> TileJob | None:
         if self._problem is not None or (self._coming is not None and not self._coming.done()):
             return None
         self._coming = None
@@ -176,48 +181,48 @@ class Dispatcher:
         self._again.clear()
         self._problem = self._problem or error
 
-    def _take(self, lane: Lane) -> tuple[Job, list[Numbers]] | None:
+    def _take(self, queue: DeviceQueue) -> tuple[TileJob, list[Numbers]] | None:
         """Take a device's oldest tile; None if it failed and is to be done again, or the run is to end."""
-        job = lane.oldest
+        job = queue.oldest
         try:
-            answers = lane.take()
+            answers = queue.take()
         except OutOfMemoryError as error:
-            self._retry(lane, job, error)
+            self._retry(queue, job, error)
             return None
         except FcnSegError as error:
-            lane.withdraw()
+            queue.withdraw()
             self._end(error)
             return None
         self._deaths.clear()
-        if lane.failed:
-            lane.failed = False
-            self._tell(f"The run goes on in tiles of {by(job.size)} pixels.")
+        if queue.failed:
+            queue.failed = False
+            self._tell(f"The run goes on in tiles of {format_shape(job.size)} pixels.")
         return job, answers
 
-    def _retry(self, lane: Lane, job: Job, error: OutOfMemoryError) -> None:
+    def _retry(self, queue: DeviceQueue, job: TileJob, error: OutOfMemoryError) -> None:
         """Put a tile that did not fit, and those that the device has, back: to be cut, or to be done by the CPU."""
-        waiting = [other for other in lane.withdraw() if other is not job]
+        waiting = [other for other in queue.withdraw() if other is not job]
         if error.pid is not None:
             self._deaths.add(error.pid)
         # A new process costs seconds, so fewer steps are better where the old one died.
-        smaller = lane.allowance.shrink(job.size, 2 if error.pid is None else 4)
-        if len(self._deaths) >= _DEATHS or (smaller is None and lane.device.is_cpu):
+        smaller = queue.memory_budget.shrink(job.size, 2 if error.pid is None else 4)
+        if len(self._deaths) >= _DEATHS or (smaller is None and queue.device.is_cpu):
             self._end(error)
             return
         self._again.extendleft(reversed([job, *waiting]))
         if smaller is None:
-            self._to_cpu(lane, error)
+            self._to_cpu(queue, error)
             return
-        if not lane.failed:
-            lane.failed = True
+        if not queue.failed:
+            queue.failed = True
             happened = "did not fit into memory" if error.pid is None else "ended the computing process"
             self._tell(
-                f"A tile of {by(job.size)} pixels {happened} on {lane.device.key}. It is computed again in smaller "
-                "ones, and so are the others; the result is the same."
+                f"A tile of {format_shape(job.size)} pixels {happened} on {queue.device.key}. It is computed again in "
+                "smaller ones, and so are the others; the result is the same."
             )
         engine().release()  # what the failed tile left behind is room for the next
 
-    def _to_cpu(self, lane: Lane, error: OutOfMemoryError) -> None:
+    def _to_cpu(self, queue: DeviceQueue, error: OutOfMemoryError) -> None:
         """Have the CPU do what a device cannot.
 
         Raises
@@ -225,17 +230,17 @@ class Dispatcher:
         OutOfMemoryError
             If the device is the CPU.
         """
-        if lane.device.is_cpu:
+        if queue.device.is_cpu:
             raise error
-        cpu = engine().device("CPU", lane.device.precision)
-        self._left.append(lane.allowance)
+        cpu = engine().device("CPU", queue.device.precision)
+        self._left.append(queue.memory_budget)
         self._tell(
-            f"The memory of {lane.device} is too small for this model. The run goes on on {cpu}; it takes longer."
+            f"The memory of {queue.device} is too small for this model. The run goes on on {cpu}; it takes longer."
         )
-        lane.device, lane.allowance = cpu, self._allowance.on(cpu, 1)
+        queue.device, queue.memory_budget = cpu, self._memory_budget.on(cpu, 1)
 
 
-def awaited(future: Future[T], poll: float | None) -> Generator[None, None, T]:
+def wait_for(future: Future[T], poll: float | None) -> Generator[None, None, T]:
     """Wait for a future, yielding None every ``poll`` seconds; return or raise what it does."""
     while True:
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import ZARR, GrowingZarr, stage_image
 from napari_fcnseg.run.provenance_file import stage_provenance
-from napari_fcnseg.run.result import Canvas, kinds, stored_chunks
+from napari_fcnseg.run.result import ResultArrays, chunk_shape, output_arrays
 from napari_fcnseg.system.saving import partial_of
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from napari_fcnseg.system.saving import Plan, Staged
 
 
-_PUBLIC = {"scores": "probabilities"}  # where a canvas has another name for it
+_PUBLIC = {"scores": "probabilities"}  # where the arrays have another name for it
 
 
-def canvas_for(
+def result_arrays_for(
     run: Run, image: ImageFile, outputs: Mapping[str, Path], *, overwrite: bool = False, batch: bool = False
-) -> Canvas:
+) -> ResultArrays:
     """Return what a run's tiles are written into.
 
     Parameters
@@ -41,19 +41,19 @@ def canvas_for(
         As for :class:`GrowingZarr`.
     """
     growing: list[GrowingZarr | None] = []
-    for name, (shape, dtype) in kinds(run).items():
+    for name, (shape, dtype) in output_arrays(run).items():
         path = outputs.get(_PUBLIC.get(name, name))
         if path is None or shape is None or path.suffix.lower() != ZARR:
             growing.append(None)
             continue
-        meaning, chunks = _like_result(run, image), stored_chunks(run, shape)
+        meaning, chunks = _like_result(run, image), chunk_shape(run, shape)
         options: dict[str, Any] = {"classes": name == "scores", "overwrite": overwrite, "batch": batch}
         growing.append(GrowingZarr(path, shape, chunks, dtype, meaning, **options))
-    return Canvas(run, *growing)
+    return ResultArrays(run, *growing)
 
 
 def publish(
-    canvas: Canvas, image: ImageFile, outputs: Mapping[str, Path], provenance: Mapping[str, Any], plan: Plan
+    arrays: ResultArrays, image: ImageFile, outputs: Mapping[str, Path], provenance: Mapping[str, Any], plan: Plan
 ) -> None:
     """Write what is in memory, and give all results and their provenance their names, one right after the other.
 
@@ -63,7 +63,7 @@ def publish(
 
     Parameters
     ----------
-    canvas : Canvas
+    arrays : ResultArrays
         With the tiles of a run that is complete.
     image : ImageFile
         The image.
@@ -79,8 +79,8 @@ def publish(
     OutputError
         If something could not be written.
     """
-    growing = canvas.settle()
-    staged, problems = _staged(canvas, image, outputs)
+    growing = arrays.settle()
+    staged, problems = _staged(arrays, image, outputs)
     results = {**growing, **{one.path.name: one.part for one in staged}}
     steps: list[Callable[[], object]] = [
         partial(one.publish, overwrite=plan.overwrite, inputs=plan.inputs) for one in staged
@@ -90,7 +90,7 @@ def publish(
         steps.insert(0, partial(beside.publish, overwrite=plan.overwrite, inputs=plan.inputs))
     except OutputError as error:
         problems.append(error)
-    for step in (*steps, canvas.finish):
+    for step in (*steps, arrays.finish):
         try:
             step()
         except OutputError as error:
@@ -98,7 +98,7 @@ def publish(
     _say(problems)
 
 
-def keep(canvas: Canvas, image: ImageFile, outputs: Mapping[str, Path], plan: Plan) -> None:
+def keep(arrays: ResultArrays, image: ImageFile, outputs: Mapping[str, Path], plan: Plan) -> None:
     """Write what a run has done that was stopped, under names that say so.
 
     Raises
@@ -106,7 +106,7 @@ def keep(canvas: Canvas, image: ImageFile, outputs: Mapping[str, Path], plan: Pl
     OutputError
         If something could not be written.
     """
-    staged, problems = _staged(canvas, image, {name: partial_of(path) for name, path in outputs.items()})
+    staged, problems = _staged(arrays, image, {name: partial_of(path) for name, path in outputs.items()})
     for one in staged:
         try:
             one.publish(overwrite=plan.overwrite, inputs=plan.inputs)
@@ -126,16 +126,18 @@ def note(beside: Path, provenance: Mapping[str, Any], outputs: Iterable[Path]) -
     stage_provenance(beside, provenance, {path.name: path for path in outputs}).publish(overwrite=True)
 
 
-def _staged(canvas: Canvas, image: ImageFile, outputs: Mapping[str, Path]) -> tuple[list[Staged], list[FcnSegError]]:
+def _staged(
+    arrays: ResultArrays, image: ImageFile, outputs: Mapping[str, Path]
+) -> tuple[list[Staged], list[FcnSegError]]:
     """Write what is in memory under hidden names; return it, and what could not be written."""
-    image = _like_result(canvas.run, image)
+    image = _like_result(arrays.run, image)
     staged, problems = [], []
     for name, path in outputs.items():
         if path.suffix.lower() == ZARR:
             continue
         try:
             scores = name == _PUBLIC["scores"]
-            labelled = image.scored(canvas.scores) if scores else image.labelled(getattr(canvas, name))
+            labelled = image.scored(arrays.scores) if scores else image.labelled(getattr(arrays, name))
             staged.append(stage_image(path, labelled))
         except FcnSegError as error:
             problems.append(error)

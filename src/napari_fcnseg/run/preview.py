@@ -20,7 +20,7 @@ from napari_fcnseg.run.run import Run
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from napari_fcnseg.arrays.frame_source import Source
+    from napari_fcnseg.arrays.frame_source import FrameSource
     from napari_fcnseg.run.run import Tile
 
 _WORTH = 3e11  # FLOP; a run of less, about two seconds on a laptop, is its own preview
@@ -48,7 +48,7 @@ class CoarsePass(Run):
         self._run = run
         self._step = every // run.settings.every
 
-    def source(self, index: tuple[int, ...]) -> Source:
+    def source(self, index: tuple[int, ...]) -> FrameSource:
         """Return the frame that the other run has read."""
         return self._run.opened if self._run.opened is not None else super().source(index)
 
@@ -90,7 +90,7 @@ def coarse_pass(run: Run) -> CoarsePass | None:
     return None
 
 
-def previewed(run: Run, poll: float | None = None) -> Generator[Tile | None, None, None]:
+def execute_with_preview(run: Run, poll: float | None = None) -> Generator[Tile | None, None, None]:
     """Execute a run: its first tile, a preview of the frame if it is worth it, and then the other tiles.
 
     Parameters
@@ -147,4 +147,4 @@ def _continued(part: Tile, first: Tile) -> Tile:
 def _work(run: Run) -> int:
     """Return the FLOP of a run's computations on one frame, halos included."""
     sizes = [tuple(b - a for a, b in region) for _, region in run.schedule.parts(run.schedule.frames[0])]
-    return sum(way.flop(size) for way in run.ways for size in sizes)
+    return sum(method.flop(size) for method in run.methods for size in sizes)

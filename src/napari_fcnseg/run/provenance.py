@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.plan.layout import Layout
     from napari_fcnseg.plan.mask import Mask
-    from napari_fcnseg.plan.method import Way
+    from napari_fcnseg.plan.method import Method
     from napari_fcnseg.settings import RunSettings
 
 
@@ -22,7 +22,7 @@ class Executed(Protocol):
 
     image: Any
     models: tuple[PatchModel, ...]
-    ways: tuple[Way, ...]
+    methods: tuple[Method, ...]
     settings: RunSettings
     layout: Layout
     mask: Mask | None
@@ -48,9 +48,9 @@ def provenance_of(run: Executed) -> dict[str, Any]:
                 "sha256": m.sha256,
                 "output": m.output,
                 "patch_shape": list(m.patch_shape),
-                "method": way.method,
+                "method": method.name,
             }
-            for m, way in zip(run.models, run.ways, strict=True)
+            for m, method in zip(run.models, run.methods, strict=True)
         ],
         "settings": run.settings.as_dict(),
         "image": {"shape": list(run.layout.shape), "dtype": str(run.image.dtype)},
@@ -72,7 +72,7 @@ def provenance_of(run: Executed) -> dict[str, Any]:
 
 def precision_of(run: Executed) -> str:
     """Return the arithmetic that a run's devices have for the one asked for; that one before they are known."""
-    if all(way.method == "patchwise" for way in run.ways):  # the patch network itself
+    if all(method.name == "patchwise" for method in run.methods):  # the patch network itself
         return EXACT
     return " and ".join(sorted({device.precision for device in run.devices})) or run.settings.precision
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import ZARR, GrowingZarr, check_output
-from napari_fcnseg.run.preview import previewed
-from napari_fcnseg.system.formatting import amount, by
+from napari_fcnseg.run.preview import execute_with_preview
+from napari_fcnseg.system.formatting import format_bytes, format_shape
 from napari_fcnseg.system.memory import free_memory
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Segmentation:
     disagreement: Any = None
 
 
-class Canvas:
+class ResultArrays:
     """The arrays that a run's tiles are written into; what is in them stays when the run ends early.
 
     Arrays on disk are written by a thread of their own, while the next tiles are computed.
@@ -101,7 +101,7 @@ class Canvas:
         self.confidence: Any = None
         self.disagreement: Any = None
         given = (out, probabilities_out, confidence_out, disagreement_out)
-        for target, (name, (shape, dtype)) in zip(given, kinds(run).items(), strict=True):
+        for target, (name, (shape, dtype)) in zip(given, output_arrays(run).items(), strict=True):
             if shape is not None:
                 setattr(self, name, self._opened(name, target, shape, dtype))
         on_disk = any(type(array) is not np.ndarray for array in self._arrays().values())
@@ -132,7 +132,7 @@ class Canvas:
 
     def fill(self, progress: Callable[[int, int], object] | None = None) -> Segmentation:
         """Execute the run to its end."""
-        for tile in finished_tiles(self.run):
+        for tile in iter_tiles(self.run):
             self.write(tile)
             if progress is not None:
                 progress(tile.done, tile.total)
@@ -190,7 +190,7 @@ class Canvas:
 
     def _arrays(self) -> dict[str, Any]:
         """Return the arrays that there are, by their names; a tile has what goes into them under the same."""
-        return {name: array for name in kinds(self.run) if (array := getattr(self, name)) is not None}
+        return {name: array for name in output_arrays(self.run) if (array := getattr(self, name)) is not None}
 
     def _put(self, tile: Tile) -> None:
         try:
@@ -217,8 +217,8 @@ class Canvas:
             free = free_memory()
             if self._needed > free:
                 raise OutputError(
-                    f"The result takes {amount(self._needed)} of memory and {amount(free)} are free. Have it written "
-                    f"to disk while it is computed: give a name that ends with {ZARR}."
+                    f"The result takes {format_bytes(self._needed)} of memory and {format_bytes(free)} are free. Have "
+                    f"it written to disk while it is computed: give a name that ends with {ZARR}."
                 )
             return np.zeros(shape, dtype)
         if isinstance(out, str | os.PathLike):
@@ -226,7 +226,7 @@ class Canvas:
             if path.suffix.lower() != ZARR:
                 raise OutputError(f"{path} cannot be written while a run goes on. Give a name that ends with {ZARR}.")
             check_output(path, overwrite=self._overwrite)
-            out = GrowingZarr(path, shape, stored_chunks(self.run, shape), dtype, overwrite=self._overwrite)
+            out = GrowingZarr(path, shape, chunk_shape(self.run, shape), dtype, overwrite=self._overwrite)
         if isinstance(out, GrowingZarr):
             self._growing.append((name, out))
             return out.array
@@ -234,15 +234,15 @@ class Canvas:
         return out
 
 
-def finished_tiles(run: Run, preview: bool = False) -> Iterator[Tile]:
+def iter_tiles(run: Run, preview: bool = False) -> Iterator[Tile]:
     """Execute a run, with a preview or not, and yield its tiles; closing the generator stops the run."""
-    with closing(previewed(run) if preview else run.execute()) as steps:
+    with closing(execute_with_preview(run) if preview else run.execute()) as steps:
         for tile in steps:
             if tile is not None:
                 yield tile
 
 
-def kinds(run: Run) -> dict[str, tuple[tuple[int, ...] | None, np.dtype[Any]]]:
+def output_arrays(run: Run) -> dict[str, tuple[tuple[int, ...] | None, np.dtype[Any]]]:
     """Return shape and type of each array that a run can fill, by its name; None for a shape that it does not."""
     chosen, shape, real = run.settings, run.result_shape, np.dtype(np.float32)
     return {
@@ -253,7 +253,7 @@ def kinds(run: Run) -> dict[str, tuple[tuple[int, ...] | None, np.dtype[Any]]]:
     }
 
 
-def stored_chunks(run: Run, shape: tuple[int, ...]) -> tuple[int, ...]:
+def chunk_shape(run: Run, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the chunk shape that a run's labels, or its scores with the classes last, are best stored with."""
     sizes = []
     for tile, n in zip(run.tile, run.result_shape[-len(run.tile) :], strict=True):
@@ -271,7 +271,10 @@ def _check_array(name: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[An
             f"a new file that ends with {ZARR}."
         )
     if tuple(out.shape) != shape:
-        raise OutputError(f"The array for the {name} has the shape {by(tuple(out.shape))}; it has to be {by(shape)}.")
+        raise OutputError(
+            f"The array for the {name} has the shape {format_shape(tuple(out.shape))}; it has to be "
+            f"{format_shape(shape)}."
+        )
     if not np.can_cast(dtype, out.dtype, "safe"):
         raise OutputError(f"The array for the {name} has the type {out.dtype}, which cannot hold {dtype}.")
     flags = getattr(out, "flags", None)

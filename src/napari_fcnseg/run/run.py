@@ -20,13 +20,13 @@ from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model.sidecar import agreed_preprocess
 from napari_fcnseg.plan.layout import Layout, check_dtype
 from napari_fcnseg.plan.mask import Mask
-from napari_fcnseg.plan.memory_budget import FRAMEWORK, allowed, keep
-from napari_fcnseg.plan.method import Way
-from napari_fcnseg.plan.tile_order import Plan, Schedule, chosen_frames
-from napari_fcnseg.plan.tile_size import early_tile, extent_of, strips_together, tile_of
-from napari_fcnseg.plan.tiles import cut, slices
-from napari_fcnseg.run.device_queue import Job
-from napari_fcnseg.run.dispatcher import Dispatcher, awaited
+from napari_fcnseg.plan.memory_budget import FRAMEWORK, memory_budget_for, remember_budgets
+from napari_fcnseg.plan.method import Method
+from napari_fcnseg.plan.tile_order import PlanSummary, Schedule, chosen_frames
+from napari_fcnseg.plan.tile_size import early_tile, extent_of, strips_per_group, tile_size_for
+from napari_fcnseg.plan.tiles import as_slices, cut_tiles
+from napari_fcnseg.run.device_queue import TileJob
+from napari_fcnseg.run.dispatcher import Dispatcher, wait_for
 from napari_fcnseg.run.labels import labels_of, measures_of
 from napari_fcnseg.run.provenance import provenance_of
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from concurrent.futures import Future
 
-    from napari_fcnseg.arrays.frame_source import Source
+    from napari_fcnseg.arrays.frame_source import FrameSource
     from napari_fcnseg.conversion import DenseNetwork
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.plan.tile_order import Index, Planned, Skip
@@ -144,20 +144,20 @@ class Run:
         # All of them, however few are asked for: a part of a run has the numbers of the whole, to the last bit.
         sizes = tuple(stop - start for start, stop in self.extent)
         places = math.prod(sizes) * math.prod(self.layout.stack_shape)
-        self.ways = tuple(Way(m, settings, places) for m in self.models)
+        self.methods = tuple(Method(m, settings, places) for m in self.models)
         self.notes: list[str] = []
-        self.allowance = allowed(self.ways, settings)
-        self.tile = tile_of(self.ways, sizes, settings, self.allowance, self.notes.append)
+        self.memory_budget = memory_budget_for(self.methods, settings)
+        self.tile = tile_size_for(self.methods, sizes, settings, self.memory_budget, self.notes.append)
         self.mask = mask if mask is None or isinstance(mask, Mask) else Mask(mask, self.layout, settings.every)
-        together = strips_together(self.ways, self.tile)
+        together = strips_per_group(self.methods, self.tile)
         frames = chosen_frames(self.layout, settings.frames)
-        self.schedule = Schedule(cut(self.extent, self.tile), together, frames, self.mask)
+        self.schedule = Schedule(cut_tiles(self.extent, self.tile), together, frames, self.mask)
         self.focus = None if focus is None else tuple(focus)
         if self.focus is not None:
             self._turn_to(self.focus)
         self.skip: Skip | None = None
         self.hold: Future[None] | None = None
-        self.opened: Source | None = None
+        self.opened: FrameSource | None = None
         self.devices: tuple[Device, ...] = ()
         self.seconds = 0.0
         self._start, self.done, self._told, self._added = 0.0, 0, 0, 0
@@ -183,17 +183,17 @@ class Run:
         return self.schedule.total + self._added
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> PlanSummary:
         """What the run is going to do; nothing is computed for it."""
         tile, schedule = self.tile, self.schedule
-        return Plan(tile, schedule.total, schedule.pixels, self.allowance.expected(tile) + FRAMEWORK)
+        return PlanSummary(tile, schedule.total, schedule.pixels, self.memory_budget.expected(tile) + FRAMEWORK)
 
     @property
     def label_dtype(self) -> np.dtype[Any]:
         """The smallest unsigned integer that holds every label."""
         return np.min_scalar_type(self.networks[0].classes)
 
-    def source(self, index: tuple[int, ...]) -> Source:
+    def source(self, index: tuple[int, ...]) -> FrameSource:
         """Return one frame, prepared, to be read region by region; a small one is read now.
 
         Raises
@@ -226,8 +226,8 @@ class Run:
             _log.warning(note)
         try:
             choice = engine().choose(self.settings.device, self.settings.precision)
-            devices = self.devices = yield from awaited(choice, poll)
-            dispatcher = Dispatcher(self.ways, devices, self.allowance, self._tell)
+            devices = self.devices = yield from wait_for(choice, poll)
+            dispatcher = Dispatcher(self.methods, devices, self.memory_budget, self._tell)
             yield from dispatcher.load(poll)
             self._start = time.perf_counter() - (self.seconds if self.skip is not None else 0)
             for finished in dispatcher.answers(self._jobs(planned, reader), poll):
@@ -236,7 +236,7 @@ class Run:
         finally:
             reader.shutdown(wait=False, cancel_futures=True)
             if dispatcher is not None:
-                keep(dispatcher.allowances, self.ways, self.settings)
+                remember_budgets(dispatcher.memory_budgets, self.methods, self.settings)
                 engine().release()
 
     def provenance(self) -> dict[str, Any]:
@@ -250,30 +250,30 @@ class Run:
             raise SettingsError(f"The focus {focus} is no pixel of labels with {axes + len(self.patch)} axes.")
         place = tuple(i / self.settings.every for i in focus[axes:])
         schedule.nearest_to(focus[:axes], place)
-        schedule.begin_with(early_tile(self.ways, self.extent, self.settings, self.tile, schedule.total, place))
+        schedule.begin_with(early_tile(self.methods, self.extent, self.settings, self.tile, schedule.total, place))
 
-    def _jobs(self, planned: Planned, reader: ThreadPoolExecutor) -> Iterator[Job | Future[Any]]:
+    def _jobs(self, planned: Planned, reader: ThreadPoolExecutor) -> Iterator[TileJob | Future[Any]]:
         """Yield every frame's tiles, and before them the frame's future as long as it is being read."""
-        ahead: deque[Future[Source]] = deque()  # the next frame is begun before this one is computed
+        ahead: deque[Future[FrameSource]] = deque()  # the next frame is begun before this one is computed
         for number, (index, parts) in enumerate(planned):
             while len(ahead) < min(2, len(planned) - number):
                 ahead.append(reader.submit(self.source, planned[number + len(ahead)][0]))
             coming = ahead.popleft()
             if not coming.done():
                 yield coming
-            readers = tuple(way.reader(coming.result()) for way in self.ways)
+            readers = tuple(method.reader(coming.result()) for method in self.methods)
             for tile, (group, region) in enumerate(parts):
                 if number == 0 and tile == 1 and self.hold is not None:
                     self.opened = coming.result()
                     yield self.hold
-                yield Job(index, region, readers, group)
+                yield TileJob(index, region, readers, group)
 
     def _tell(self, note: str) -> None:
         """Tell the user something: who computes by hand is told by the log, whose warnings go to standard error."""
         self.notes.append(note)
         _log.warning(note)
 
-    def _tile(self, job: Job, answers: list[_Image]) -> Tile:
+    def _tile(self, job: TileJob, answers: list[_Image]) -> Tile:
         """Return a finished tile."""
         head = self.networks[0].head
         scores = answers[0] if len(answers) == 1 else np.stack(answers).mean(axis=0, dtype=np.float32)
@@ -285,4 +285,4 @@ class Run:
         self.seconds = time.perf_counter() - self._start
         new, self._told = tuple(self.notes[self._told :]), len(self.notes)
         labels, scores, *more = arrays
-        return Tile((*job.index, *slices(job.region)), labels, scores, self.done, self.total, new, False, *more)
+        return Tile((*job.index, *as_slices(job.region)), labels, scores, self.done, self.total, new, False, *more)

@@ -14,7 +14,7 @@ from napari_fcnseg.arrays.border import WindowReader
 from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.run.labels import labels_of, measures_of
-from napari_fcnseg.run.result import Canvas, Segmentation, finished_tiles
+from napari_fcnseg.run.result import ResultArrays, Segmentation, iter_tiles
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.system.saving import Inputs, Plan, files_behind, same_array
@@ -135,8 +135,8 @@ def segment(
     )  # fmt: skip
     run = Run(image, as_ensemble(model), settings, mask=mask)
     outs = (out, probabilities_out, confidence_out, disagreement_out)
-    with _claimed(run, outs, (image, mask), overwrite), Canvas(run, *outs, overwrite=overwrite) as canvas:
-        return canvas.fill(progress)
+    with _claimed(run, outs, (image, mask), overwrite), ResultArrays(run, *outs, overwrite=overwrite) as arrays:
+        return arrays.fill(progress)
 
 
 def _claimed(run: Run, outs: Sequence[Any], read: Sequence[Any], overwrite: bool) -> AbstractContextManager[None]:
@@ -190,7 +190,7 @@ def iter_segment(
     FcnSegError
         As for :func:`segment`; what does not fit is found before the first tile.
     """
-    return finished_tiles(Run(image, as_ensemble(model), RunSettings.from_dict(settings), focus, mask), preview)
+    return iter_tiles(Run(image, as_ensemble(model), RunSettings.from_dict(settings), focus, mask), preview)
 
 
 def segment_patchwise(
@@ -232,7 +232,7 @@ def segment_patchwise(
     chosen = RunSettings.from_dict({**settings, "probabilities": True, "method": "patchwise"})
     run = Run(image, as_ensemble(model), chosen, mask=mask)
     if points is None:
-        return Canvas(run).fill(progress)
+        return ResultArrays(run).fill(progress)
     answers = patchwise_answers(run, _checked_points(run, points), progress)
     scores: npt.NDArray[np.float32] = answers.mean(axis=0, dtype=np.float32)
     head = run.networks[0].head

@@ -9,7 +9,7 @@ from napari_fcnseg.engine import engine
 from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
-from napari_fcnseg.system.formatting import duration
+from napari_fcnseg.system.formatting import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Estimate:
     pixels : int
         Pixels that get a label.
     methods : tuple of {"dense", "patchwise"}
-        The way of each model.
+        The method of each model.
     device : str
         Where it was measured.
     """
@@ -39,8 +39,8 @@ class Estimate:
     device: str
 
     def __str__(self) -> str:
-        way = "Patch by patch" if "patchwise" in self.methods else "Densely"
-        return f"{way}: about {duration(self.seconds)} for {self.pixels:,} pixels on {self.device}."
+        method = "Patch by patch" if "patchwise" in self.methods else "Densely"
+        return f"{method}: about {format_duration(self.seconds)} for {self.pixels:,} pixels on {self.device}."
 
 
 def estimate(image: Any, model: ModelLike | Sequence[ModelLike], *, mask: Any = None, **settings: Any) -> Estimate:
@@ -73,6 +73,8 @@ def estimate_run(run: Run) -> Estimate:
     if planned:
         source = run.source(planned[0][0])
         regions = [region for _, parts in planned for _, region in parts]
-        seconds = sum(way.estimate(way.reader(source), regions, devices[0]) for way in run.ways) / len(devices)
+        seconds = sum(method.estimate(method.reader(source), regions, devices[0]) for method in run.methods) / len(
+            devices
+        )
     pixels = run.schedule.pixels_of(planned)
-    return Estimate(seconds, pixels, tuple(way.method for way in run.ways), str(run.device))
+    return Estimate(seconds, pixels, tuple(method.name for method in run.methods), str(run.device))

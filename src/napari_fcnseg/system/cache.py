@@ -22,7 +22,7 @@ _BYTES = 2**20
 _lock = threading.Lock()
 
 
-def folder() -> Path:
+def cache_folder() -> Path:
     """Return the folder of the files; it may not exist."""
     chosen = os.environ.get("NAPARI_FCNSEG_CACHE")
     if chosen:
@@ -75,7 +75,7 @@ def remember(kind: str, key: str, value: Any) -> None:
 
 
 def _path(kind: str) -> Path:
-    return folder() / f"{kind}.json"
+    return cache_folder() / f"{kind}.json"
 
 
 def _entries(kind: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from napari_fcnseg.system.messages import ForeignError, Message, packed, write
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_fcnseg.system.memory import Usage
+    from napari_fcnseg.system.memory import MemoryUsage
 
 #: Ends of a process that may be for want of memory: killed by the system, or a library that was refused memory and went
 #: on without, or gave up. As numbers, for Windows has no such signals.
@@ -45,19 +45,19 @@ LOOK_EVERY = 5.0  # seconds between two looks at what it computes
 STUCK_AFTER = 24
 
 
-class Call(Future[Any]):
+class PendingCall(Future[Any]):
     """What a call will answer.
 
     Attributes
     ----------
-    usage : Usage or None
+    usage : MemoryUsage or None
         The child's memory around it, once it is answered.
     """
 
-    usage: Usage | None = None
+    usage: MemoryUsage | None = None
 
 
-class Child:
+class ChildProcess:
     """One child process; calls are answered in order.
 
     Parameters
@@ -83,7 +83,7 @@ class Child:
             start_new_session=True,  # Ctrl-C in the terminal is for the parent to handle
         )
         self._lock = threading.Lock()
-        self._pending: dict[int, Call] = {}
+        self._pending: dict[int, PendingCall] = {}
         self._count = 0
         self._epitaph: EngineError | None = None  # why it ended, once it has
         self._unwanted = False  # it is we who end it
@@ -104,16 +104,16 @@ class Child:
         """Whether calls can still be answered."""
         return self._epitaph is None and self._process.poll() is None
 
-    def call(self, function: str, *args: object) -> Call:
+    def call(self, function: str, *args: object) -> PendingCall:
         """Call a function of the target module in the child.
 
         Returns
         -------
-        Call
+        PendingCall
             A future: its result, the :class:`~napari_fcnseg.errors.FcnSegError` it raised, or an
             :class:`~napari_fcnseg.errors.EngineError` if it raised another, or the child ended first.
         """
-        future = Call()
+        future = PendingCall()
         with self._lock:
             self._count += 1
             number = self._count
@@ -176,7 +176,7 @@ class Child:
             if future.set_running_or_notify_cancel():
                 future.set_exception(self._epitaph)
 
-    def _told(self, message: Message) -> tuple[bool, Any, Usage | None]:
+    def _told(self, message: Message) -> tuple[bool, Any, MemoryUsage | None]:
         """Return whether a call went well, its result or else an error, and the memory it took."""
         try:
             ok, value, usage = message.answer(self._trusted)
@@ -232,9 +232,9 @@ class Child:
         return EngineError(sentence)
 
 
-def usage_of(future: Future[Any]) -> Usage | None:
+def usage_of(future: Future[Any]) -> MemoryUsage | None:
     """Return the child's memory around an answered call, None where nobody knows."""
-    return future.usage if isinstance(future, Call) else None
+    return future.usage if isinstance(future, PendingCall) else None
 
 
 def _open(pipe: IO[bytes] | None) -> IO[bytes]:

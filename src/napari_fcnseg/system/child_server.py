@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from napari_fcnseg.errors import EngineError, FcnSegError, OutOfMemoryError
-from napari_fcnseg.system.memory import Usage, peak, resident
+from napari_fcnseg.system.memory import MemoryUsage, peak_bytes, resident_bytes
 from napari_fcnseg.system.messages import Message, packed, write
 
 WITHDRAW: Final = ""  # instead of a function's name: the call is not to be begun
@@ -63,13 +63,13 @@ def serve(target: str) -> None:
         if number in withdrawn:
             withdrawn.discard(number)
             continue
-        before, high = resident(), peak()
+        before, high = resident_bytes(), peak_bytes()
         try:
             ok, value = True, getattr(module, function)(*args)
         except BaseException as error:  # whatever it is, the parent waits for a word
             ok, value = False, _as_our_error(error)
-        most = peak()
-        usage = Usage(before, most if most > high else before)  # a peak that did not rise may be an earlier one
+        most = peak_bytes()
+        usage = MemoryUsage(before, most if most > high else before)  # a peak that did not rise may be an earlier one
         try:
             message = packed(number, (ok, value, usage))
         except BaseException as error:

@@ -14,7 +14,7 @@ _OWN_STATUS = Path("/proc/self/status")
 _OWN_CLEAR = Path("/proc/self/clear_refs")
 
 
-class Usage(NamedTuple):
+class MemoryUsage(NamedTuple):
     """Memory of a process around a piece of work.
 
     Attributes
@@ -35,7 +35,7 @@ def free_memory() -> int:
     return max(0, min([free, *(left for _, left in _groups(_CGROUPS, _OWN_GROUPS))]))
 
 
-def all_memory() -> int:
+def total_memory() -> int:
     """Return the bytes there are in all: of the system, or what the control groups allow if that is less."""
     return max(1, min([int(psutil.virtual_memory().total), *(limit for limit, _ in _groups(_CGROUPS, _OWN_GROUPS))]))
 
@@ -80,7 +80,7 @@ def _group(folder: Path, limit: str, used: str, cache: str) -> tuple[int, int] |
     return most, left + int(fields.get(cache, 0))
 
 
-def resident() -> int:
+def resident_bytes() -> int:
     """Return the bytes of this process that are in memory, and begin to look for its peak anew where that can be."""
     try:
         _OWN_CLEAR.write_text("5")
@@ -89,8 +89,8 @@ def resident() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def peak() -> int:
-    """Return the most bytes of this process that were in memory since :func:`resident`, or ever if nobody knows."""
+def peak_bytes() -> int:
+    """Return the most bytes of this process in memory since :func:`resident_bytes`, or ever if nobody knows."""
     try:
         status = _OWN_STATUS.read_text()
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))

@@ -24,7 +24,7 @@ _TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _REQUIRED: Final = object()
 
 
-def parse(text: bytes, what: str) -> Fields:
+def parse(text: bytes, what: str) -> JsonFields:
     """Read one JSON object.
 
     Parameters
@@ -36,7 +36,7 @@ def parse(text: bytes, what: str) -> Fields:
 
     Returns
     -------
-    Fields
+    JsonFields
         The object, with typed access.
 
     Raises
@@ -65,7 +65,7 @@ def parse(text: bytes, what: str) -> Fields:
         raise UnreadableError(f"{what} is no valid JSON ({_brief(error)})") from None
     if not isinstance(value, dict):
         raise UnreadableError(f"{what} is no JSON object")
-    return Fields(value)
+    return JsonFields(value)
 
 
 def _brief(error: Exception) -> str:
@@ -106,7 +106,7 @@ def _bounded(text: str) -> int:
     return int(text)
 
 
-class Fields:
+class JsonFields:
     """One JSON object whose values are type-checked when they are asked for.
 
     Every method raises :class:`UnreadableError` naming the key where the value is missing or of the wrong kind.
@@ -172,10 +172,10 @@ class Fields:
             return tuple(values)
         self._wrong(key, "a list of axis numbers")
 
-    def fields(self, key: str) -> Fields:
+    def fields(self, key: str) -> JsonFields:
         """Give a nested object."""
         value = self._get(key, _REQUIRED)
-        return Fields(value) if isinstance(value, dict) else self._wrong(key, "an object")
+        return JsonFields(value) if isinstance(value, dict) else self._wrong(key, "an object")
 
     def items(self, key: str, default: object = _REQUIRED) -> list[Any]:
         """Give a list."""

@@ -51,16 +51,16 @@ class PlainSettings:
         return cls.from_dict(json.loads(text))
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Return data as JSON has it: objects for dataclasses, lists, and None for a number that is none."""
     if type(value) in _ATOMS:
         return value
     if is_dataclass(value):
         value = vars(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
+        return {str(key): to_plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
+        return [to_plain(entry) for entry in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -20,7 +20,7 @@ from napari_fcnseg.comparison import (
     DIFFERENT,
     ONLY_A,
     ONLY_B,
-    Agreement,
+    AgreementMap,
     Differing,
     count,
     matches,
@@ -38,10 +38,10 @@ def test_a_session_with_classes(qtbot, viewer, tmp_path, monkeypatch) -> None:
     names = {1: "background", 2: "edge", 3: "interior"}
     expected = compare(truth.data, mask.data, class_names=names, spacing=(0.65, 0.65), unit="µm")
     assert f"{expected.overall.different:,} of {truth.data.size:,} pixels differ" in said
-    found = dock.live.study.entries[0].comparison
+    found = dock.controller.study.entries[0].comparison
     assert found == expected
-    agreement = dock.live.shown.agreement
-    kinds = np.asarray(Agreement(truth.data, mask.data, background=[1]))
+    agreement = dock.controller.shown.agreement
+    kinds = np.asarray(AgreementMap(truth.data, mask.data, background=[1]))
     np.testing.assert_array_equal(agreement.data, kinds, "the class called background is none")
     assert viewer.layers.selection.active is not agreement, "the next stroke of the brush is not on it"
     for kind, name in ((BOTH, "both"), (ONLY_A, "only A"), (ONLY_B, "only B"), (DIFFERENT, "different")):
@@ -50,14 +50,14 @@ def test_a_session_with_classes(qtbot, viewer, tmp_path, monkeypatch) -> None:
 
     show_tab(qtbot, dock, "Confusion")
     click(qtbot, dock.measure.confusion_table, 1, 2)
-    qtbot.waitUntil(lambda: dock.live.shown.light is not None)
+    qtbot.waitUntil(lambda: dock.controller.shown.light is not None)
     lit = (truth.data == 2) & (mask.data == 3)
-    np.testing.assert_array_equal(dock.live.shown.light.data, lit)
+    np.testing.assert_array_equal(dock.controller.shown.light.data, lit)
     assert f"{lit.sum():,} pixels are edge in cells truth, interior in cells threshold" in dock.see.place.text()
     y, x = (round(n / 0.65) for n in camera_of(viewer).center[-2:])
     assert lit[y, x], "the camera is on them"
 
-    worst = places(Differing(np.asarray(Agreement(truth.data, mask.data))), spatial=2)
+    worst = places(Differing(np.asarray(AgreementMap(truth.data, mask.data))), spatial=2)
     for place in worst[:3]:
         dock.see.next.click()
         np.testing.assert_allclose(camera_of(viewer).center[-2:], np.multiply(place.at, 0.65), atol=1e-6)
@@ -121,7 +121,7 @@ def test_several_masks_of_objects(qtbot, viewer) -> None:
     show_tab(qtbot, dock, "Masks")
     ranking = dock.measure.ranking
     assert [ranking.index(row, 1).data() for row in range(2)] == ["good", "poor"]
-    assert dock.live.masks == (truth, good), "the best one is looked at first"
+    assert dock.controller.masks == (truth, good), "the best one is looked at first"
 
     show_tab(qtbot, dock, "Objects")
     objects = dock.measure.objects
@@ -132,8 +132,8 @@ def test_several_masks_of_objects(qtbot, viewer) -> None:
     middle = np.add(np.multiply(missed[1].centroid, 2), (10, 20))
     np.testing.assert_allclose(camera_of(viewer).center[-2:], middle, atol=1e-6)
     assert truth.selected_label == missed[1].label
-    qtbot.waitUntil(lambda: dock.live.shown.light is not None)
-    light = dock.live.shown.light
+    qtbot.waitUntil(lambda: dock.controller.shown.light is not None)
+    light = dock.controller.shown.light
     lit = np.zeros_like(a)
     row, column = (round(n) for n in truth.world_to_data(light.data_to_world((0, 0))))
     lit[row : row + light.data.shape[0], column : column + light.data.shape[1]] = light.data
@@ -142,20 +142,20 @@ def test_several_masks_of_objects(qtbot, viewer) -> None:
     assert dock.see.place.text().startswith(f"Object {missed[1].label} of by hand: missed")
     assert f"{missed[1].pixels:,} pixels, IoU {missed[1].iou:.4g} with" in dock.see.place.text()
 
-    dock.live.view = None
+    dock.controller.view = None
     objects.slider.setValue(80)
-    qtbot.waitUntil(lambda: dock.live.view is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: dock.controller.view is not None, timeout=30_000)
     strict = compare(a, b, instances=True, threshold=0.8)
     assert f"at IoU 0.8), {strict.instances.at.missed} missed" in dock.measure.headline.text()
     pairs = matches(count(a, b), 0.8)
-    np.testing.assert_array_equal(dock.live.shown.agreement.data, np.asarray(Agreement(a, b, pairs=pairs)))
-    np.testing.assert_allclose(dock.live.shown.agreement.data_to_world((0, 0)), (10, 20))
+    np.testing.assert_array_equal(dock.controller.shown.agreement.data, np.asarray(AgreementMap(a, b, pairs=pairs)))
+    np.testing.assert_allclose(dock.controller.shown.agreement.data_to_world((0, 0)), (10, 20))
 
     show_tab(qtbot, dock, "Masks")
     click(qtbot, dock.measure.ranking_table, 1, 1)
-    assert dock.live.masks == (truth, poor)
-    qtbot.waitUntil(lambda: dock.live.view is not None, timeout=30_000)
-    assert dock.live.shown.agreement.name == "by hand ≠ poor"
+    assert dock.controller.masks == (truth, poor)
+    qtbot.waitUntil(lambda: dock.controller.view is not None, timeout=30_000)
+    assert dock.controller.shown.agreement.name == "by hand ≠ poor"
     show_tab(qtbot, dock, "Curve")
     qtbot.waitUntil(lambda: not dock.measure.plot.pixmap().isNull(), timeout=30_000)
 

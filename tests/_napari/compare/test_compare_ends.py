@@ -33,7 +33,7 @@ def test_closing_the_dock_shows_the_layers_as_they_were(qtbot, viewer, mode, end
     choose(dock, truth, mask)
     compared(qtbot, dock)
     before = [(layer, layer.visible) for layer in viewer.layers]
-    agreement = dock.live.shown.agreement
+    agreement = dock.controller.shown.agreement
     getattr(dock.see, mode).click()
     assert not agreement.visible, "it would lie over what is looked at"
     getattr(dock.see, mode).click()
@@ -58,7 +58,7 @@ def test_closing_the_viewer_in_the_middle_leaves_no_thread(qtbot, viewer) -> Non
     dock = open_dock(qtbot, viewer)
     choose(dock, truth, mask)
     dock.masks.compare.click()
-    qtbot.waitUntil(lambda: dock.live.busy)
+    qtbot.waitUntil(lambda: dock.controller.busy)
     viewer.close()
     qtbot.waitUntil(lambda: not threads(), timeout=20_000)
 
@@ -73,9 +73,9 @@ def test_layers_on_disk_of_other_axes_and_of_floats_are_compared(qtbot, viewer) 
     choose(dock, truth, lazy)
     compared(qtbot, dock)
     expected = compare(np.broadcast_to(plane, stack.shape), stack)
-    assert dock.live.study.entries[0].comparison.confusion == expected.confusion
+    assert dock.controller.study.entries[0].comparison.confusion == expected.confusion
     assert "the same along the first 1 axis" in dock.masks.message.text()
-    agreement = dock.live.shown.agreement
+    agreement = dock.controller.shown.agreement
     assert agreement.data.shape == stack.shape
     np.testing.assert_allclose(agreement.data_to_world((1, 2, 3)), (1, 4, 6))
     dock.see.next.click()
@@ -84,13 +84,13 @@ def test_layers_on_disk_of_other_axes_and_of_floats_are_compared(qtbot, viewer) 
     qtbot.wait(50)
     choose(dock, truth, stored)
     compared(qtbot, dock)
-    assert dock.live.study.entries[0].comparison.confusion == compare(plane, stack[0]).confusion
+    assert dock.controller.study.entries[0].comparison.confusion == compare(plane, stack[0]).confusion
     negative = viewer.add_labels(np.where(plane == 2, -7, plane.astype(np.int32)), name="negative", scale=(2.0, 2.0))
     qtbot.wait(50)
     choose(dock, truth, negative)
     said = compared(qtbot, dock)
     assert f"{(plane == 2).sum():,} of {plane.size:,} pixels differ" in said
-    assert dock.live.study.entries[0].comparison.labels == (-7, 0, 1, 2)
+    assert dock.controller.study.entries[0].comparison.labels == (-7, 0, 1, 2)
 
 
 def test_each_key_does_what_the_dock_says_of_it(qtbot, viewer) -> None:

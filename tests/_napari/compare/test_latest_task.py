@@ -7,14 +7,14 @@ import threading
 import pytest
 from qtpy.QtCore import QObject
 
-from napari_fcnseg._napari.compare.latest_task import Latest, Stopped
+from napari_fcnseg._napari.compare.latest_task import LatestTask, TaskStopped
 
 
 @pytest.fixture
 def heard(qtbot):
     """Return a worker for its owner, and what was heard of it."""
     owner = QObject()
-    latest = Latest(owner)
+    latest = LatestTask(owner)
     said: list = []
     latest.done.connect(lambda value: said.append(("done", value)))
     latest.failed.connect(lambda error: said.append(("failed", str(error))))
@@ -32,7 +32,7 @@ def test_what_is_asked_last_is_heard_of_alone(qtbot, heard) -> None:
         try:
             while True:
                 note(1, 3)
-        except Stopped:
+        except TaskStopped:
             stopped.set()
             raise
 

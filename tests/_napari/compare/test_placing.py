@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
-from napari_fcnseg._napari.compare.placing import over, placed, to_world, unit_of, viewer_units
-from napari_fcnseg._napari.compare.walk import Walk, frame_of, in_world
+from napari_fcnseg._napari.compare.placing import geometry_over, placed_layer, to_world, unit_of, viewer_units
+from napari_fcnseg._napari.compare.walk import RegionWalk, frame_of, in_world
 
 PLACES = (
     {},
@@ -32,7 +32,7 @@ def test_a_pixel_lies_where_napari_shows_it(place) -> None:
     mine = layer(**place)
     for point in np.random.default_rng(0).uniform(-5, 5, (5, 3)):
         np.testing.assert_allclose(apply(to_world(mine), point), mine.data_to_world(point), atol=1e-9)
-    assert placed(mine).data is mine.data
+    assert placed_layer(mine).data is mine.data
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -40,7 +40,7 @@ def test_a_layer_over_a_part_lies_over_that_part(place) -> None:
     mine, origin = layer(**place), (1, 2, 3)
     grid = to_world(mine).copy()
     grid[:-1, -1] = apply(to_world(mine), np.array(origin, float))
-    part = Labels(np.zeros((2, 2, 2), np.uint8), **over(mine, grid, origin))
+    part = Labels(np.zeros((2, 2, 2), np.uint8), **geometry_over(mine, grid, origin))
     np.testing.assert_allclose(part.data_to_world((0, 1, 1)), mine.data_to_world((1, 3, 4)), atol=1e-9)
     assert part.units == mine.units
 
@@ -48,7 +48,7 @@ def test_a_layer_over_a_part_lies_over_that_part(place) -> None:
 def test_a_grid_with_an_axis_that_the_layer_lacks_lies_as_it_says() -> None:
     mine = Labels(np.zeros((5, 6), np.uint8), scale=(0.5, 0.25), units=("um", "um"))
     grid = np.diag([3.0, 0.5, 0.25, 1.0])
-    wide = Labels(np.zeros((2, 5, 6), np.uint8), **over(mine, grid, (0, 0, 0)))
+    wide = Labels(np.zeros((2, 5, 6), np.uint8), **geometry_over(mine, grid, (0, 0, 0)))
     assert tuple(wide.data_to_world((1, 2, 4))) == (3.0, 1.0, 1.0)
 
 
@@ -69,15 +69,15 @@ def test_lengths_are_converted_and_plain_pixels_lie_on_pixels() -> None:
 
 def test_a_walk_goes_round_in_both_directions_and_says_where_it_is() -> None:
     places = [SimpleNamespace(pixels=n, at=(0, n)) for n in (5, 1, 3)]
-    walk = Walk(places)
+    walk = RegionWalk(places)
     assert walk.text("") == "3 places where they differ."
     assert [walk.step(1).pixels for _ in range(4)] == [5, 1, 3, 5]
     assert walk.text(", here") == "1 of 3: 5 pixels, here"
     assert [walk.step(-1).pixels for _ in range(2)] == [3, 1]
     assert walk.text("") == "2 of 3: 1 pixel"
-    assert Walk(places).step(-1).pixels == 3
-    assert Walk().step(1) is None
-    assert "do not differ" in Walk().text("")
+    assert RegionWalk(places).step(-1).pixels == 3
+    assert RegionWalk().step(1) is None
+    assert "do not differ" in RegionWalk().text("")
     assert frame_of((3, 1, 9, 9), (2, 0, 4, 4), 2) == ", in frame 2"
     assert frame_of((9, 9), (4, 4), 2) == ""
 

@@ -116,7 +116,7 @@ def test_two_views_that_go_together(qtbot, viewer, box) -> None:
     image = viewer.add_image(np.arange(2400.0).reshape(40, 60), name="image")
     a, b = plain(viewer, "red", "a"), plain(viewer, "blue", "b")
     hidden = viewer.add_labels(np.ones((40, 60), np.uint8), name="other")
-    b.visible, order, active = False, list(viewer.layers), viewer.layers.selection.active
+    b.visible, request, active = False, list(viewer.layers), viewer.layers.selection.active
     box.take(a, b)
     camera_of(viewer).zoom = 60
     box.side_by_side.click()
@@ -129,14 +129,14 @@ def test_two_views_that_go_together(qtbot, viewer, box) -> None:
     seen = shot(qtbot, viewer)
     assert at(seen, 0.52, 0.25) == at(seen, 0.52, 0.75), "the same place of the image under both"
     box.side_by_side.click()
-    assert list(viewer.layers) == order
-    assert [layer.visible for layer in order] == [True, True, False, True]
+    assert list(viewer.layers) == request
+    assert [layer.visible for layer in request] == [True, True, False, True]
     assert viewer.layers.selection.active is active
     assert not grid_of(viewer).enabled
     box.side_by_side.click()
     viewer.layers.remove(b)
     box.take(a, None)
-    assert list(viewer.layers) == [layer for layer in order if layer is not b]
+    assert list(viewer.layers) == [layer for layer in request if layer is not b]
 
 
 def test_the_camera_goes_to_a_place_in_any_stack(qtbot, viewer, box) -> None:

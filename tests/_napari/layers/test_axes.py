@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 
 from napari_fcnseg import segment
 from napari_fcnseg._napari.layers.axes import AxisChoice, Role, find_axes, possible_roles, roles, with_role
-from napari_fcnseg._napari.layers.channels import Need, Source
+from napari_fcnseg._napari.layers.channels import ImageLayers, InputSpec
 from napari_fcnseg.errors import ImageError
 
 
@@ -75,7 +75,7 @@ def test_each_axis_has_one_role_and_a_role_that_is_offered_is_had(shape, channel
 
 def test_a_source_in_another_order_gives_labels_in_the_layer_s_own(viewer_model) -> None:
     data = image(6, 7, 3)
-    source = Source.of([viewer_model.add_image(data)], Need(1, 2), AxisChoice(model=(0, 1)))
+    source = ImageLayers.of([viewer_model.add_image(data)], InputSpec(1, 2), AxisChoice(model=(0, 1)))
     np.testing.assert_array_equal(np.asarray(source.image), np.moveaxis(data, 2, 0))
     np.testing.assert_array_equal(source.to_layer_axes(np.asarray(source.image)), data)
     assert source.from_layer_axes((5, 6, 2)) == (2, 5, 6)

@@ -11,28 +11,28 @@ from napari_helpers import give, image, settle, small_model
 from qtpy.QtCore import Qt
 
 from napari_fcnseg._napari.layers.axes import AxisChoice
-from napari_fcnseg._napari.layers.channels import Need, Source
-from napari_fcnseg._napari.layers.facts import MOST, bad_values, in_words, look
+from napari_fcnseg._napari.layers.channels import ImageLayers, InputSpec
+from napari_fcnseg._napari.layers.facts import MOST, bad_values, look_at_values, values_in_words
 from napari_fcnseg._napari.layers.pixel_size import pixel_size_fact, pixel_size_note
-from napari_fcnseg.arrays.frame_source import reordered
+from napari_fcnseg.arrays.frame_source import transposed
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int16, np.uint64, np.float16, np.float32, np.float64])
 def test_the_range_is_numpy_s_in_every_type(dtype) -> None:
     data = (image(3, 40, 50) * 30).astype(dtype)
-    facts = look([data], (1, 2))
+    facts = look_at_values([data], (1, 2))
     assert (facts.low, facts.high, facts.bad, facts.sampled) == (float(data.min()), float(data.max()), 0, False)
 
 
 def test_values_that_are_no_numbers_are_counted_and_left_out_of_the_range() -> None:
     data = image(40, 50)
     data[0, :3], data[5, 5] = np.nan, np.inf
-    facts = look([data, np.ones_like(data)], (0, 1))
+    facts = look_at_values([data, np.ones_like(data)], (0, 1))
     assert (facts.bad, facts.high) == (4, float(data[np.isfinite(data)].max()))
     assert bad_values(facts).startswith("4 values are NaN or infinite, and")
-    nothing = look([np.full((4, 5), np.nan)], (0, 1))
+    nothing = look_at_values([np.full((4, 5), np.nan)], (0, 1))
     assert (math.isnan(nothing.low), nothing.bad) == (True, 20)
-    assert in_words(np.dtype("float64"), nothing) == "float64"
+    assert values_in_words(np.dtype("float64"), nothing) == "float64"
 
 
 def test_of_a_large_image_a_sample_is_read_and_it_says_so() -> None:
@@ -48,10 +48,10 @@ def test_of_a_large_image_a_sample_is_read_and_it_says_so() -> None:
             return np.full(size, 7 + (where[2].start == 0), self.dtype)
 
     stored = Stored()
-    facts = look([stored], (2, 3))
+    facts = look_at_values([stored], (2, 3))
     assert (facts.low, facts.high, facts.sampled) == (7, 8, True)
     assert stored.read <= 9 * 2 * 512 * 512 < MOST
-    assert in_words(stored.dtype, facts) == "uint16, 7 to 8 in a sample of it"
+    assert values_in_words(stored.dtype, facts) == "uint16, 7 to 8 in a sample of it"
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_of_a_large_image_a_sample_is_read_and_it_says_so() -> None:
 )
 def test_the_pixel_size_is_compared_with_the_model_s(scale, unit, fact, factor) -> None:
     layer = Image(image(20, 21, 3), scale=(scale, scale, 9), units=(unit, unit, "um" if unit != "pixel" else unit))
-    need = Need(1, 2, pixel_size=(0.65, 0.65), unit="micrometer")
-    source = Source.of([layer], need, AxisChoice(model=(0, 1)))
+    need = InputSpec(1, 2, pixel_size=(0.65, 0.65), unit="micrometer")
+    source = ImageLayers.of([layer], need, AxisChoice(model=(0, 1)))
     assert pixel_size_fact(source) == fact
     note = pixel_size_note(source)
     assert factor in note if factor else not note
@@ -75,7 +75,7 @@ def test_the_pixel_size_is_compared_with_the_model_s(scale, unit, fact, factor) 
 def test_an_array_that_is_no_numpy_array_is_reordered_as_numpy_does_it() -> None:
     dask = pytest.importorskip("dask.array")
     data = image(4, 5, 6, 7)
-    lazy = reordered(dask.from_array(data, chunks=(4, 2, 3, 7)), (2, 0, 3, 1))
+    lazy = transposed(dask.from_array(data, chunks=(4, 2, 3, 7)), (2, 0, 3, 1))
     expected = data.transpose(2, 0, 3, 1)
     assert (lazy.shape, lazy.chunks) == (expected.shape, (3, 4, 7, 2))
     np.testing.assert_array_equal(np.asarray(lazy), expected)

@@ -16,12 +16,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QLineEdit
 
 import napari_fcnseg as nf
-from napari_fcnseg._napari.layers.channels import Need
+from napari_fcnseg._napari.layers.channels import InputSpec
 from napari_fcnseg._napari.segment.batch.dialog import BatchDialog
 from napari_fcnseg._napari.segment.batch.layers import layer_image
 from napari_fcnseg._napari.segment.batch.table import BatchModel
-from napari_fcnseg._napari.segment.models.hints import Hints
-from napari_fcnseg.batch import Line
+from napari_fcnseg._napari.segment.models.hints import ModelHints
+from napari_fcnseg.batch import ReportLine
 from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.settings import RunSettings
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MODEL = ONNX / "multi.dynamo.onnx"  # 14 x 14 patches, RGB, two classes
-HINTS = Hints(class_names=("ground", "cell"), class_colors=("#999999", "#d55e00"))
+HINTS = ModelHints(class_names=("ground", "cell"), class_colors=("#999999", "#d55e00"))
 
 
 def pixels(*shape: int, seed: int = 0) -> np.ndarray:
@@ -188,7 +188,7 @@ def test_the_table_has_a_row_per_file_and_none_is_drawn_twice(qtbot) -> None:
     model.dataChanged.connect(lambda first, last: told.append(first.row()))
     assert model.work_on("7.tif") == 7
     model.work_on("7.tif")
-    model.take(Line("7.tif", "failed", "It is broken."))
+    model.take(ReportLine("7.tif", "failed", "It is broken."))
     model.work_on("8.tif")
     assert told == [7, 7, 7, 8]
     assert [model.data(model.index(7, column)) for column in range(3)] == ["7.tif", "Failed", "It is broken."]
@@ -199,7 +199,7 @@ def test_the_table_has_a_row_per_file_and_none_is_drawn_twice(qtbot) -> None:
 
 
 def test_a_layer_becomes_an_image_with_its_axes_and_pixel_size() -> None:
-    need = Need(3, 2)
+    need = InputSpec(3, 2)
     rgb, spot = layer_image(Image(pixels(9, 8, 4), rgb=True, scale=(0.5, 0.25), units=("um", "um")), need, 1)
     assert (rgb.axes, rgb.data.shape, rgb.unit) == ("YXS", (9, 8, 3), "µm")
     assert dict(rgb.pixel_size) == {"Y": 0.5, "X": 0.25}

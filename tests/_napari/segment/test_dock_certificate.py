@@ -24,7 +24,7 @@ def test_the_certificate_is_that_of_verify_and_goes_with_every_layer(qtbot, view
     dock.run.verify.click()
     finish(qtbot, dock)
     assert dock.run.certificate.isVisibleTo(dock)
-    certificate = dock.live.verification.certificate
+    certificate = dock.controller.verification.certificate
     expected = verify(data, model, tile=16, probabilities=True, preprocess=()).certificate
     ours, theirs = ({k: v for k, v in c.as_dict().items() if k not in TIMES} for c in (certificate, expected))
     assert ours == theirs

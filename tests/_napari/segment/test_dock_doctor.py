@@ -9,7 +9,7 @@ from napari_fcnseg.engine import engine
 
 
 def test_the_doctor_says_what_there_is_and_no_run_begins_meanwhile(qtbot, dock) -> None:
-    dock.windows.doctor.click()
+    dock.dialogs.doctor.click()
     (dialog,) = dock.findChildren(DoctorDialog)
     assert "timing a tile" in dialog.message.text()
     assert not dock.run.run.isEnabled()
@@ -20,21 +20,21 @@ def test_the_doctor_says_what_there_is_and_no_run_begins_meanwhile(qtbot, dock) 
     assert "megapixels/s" in text
     dialog.copy.click()
     assert QGuiApplication.clipboard().text() == text
-    qtbot.waitUntil(dock.windows.doctor.isEnabled)
+    qtbot.waitUntil(dock.dialogs.doctor.isEnabled)
     assert dock.run.run.isEnabled()
     dialog.close()
 
 
 def test_a_report_that_comes_after_its_window_was_closed_is_dropped(qtbot, dock, told) -> None:
-    dock.windows.doctor.click()
+    dock.dialogs.doctor.click()
     dock.findChildren(DoctorDialog)[0].close()
-    qtbot.waitUntil(dock.windows.doctor.isEnabled, timeout=120_000)
+    qtbot.waitUntil(dock.dialogs.doctor.isEnabled, timeout=120_000)
     assert dock.run.run.isEnabled()
     assert not told()
 
 
 def test_the_doctor_waits_for_the_end_of_a_run(dock, monkeypatch, told) -> None:
-    monkeypatch.setattr(dock.live, "_work", [object()])
-    dock.windows.doctor.click()
+    monkeypatch.setattr(dock.controller, "_work", [object()])
+    dock.dialogs.doctor.click()
     assert "Wait until the run has ended" in told()[-1]
     assert not dock.findChildren(DoctorDialog)

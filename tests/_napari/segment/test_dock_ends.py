@@ -111,8 +111,8 @@ def test_deleting_the_result_stops_the_run(qtbot, viewer, dock, slow) -> None:
 
 
 def test_closing_the_dock_stops_the_run(qtbot, viewer, dock, slow) -> None:
-    live = dock.live
-    stop = live._stops[-1]
+    controller = dock.controller
+    stop = controller._stops[-1]
     viewer.window.remove_dock_widget(dock)
     dock.deleteLater()
     qtbot.waitUntil(stop.is_set, timeout=5000)

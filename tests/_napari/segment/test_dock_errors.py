@@ -99,7 +99,7 @@ def test_a_model_that_does_not_fit_the_ensemble_and_one_that_does_not_exist(qtbo
 
 
 def test_images_that_do_not_fit_one_after_the_other(qtbot, viewer, dock, told) -> None:
-    """Each is a sentence that says what to do, and the dock takes the next order."""
+    """Each is a sentence that says what to do, and the dock takes the next request."""
     noise, before = image(40, 50), len(viewer.layers)
     cases = [
         (noise, small_model(spatial=3), "has 2 axes of pixels and the model looks along 3. Open a stack of planes"),

@@ -6,7 +6,7 @@ import numpy as np
 from napari.utils import progress
 from napari_helpers import finish, give, image, settle, small_model
 
-from napari_fcnseg._napari.segment.run.live_result import LiveCanvas
+from napari_fcnseg._napari.segment.run.live_result import LiveResult
 from napari_fcnseg.run.run import Run, Tile
 from napari_fcnseg.settings import RunSettings
 
@@ -22,7 +22,7 @@ def test_live_tiles_are_drawn_now_and_then_and_what_is_done_stays(qtbot, viewer,
     dock.run.run.click()
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=60_000)
     drawn: list[int] = []
-    viewer.layers[1].events.set_data.connect(lambda _: drawn.append(dock.live._latest.written))
+    viewer.layers[1].events.set_data.connect(lambda _: drawn.append(dock.controller._latest.written))
     qtbot.waitUntil(lambda: bool(progress._all_instances) and len(drawn) > 2, timeout=60_000)
     bar = next(iter(progress._all_instances))
     assert bar.total == 1024
@@ -32,9 +32,9 @@ def test_live_tiles_are_drawn_now_and_then_and_what_is_done_stays(qtbot, viewer,
     said = finish(qtbot, dock)
     assert said.startswith("Stopped: "), said
     assert not progress._all_instances
-    canvas, run = dock.live.last.canvas, dock.live.last.witness.run
-    tiles = [tile for tile in run.schedule if canvas.has(*tile)]
-    assert 0 < len(tiles) == dock.live.last.done < 1024
+    result, run = dock.controller.last.result, dock.controller.last.sampler.run
+    tiles = [tile for tile in run.schedule if result.has(*tile)]
+    assert 0 < len(tiles) == dock.controller.last.done < 1024
     assert np.count_nonzero(viewer.layers[1].data) == sum((b - a) * (d - c) for _, ((a, b), (c, d)) in tiles)
     dock.undo.undo()
     dock.undo.undo()
@@ -60,7 +60,7 @@ def test_layers_go_one_by_one_and_come_back_in_their_order(qtbot, viewer, dock) 
 def test_a_place_is_finished_when_every_pixel_of_it_is() -> None:
     """Compared with a picture of what is finished, for random tiles in a frame of a stack."""
     random = np.random.default_rng(3)
-    canvas = LiveCanvas(Run(image(2, 40, 50), (small_model(),), RunSettings(tile=10)))
+    result = LiveResult(Run(image(2, 40, 50), (small_model(),), RunSettings(tile=10)))
     done = np.zeros((2, 40, 50), bool)
 
     def some() -> tuple[tuple[int, int], tuple[int, int]]:
@@ -73,11 +73,11 @@ def test_a_place_is_finished_when_every_pixel_of_it_is() -> None:
         where, shape = (frame, slice(a, b), slice(c, d)), (b - a, d - c)
         if b - a < 20 and d - c < 20:
             labels, scores = np.ones(shape, np.uint8), np.zeros((*shape, 3), np.float32)
-            canvas.write(Tile(where, labels, scores, number + 1, 99))
+            result.write(Tile(where, labels, scores, number + 1, 99))
             done[where] = True
         for _ in range(20):
             frame, region = int(random.integers(2)), some()
             expected = done[(frame, *(slice(*part) for part in region))].all()
-            assert canvas.has((frame,), region) == expected
+            assert result.has((frame,), region) == expected
             asked += bool(expected)
     assert asked > 20

@@ -11,7 +11,7 @@ from napari.layers import Image, Labels
 from napari_helpers import ONNX, choose, finish, give, image, run, settle, small_model
 
 from napari_fcnseg import segment
-from napari_fcnseg._napari.layers.geometry import placed
+from napari_fcnseg._napari.layers.geometry import placed_over
 
 TURN = [[1, 0, 0], [0, 0.6, -0.8], [0, 0.8, 0.6]]
 PLACES = {
@@ -27,7 +27,7 @@ PLACES = {
 @pytest.mark.parametrize("dropped", [None, 0])
 def test_entries_lie_on_the_middle_of_the_pixels_that_they_are(place, dropped) -> None:
     layer = Image(np.zeros((2, 50, 60)), **place)
-    arguments, spanned = placed(layer, dropped, (1, 2), 7)
+    arguments, spanned = placed_over(layer, dropped, (1, 2), 7)
     result = Labels(np.zeros((2, 8, 9)[-(3 - (dropped is not None)) :], np.uint8), **arguments)
     assert spanned is None
     for entry in ((0, 0, 0), (0, 3, 5)) if dropped is not None else ((0, 0, 0), (1, 3, 5)):
@@ -38,12 +38,12 @@ def test_entries_lie_on_the_middle_of_the_pixels_that_they_are(place, dropped) -
 
 def test_a_stack_keeps_its_frames_and_the_axis_over_its_channels() -> None:
     layer = Image(np.zeros((3, 2, 50, 60)), scale=(1, 2, 3, 4), translate=(5, 6, 7, 8))  # time, channel, row, column
-    arguments, spanned = placed(layer, 1, (2, 3), 5)
+    arguments, spanned = placed_over(layer, 1, (2, 3), 5)
     result = Labels(np.zeros((3, 1, 10, 12), np.uint8), **arguments)
     assert spanned == 1
     np.testing.assert_allclose(result.data_to_world((2, 0, 4, 6)), layer.data_to_world((2, 0.5, 20, 30)))
     volume = Image(np.zeros((30, 2, 50, 60)), scale=(1, 2, 3, 4))  # plane, channel, row, column, for a 3D model
-    arguments, _ = placed(volume, 1, (0, 2, 3), 5)
+    arguments, _ = placed_over(volume, 1, (0, 2, 3), 5)
     np.testing.assert_allclose(arguments["scale"], (5, 4, 15, 20))
 
 

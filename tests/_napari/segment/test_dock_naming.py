@@ -158,10 +158,10 @@ def test_members_of_an_ensemble_are_named_alike(qtbot, dock, path, tmp_path) -> 
 
 
 def test_what_the_user_writes_beside_a_samples_model_counts_more_than_the_sample(qtbot, viewer, dock, tmp_path) -> None:
-    from napari_fcnseg._napari.segment.models.hints import Hints
+    from napari_fcnseg._napari.segment.models.hints import ModelHints
 
     path = Path(shutil.copy(SAMPLES["cells"].model_path, tmp_path))
-    hints = Hints(str(path), class_names=("x", "y", "z"))
+    hints = ModelHints(str(path), class_names=("x", "y", "z"))
     viewer.add_image(np.ones((40, 40, 2)), metadata=hints.metadata())
     qtbot.waitUntil(lambda: "x, y, z" in dock.model.legend.accessibleName(), timeout=30_000)
     dialog = opened(dock)

@@ -10,9 +10,9 @@ from napari_helpers import finish, give, image, run, settle, small_model
 
 from napari_fcnseg import segment
 from napari_fcnseg._napari.layers.geometry import looked_at
-from napari_fcnseg._napari.segment.run.live_result import LiveCanvas
+from napari_fcnseg._napari.segment.run.live_result import LiveResult
 from napari_fcnseg.plan import tile_size
-from napari_fcnseg.plan.tiles import slices
+from napari_fcnseg.plan.tiles import as_slices
 from napari_fcnseg.run import preview
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
@@ -25,19 +25,19 @@ def _worth_it_however_small(monkeypatch) -> None:
     monkeypatch.setattr(tile_size, "_FIRST_WORK", 2e4)
 
 
-def painted(border: str = "reflect", stop_after: int = 10_000) -> tuple[LiveCanvas, np.ndarray, np.ndarray]:
-    """Write tiles into a canvas until the preview is whole; return it, the labels then, and those of a whole run."""
+def painted(border: str = "reflect", stop_after: int = 10_000) -> tuple[LiveResult, np.ndarray, np.ndarray]:
+    """Write tiles into a result until the preview is whole; return it, the labels then, and those of a whole run."""
     model, data = small_model(), 10 * image(43, 38)
     whole = segment(data, model, border=border).labels
-    canvas = LiveCanvas(Run(data, (model,), RunSettings(border=border, tile=16, method="dense"), (20, 20)))
-    seen = canvas.labels
-    for number, tile in enumerate(preview.previewed(canvas.run)):
-        canvas.write(tile)
+    result = LiveResult(Run(data, (model,), RunSettings(border=border, tile=16, method="dense"), (20, 20)))
+    seen = result.labels
+    for number, tile in enumerate(preview.execute_with_preview(result.run)):
+        result.write(tile)
         if tile.preview:
-            seen = canvas.labels.copy()
-        elif canvas.written > 1 and number >= stop_after:
+            seen = result.labels.copy()
+        elif result.written > 1 and number >= stop_after:
             break
-    return canvas, seen, whole
+    return result, seen, whole
 
 
 def camera_of(viewer: Any) -> Any:
@@ -47,40 +47,40 @@ def camera_of(viewer: Any) -> Any:
 
 @pytest.mark.parametrize("border", ["reflect", "valid"])
 def test_each_label_is_painted_around_its_pixel_until_the_tile_comes(border) -> None:
-    canvas, seen, whole = painted(border)
-    np.testing.assert_array_equal(canvas.labels, whole)
+    result, seen, whole = painted(border)
+    np.testing.assert_array_equal(result.labels, whole)
     assert ((seen > 0) == (whole > 0)).all(), "the whole of what will be labelled, and no more"
     finished = np.zeros(seen.shape, bool)
-    finished[slices(next(iter(canvas._finished[()])))] = True
+    finished[as_slices(next(iter(result._finished[()])))] = True
     np.testing.assert_array_equal(seen[finished], whole[finished])
     every = 4
     inside = np.argwhere(~finished & (whole > 0))
     nearest = [
         np.clip((axis + every // 2) // every * every, -(-start // every) * every, (stop - 1) // every * every)
-        for axis, (start, stop) in zip(inside.T, canvas.run.extent, strict=True)
+        for axis, (start, stop) in zip(inside.T, result.run.extent, strict=True)
     ]
     np.testing.assert_array_equal(seen[tuple(inside.T)], whole[tuple(nearest)])
     assert (seen != whole).any(), "a preview that is the result proves nothing"
 
 
 def test_when_a_run_ends_early_only_finished_tiles_stay() -> None:
-    canvas, seen, whole = painted(stop_after=3)
-    assert (canvas.labels > 0).all()
-    assert canvas.keep_finished()
+    result, seen, whole = painted(stop_after=3)
+    assert (result.labels > 0).all()
+    assert result.keep_finished()
     finished = np.zeros(seen.shape, bool)
-    for where in canvas._finished[()]:
-        finished[slices(where)] = True
+    for where in result._finished[()]:
+        finished[as_slices(where)] = True
     assert 0 < finished.sum() < finished.size
-    np.testing.assert_array_equal(canvas.labels, np.where(finished, whole, 0))
+    np.testing.assert_array_equal(result.labels, np.where(finished, whole, 0))
     assert not painted()[0].keep_finished(), "a whole run has nothing to take back"
 
 
 def test_the_dock_shows_the_preview_and_ends_with_the_run_s_own_labels(qtbot, viewer, dock, monkeypatch) -> None:
     model, data = small_model(seed=9), 10 * image(2, 60, 50)
     kinds: list[tuple[bool, tuple[int | slice, ...]]] = []
-    written = LiveCanvas.write
+    written = LiveResult.write
     monkeypatch.setattr(
-        LiveCanvas, "write", lambda self, tile: (kinds.append((tile.preview, tile.where)), written(self, tile))
+        LiveResult, "write", lambda self, tile: (kinds.append((tile.preview, tile.where)), written(self, tile))
     )
     viewer.add_image(data, scale=(1, 2, 2))
     give(dock, model)
@@ -108,11 +108,11 @@ def test_a_stopped_run_says_that_its_preview_is_gone(qtbot, viewer, dock) -> Non
     dock.settings.method.value = "dense"
     settle(qtbot)
     dock.run.run.click()
-    qtbot.waitUntil(lambda: dock.live._latest is not None and dock.live._latest.written > 5, timeout=60_000)
-    dock.live.stop()
+    qtbot.waitUntil(lambda: dock.controller._latest is not None and dock.controller._latest.written > 5, timeout=60_000)
+    dock.controller.stop()
     said = finish(qtbot, dock)
     assert "The preview is taken back" in said
-    labels = dock.live.last.labels
+    labels = dock.controller.last.labels
     assert 0 < np.count_nonzero(labels) < labels.size
 
 

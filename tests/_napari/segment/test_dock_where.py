@@ -125,7 +125,7 @@ def test_the_view_is_followed_and_what_was_seen_stays(qtbot, shown, dock) -> Non
     assert not seen[900, 900]
     for center in ((500, 500), (700, 100), (900, 900)):  # two of them pass by
         look(viewer, center, 8)
-    qtbot.waitUntil(lambda: labels.data[900, 900] > 0 and not dock.live.running, timeout=60_000)
+    qtbot.waitUntil(lambda: labels.data[900, 900] > 0 and not dock.controller.running, timeout=60_000)
     assert seen[100, 100]
     assert len(viewer.layers) == 2
     assert dock.run.message.text().startswith("Following the view")

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_fcnseg import InstanceSettings, find_instances
 from napari_fcnseg._napari.layers.geometry import geometry
-from napari_fcnseg._napari.segment.results.instance_worker import InstanceOrder, found, pixel_of
+from napari_fcnseg._napari.segment.results.instance_worker import InstanceRequest, instance_layer, pixel_of
 from napari_fcnseg._napari.segment.results.instances_box import InstancesBox
 from napari_fcnseg.errors import OutOfMemoryError
 from napari_fcnseg.samples.synthetic import fluorescence_cells
@@ -82,15 +82,15 @@ def test_a_session(qtbot, viewer, box, monkeypatch) -> None:
 
     # Every change shows in the same layer, once things are quiet, and only the last one is looked at.
     asked = []
-    original = box._order
-    monkeypatch.setattr(box, "_order", lambda: asked.append(original()) or asked[-1])
+    original = box._request
+    monkeypatch.setattr(box, "_request", lambda: asked.append(original()) or asked[-1])
     for size in (30, 60, 90, 200):
         box.form.minimum_size.setValue(size)
     box.form.fill_holes.setValue(50)
     box.form.corners.setChecked(True)
     done(qtbot, box)
     settings = InstanceSettings(3, 2, minimum_size=200, fill_holes=50, connectivity=2)
-    assert [order.settings for order in asked] == [settings]
+    assert [request.settings for request in asked] == [settings]
     np.testing.assert_array_equal(layer.data, find_instances(classes, settings, spacing=(0.5, 0.25)))
     assert len(layer.features) == layer.data.max()
     box.form.method.setCurrentIndex(0)
@@ -189,12 +189,12 @@ def test_the_dock_may_close_in_the_middle(qtbot, viewer, box) -> None:
     viewer.add_layer(result(np.tile(fluorescence_cells(3, (64, 64))[1], (16, 16))))
     qtbot.wait(20)
     qtbot.mouseClick(box.button, Qt.MouseButton.LeftButton)
-    order = box._current
+    request = box._current
     viewer.window.remove_dock_widget(box)
     box.deleteLater()
     del box
     gc.collect()
-    qtbot.waitUntil(order.stop.is_set)
+    qtbot.waitUntil(request.stop.is_set)
     qtbot.wait(300)
     assert len(viewer.layers) == 1
 
@@ -206,7 +206,7 @@ def test_want_of_memory_is_a_sentence(monkeypatch) -> None:
     monkeypatch.setattr("napari_fcnseg.instances.labeling.find_instances", find)
     layer = Labels(np.ones((4, 4), int))
     with pytest.raises(OutOfMemoryError, match="find instances in 4 × 4 pixels"):
-        found(InstanceOrder(layer, layer.data, InstanceSettings(1), 2, {}, None))
+        instance_layer(InstanceRequest(layer, layer.data, InstanceSettings(1), 2, {}, None))
 
 
 def test_the_size_of_a_pixel_in_a_sheared_layer_and_without_a_unit() -> None:

@@ -14,13 +14,13 @@ from napari.layers import Labels
 from qtpy.QtGui import QGuiApplication
 
 from napari_fcnseg._napari.layers.axes import AxisChoice
-from napari_fcnseg._napari.layers.channels import Need, Source
-from napari_fcnseg._napari.layers.geometry import placed
+from napari_fcnseg._napari.layers.channels import ImageLayers, InputSpec
+from napari_fcnseg._napari.layers.geometry import placed_over
 from napari_fcnseg._napari.layers.metadata import METADATA
-from napari_fcnseg._napari.segment.models.hints import Hints
+from napari_fcnseg._napari.segment.models.hints import ModelHints
 from napari_fcnseg._napari.segment.results.result_box import ResultBox
-from napari_fcnseg._napari.segment.run.request import Order
-from napari_fcnseg._napari.segment.run.worker import segmenting
+from napari_fcnseg._napari.segment.run.request import RunRequest
+from napari_fcnseg._napari.segment.run.worker import segment_worker
 from napari_fcnseg.cli import main as cli
 from napari_fcnseg.imagefile import read_image
 from napari_fcnseg.model.patch_model import load_model
@@ -41,18 +41,18 @@ def box(viewer) -> ResultBox:
     return box
 
 
-def order_of(*layers: Any, choice: AxisChoice | None = None, **settings: Any) -> Order:
-    source = Source.of(layers, Need(2, 2), choice)
-    place, spanned = placed(layers[0], source.dropped_axis, source.spatial_axes)
-    hints = Hints(class_names=CELLS.class_names, class_colors=CELLS.class_colors)
+def order_of(*layers: Any, choice: AxisChoice | None = None, **settings: Any) -> RunRequest:
+    source = ImageLayers.of(layers, InputSpec(2, 2), choice)
+    place, spanned = placed_over(layers[0], source.dropped_axis, source.spatial_axes)
+    hints = ModelHints(class_names=CELLS.class_names, class_colors=CELLS.class_colors)
     models = (load_model(CELLS.model_path),)
     settings = RunSettings(preprocess=CELLS.preprocess, probabilities=True, **settings)
-    return Order(source, models, settings, hints, place, spanned, focus=(*(0,) * len(source.stack_axes), 20, 30))
+    return RunRequest(source, models, settings, hints, place, spanned, focus=(*(0,) * len(source.stack_axes), 20, 30))
 
 
-def computed(viewer: Any, order: Order) -> list[Any]:
-    """Do what an order asks for, as the dock's worker does; return the layers, the labels last."""
-    steps = segmenting(order)
+def computed(viewer: Any, request: RunRequest) -> list[Any]:
+    """Do what a request asks for, as the dock's worker does; return the layers, the labels last."""
+    steps = segment_worker(request)
     while True:
         try:
             next(steps)
@@ -97,12 +97,12 @@ def test_copies_files_and_a_second_run_are_that_very_result(qtbot, viewer, box, 
     for name, channel in zip(CELLS.channel_names, channels, strict=True):
         tifffile.imwrite(tmp_path / f"{name}.tif", channel)
         viewer.open(str(tmp_path / f"{name}.tif"), scale=(0.65, 0.65), units="um")
-    order = order_of(*viewer.layers, border="edge")
-    *maps, labels = layers = computed(viewer, order)
+    request = order_of(*viewer.layers, border="edge")
+    *maps, labels = layers = computed(viewer, request)
     scores = np.stack([layer.data for layer in maps], -1)
     qtbot.waitUntil(lambda: box.layer is labels)
     assert not box.python.isEnabled()  # nobody has said yet what was segmented
-    box.remember(layers, order)
+    box.remember(layers, request)
     assert box.python.isEnabled()
 
     said = box.about.text().replace("\u200b", "")
@@ -135,7 +135,7 @@ def test_copies_files_and_a_second_run_are_that_very_result(qtbot, viewer, box, 
     again = execute(tmp_path / "saved", QGuiApplication.clipboard().text(), None)
     np.testing.assert_array_equal(again[0], turned[-1].data)
 
-    repeated = computed(viewer, box.order_again(labels))
+    repeated = computed(viewer, box.request_again(labels))
     for mine, theirs in zip(repeated, layers, strict=True):
         np.testing.assert_array_equal(mine.data, theirs.data)
 
@@ -153,11 +153,11 @@ def test_copies_files_and_a_second_run_are_that_very_result(qtbot, viewer, box, 
 def test_a_result_is_saved_with_where_it_comes_from(qtbot, viewer, box, tmp_path) -> None:
     channels = np.moveaxis(CELLS.image()[:40, :50], -1, 0)
     layer = viewer.add_image(channels, name="a/b: c", scale=(1, 0.65, 0.65), units=("pixel", "um", "um"))
-    order = order_of(layer)
-    layers = computed(viewer, order)
+    request = order_of(layer)
+    layers = computed(viewer, request)
     labels = layers[-1]
     qtbot.waitUntil(lambda: box.layer is labels)
-    box.remember(layers, order)
+    box.remember(layers, request)
     for ending in (".tif", ".ome.tif", ".zarr", ".png", ".npy"):
         path = tmp_path / f"labels{ending}"
         box.save_as(str(path))
@@ -169,7 +169,7 @@ def test_a_result_is_saved_with_where_it_comes_from(qtbot, viewer, box, tmp_path
         told = json.loads((tmp_path / f"{path.stem}.provenance.json").read_text(encoding="utf-8"))
         assert (told["class_names"], told["class_colors"]) == (list(CELLS.class_names), list(CELLS.class_colors))
         assert told["inputs"]["files"] == []
-        check_models(told, order.models)
+        check_models(told, request.models)
         assert settings_of(told) == settings_of(labels.metadata[METADATA])
     box.save_as(str(tmp_path / "nowhere" / "a.tif"))
     assert "There is no folder" in ended(qtbot, box)
@@ -193,7 +193,7 @@ def test_a_result_is_saved_with_where_it_comes_from(qtbot, viewer, box, tmp_path
     qtbot.waitUntil(lambda: box.layer is stranger)
     assert not box.python.isEnabled()
     assert not box.again.isEnabled()
-    assert box.order_again(stranger) is None
+    assert box.request_again(stranger) is None
     assert box.layers_of(stranger) == [stranger]
     box.save_as(str(tmp_path / "stranger.tif"))
     assert "stranger.provenance.json" in ended(qtbot, box)

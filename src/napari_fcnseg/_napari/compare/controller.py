@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_fcnseg._napari.compare.differences import lit, lit_object, overview, spatial_of
-from napari_fcnseg._napari.compare.latest_task import Latest
+from napari_fcnseg._napari.compare.differences import find_differences, highlight_cell, highlight_object, spatial_of
+from napari_fcnseg._napari.compare.latest_task import LatestTask
 from napari_fcnseg._napari.compare.placing import viewer_units
 from napari_fcnseg._napari.compare.see.camera import go_to
-from napari_fcnseg._napari.compare.shown_layers import Shown
-from napari_fcnseg._napari.compare.walk import Walk, frame_of, in_world
+from napari_fcnseg._napari.compare.shown_layers import ComparisonLayers
+from napari_fcnseg._napari.compare.walk import RegionWalk, frame_of, in_world
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
     from napari.viewer import Viewer
 
-    from napari_fcnseg._napari.compare.differences import Lit, Overview
-    from napari_fcnseg._napari.compare.request import Order
+    from napari_fcnseg._napari.compare.differences import Differences, Highlight
+    from napari_fcnseg._napari.compare.request import CompareRequest
     from napari_fcnseg.comparison import ObjectRow, Study
 
 
-class LiveComparison(QObject):
+class CompareController(QObject):
     """Compares, shows where, and goes there.
 
     Parameters
@@ -38,13 +38,13 @@ class LiveComparison(QObject):
 
     Attributes
     ----------
-    order : Order or None
+    request : CompareRequest or None
         What the study that is shown was asked.
     study : Study or None
         The study that is shown.
     index : int
         Which of its masks is looked at.
-    view : Overview or None
+    view : Differences or None
         How that one agrees with the truth; None until it is known.
     """
 
@@ -62,15 +62,15 @@ class LiveComparison(QObject):
     def __init__(self, viewer: Viewer, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self.order: Order | None = None
+        self.request: CompareRequest | None = None
         self.study: Study | None = None
         self.index = 0
-        self.view: Overview | None = None
-        self.shown = Shown(viewer)
+        self.view: Differences | None = None
+        self.shown = ComparisonLayers(viewer)
         self.agreeing = True  # whether the map of agreement is to be shown
-        self._asked: Order | None = None
-        self._walk = Walk()
-        self._studies, self._views, self._lights, self._thresholds = (Latest(self) for _ in range(4))
+        self._asked: CompareRequest | None = None
+        self._walk = RegionWalk()
+        self._studies, self._views, self._lights, self._thresholds = (LatestTask(self) for _ in range(4))
         self._studies.done.connect(self._take_study)
         self._studies.advanced.connect(self.advanced)
         self._thresholds.done.connect(self._take_threshold)
@@ -82,9 +82,9 @@ class LiveComparison(QObject):
     @property
     def masks(self) -> tuple[Labels | None, Labels | None]:
         """The layers that are looked at: the truth and one mask, each as long as the viewer has it."""
-        if self.order is None:
+        if self.request is None:
             return None, None
-        a, b = self.order.truth, self.order.masks[self.index]
+        a, b = self.request.truth, self.request.masks[self.index]
         layers = self._viewer.layers
         return a if a in layers else None, b if b in layers else None
 
@@ -93,11 +93,11 @@ class LiveComparison(QObject):
         """Whether masks are being compared."""
         return self._studies.busy
 
-    def compare(self, order: Order) -> None:
+    def compare(self, request: CompareRequest) -> None:
         """Compare masks with a truth."""
-        self._asked = order
+        self._asked = request
         self.begun.emit()
-        self._studies.ask(order.study)
+        self._studies.ask(request.study)
 
     def stop(self) -> None:
         """Stop comparing; what was compared before stays."""
@@ -121,19 +121,19 @@ class LiveComparison(QObject):
         self.agreeing = wanted
         if not wanted:
             self.shown.hide(self.shown.agreement)
-        elif self.view is not None and self.order is not None:
-            self.shown.show_agreement(self.order.truth, self.view)
+        elif self.view is not None and self.request is not None:
+            self.shown.show_agreement(self.request.truth, self.view)
 
-    def light_up(self, a: int, b: int) -> None:
+    def highlight(self, a: int, b: int) -> None:
         """Show the pixels that are one label in the truth and another in the mask, and go there."""
         if self.study is not None:
-            self._lights.ask(partial(lit, self.study, self.index, (a, b)))
+            self._lights.ask(partial(highlight_cell, self.study, self.index, (a, b)))
 
     def go_to_object(self, row: ObjectRow) -> None:
         """Look at an object, and light up its outline."""
         self._go(row.centroid, row.box)
         if self.study is not None:
-            self._lights.ask(partial(lit_object, self.study, self.index, row))
+            self._lights.ask(partial(highlight_object, self.study, self.index, row))
         for layer, side in zip(self.masks, "ab", strict=True):
             if layer is not None and side == row.side:
                 layer.selected_label = row.label
@@ -166,7 +166,7 @@ class LiveComparison(QObject):
 
     def _take_study(self, study: Study) -> None:
         self._thresholds.give_up()  # of the study before
-        self.order, self.study, self.index = self._asked, study, study.best
+        self.request, self.study, self.index = self._asked, study, study.best
         self.ended.emit()
         self._look()
 
@@ -179,31 +179,31 @@ class LiveComparison(QObject):
         assert self.study is not None, "called with one"
         if not keep:
             self._lights.give_up()  # of the mask before
-            self.view, self._walk = None, Walk()
+            self.view, self._walk = None, RegionWalk()
             self.shown.hide(self.shown.light)
         self.studied.emit()
-        self._views.ask(partial(overview, self.study, self.index))
+        self._views.ask(partial(find_differences, self.study, self.index))
 
-    def _take_view(self, view: Overview) -> None:
-        self.view, self._walk = view, Walk(view.places)
+    def _take_view(self, view: Differences) -> None:
+        self.view, self._walk = view, RegionWalk(view.places)
         if self.agreeing:
             self.show_agreement()
         self.viewed.emit()
         self.walked.emit(self.place_text())
 
-    def _take_light(self, found: Lit) -> None:
-        if self.order is None or self.study is None:
+    def _take_light(self, found: Highlight) -> None:
+        if self.request is None or self.study is None:
             return
-        self.shown.show_light(self.order.truth, self.study, found)
+        self.shown.show_highlight(self.request.truth, self.study, found)
         if found.places:
             self._go(found.places[0].at, found.places[0].box)
         self.walked.emit(found.text)
 
     def _go(self, point: Sequence[float], box: Sequence[Sequence[int]]) -> None:
         assert self.study is not None, "there is nowhere to go without one"
-        assert self.order is not None, "there is no study without one"
+        assert self.request is not None, "there is no study without one"
         where, extent = in_world(self.study.aligned.affine, point, box)
-        factors = viewer_units(self._viewer, self.order.truth, len(where))
+        factors = viewer_units(self._viewer, self.request.truth, len(where))
         pixel = np.array(self.study.aligned.spacing) * factors
         go_to(self._viewer, (where * factors).tolist(), (extent * factors).tolist(), pixel.tolist())
 

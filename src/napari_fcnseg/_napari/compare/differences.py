@@ -11,11 +11,11 @@ from napari_fcnseg._napari.compare.walk import MOST
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from napari_fcnseg.comparison import Entry, ObjectRow, Place, Study
+    from napari_fcnseg.comparison import ObjectRow, Place, Study, StudyEntry
 
 
 @dataclass(frozen=True, eq=False)
-class Overview:
+class Differences:
     """How one mask agrees with the truth.
 
     Attributes
@@ -40,7 +40,7 @@ class Overview:
 
 
 @dataclass(frozen=True, eq=False)
-class Lit:
+class Highlight:
     """Pixels that light up: those of one cell of a confusion matrix, or of one object.
 
     Attributes
@@ -67,47 +67,47 @@ class Lit:
     outline: bool = False
 
 
-def overview(study: Study, index: int, progress: Callable[[int, int], None]) -> Overview:
+def find_differences(study: Study, index: int, progress: Callable[[int, int], None]) -> Differences:
     """Find where a mask differs from the truth."""
-    from napari_fcnseg.comparison import Differing, filled, places
+    from napari_fcnseg.comparison import Differing, compute_map, places
 
-    agreement, counts = filled(study.agreement(index), _half(progress, 0))
+    agreement, counts = compute_map(study.agreement(index), _half(progress, 0))
     found = places(Differing(agreement), spatial=spatial_of(study), most=MOST, progress=_half(progress, 1))
-    return Overview(study, index, agreement, counts, found)
+    return Differences(study, index, agreement, counts, found)
 
 
-def lit(study: Study, index: int, cell: tuple[int, int], progress: Callable[[int, int], None]) -> Lit:
+def highlight_cell(study: Study, index: int, cell: tuple[int, int], progress: Callable[[int, int], None]) -> Highlight:
     """Find the pixels that are one label in the truth and another in a mask."""
-    from napari_fcnseg.comparison import Cell, filled, places
+    from napari_fcnseg.comparison import CellMap, compute_map, places
 
     aligned = study.aligned
-    lazy = Cell(aligned.maps[0], aligned.maps[index + 1], *cell, inside=aligned.inside)
-    pixels, counts = filled(lazy, _half(progress, 0))
+    lazy = CellMap(aligned.maps[0], aligned.maps[index + 1], *cell, inside=aligned.inside)
+    pixels, counts = compute_map(lazy, _half(progress, 0))
     found = places(pixels, spatial=spatial_of(study), most=MOST, progress=_half(progress, 1))
     name, number = cell_name(study, study.entries[index], cell), counts.get(1, 0)
     text = f"{number:,} {'pixel is' if number == 1 else 'pixels are'} {name}. The view is at the largest place."
-    return Lit(name, pixels, text if number else f"No pixel is {name}.", (0,) * lazy.ndim, found)
+    return Highlight(name, pixels, text if number else f"No pixel is {name}.", (0,) * lazy.ndim, found)
 
 
-def lit_object(study: Study, index: int, row: ObjectRow, progress: Callable[[int, int], None]) -> Lit:
+def highlight_object(study: Study, index: int, row: ObjectRow, progress: Callable[[int, int], None]) -> Highlight:
     """Find the pixels of an object of the truth or of a mask, within its box."""
-    from napari_fcnseg.arrays.lazy import Part
-    from napari_fcnseg.comparison import Cell, filled
+    from napari_fcnseg.arrays.lazy import LazyBox
+    from napari_fcnseg.comparison import CellMap, compute_map
 
     aligned, of_truth = study.aligned, row.side == "a"
     whole = aligned.maps[0 if of_truth else index + 1]
     # with a pixel around it: napari draws no outline along the edge of a layer
     box = tuple((max(first - 1, 0), min(stop + 1, n)) for (first, stop), n in zip(row.box, whole.shape, strict=True))
-    part = Part(whole, box)
-    inside = None if aligned.inside is None else Part(aligned.inside, box)
-    pixels, _ = filled(Cell(part, part, row.label, row.label, inside=inside), progress)
+    part = LazyBox(whole, box)
+    inside = None if aligned.inside is None else LazyBox(aligned.inside, box)
+    pixels, _ = compute_map(CellMap(part, part, row.label, row.label, inside=inside), progress)
     name = f"object {row.label} of {study.truth if of_truth else study.entries[index].name}"
     met = "" if row.partner is None else f", IoU {row.iou:.4g} with object {row.partner}"
     text = f"{name[0].upper()}{name[1:]}: {fate(row)}, {row.pixels:,} pixel{'' if row.pixels == 1 else 's'}{met}"
-    return Lit(name, pixels, text, tuple(first for first, _ in box), outline=True)
+    return Highlight(name, pixels, text, tuple(first for first, _ in box), outline=True)
 
 
-def cell_name(study: Study, entry: Entry, cell: tuple[int, int]) -> str:
+def cell_name(study: Study, entry: StudyEntry, cell: tuple[int, int]) -> str:
     """Return what a cell of the confusion matrix stands for."""
     a, b = (study.class_names.get(label, f"label {label}") for label in cell)
     return f"{a} in {study.truth}, {b} in {entry.name}"

@@ -10,10 +10,10 @@ from qtpy.QtCore import QMimeData, Qt, QUrl
 from qtpy.QtGui import QDesktopServices, QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QVBoxLayout, QWidget
 
-from napari_fcnseg._napari.compare.latest_task import Latest
+from napari_fcnseg._napari.compare.latest_task import LatestTask
 from napari_fcnseg._napari.files_in_use import in_use
-from napari_fcnseg._napari.widgets.problems import sentence_of
-from napari_fcnseg._napari.widgets.sentence import Sentence
+from napari_fcnseg._napari.widgets.problems import error_sentence
+from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
 from napari_fcnseg.system.saving import Plan
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_fcnseg.comparison import Study
-    from napari_fcnseg.comparison.report.pictures import Look
+    from napari_fcnseg.comparison.report.pictures import LabelStyle
 
 _NOTHING = "Press Compare first."
 _TIPS = {
@@ -33,18 +33,18 @@ _TIPS = {
 }
 
 
-class KeepBox(QWidget):
+class ExportBox(QWidget):
     """Saves and copies a study."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._study: Study | None = None
         self._index = 0
-        self._look: Callable[[], Look] | None = None
+        self._look: Callable[[], LabelStyle] | None = None
         self._written = Path()
         self.csv, self.json = button("Save CSV…", _TIPS["csv"]), button("Save JSON…", _TIPS["json"])
         self.copy, self.report = button("Copy as table", _TIPS["copy"]), button("Report…", _TIPS["report"])
-        self.message = Sentence()
+        self.message = WrappingLabel()
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.open = button("Open it", "Open the report in the browser.")
         grid = QGridLayout()
@@ -55,9 +55,9 @@ class KeepBox(QWidget):
         layout.addLayout(grid)
         layout.addWidget(self.message)
         layout.addWidget(self.open)
-        self._work = Latest(self)
+        self._work = LatestTask(self)
         self._work.done.connect(self._done)
-        self._work.failed.connect(lambda error: self._say(sentence_of(error), ERROR_STYLE))
+        self._work.failed.connect(lambda error: self._say(error_sentence(error), ERROR_STYLE))
         self.csv.clicked.connect(lambda: self._save("scores.csv", "Tables (*.csv)"))
         self.json.clicked.connect(lambda: self._save("scores.json", "JSON (*.json)"))
         self.report.clicked.connect(lambda: self._save("report.html", "Web pages (*.html)"))
@@ -65,7 +65,7 @@ class KeepBox(QWidget):
         self.open.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._written))))
         self.take(None)
 
-    def take(self, study: Study | None, index: int = 0, look: Callable[[], Look] | None = None) -> None:
+    def take(self, study: Study | None, index: int = 0, look: Callable[[], LabelStyle] | None = None) -> None:
         """Keep what is shown now.
 
         Parameters
@@ -130,7 +130,7 @@ class KeepBox(QWidget):
 
 
 def _write(
-    plan: Plan, study: Study, index: int, look: Callable[[], Look] | None, progress: Callable[[int, int], None]
+    plan: Plan, study: Study, index: int, look: Callable[[], LabelStyle] | None, progress: Callable[[int, int], None]
 ) -> Path:
     from napari_fcnseg.comparison.report.html import write_report
 

@@ -11,7 +11,7 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
 from napari_fcnseg._napari.widgets.endings import at_end
-from napari_fcnseg._napari.widgets.worker import Outcome, elsewhere
+from napari_fcnseg._napari.widgets.worker import Outcome, wait_in_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 Work: TypeAlias = "Callable[[Callable[[int, int], None]], Any]"
 
 
-class Stopped(Exception):  # noqa: N818 - no error
+class TaskStopped(Exception):  # noqa: N818 - no error
     """Nobody waits any more."""
 
 
 @dataclass(eq=False)
-class Job:
+class Task:
     """Something that is done in the background.
 
     Attributes
@@ -52,10 +52,10 @@ class Job:
         """
         self.progress = done, total
         if self.stop.is_set():
-            raise Stopped
+            raise TaskStopped
 
 
-class Latest(QObject):
+class LatestTask(QObject):
     """Does in a worker what it was asked for last; what it was at before is stopped, and nobody hears of it.
 
     Parameters
@@ -73,7 +73,7 @@ class Latest(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._job: Job | None = None
+        self._job: Task | None = None
         at_end(parent, self.give_up)
 
     @property
@@ -84,7 +84,7 @@ class Latest(QObject):
     def ask(self, work: Work) -> None:
         """Have something done instead of what is being done."""
         self.give_up()
-        self._job = job = Job(work)
+        self._job = job = Task(work)
         slots = {"yielded": self._note, "returned": self._take}
         create_worker(_working, job, _connect=slots, _ignore_errors=True)
 
@@ -94,11 +94,11 @@ class Latest(QObject):
             self._job.stop.set()
             self._job = None
 
-    def _note(self, job: Job) -> None:
+    def _note(self, job: Task) -> None:
         if job is self._job:
             self.advanced.emit(*job.progress)
 
-    def _take(self, ended: tuple[Job, Outcome]) -> None:
+    def _take(self, ended: tuple[Task, Outcome]) -> None:
         job, outcome = ended
         if job is not self._job:
             return
@@ -109,8 +109,8 @@ class Latest(QObject):
             self.done.emit(outcome.value)
 
 
-def _working(job: Job) -> Generator[Job, None, tuple[Job, Outcome]]:
-    waiting = elsewhere(partial(job.work, job.note), job.stop)
+def _working(job: Task) -> Generator[Task, None, tuple[Task, Outcome]]:
+    waiting = wait_in_worker(partial(job.work, job.note), job.stop)
     try:
         while True:
             try:

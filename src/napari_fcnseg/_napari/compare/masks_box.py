@@ -19,7 +19,7 @@ from napari_fcnseg._napari.compare.guess import likely_mask, likely_truth, made_
 from napari_fcnseg._napari.compare.settings_form import SettingsForm
 from napari_fcnseg._napari.widgets.form import form_of, quiet_combo
 from napari_fcnseg._napari.widgets.section import Section
-from napari_fcnseg._napari.widgets.sentence import Sentence
+from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
 
@@ -60,7 +60,7 @@ class MasksBox(QGroupBox):
         self.compare = button("Compare", "See and measure how the masks differ from A.")
         self.cancel = button("Cancel", "Stop; what was compared before stays.")
         self.bar = QProgressBar()
-        self.message = Sentence()
+        self.message = WrappingLabel()
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._arrange()
         self.truth.activated.connect(self._choose_truth)
@@ -110,7 +110,7 @@ class MasksBox(QGroupBox):
         self.changed.emit()
 
     def ready(self) -> None:
-        """Take the next order."""
+        """Take the next request."""
         self.compare.setEnabled(True)
         self.cancel.setEnabled(False)
         self.bar.hide()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.comparison import Placed
 
 
-def placed(layer: Layer, units: Sequence[Any] | None = None) -> Placed:
+def placed_layer(layer: Layer, units: Sequence[Any] | None = None) -> Placed:
     """Return a layer's data at full resolution, and where it lies.
 
     Parameters
@@ -36,7 +36,7 @@ def placed(layer: Layer, units: Sequence[Any] | None = None) -> Placed:
 
 
 def to_world(layer: Layer, units: Sequence[Any] | None = None) -> npt.NDArray[np.float64]:
-    """Return the matrix from a layer's pixels to the world; the parameters are those of :func:`placed`."""
+    """Return the matrix from a layer's pixels to the world; the parameters are those of :func:`placed_layer`."""
     place, n = geometry(layer), layer.ndim
     own = np.eye(n + 1)
     own[:n, :n] = np.asarray(place["rotate"]) @ place["shear"] @ np.diag(place["scale"])
@@ -74,7 +74,7 @@ def unit_of(layer: Layer, spatial: int) -> str:
     return "" if name in ("pixel", "px") else name
 
 
-def over(layer: Layer, affine: npt.NDArray[np.float64], origin: Sequence[int]) -> dict[str, Any]:
+def geometry_over(layer: Layer, affine: npt.NDArray[np.float64], origin: Sequence[int]) -> dict[str, Any]:
     """Return the arguments that put a new layer on a grid that is a part of a layer's.
 
     Parameters

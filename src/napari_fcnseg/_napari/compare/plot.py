@@ -9,7 +9,7 @@ from qtpy.QtCore import QEvent, QSize, QTimer
 from qtpy.QtGui import QImage, QPalette, QPixmap
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
-from napari_fcnseg._napari.compare.latest_task import Latest
+from napari_fcnseg._napari.compare.latest_task import LatestTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ class Plot(QLabel):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._draw: Draw | None = None
-        self._latest = Latest(self)
+        self._latest = LatestTask(self)
         self._latest.done.connect(self._take)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)

@@ -19,13 +19,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_fcnseg._napari.compare.latest_task import Latest
+from napari_fcnseg._napari.compare.latest_task import LatestTask
 from napari_fcnseg._napari.compare.measure.sheets import probabilities
 from napari_fcnseg._napari.compare.measure.table_models import SheetModel
 from napari_fcnseg._napari.compare.measure.table_view import Table
 from napari_fcnseg._napari.compare.plot import Plot
 from napari_fcnseg._napari.compare.probability_worker import (
-    ProbabilityOrder,
+    ProbabilityRequest,
     is_likely,
     label_of,
     maps_among,
@@ -35,8 +35,8 @@ from napari_fcnseg._napari.compare.probability_worker import (
 from napari_fcnseg._napari.files_in_use import in_use
 from napari_fcnseg._napari.widgets.form import quiet_combo
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
-from napari_fcnseg._napari.widgets.problems import sentence_of
-from napari_fcnseg._napari.widgets.sentence import Sentence
+from napari_fcnseg._napari.widgets.problems import error_sentence
+from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
 from napari_fcnseg.errors import FcnSegError
@@ -77,7 +77,7 @@ class ProbabilityBox(QWidget):
         self._viewer = viewer
         self._truth: Labels | None = None
         self._layers: list[Image] = []
-        self._order: ProbabilityOrder | None = None
+        self._request: ProbabilityRequest | None = None
         self._found: tuple[ProbabilityScores, ...] = ()
         self.maps = QTableWidget(0, 2)
         self.maps.setHorizontalHeaderLabels(["Map", "Label of A"])
@@ -89,7 +89,7 @@ class ProbabilityBox(QWidget):
         self.best = button("Labels at best threshold", _BEST)
         self.save = button("Save…", "Save the scores as CSV, or with the curves as JSON.")
         self.bar = QProgressBar()
-        self.message = Sentence()
+        self.message = WrappingLabel()
         self.scores = SheetModel()
         self.table = Table(self.scores, "Scores of the maps", rows=3)
         self.which = quiet_combo(
@@ -97,7 +97,7 @@ class ProbabilityBox(QWidget):
         )
         self.which.addItems(list(_CURVES))
         self.plot = Plot()
-        self._work, self._labels, self._files = Latest(self), Latest(self), Latest(self)
+        self._work, self._labels, self._files = LatestTask(self), LatestTask(self), LatestTask(self)
         self._arrange()
         self._connect()
         self._watch = LayerWatch(viewer.layers, self)
@@ -156,7 +156,7 @@ class ProbabilityBox(QWidget):
     def start(self) -> None:
         """Score what is checked."""
         try:
-            order = ProbabilityOrder.of(self._truth, self.chosen)
+            request = ProbabilityRequest.of(self._truth, self.chosen)
         except FcnSegError as error:
             self._fail(error)
             return
@@ -166,7 +166,7 @@ class ProbabilityBox(QWidget):
         self.bar.setValue(0)
         self.bar.show()
         self._say("Scoring…")
-        self._work.ask(order.scores)
+        self._work.ask(request.scores)
 
     def _guess(self) -> None:
         """Guess anew which label each map is about, where nobody said so."""
@@ -220,8 +220,8 @@ class ProbabilityBox(QWidget):
         self.bar.setRange(0, total)
         self.bar.setValue(done)
 
-    def _take(self, result: tuple[ProbabilityOrder, tuple[ProbabilityScores, ...], tuple[str, ...]]) -> None:
-        self._order, self._found, notes = result
+    def _take(self, result: tuple[ProbabilityRequest, tuple[ProbabilityScores, ...], tuple[str, ...]]) -> None:
+        self._request, self._found, notes = result
         self.scores.show(probabilities(self._found))
         self._say(" ".join(notes))
         self._ready()
@@ -239,18 +239,22 @@ class ProbabilityBox(QWidget):
         return self.scores.source_row(index.row()) if index.isValid() else 0
 
     def _make_labels(self) -> None:
-        assert self._order is not None, "the button is off without"
+        assert self._request is not None, "the button is off without"
         row = self._row()
         if self._found[row].best_threshold is None:
             self._say(f"A has no pixel with label {self._found[row].label}: there is no best threshold.", ERROR_STYLE)
             return
-        layer, found = self._order.layers[row], self._found[row]
+        layer, found = self._request.layers[row], self._found[row]
         self._labels.ask(lambda _: thresholded(layer, found))
 
     def _save(self) -> None:
         chosen, _ = QFileDialog.getSaveFileName(self, "Save", "probabilities.csv", "Tables (*.csv);;JSON (*.json)")
         if chosen:
-            path, found, truth = Path(chosen), self._found, self._order.truth.name if self._order is not None else ""
+            path, found, truth = (
+                Path(chosen),
+                self._found,
+                self._request.truth.name if self._request is not None else "",
+            )
             whole = path if path.suffix else path.with_suffix(".csv")
             plan = Plan((whole,), in_use(), overwrite=whole == path, advice="")  # else nobody was asked
             self._files.ask(lambda _: write_scores(plan, found, truth))
@@ -261,7 +265,7 @@ class ProbabilityBox(QWidget):
         self._ready()
 
     def _fail(self, error: Exception) -> None:
-        self._say(sentence_of(error), ERROR_STYLE)
+        self._say(error_sentence(error), ERROR_STYLE)
         self._ready()
 
     def _ready(self) -> None:

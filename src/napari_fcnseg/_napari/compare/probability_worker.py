@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Image, Labels
 
-from napari_fcnseg._napari.compare.placing import placed
+from napari_fcnseg._napari.compare.placing import placed_layer
 from napari_fcnseg._napari.layers.channels import full_resolution
 from napari_fcnseg._napari.layers.geometry import geometry
 from napari_fcnseg._napari.layers.metadata import METADATA, class_names, is_result
@@ -28,7 +28,7 @@ _NO_MAPS = (" · confidence", " · disagreement")
 
 
 @dataclass(frozen=True, eq=False)
-class ProbabilityOrder:
+class ProbabilityRequest:
     """Maps to compare with a truth, as they were when that was asked for.
 
     Attributes
@@ -46,7 +46,7 @@ class ProbabilityOrder:
     maps: tuple[tuple[Placed, int], ...]
 
     @classmethod
-    def of(cls, truth: Labels | None, chosen: Sequence[tuple[Image, int]]) -> ProbabilityOrder:
+    def of(cls, truth: Labels | None, chosen: Sequence[tuple[Image, int]]) -> ProbabilityRequest:
         """Take a snapshot.
 
         Raises
@@ -58,12 +58,12 @@ class ProbabilityOrder:
             raise SettingsError("There is no truth. Open a Labels layer, and choose it above under Masks as A.")
         if not chosen:
             raise SettingsError("No map was chosen. Check one at least: an Image layer with a class's probabilities.")
-        maps = tuple((placed(layer, truth.units), label) for layer, label in chosen)
-        return cls(placed(truth, truth.units), tuple(layer for layer, _ in chosen), maps)
+        maps = tuple((placed_layer(layer, truth.units), label) for layer, label in chosen)
+        return cls(placed_layer(truth, truth.units), tuple(layer for layer, _ in chosen), maps)
 
     def scores(
         self, progress: Callable[[int, int], None]
-    ) -> tuple[ProbabilityOrder, tuple[ProbabilityScores, ...], tuple[str, ...]]:
+    ) -> tuple[ProbabilityRequest, tuple[ProbabilityScores, ...], tuple[str, ...]]:
         """Return itself, the scores, and what was done to the maps; takes its time, so it runs in a worker."""
         from napari_fcnseg.comparison.metrics.probability import compare_probability
 

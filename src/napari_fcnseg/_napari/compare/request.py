@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg._napari.compare.placing import placed, unit_of
+from napari_fcnseg._napari.compare.placing import placed_layer, unit_of
 from napari_fcnseg._napari.layers.metadata import METADATA, class_names
 from napari_fcnseg.errors import SettingsError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Order:
+class CompareRequest:
     """Masks to compare with a truth.
 
     Attributes
@@ -48,7 +48,7 @@ class Order:
     provenance: tuple[Mapping[str, Any], ...]
 
     @classmethod
-    def of(cls, truth: Labels | None, masks: Sequence[Labels], settings: CompareSettings) -> Order:
+    def of(cls, truth: Labels | None, masks: Sequence[Labels], settings: CompareSettings) -> CompareRequest:
         """Take a snapshot.
 
         Raises
@@ -65,7 +65,7 @@ class Order:
         layers = (truth, *masks)
         named = [names for names in map(class_names, layers) if names]
         return cls(
-            truth, tuple(masks), tuple(placed(layer, truth.units) for layer in layers), settings,
+            truth, tuple(masks), tuple(placed_layer(layer, truth.units) for layer in layers), settings,
             unit_of(truth, min(truth.ndim, 2)), named[0] if named else {}, tuple(map(_provenance, layers)),
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_fcnseg._napari.compare.placing import over
+from napari_fcnseg._napari.compare.placing import geometry_over
 from napari_fcnseg._napari.layers.metadata import METADATA
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-    from napari_fcnseg._napari.compare.differences import Lit, Overview
+    from napari_fcnseg._napari.compare.differences import Differences, Highlight
     from napari_fcnseg.comparison import Study
 
 _OPACITY = 0.7
@@ -25,7 +25,7 @@ _OPACITY = 0.7
 _LIGHT = "#cc79a7"
 
 
-class Shown:
+class ComparisonLayers:
     """Keeps one layer for the agreement and one for what is lit; what the user removes comes again when asked for.
 
     Parameters
@@ -40,7 +40,7 @@ class Shown:
         self.light: Labels | None = None
         self._veiled: list[Labels] | None = None  # those that are hidden for a while
 
-    def show_agreement(self, truth: Labels, view: Overview) -> None:
+    def show_agreement(self, truth: Labels, view: Differences) -> None:
         """Show how a mask agrees with the truth; in the same layer as long as it lies in the same place."""
         from napari_fcnseg.comparison import AGREEMENT
 
@@ -53,14 +53,14 @@ class Shown:
         }
         self.agreement = self._put(self.agreement, truth, view.agreement, study, look)
 
-    def show_light(self, truth: Labels, study: Study, lit: Lit) -> None:
+    def show_highlight(self, truth: Labels, study: Study, lit: Highlight) -> None:
         """Light pixels up."""
         features = {"index": [0, 1], "pixels": ["other pixels", lit.name]}
         look = {"name": lit.name, "features": features, "colormap": _colormap({1: _LIGHT})}
         self.light = self._put(self.light, truth, lit.pixels, study, look, lit.start)
         self.light.contour = int(lit.outline)
 
-    def veil(self, on: bool) -> None:
+    def hide_temporarily(self, on: bool) -> None:
         """Hide what is shown for as long as A and B themselves are looked at, or show it again."""
         veiled, self._veiled = self._veiled, None
         for layer in veiled or ():
@@ -85,7 +85,7 @@ class Shown:
         if start is not None:
             affine[:-1, -1] += affine[:-1, :-1] @ np.asarray(start, float)
             origin = tuple(map(sum, zip(origin, start, strict=True)))
-        place = over(truth, affine, origin)
+        place = geometry_over(truth, affine, origin)
         if layer is not None and layer in self._viewer.layers and _lies(layer, data, place):
             layer.data = data
             for name, value in look.items():

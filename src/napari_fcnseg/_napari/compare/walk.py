@@ -20,7 +20,7 @@ MOST = 1000
 
 
 @dataclass
-class Walk:
+class RegionWalk:
     """Places in an order, and the one that is looked at.
 
     Attributes

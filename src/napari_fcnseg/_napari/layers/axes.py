@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.errors import ImageError
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,7 +181,7 @@ def _find_channel(
 
 def _problem(axes: Axes, channels: int, spatial: int, *, separate: bool, rgb: bool) -> str:
     """Return why axes do not fit a model."""
-    text, shape = by(axes.shape), axes.shape
+    text, shape = format_shape(axes.shape), axes.shape
     if 0 in shape:
         return f"The image is empty: its shape is {text}. Choose an image with pixels."
     if axes.perhaps:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from napari_fcnseg._napari.layers.axes import Axes, AxisChoice, find_axes
 from napari_fcnseg._napari.layers.axis_names import letters_of
 from napari_fcnseg._napari.layers.metadata import is_result
-from napari_fcnseg.arrays.frame_source import ChannelStack, first_channels, reordered
+from napari_fcnseg.arrays.frame_source import ChannelStack, first_channels, transposed
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.plan.layout import Layout
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Need:
+class InputSpec:
     """What a model takes.
 
     Attributes
@@ -49,7 +49,7 @@ class Need:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ImageLayers:
     """The layers of a run and their data, held by identity: neither a new name nor a deletion changes them.
 
     Attributes
@@ -58,7 +58,7 @@ class Source:
         A single layer that has all channels, or one per channel.
     data : tuple
         What each layer held when it was chosen; full resolution.
-    need : Need
+    need : InputSpec
         What the model takes.
     axes : Axes
         What each axis of a layer's data is.
@@ -66,18 +66,18 @@ class Source:
 
     layers: tuple[Image, ...]
     data: tuple[Any, ...]
-    need: Need
+    need: InputSpec
     axes: Axes
 
     @classmethod
-    def of(cls, layers: Sequence[Image], need: Need, choice: AxisChoice | None = None) -> Source:
+    def of(cls, layers: Sequence[Image], need: InputSpec, choice: AxisChoice | None = None) -> ImageLayers:
         """Return the source made of some layers.
 
         Parameters
         ----------
         layers : sequence of Image
             A single one, or one per channel.
-        need : Need
+        need : InputSpec
             What the model takes.
         choice : AxisChoice, optional
             What the user chose of the axes.
@@ -97,15 +97,16 @@ class Source:
         for layer, array in zip(layers, data, strict=True):
             if array.shape != data[0].shape:
                 raise ImageError(
-                    f"Layers {layers[0].name!r} ({by(data[0].shape)}) and {layer.name!r} ({by(array.shape)}) cannot "
-                    "be channels of one image: their shapes differ. Choose layers of the same shape."
+                    f"Layers {layers[0].name!r} ({format_shape(data[0].shape)}) and {layer.name!r} "
+                    f"({format_shape(array.shape)}) cannot be channels of one image: their shapes differ. Choose "
+                    "layers of the same shape."
                 )
         return cls(tuple(layers), data, need, axes_of(layers[0], need, choice, separate=len(layers) > 1))
 
     @property
     def image(self) -> Any:
         """All channels as one array; nothing is read yet."""
-        data = [reordered(array, self.axes.order) for array in self.data]
+        data = [transposed(array, self.axes.order) for array in self.data]
         if len(data) > 1 or self._needs_channel:
             return ChannelStack(data)
         if self._has_spare_alpha:
@@ -168,7 +169,7 @@ class Source:
     def _has_spare_alpha(self) -> bool:
         return self.layers[0].rgb and self.data[0].shape[-1] == 4 and self.need.channels == 3
 
-    def same_as(self, other: Source) -> bool:
+    def same_as(self, other: ImageLayers) -> bool:
         """Whether another source holds the very same data, read the same way."""
         return (
             len(self.data) == len(other.data)
@@ -179,9 +180,9 @@ class Source:
     def describe(self) -> str:
         """Return which axis is what, in words."""
         layout = self.layout
-        text = f"{by(layout.frame_shape)} pixels"
+        text = f"{format_shape(layout.frame_shape)} pixels"
         if layout.stack_shape:
-            text = f"{by(layout.stack_shape)} frames of {text}, each segmented alone"
+            text = f"{format_shape(layout.stack_shape)} frames of {text}, each segmented alone"
         names = f": {', '.join(self.need.names)}" if len(self.need.names) == self.need.channels else ""
         if self.layers[0].rgb:
             text += "; colours are the channels" + (" (transparency left out)" if self._has_spare_alpha else "") + names
@@ -190,7 +191,7 @@ class Source:
         return text + "."
 
 
-def axes_of(layer: Image, need: Need, choice: AxisChoice | None = None, *, separate: bool = False) -> Axes:
+def axes_of(layer: Image, need: InputSpec, choice: AxisChoice | None = None, *, separate: bool = False) -> Axes:
     """Return what each axis of a layer's data is for a model."""
     shape, letters = full_resolution(layer).shape, letters_of(layer.axis_labels)
     return find_axes(shape, need.channels, need.spatial, choice, letters, rgb=layer.rgb, separate=separate)
@@ -201,7 +202,7 @@ def full_resolution(layer: Image) -> Any:
     return layer.data[0] if layer.multiscale else layer.data
 
 
-def works_alone(layer: Image, need: Need) -> bool:
+def works_alone(layer: Image, need: InputSpec) -> bool:
     """Whether a layer has, or may have, all of a model's channels."""
     shape = full_resolution(layer).shape
     if need.channels == 1 or layer.rgb:
@@ -209,14 +210,14 @@ def works_alone(layer: Image, need: Need) -> bool:
     return len(shape) > need.spatial and need.channels in shape
 
 
-def suggest(layers: Sequence[Image], need: Need, preferred: Image | None) -> list[Image | None]:
+def suggest_layers(layers: Sequence[Image], need: InputSpec, preferred: Image | None) -> list[Image | None]:
     """Return the layers to fill in for a model: one that works alone, one per channel, or what is certain of them.
 
     Parameters
     ----------
     layers : sequence of Image
         The candidates, oldest first.
-    need : Need
+    need : InputSpec
         What the model takes.
     preferred : Image or None
         What the user looks at.
@@ -238,7 +239,7 @@ def suggest(layers: Sequence[Image], need: Need, preferred: Image | None) -> lis
     return [alone[-1] if alone else preferred] + [None] * (need.channels - 1)
 
 
-def _by_name(layers: Sequence[Image], need: Need) -> list[Image] | None:
+def _by_name(layers: Sequence[Image], need: InputSpec) -> list[Image] | None:
     """Return the layers called like the model's channels; None unless there is one for each, of one shape."""
     if len(need.names) != need.channels:
         return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.arrays.frame_source import chunks_of
+from napari_fcnseg.arrays.frame_source import chunk_shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ _PLACES = 3  # sampled blocks along each of the model's axes
 
 
 @dataclass(frozen=True)
-class Facts:
+class ImageFacts:
     """What was seen of an image.
 
     Attributes
@@ -41,7 +41,7 @@ class Facts:
     sampled: bool = False
 
 
-def look(arrays: Sequence[Any], axes: Sequence[int]) -> Facts:
+def look_at_values(arrays: Sequence[Any], axes: Sequence[int]) -> ImageFacts:
     """Look at images of one shape; it reads pixels, so call it in a worker.
 
     Parameters
@@ -65,7 +65,7 @@ def look(arrays: Sequence[Any], axes: Sequence[int]) -> Facts:
                 block = block if finite.all() else block[finite]
             if block.size:
                 low, high = min(low, float(block.min())), max(high, float(block.max()))
-    return Facts(low if low <= high else math.nan, high if low <= high else math.nan, bad, sampled)
+    return ImageFacts(low if low <= high else math.nan, high if low <= high else math.nan, bad, sampled)
 
 
 def _whole(array: Any) -> Iterator[tuple[slice, ...]]:
@@ -77,7 +77,7 @@ def _whole(array: Any) -> Iterator[tuple[slice, ...]]:
 
 def _sample(array: Any, axes: Sequence[int]) -> Iterator[tuple[slice, ...]]:
     """Yield blocks at the corners, the edges and in the middle; in whole chunks where it is stored in such."""
-    chunks, places = chunks_of(array), []
+    chunks, places = chunk_shape_of(array), []
     for axis, n in enumerate(array.shape):
         if axis not in axes:
             few = 1 if n > 4 else n  # channels and colours are few
@@ -90,7 +90,7 @@ def _sample(array: Any, axes: Sequence[int]) -> Iterator[tuple[slice, ...]]:
     yield from itertools.product(*places)
 
 
-def in_words(dtype: np.dtype[Any], facts: Facts | None) -> str:
+def values_in_words(dtype: np.dtype[Any], facts: ImageFacts | None) -> str:
     """Return a type, and once that was looked at the range of its values."""
     if facts is None or math.isnan(facts.low):
         return str(dtype)
@@ -101,7 +101,7 @@ def in_words(dtype: np.dtype[Any], facts: Facts | None) -> str:
     return f"{dtype}, {text}{' in a sample of it' * facts.sampled}"
 
 
-def bad_values(facts: Facts | None) -> str:
+def bad_values(facts: ImageFacts | None) -> str:
     """Return what to do about values that are no numbers; empty if there are none."""
     if facts is None or not facts.bad:
         return ""

@@ -34,7 +34,7 @@ def spanning(layer: Image, axis: int) -> dict[str, Any]:
     return {**place, "scale": scale, "translate": translate}
 
 
-def placed(
+def placed_over(
     layer: Image, dropped: int | None, spatial: Sequence[int], every: int = 1
 ) -> tuple[dict[str, Any], int | None]:
     """Return the arguments that put a result over an image layer, and the axis of length 1 that it has to have.

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fcnseg._napari.layers.channels import Source
+    from napari_fcnseg._napari.layers.channels import ImageLayers
 
 _MOST = 0.1  # difference that nobody needs to hear of, relative
 
 
-def pixel_size_note(source: Source) -> str:
+def pixel_size_note(source: ImageLayers) -> str:
     """Return a sentence for an image whose pixels are of another size than the model's; empty where that is unknown.
 
     Parameters
     ----------
-    source : Source
+    source : ImageLayers
         Image and model; sizes in units of length are compared, and a layer in pixels has none.
     """
     need, layer = source.need, source.layers[0]
@@ -32,7 +32,7 @@ def pixel_size_note(source: Source) -> str:
     )
 
 
-def pixel_size_fact(source: Source) -> str:
+def pixel_size_fact(source: ImageLayers) -> str:
     """Return the size of an image's pixels in a few words, and whether it is the model's."""
     need = source.need
     unit = need.unit or "micrometer"
@@ -43,7 +43,7 @@ def pixel_size_fact(source: Source) -> str:
     return f"{text}, as the model's" if wanted and _alike(own, wanted) else text
 
 
-def _sizes(source: Source, unit: str) -> tuple[float, ...]:
+def _sizes(source: ImageLayers, unit: str) -> tuple[float, ...]:
     """Return the length of a pixel along each of the model's axes; empty where that is none."""
     import pint  # napari's own dependency
 

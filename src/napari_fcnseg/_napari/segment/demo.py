@@ -62,7 +62,7 @@ class Demo:
 
     def _end(self) -> None:
         """Leave the results once the dock is ready again and drawn."""
-        if not self._dock.live.running:
+        if not self._dock.controller.running:
             self._timer.stop()
             QTimer.singleShot(_DRAW, self._finish)
 
@@ -72,7 +72,7 @@ class Demo:
             self._viewer.close()
 
     def _leave_results(self, dock: DenseSegmentation) -> int:
-        segmented, verification = dock.live.last, dock.live.verification
+        segmented, verification = dock.controller.last, dock.controller.verification
         if segmented is None or verification is None:
             print(f"The demo did not come to its end: {dock.run.message.text()}", file=sys.stderr)
             return 1
@@ -82,7 +82,7 @@ class Demo:
             self._sample,
             self._sample.image(),
             segmented.labels,
-            segmented.witness.run,
+            segmented.sampler.run,
             verification,
             seconds,
         )

@@ -14,7 +14,7 @@ from napari_fcnseg._napari.segment.models.naming_dialog import NamingDialog
 from napari_fcnseg._napari.segment.results.certificate_dialog import CertificateDialog
 from napari_fcnseg._napari.segment.run.result_layers import result_name
 from napari_fcnseg._napari.widgets.text_dialog import button
-from napari_fcnseg._napari.widgets.worker import working
+from napari_fcnseg._napari.widgets.worker import in_worker
 from napari_fcnseg.errors import FcnSegError, SettingsError
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from napari_fcnseg._napari.segment.batch.dialog import BatchDialog
     from napari_fcnseg._napari.segment.model_choice import ModelChoice
-    from napari_fcnseg._napari.segment.run.controller import LiveRun
-    from napari_fcnseg._napari.segment.run.region_box import WhereBox
+    from napari_fcnseg._napari.segment.run.controller import RunController
+    from napari_fcnseg._napari.segment.run.region_box import RegionBox
     from napari_fcnseg._napari.segment.run.run_box import RunBox
     from napari_fcnseg._napari.segment.run.settings_box import SettingsBox
 
 
-class Windows(QObject):
+class Dialogs(QObject):
     """Opens the windows of a dock: batch, doctor, names and colours, certificate.
 
     Parameters
@@ -42,12 +42,12 @@ class Windows(QObject):
     """
 
     def __init__(
-        self, dock: QWidget, viewer: Viewer, choice: ModelChoice, settings: SettingsBox, where: WhereBox,
-        run: RunBox, live: LiveRun,
+        self, dock: QWidget, viewer: Viewer, choice: ModelChoice, settings: SettingsBox, where: RegionBox,
+        run: RunBox, controller: RunController,
     ) -> None:  # fmt: skip
         super().__init__(dock)
         self._dock, self._viewer, self._choice, self._settings = dock, viewer, choice, settings
-        self._where, self._run, self._live = where, run, live
+        self._where, self._run, self._controller = where, run, controller
         self._batch: BatchDialog | None = None
         self.batch = button("Batch…", "Segment a folder of images, or several layers, with this model and settings.")
         self.doctor = button("Doctor…", "What there is to compute with, how fast it is, and why there is no GPU.")
@@ -58,8 +58,8 @@ class Windows(QObject):
             row.addWidget(each)
         self.batch.clicked.connect(self.open_batch)
         self.doctor.clicked.connect(self.open_doctor)
-        live.begun.connect(self._hold)
-        live.ended.connect(self._release)
+        controller.begun.connect(self._hold)
+        controller.ended.connect(self._release)
 
     def open_batch(self) -> None:
         """Open the batch, with the models and settings of the dock."""
@@ -71,7 +71,7 @@ class Windows(QObject):
                 raise SettingsError("No model was chosen. Choose one under Model: the batch runs it on every image.")
             settings = self._settings.settings()
         except FcnSegError as error:
-            self._live.report_problem(error)
+            self._controller.report_problem(error)
             return
         if self._batch is not None and self._batch.busy:
             self._batch.raise_()
@@ -79,21 +79,21 @@ class Windows(QObject):
         self._batch = BatchDialog(self._viewer, models, settings, self._choice.hints, self._dock)
         self._batch.running.connect(self._batch_runs)
         self._batch.destroyed.connect(self._forget_batch)
-        if self._live.running:
+        if self._controller.running:
             self._batch.hold()
         self._batch.show()
 
     def open_doctor(self) -> None:
         """Have the computer looked at; what it times would disturb a run."""
-        if self._live.running:
+        if self._controller.running:
             problem = "The doctor measures how fast each device is. Wait until the run has ended, or stop it."
-            self._live.report_problem(SettingsError(problem))
+            self._controller.report_problem(SettingsError(problem))
             return
         self._let_run(False)
         dialog = DoctorDialog(self._dock)
         dialog.show()
         slots = {"returned": dialog.take, "finished": self._let_run}
-        create_worker(working, examine, _connect=slots, _ignore_errors=True)
+        create_worker(in_worker, examine, _connect=slots, _ignore_errors=True)
 
     def open_naming(self) -> None:
         """Open the editor of what is kept beside the model."""
@@ -105,9 +105,9 @@ class Windows(QObject):
 
     def open_certificate(self) -> None:
         """Show the certificate of the last verification."""
-        verification, last = self._live.verification, self._live.last
+        verification, last = self._controller.verification, self._controller.last
         if verification is not None and last is not None:
-            name = f"{result_name(last.order)}.certificate.json".replace("/", "-").replace(" · ", ".")
+            name = f"{result_name(last.request)}.certificate.json".replace("/", "-").replace(" · ", ".")
             CertificateDialog(verification.certificate, name, self._dock).show()
 
     def _batch_runs(self, busy: bool) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_fcnseg._napari.layers.channels import Need
-from napari_fcnseg._napari.segment.dialogs import Windows
+from napari_fcnseg._napari.layers.channels import InputSpec
+from napari_fcnseg._napari.segment.dialogs import Dialogs
 from napari_fcnseg._napari.segment.image.image_box import ImageBox
 from napari_fcnseg._napari.segment.model_choice import ModelChoice
 from napari_fcnseg._napari.segment.models.drop import ModelDrop
@@ -14,12 +14,12 @@ from napari_fcnseg._napari.segment.models.preferences import preferred
 from napari_fcnseg._napari.segment.results.instances_box import InstancesBox
 from napari_fcnseg._napari.segment.results.result_box import ResultBox
 from napari_fcnseg._napari.segment.results.undo import Undo
-from napari_fcnseg._napari.segment.run.controller import LiveRun
+from napari_fcnseg._napari.segment.run.controller import RunController
 from napari_fcnseg._napari.segment.run.engine_line import EngineLine
-from napari_fcnseg._napari.segment.run.follow_view import Follow
-from napari_fcnseg._napari.segment.run.plan_preview import Foresight
-from napari_fcnseg._napari.segment.run.region_box import WhereBox
-from napari_fcnseg._napari.segment.run.request import Order
+from napari_fcnseg._napari.segment.run.follow_view import FollowView
+from napari_fcnseg._napari.segment.run.plan_preview import PlanPreview
+from napari_fcnseg._napari.segment.run.region_box import RegionBox
+from napari_fcnseg._napari.segment.run.request import RunRequest
 from napari_fcnseg._napari.segment.run.run_box import RunBox
 from napari_fcnseg._napari.segment.run.settings_box import SettingsBox
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
@@ -52,24 +52,24 @@ class DenseSegmentation(Panel):
         self.image = ImageBox()
         self.model = ModelBox()
         self.settings = SettingsBox()
-        self.where = WhereBox(napari_viewer)
+        self.where = RegionBox(napari_viewer)
         how = Section("Settings", self.settings, "How the image is prepared and computed, and what is kept.")
         self.run = RunBox((self.where, how))
         self.engine = EngineLine()
         self.choice = ModelChoice(napari_viewer, self.model, self.settings, self)
-        self.live = LiveRun(napari_viewer, self.run, self)
-        self.foresight = Foresight(self.run, self.live, self.order, self)
-        self.follow = Follow(napari_viewer, self.live, self.where.follow, self.order, self)
+        self.controller = RunController(napari_viewer, self.run, self)
+        self.plan_preview = PlanPreview(self.run, self.controller, self.request, self)
+        self.follow = FollowView(napari_viewer, self.controller, self.where.follow, self.request, self)
         self.undo = Undo(napari_viewer, self)
         self.result = ResultBox(napari_viewer)
         self.instances = InstancesBox(napari_viewer)
         self.shortcuts = Section("Shortcuts", Shortcuts(self._keys(), self), "What the keyboard does.")
-        self.windows = Windows(self, napari_viewer, self.choice, self.settings, self.where, self.run, self.live)
+        self.dialogs = Dialogs(self, napari_viewer, self.choice, self.settings, self.where, self.run, self.controller)
         self._arrange()
         self._connect()
         self._watch = LayerWatch(napari_viewer.layers, self)
         self._watch.changed.connect(self._offer_layers)
-        self._watch.removed.connect(self.live.forget)
+        self._watch.removed.connect(self.controller.forget)
         self._offer_layers()
 
     def _connect(self) -> None:
@@ -81,15 +81,15 @@ class DenseSegmentation(Panel):
         self.model.files_chosen.connect(self.choose_models)
         self.model.sample_chosen.connect(self.choice.choose_sample)
         self.model.output_chosen.connect(self.choice.choose_output)
-        self.model.naming.connect(self.windows.open_naming)
+        self.model.naming.connect(self.dialogs.open_naming)
         self.run.run.clicked.connect(self.start)
-        self.run.cancel.clicked.connect(self.live.stop)
-        self.run.resume.clicked.connect(self.live.resume)
+        self.run.cancel.clicked.connect(self.controller.stop)
+        self.run.resume.clicked.connect(self.controller.resume)
         self.run.verify.clicked.connect(self.start_verification)
-        self.run.certificate.clicked.connect(self.windows.open_certificate)
+        self.run.certificate.clicked.connect(self.dialogs.open_certificate)
         self.settings.compare.clicked.connect(self.start_comparison)
-        self.live.shown.connect(self._note_result)
-        self.live.ended.connect(self.result.refresh)
+        self.controller.shown.connect(self._note_result)
+        self.controller.ended.connect(self.result.refresh)
         self.result.run_again.connect(self.run_again)
         self.result.remove.connect(lambda layer: self.undo.take(self.result.layers_of(layer)))
         self.result.problem.connect(self.report_problem)
@@ -116,7 +116,7 @@ class DenseSegmentation(Panel):
         """
         folded = Section("Instances", self.instances, "Number the connected parts of a class: cells, nuclei.")
         first = (self.image, self.model, self.run, self.result, folded)
-        self.lay_out((*first, self.windows.buttons, self.engine, self.shortcuts), preferred, self._begin)
+        self.lay_out((*first, self.dialogs.buttons, self.engine, self.shortcuts), preferred, self._begin)
 
     def _begin(self) -> None:
         ModelDrop(self).dropped.connect(self.drop_models)
@@ -144,7 +144,7 @@ class DenseSegmentation(Panel):
         """Load model files that come one by one but belong together, as when several are dropped at once."""
         self.choice.drop(paths)
 
-    def order(self) -> Order:
+    def request(self) -> RunRequest:
         """Return a snapshot of what is chosen.
 
         Raises
@@ -157,50 +157,50 @@ class DenseSegmentation(Panel):
             raise SettingsError(f"{waiting} Choose one under Model, or take a sample.")
         source, settings = self.image.source(), self.settings.settings()
         place, preview = self.where.place(source), self.settings.preview.value
-        return Order.of(self.viewer, source, self.models, settings, self.choice.hints, place, preview)
+        return RunRequest.of(self.viewer, source, self.models, settings, self.choice.hints, place, preview)
 
     def start(self) -> None:
         """Segment what is chosen."""
-        if (order := self._order()) is not None:
+        if (request := self._request()) is not None:
             self.settings.keep()
-            self.live.segment(order)
+            self.controller.segment(request)
 
     def start_verification(self) -> None:
         """Compare the segmentation with the patch model itself; segment first if that has not been done."""
-        if (order := self._order()) is not None:
-            self.live.verify(order)
+        if (request := self._request()) is not None:
+            self.controller.verify(request)
 
     def start_comparison(self) -> None:
         """Compare the chosen precision with the exact one on a part of the image."""
-        if not self.live.running and (order := self._order()) is not None:
-            self.live.compare(order)
+        if not self.controller.running and (request := self._request()) is not None:
+            self.controller.compare(request)
 
     def run_again(self, layer: Layer) -> None:
         """Compute a result again, with the image, the models and the settings that it was made with."""
         try:
-            order = self.result.order_again(layer)
+            request = self.result.request_again(layer)
         except FcnSegError as error:
             self.report_problem(error)
             return
-        if order is not None and not self.live.running:
-            self.live.segment(order)
+        if request is not None and not self.controller.running:
+            self.controller.segment(request)
 
     def report_problem(self, error: Exception) -> None:
         """Say what went wrong, in the dock and as a notification."""
-        self.live.report_problem(error)
+        self.controller.report_problem(error)
 
-    def _order(self) -> Order | None:
+    def _request(self) -> RunRequest | None:
         """Return a snapshot of what is chosen; say what is missing otherwise."""
         try:
-            return self.order()
+            return self.request()
         except FcnSegError as error:
             self.report_problem(error)
             return None
 
     def _note_result(self, layers: tuple[Layer, ...]) -> None:
         self.undo.note(layers)
-        if self.live.last is not None:
-            self.result.remember(layers, self.live.last.order)
+        if self.controller.last is not None:
+            self.result.remember(layers, self.controller.last.request)
         self.instances.recompute(layers[-1])
 
     def _offer_layers(self) -> None:
@@ -219,7 +219,7 @@ class DenseSegmentation(Panel):
         first, hints = self.models[0], self.choice.hints
         sidecar = first.sidecar
         size, unit = (sidecar.pixel_size, sidecar.unit) if sidecar is not None else ((), "")
-        need = Need(first.channels, len(first.patch_shape), hints.channel_names, size, unit)
+        need = InputSpec(first.channels, len(first.patch_shape), hints.channel_names, size, unit)
         self.image.set_need(need, self.viewer.layers.selection.active)
         self.settings.offer_disagreement(len(self.models) > 1)
         self._refresh()
@@ -231,5 +231,5 @@ class DenseSegmentation(Panel):
         except FcnSegError:
             source = None
         self.where.show_for(source)
-        self.foresight.refresh()
+        self.plan_preview.refresh()
         self.follow.refresh()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from napari_fcnseg._napari.widgets.worker import Outcome
-    from napari_fcnseg.doctor.report import Report
+    from napari_fcnseg.doctor.report import DoctorReport
 
 
 class DoctorDialog(TextDialog):
@@ -38,7 +38,7 @@ class DoctorDialog(TextDialog):
         self.message.hide()
 
 
-def examine() -> Report:
+def examine() -> DoctorReport:
     """Return the doctor's report; it takes seconds to minutes."""
     from napari_fcnseg.doctor.report import doctor  # here, because importing it takes the window's time anywhere else
 

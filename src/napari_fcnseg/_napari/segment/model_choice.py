@@ -8,8 +8,8 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_fcnseg._napari.files_in_use import watch_choice
-from napari_fcnseg._napari.segment.models.hints import Hints, hints_for, hints_of, sample_hints
-from napari_fcnseg._napari.segment.models.model_job import loading, sampling
+from napari_fcnseg._napari.segment.models.hints import ModelHints, hints_for, hints_of, sample_hints
+from napari_fcnseg._napari.segment.models.model_job import load_worker, sample_worker
 from napari_fcnseg.errors import FcnSegError
 from napari_fcnseg.samples.catalogue import SAMPLES
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_fcnseg._napari.segment.models.model_box import ModelBox
-    from napari_fcnseg._napari.segment.models.model_job import Loaded
+    from napari_fcnseg._napari.segment.models.model_job import LoadedModels
     from napari_fcnseg._napari.segment.run.settings_box import SettingsBox
     from napari_fcnseg._napari.widgets.worker import Outcome
     from napari_fcnseg.model.patch_model import PatchModel
@@ -44,7 +44,7 @@ class ModelChoice(QObject):
     ----------
     models : tuple of PatchModel
         Several are an ensemble; empty while they are being read.
-    hints : Hints
+    hints : ModelHints
         What is known about them beside their files.
     """
 
@@ -58,7 +58,7 @@ class ModelChoice(QObject):
         super().__init__(parent)
         self._viewer, self._box, self._settings = viewer, box, settings
         self.models: tuple[PatchModel, ...] = ()
-        self.hints = self._given = Hints()  # what came with the model, and the same completed by its sidecar
+        self.hints = self._given = ModelHints()  # what came with the model, and the same completed by its sidecar
         self.wanted: tuple[str, ...] = ()
         self.reading = False
         self._by_hand = False  # whether the user chose the model, and not a layer
@@ -90,7 +90,7 @@ class ModelChoice(QObject):
         self._by_hand = False
         self._load((hints.model,), hints)
         if not any(hints_of(layer) == hints for layer in self._viewer.layers):
-            create_worker(sampling, name, _connect={"returned": self._add_sample}, _ignore_errors=True)
+            create_worker(sample_worker, name, _connect={"returned": self._add_sample}, _ignore_errors=True)
 
     def follow(self, image: Image | None) -> None:
         """Take the model that an image names, unless the user chose one."""
@@ -100,9 +100,9 @@ class ModelChoice(QObject):
 
     def read_again(self) -> None:
         """Read the model with what the user has just written beside it, which counts more than a sample's."""
-        self._load(self.wanted, Hints(), self._output)
+        self._load(self.wanted, ModelHints(), self._output)
 
-    def _load(self, paths: tuple[str, ...], hints: Hints, output: str = "", *, fill_in: bool = True) -> None:
+    def _load(self, paths: tuple[str, ...], hints: ModelHints, output: str = "", *, fill_in: bool = True) -> None:
         self.wanted, self.models, self._given = paths, (), hints
         self._output, self._fill_in = output, fill_in
         self._request += 1
@@ -110,9 +110,9 @@ class ModelChoice(QObject):
         self._box.show_loading(paths, output)
         self.begun.emit()
         arguments = (paths, output, self._request)
-        create_worker(loading, *arguments, _connect={"returned": self.take}, _ignore_errors=True)
+        create_worker(load_worker, *arguments, _connect={"returned": self.take}, _ignore_errors=True)
 
-    def take(self, loaded: Loaded) -> None:
+    def take(self, loaded: LoadedModels) -> None:
         """Take over what a worker has read."""
         if loaded.request != self._request:
             return  # the user has chosen others meanwhile

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QLabel
 SPACE = "\u200b"
 
 
-class Sentence(QLabel):
+class WrappingLabel(QLabel):
     """Plain text that is wrapped, within names, paths and hashes where it has to be: a narrow dock cuts nothing off."""
 
     def __init__(self) -> None:

@@ -38,12 +38,12 @@ class Outcome:
     cancelled: bool = False
 
 
-def driving(work: Generator[T, None, Outcome]) -> Generator[T, None, Outcome]:
+def drive(work: Generator[T, None, Outcome]) -> Generator[T, None, Outcome]:
     """Do what another generator does, which whoever holds it can close."""
     return (yield from work)
 
 
-def abandon(stop: threading.Event, work: list[Generator[Any, None, Outcome]]) -> None:
+def end_workers(stop: threading.Event, work: list[Generator[Any, None, Outcome]]) -> None:
     """End what runs for a dock that is gone: napari may have stopped its worker in the middle."""
 
     def close() -> None:
@@ -58,10 +58,10 @@ def abandon(stop: threading.Event, work: list[Generator[Any, None, Outcome]]) ->
     in_background(close, "napari-fcnseg-end")
 
 
-def working(function: Callable[[], Any]) -> Generator[None, None, Outcome]:
+def in_worker(function: Callable[[], Any]) -> Generator[None, None, Outcome]:
     """Call a function; its result is the value of the outcome. napari may close in the meantime."""
     try:
-        return Outcome((yield from elsewhere(function, threading.Event())))
+        return Outcome((yield from wait_in_worker(function, threading.Event())))
     except Exception as error:
         return Outcome(error=error)
 
@@ -85,7 +85,7 @@ def in_background(function: Callable[[], T], name: str) -> Future[T]:
     return future
 
 
-def elsewhere(function: Callable[[], T], stop: threading.Event) -> Generator[None, None, T | None]:
+def wait_in_worker(function: Callable[[], T], stop: threading.Event) -> Generator[None, None, T | None]:
     """Wait for a function that cannot be interrupted, yielding None; return None at once when asked to stop."""
     future = in_background(function, "napari-fcnseg-work")
     while not stop.is_set():

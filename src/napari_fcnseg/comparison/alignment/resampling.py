@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fcnseg.arrays.lazy import Box, Lazy, Part, part_of
+from napari_fcnseg.arrays.lazy import Box, LazyArray, LazyBox, read_box
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Shift:
         moved = tuple((start + s, stop + s) for (start, stop), s in zip(box, self.steps.tolist(), strict=True))
         if all(start == 0 and stop == n for (start, stop), n in zip(moved, data.shape, strict=True)):
             return data
-        return Part(data, moved) if is_lazy(data) else data[_slices(moved)]
+        return LazyBox(data, moved) if is_lazy(data) else data[_slices(moved)]
 
     def notes(self, first: Placed, other: Placed) -> list[str]:
         """Return what is to be said."""
@@ -80,7 +80,7 @@ class Scaled:
         return [_other_pixels(first, other)]
 
 
-class Turn:
+class Affine:
     """A map that is turned against the grid, or sheared."""
 
     def __init__(self, linear: Floats, offset: Floats) -> None:
@@ -96,21 +96,21 @@ class Turn:
     def on(self, data: Any, box: Box) -> Any:
         """Return the map on a box of the grid."""
         start = np.array([first for first, _ in box], float)
-        return Turned(data, self._linear, self._offset + self._linear @ start, tuple(b - a for a, b in box))
+        return AffineView(data, self._linear, self._offset + self._linear @ start, tuple(b - a for a, b in box))
 
     def notes(self, first: Placed, other: Placed) -> list[str]:
         """Return what is to be said."""
         return [f"{other.name!r} is turned against {first.name!r}: each pixel takes the nearest label."]
 
 
-def way_between(first: Placed, other: Placed) -> Shift | Scaled | Turn:
+def resampling_between(first: Placed, other: Placed) -> Shift | Scaled | Affine:
     """Return how to get from pixels of the first map to those of another."""
     n = len(first.data.shape)
     matrix = np.linalg.solve(other.affine, first.affine)
     linear, offset = matrix[:n, :n].astype(np.float64), matrix[:n, n].astype(np.float64)
     lengths = np.maximum(first.data.shape, 1)
     if (np.abs(linear - np.diag(np.diag(linear))) * lengths).max() > _SAID:
-        return Turn(linear, offset)
+        return Affine(linear, offset)
     factors = np.diag(linear)
     # The same scale but for rounding: what adds up over the whole length stays below a hundredth of a pixel.
     if (np.abs(factors - 1) * lengths).max() < 1e-2 and np.abs(factors - 1).max() < 1e-6:
@@ -124,7 +124,7 @@ def _other_pixels(first: Placed, other: Placed) -> str:
     return f"{other.name!r} has pixels of {b}, {first.name!r} of {a}: each pixel takes the nearest label."
 
 
-class _Resampled(Lazy):
+class _Resampled(LazyArray):
     """The nearest labels of another array, axis by axis.
 
     Parameters
@@ -145,13 +145,13 @@ class _Resampled(Lazy):
         if any(not len(axis) for axis in chosen):
             return np.empty([len(axis) for axis in chosen], self.dtype)
         needed = tuple((int(axis.min()), int(axis.max()) + 1) for axis in chosen)
-        part = part_of(self._array, needed)
+        part = read_box(self._array, needed)
         for number, (axis, (first, _)) in enumerate(zip(chosen, needed, strict=True)):
             part = part.take(axis - first, axis=number)
         return part
 
 
-class Turned(Lazy):
+class AffineView(LazyArray):
     """The nearest labels of an array that is turned against this one; 0 where it has none.
 
     Parameters
@@ -190,15 +190,15 @@ class Turned(Lazy):
         if inside.any():
             chosen = [which[inside] for which in found]
             needed = tuple((int(axis.min()), int(axis.max()) + 1) for axis in chosen)
-            part = part_of(self._array, needed)
+            part = read_box(self._array, needed)
             result[inside] = part[tuple(axis - first for axis, (first, _) in zip(chosen, needed, strict=True))]
         return result
 
 
-class Inside(Lazy):
+class InsideView(LazyArray):
     """Where all turned maps have a pixel."""
 
-    def __init__(self, maps: Sequence[Turned]) -> None:
+    def __init__(self, maps: Sequence[AffineView]) -> None:
         self._maps = maps
         self.shape, self.dtype = maps[0].shape, np.dtype(bool)
 

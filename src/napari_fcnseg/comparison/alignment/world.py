@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.arrays.lazy import Box, Repeated
+from napari_fcnseg.arrays.lazy import Box, LazyRepeat
 from napari_fcnseg.comparison.alignment.placed import Floats, Placed
-from napari_fcnseg.comparison.alignment.resampling import Inside, Shift, Turned, way_between
+from napari_fcnseg.comparison.alignment.resampling import AffineView, InsideView, Shift, resampling_between
 from napari_fcnseg.errors import ImageError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def align(maps: Sequence[Placed]) -> Aligned:
     full, notes = _extended(maps)
     first = full[0]
     shape = tuple(map(int, first.data.shape))
-    ways = [way_between(first, other) for other in full[1:]]
+    ways = [resampling_between(first, other) for other in full[1:]]
     box: Box = tuple((0, n) for n in shape)
     for way, other in zip(ways, full[1:], strict=True):
         reached = way.reach(shape, other.data.shape)
@@ -84,12 +84,12 @@ def align(maps: Sequence[Placed]) -> Aligned:
         notes += way.notes(first, other)
     notes += _left_out(full, ways, box)
     cut = [way.on(one.data, box) for way, one in zip([Shift(np.zeros(len(shape))), *ways], full, strict=True)]
-    turned = tuple(array for array in cut if isinstance(array, Turned))
+    turned = tuple(array for array in cut if isinstance(array, AffineView))
     origin = tuple(start for start, _ in box)
     affine = first.affine.copy()
     affine[:-1, -1] += affine[:-1, :-1] @ np.array(origin, float)
     spacing = tuple(float(length) for length in np.linalg.norm(affine[:-1, :-1], axis=0))
-    return Aligned(tuple(cut), Inside(turned) if turned else None, affine, origin, spacing, tuple(notes))
+    return Aligned(tuple(cut), InsideView(turned) if turned else None, affine, origin, spacing, tuple(notes))
 
 
 def _extended(maps: Sequence[Placed]) -> tuple[list[Placed], list[str]]:
@@ -107,7 +107,7 @@ def _extended(maps: Sequence[Placed]) -> tuple[list[Placed], list[str]]:
         for axis in range(extra):
             affine[axis, axis], affine[axis, -1] = most.affine[axis, axis], most.affine[axis, -1]
         affine[extra:, extra:] = one.affine
-        full.append(Placed(one.name, Repeated(one.data, most.data.shape[:extra]), affine))
+        full.append(Placed(one.name, LazyRepeat(one.data, most.data.shape[:extra]), affine))
         has, first = (f"{count} {'axis' if count == 1 else 'axes'}" for count in (own, extra))
         notes.append(f"{one.name!r} has {has} and {most.name!r} {n}: it is the same along the first {first}.")
     return full, notes

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class BorderScores:
+class BoundaryScores:
     """How well the border of one class is found.
 
     A border is the pixels of the class with a side that touches another label or the end of the image.
@@ -49,9 +49,9 @@ def default_tolerance(shape: Sequence[int], spacing: Sequence[float]) -> float:
     return 0.0075 * math.hypot(*(n * length for n, length in zip(shape, spacing, strict=True)))
 
 
-def border_scores(
+def boundary_scores(
     a: Labels, b: Labels, label: int, spacing: Sequence[float], tolerance: float, spatial: int | None = None
-) -> BorderScores:
+) -> BoundaryScores:
     """Return the scores of one class.
 
     Where frames stand for themselves, the borders of all are taken together. In a frame where one map alone has the
@@ -94,9 +94,9 @@ def border_scores(
 
 def _judged(
     label: int, apart: tuple[list[Floats], list[Floats]], alone: list[int], found: list[bool], tolerance: float
-) -> BorderScores:
+) -> BoundaryScores:
     if not all(found):
-        return BorderScores(label, None, None, 0.0 if any(found) else None, None, None)
+        return BoundaryScores(label, None, None, 0.0 if any(found) else None, None, None)
     to_b, to_a = (np.concatenate([*several, np.empty(0)]) for several in apart)
     recall, precision = (
         float((distances <= tolerance).sum() / (len(distances) + more))
@@ -105,8 +105,8 @@ def _judged(
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     both = np.concatenate((to_a, to_b))
     if not len(both):
-        return BorderScores(label, precision, recall, f1, None, None)
-    return BorderScores(label, precision, recall, f1, float(np.percentile(both, 95)), float(both.max()))
+        return BoundaryScores(label, precision, recall, f1, None, None)
+    return BoundaryScores(label, precision, recall, f1, float(np.percentile(both, 95)), float(both.max()))
 
 
 def _distances(a: Mask, b: Mask, spacing: Sequence[float]) -> tuple[Floats, Floats]:

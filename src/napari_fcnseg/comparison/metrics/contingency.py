@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fcnseg.arrays.frame_source import chunks_of
+from napari_fcnseg.arrays.frame_source import chunk_shape_of
 from napari_fcnseg.errors import ImageError
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ _MERGE = 2**20  # pairs that are kept apart before they are added up
 
 
 @dataclass(frozen=True)
-class Places:
+class LabelPositions:
     """Where each label of one map is.
 
     Attributes
@@ -53,7 +53,7 @@ class Contingency:
         For each pair that occurs, where its labels stand in ``a_labels`` and ``b_labels``.
     pixels : ndarray of int
         How many pixels have both.
-    a_places, b_places : Places or None
+    a_places, b_places : LabelPositions or None
         Where each label is, if that was asked for.
     """
 
@@ -62,8 +62,8 @@ class Contingency:
     rows: Ints
     columns: Ints
     pixels: Ints
-    a_places: Places | None = None
-    b_places: Places | None = None
+    a_places: LabelPositions | None = None
+    b_places: LabelPositions | None = None
 
     @property
     def total(self) -> int:
@@ -115,15 +115,18 @@ def count(
     a, b = array_of(a, "first"), array_of(b, "second")
     shape = tuple(int(n) for n in a.shape)
     if where is not None and tuple(where.shape) != shape:
-        raise ImageError(f"The pixels that count have the shape {by(where.shape)} and the label maps {by(shape)}.")
+        raise ImageError(
+            f"The pixels that count have the shape {format_shape(where.shape)} and the label maps "
+            f"{format_shape(shape)}."
+        )
     if shape != tuple(b.shape):
         raise ImageError(
-            f"The label maps have the shapes {by(shape)} and {by(b.shape)}. Compare maps of one shape: crop or "
-            "resample one of them first."
+            f"The label maps have the shapes {format_shape(shape)} and {format_shape(b.shape)}. Compare maps of one "
+            "shape: crop or resample one of them first."
         )
     if not shape or 0 in shape:
         raise ImageError(f"The label maps have no pixels to compare: their shape is {shape}.")
-    blocks = list(blocks_of(shape, chunks_of(a)))
+    blocks = list(blocks_of(shape, chunk_shape_of(a)))
     pairs: list[tuple[Ints, Ints, Ints]] = []
     found: tuple[list[_Found], list[_Found]] = ([], [])
     for done, block in enumerate(blocks, start=1):
@@ -271,7 +274,7 @@ def _gathered(labels: Ints, pixels: Ints, sums: Floats, first: Ints, last: Ints)
     return names, _sums(where, pixels, size), total, low, high
 
 
-def _places(found: Sequence[_Found]) -> Places:
+def _places(found: Sequence[_Found]) -> LabelPositions:
     labels, pixels, sums, first, last = (np.concatenate(several) for several in zip(*found, strict=True))
     _, counted, total, low, high = _gathered(labels, pixels, sums, first, last)
-    return Places(total / counted[:, None], low, high + 1)
+    return LabelPositions(total / counted[:, None], low, high + 1)

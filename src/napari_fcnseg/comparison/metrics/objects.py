@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_fcnseg.comparison.metrics.contingency import Contingency, Floats, Ints, Places
+    from napari_fcnseg.comparison.metrics.contingency import Contingency, Floats, Ints, LabelPositions
 
 #: The thresholds that the mean average precision is over: 0.5, 0.55, … 0.95.
 THRESHOLDS = tuple(n / 100 for n in range(50, 100, 5))
@@ -235,7 +235,7 @@ def _assigned(rows: Ints, columns: Ints, iou: Floats, good: npt.NDArray[np.bool_
 
 def _rows(
     side: str, labels: Ints, counts: tuple[Ints, Ints], others: Ints, overlaps: tuple[Ints, Ints, Floats],
-    pairs: Ints, places: Places | None,
+    pairs: Ints, places: LabelPositions | None,
 ) -> Sequence[ObjectRow]:  # fmt: skip
     (pixels, parts), (own, other, iou) = counts, overlaps
     best = np.full(len(labels), -1)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from napari_fcnseg.arrays.frame_source import chunks_of
+from napari_fcnseg.arrays.frame_source import chunk_shape_of
 from napari_fcnseg.comparison.alignment.world import align
 from napari_fcnseg.comparison.metrics.contingency import array_of, blocks_of, whole_labels
 from napari_fcnseg.comparison.metrics.value_counts import Bin, ValueCounts
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.system.csv_file import write_csv
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.system.formatting import format_shape
 from napari_fcnseg.system.json_file import write_json
-from napari_fcnseg.system.serialization import plain
+from napari_fcnseg.system.serialization import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,7 +118,7 @@ class ProbabilityScores:
         data = {key: value for key, value in asdict(self).items() if key not in ("thresholds", "hits", "called")}
         precision, recall, thresholds = self.curve()
         data["curve"] = {"precision": precision.tolist(), "recall": recall.tolist(), "threshold": thresholds.tolist()}
-        kept: dict[str, Any] = plain(data)
+        kept: dict[str, Any] = to_plain(data)
         return kept
 
     def values(self) -> dict[str, float | int | None]:
@@ -168,10 +168,12 @@ def score_probability(
     truth, scores = array_of(truth, "first"), array_of(scores, "second")
     shape = tuple(map(int, truth.shape))
     if shape != tuple(scores.shape):
-        raise ImageError(f"{name or 'The map'} has the shape {by(scores.shape)} and the truth {by(shape)}.")
+        raise ImageError(
+            f"{name or 'The map'} has the shape {format_shape(scores.shape)} and the truth {format_shape(shape)}."
+        )
     if not shape or 0 in shape:
         raise ImageError(f"There are no pixels to compare: the shape is {shape}.")
-    blocks = list(blocks_of(shape, chunks_of(scores) or chunks_of(truth)))
+    blocks = list(blocks_of(shape, chunk_shape_of(scores) or chunk_shape_of(truth)))
     counted = ValueCounts()
     for done, block in enumerate(blocks, start=1):
         labels = whole_labels(truth[block], "first")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.arrays.frame_source import chunks_of
-from napari_fcnseg.arrays.lazy import Box, part_of
-from napari_fcnseg.comparison.regions.depth import DEEP, Parts, peeled, united
+from napari_fcnseg.arrays.frame_source import chunk_shape_of
+from napari_fcnseg.arrays.lazy import Box, read_box
+from napari_fcnseg.comparison.regions.depth import DEEP, RegionParts, merge_parts, region_depths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -99,13 +99,13 @@ class _Found:
 
         self._mask, self._shape, self._spatial = mask, shape, range(len(shape) - spatial, len(shape))
         self._most = most
-        self._sizes = _sizes(shape, spatial, chunks_of(mask))
+        self._sizes = _sizes(shape, spatial, chunk_shape_of(mask))
         self.grid = tuple(-(-n // size) for n, size in zip(shape, self._sizes, strict=True))
         self._structure = generate_binary_structure(len(shape), len(shape))
         for axis in range(self._spatial.start):
             np.moveaxis(self._structure, axis, 0)[[0, 2]] = False
         self._count = 0
-        self._parts: list[Parts] = []
+        self._parts: list[RegionParts] = []
         self._links: list[Ints] = []
         self._waiting: dict[tuple[int, ...], list[tuple[tuple[int, ...], Ints, Ints]]] = defaultdict(list)
 
@@ -116,14 +116,14 @@ class _Found:
         starts = [i * size for i, size in zip(index, self._sizes, strict=True)]
         stops = [min(start + size, n) for start, size, n in zip(starts, self._sizes, self._shape, strict=True)]
         near, wide = (self._around(starts, stops, *reach) for reach in ((0, 1), (DEEP, DEEP)))
-        on: Mask = part_of(self._mask, wide) != 0
+        on: Mask = read_box(self._mask, wide) != 0
         labels, count = label(on[_within(near, wide)], self._structure)
         own = tuple(slice(stop - start) for start, stop in zip(starts, stops, strict=True))
         asked, asking = self._asked(index, labels[own]), list(_faces(labels, own))
         if not count:
             return
         block = tuple(zip(starts, stops, strict=True))
-        parts = peeled(on, _within(block, wide), labels[own], count, np.array(starts), self._spatial)
+        parts = region_depths(on, _within(block, wide), labels[own], count, np.array(starts), self._spatial)
         kept = np.zeros(count, bool)
         kept[parts.order()[: self._most]] = True
         for regions in (*(mine for _, mine in asked), *(regions for _, _, regions in asking)):
@@ -157,7 +157,7 @@ class _Found:
         """Return the regions, joined and ordered."""
         if not self._parts:
             return ()
-        found = united(self._parts, self._joined())
+        found = merge_parts(self._parts, self._joined())
         order = found.order()
         order = order[found.pixels[order] > 0][: self._most]
         boxes = np.stack((found.first[order], found.last[order] + 1), axis=2).tolist()

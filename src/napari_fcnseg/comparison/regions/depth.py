@@ -20,7 +20,7 @@ DEEP = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class RegionParts:
     """Parts of regions, or whole ones; an entry each.
 
     Attributes
@@ -52,9 +52,9 @@ class Parts:
         """Return them in the order in which one would look at them: deepest first, then largest, then from the top."""
         return np.lexsort((*self.first.T[::-1], -self.pixels, -self.depth))
 
-    def chosen(self, which: Mask) -> Parts:
+    def chosen(self, which: Mask) -> RegionParts:
         """Return some of them."""
-        return Parts(*(getattr(self, field.name)[which] for field in fields(self)))
+        return RegionParts(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
 class _Runs:
@@ -94,9 +94,9 @@ class _Runs:
         return labels, pixel[order[at]]
 
 
-def peeled(
+def region_depths(
     on: Mask, own: tuple[slice, ...], labels: npt.NDArray[np.int32], count: int, corner: Ints, axes: Sequence[int]
-) -> Parts:
+) -> RegionParts:
     """Return what is known of the regions of a block; their depths by peeling all of them at once.
 
     Parameters
@@ -135,7 +135,7 @@ def peeled(
         which, pixel = ended.nearest(total / np.maximum(number, 1)[:, None])
         at[which] = pixel
         runs = rest
-    return Parts(pixels, sums, first, last, depth, deepest, deepest_sums, at)
+    return RegionParts(pixels, sums, first, last, depth, deepest, deepest_sums, at)
 
 
 def _without_rim(on: Mask, axes: Sequence[int], *, corners: bool) -> Mask:
@@ -149,9 +149,11 @@ def _without_rim(on: Mask, axes: Sequence[int], *, corners: bool) -> Mask:
     return rest
 
 
-def united(several: Sequence[Parts], which: Ints) -> Parts:
+def merge_parts(several: Sequence[RegionParts], which: Ints) -> RegionParts:
     """Return whole regions, given for each part which one it belongs to; ``at`` is near the middle of the deepest."""
-    parts = Parts(*(np.concatenate([getattr(part, field.name) for part in several]) for field in fields(Parts)))
+    parts = RegionParts(
+        *(np.concatenate([getattr(part, field.name) for part in several]) for field in fields(RegionParts))
+    )
     size = int(which.max()) + 1
     first, last = _bounds(which, parts.first, parts.last, size)
     depth = np.zeros(size, np.int64)
@@ -163,7 +165,7 @@ def united(several: Sequence[Parts], which: Ints) -> Parts:
     order = np.lexsort(((away**2).sum(1), own))
     at = parts.at[among[order[np.unique(own[order], return_index=True)[1]]]]
     pixels, total = _summed(which, parts.pixels, size), _sums_along(which, parts.sums, size)
-    return Parts(pixels, total, first, last, depth, deepest, sums, at)
+    return RegionParts(pixels, total, first, last, depth, deepest, sums, at)
 
 
 def _bounds(which: Ints, first: Ints, last: Ints, size: int) -> tuple[Ints, Ints]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_fcnseg.comparison.study import Entry
+    from napari_fcnseg.comparison.study import StudyEntry
 
 #: A sentence or two for each score, by its name in :meth:`Comparison.rows` and in the dataclasses.
 DEFINITIONS: Final[Mapping[str, str]] = {
@@ -83,7 +83,7 @@ def with_unit(score: str, unit: str) -> str:
     return f"{score} ({unit})" if unit else score
 
 
-def overall_scores(entry: Entry) -> tuple[str, ...]:
+def overall_scores(entry: StudyEntry) -> tuple[str, ...]:
     """Return the names of the scores of a mask as a whole that mean something for its kind of labels."""
     single = entry.comparison.instances is not None
     return tuple(score for score in _OVERALL if not (single and score in _OF_CLASSES))

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.comparison.agreement_map import AGREEMENT
 from napari_fcnseg.comparison.report.definitions import DEFINITIONS, overall_scores, title, with_unit
-from napari_fcnseg.comparison.report.pictures import Look, Scene, scenes
-from napari_fcnseg.system.formatting import shortened
+from napari_fcnseg.comparison.report.pictures import LabelStyle, Scene, scenes
+from napari_fcnseg.system.formatting import shorten_name
 from napari_fcnseg.system.saving import save_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from napari_fcnseg.comparison.report.pictures import Picture
-    from napari_fcnseg.comparison.study import Entry, Study
+    from napari_fcnseg.comparison.study import Study, StudyEntry
 
 _STYLE = """
 @page { size: A4; margin: 10mm }
@@ -61,7 +61,7 @@ _ONE = threading.Lock()
 
 
 def write_report(
-    path: Path, study: Study, index: int | None = None, look: Look | None = None, *, overwrite: bool = False
+    path: Path, study: Study, index: int | None = None, look: LabelStyle | None = None, *, overwrite: bool = False
 ) -> None:
     """Write a report of one mask of a study, with all masks ranked, as an HTML page that needs nothing else.
 
@@ -73,7 +73,7 @@ def write_report(
         The study.
     index : int, optional
         Which of its masks is shown; the best one otherwise.
-    look : Look, optional
+    look : LabelStyle, optional
         How labels look.
     overwrite : bool
         Whether a page that is there is replaced.
@@ -83,14 +83,14 @@ def write_report(
     OutputError
         If it cannot be written, or is there already.
     """
-    save_text(Path(path), report(study, index, look), overwrite=overwrite)
+    save_text(Path(path), render_report(study, index, look), overwrite=overwrite)
 
 
-def report(study: Study, index: int | None = None, look: Look | None = None) -> str:
+def render_report(study: Study, index: int | None = None, look: LabelStyle | None = None) -> str:
     """Return the report as HTML; the parameters are those of :func:`write_report`."""
     which = study.best if index is None else index
     entry = study.entries[which]
-    whole, *close = scenes(study, which, look or Look())
+    whole, *close = scenes(study, which, look or LabelStyle())
     heading = f"{entry.name} compared with {study.truth}"
     parts = [
         f"<h1>{escape(heading)}</h1>",
@@ -105,7 +105,7 @@ def report(study: Study, index: int | None = None, look: Look | None = None) -> 
     return f"<!doctype html><html lang=en><head>{head}</head><body>" + "\n".join(parts) + "</body></html>\n"
 
 
-def shown(value: Any) -> str:
+def format_score(value: Any) -> str:
     """Return a score as it stands in the report."""
     if value is None:
         return "–"
@@ -118,14 +118,14 @@ def _ranking(study: Study) -> Iterable[str]:
         return
     best = ranked[:_MOST_MASKS]
     rows = [
-        (str(n), shortened(one.name, _MASK_NAME), *(one.value(score) for score in study.ranks))
+        (str(n), shorten_name(one.name, _MASK_NAME), *(one.value(score) for score in study.ranks))
         for n, one in enumerate(best, 1)
     ]
     heading = "All masks, the best first" if best == ranked else f"The best {len(best)} of {len(ranked)} masks"
     yield _table(heading, ["", "Mask", *map(title, study.ranks)], rows)
 
 
-def _numbers(study: Study, entry: Entry) -> Iterable[str]:
+def _numbers(study: Study, entry: StudyEntry) -> Iterable[str]:
     """Return tables that stand beside each other: of all pixels, and of objects or of each pair of classes."""
     overall = [(title(score), entry.value(score)) for score in overall_scores(entry)]
     yield _table("As a whole", ["Score", ""], overall)
@@ -139,7 +139,7 @@ def _numbers(study: Study, entry: Entry) -> Iterable[str]:
     yield f"<figure>{_curve(study)}<figcaption>Scores against the IoU threshold</figcaption></figure>"
 
 
-def _classes(entry: Entry) -> str:
+def _classes(entry: StudyEntry) -> str:
     comparison = entry.comparison
     borders = {one.label: one for one in comparison.borders}
     rows = []
@@ -148,7 +148,7 @@ def _classes(entry: Entry) -> str:
         values = {"border_f1": edge and edge.f1, "hausdorff_95": edge and edge.hausdorff_95}
         rows.append(
             (
-                f"{shortened(one.name, _CLASS_NAME)} ({one.label})",
+                f"{shorten_name(one.name, _CLASS_NAME)} ({one.label})",
                 *(values.get(key, getattr(one, key, None)) for key in _CLASS),
             )
         )
@@ -160,15 +160,15 @@ def _classes(entry: Entry) -> str:
     return _table(heading, ["Class", *heads], rows)
 
 
-def _confusion(study: Study, entry: Entry) -> str:
+def _confusion(study: Study, entry: StudyEntry) -> str:
     if len(entry.comparison.labels) > _MOST_PAIRED:
         return "<p><small>The confusion of so many classes is in the exported tables.</small></p>"
-    names = [shortened(study.class_names.get(label, str(label)), _CLASS_NAME) for label in entry.comparison.labels]
+    names = [shorten_name(study.class_names.get(label, str(label)), _CLASS_NAME) for label in entry.comparison.labels]
     rows = [(name, *pixels) for name, pixels in zip(names, entry.comparison.confusion, strict=True)]
     return _table("Pixels: truth (rows), mask (columns)", ["", *names], rows)
 
 
-def _meanings(entry: Entry) -> str:
+def _meanings(entry: StudyEntry) -> str:
     """Return what the scores of the report say, in one paragraph."""
     own = (*_MATCHING, *_INSTANCES) if entry.comparison.instances is not None else _CLASS
     said = (f"<b>{escape(title(score))}</b>: {escape(DEFINITIONS[score])}" for score in (*overall_scores(entry), *own))
@@ -182,7 +182,9 @@ def _table(heading: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) ->
         lines.append(f"<th scope=col{' class=n' if number else ''}>{escape(head)}</th>")
     lines.append("</tr>")
     for row in rows:
-        cells = (f"<td{'' if isinstance(value, str) else ' class=n'}>{escape(shown(value))}</td>" for value in row)
+        cells = (
+            f"<td{'' if isinstance(value, str) else ' class=n'}>{escape(format_score(value))}</td>" for value in row
+        )
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return "".join(lines) + "</table></div>"
 
@@ -222,7 +224,7 @@ def _curve(study: Study) -> str:
     return svg[svg.index("<svg") :]
 
 
-def _origins(study: Study, entry: Entry) -> Iterable[str]:
+def _origins(study: Study, entry: StudyEntry) -> Iterable[str]:
     chosen = {key: value for key, value in study.settings.as_dict().items() if value not in (None, ())}
     if study.settings.kind == "auto":
         chosen["kind"] = f"{'instances' if study.single else 'classes'}, as the maps look"

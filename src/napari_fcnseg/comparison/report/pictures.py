@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_fcnseg.arrays.lazy import part_of
-from napari_fcnseg.comparison.agreement_map import AGREEMENT, Differing, filled
+from napari_fcnseg.arrays.lazy import read_box
+from napari_fcnseg.comparison.agreement_map import AGREEMENT, Differing, compute_map
 from napari_fcnseg.comparison.regions.connected import Place, places
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _SHARE = 0.6  # of a label's colour over an image
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class LabelStyle:
     """How labels look.
 
     Attributes
@@ -62,7 +62,7 @@ class Scene:
     agreement: Picture
 
 
-def scenes(study: Study, index: int, look: Look, close: int = 3) -> list[Scene]:
+def scenes(study: Study, index: int, look: LabelStyle, close: int = 3) -> list[Scene]:
     """Return an overview of a mask and close-ups of the places where it differs most.
 
     Parameters
@@ -71,13 +71,13 @@ def scenes(study: Study, index: int, look: Look, close: int = 3) -> list[Scene]:
         The study.
     index : int
         Which of its masks.
-    look : Look
+    look : LabelStyle
         How labels look.
     close : int
         How many close-ups.
     """
     a, b = study.aligned.maps[0], study.aligned.maps[index + 1]
-    agreement, _ = filled(study.agreement(index))
+    agreement, _ = compute_map(study.agreement(index))
     shape, spatial = agreement.shape, study.settings.axes(agreement.ndim)
     worst = places(Differing(agreement), spatial=spatial, most=close)
     whole = _plane(shape, worst[0].at if worst else tuple(n // 2 for n in shape), None)
@@ -109,14 +109,14 @@ def _caption(words: str, shape: Sequence[int], box: Box) -> str:
     return f"{words}{f', frame {frames}' if frames else ''}, pixels {spans}"
 
 
-def _scene(caption: str, maps: Sequence[Any], box: Box, look: Look, size: int) -> Scene:
+def _scene(caption: str, maps: Sequence[Any], box: Box, look: LabelStyle, size: int) -> Scene:
     longest = max(stop - start for start, stop in box)
     step, times = max(1, math.ceil(longest / size)), max(1, size // longest)
     kinds = {kind: color for kind, (_, color) in AGREEMENT.items()}
     under = None if look.image is None else _grey(_cut(look.image, box, step))
     colors = (look.colors, look.colors, kinds)
     pictures = [
-        painted(_cut(array, box, step), own, under).repeat(times, 0).repeat(times, 1)
+        paint_labels(_cut(array, box, step), own, under).repeat(times, 0).repeat(times, 1)
         for array, own in zip(maps, colors, strict=True)
     ]
     return Scene(caption, *pictures)
@@ -129,12 +129,12 @@ def _cut(array: Any, box: Box, step: int) -> npt.NDArray[Any]:
     parts = []
     for start in high:  # some rows at a time: a plane may be larger than memory
         stop = min(rows[1], start + (high.step if len(high) > 1 else rows[1] - rows[0]))
-        part = part_of(array, (*box[:-2], (start, stop), box[-1]) if len(box) > 1 else box)
+        part = read_box(array, (*box[:-2], (start, stop), box[-1]) if len(box) > 1 else box)
         parts.append(part.reshape(-1, part.shape[-1])[::step, ::step])
     return np.concatenate(parts)
 
 
-def painted(labels: npt.NDArray[Any], colors: Mapping[int, str], under: npt.NDArray[np.float64] | None) -> Picture:
+def paint_labels(labels: npt.NDArray[Any], colors: Mapping[int, str], under: npt.NDArray[np.float64] | None) -> Picture:
     """Return labels in their colours, over grey values from 0 to 1 if there are any; 0 is white, or the grey value."""
     known, where = np.unique(labels, return_inverse=True)
     table = np.ones((len(known), 3))

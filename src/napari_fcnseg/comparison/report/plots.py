@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.comparison.metrics.objects import matchings
-from napari_fcnseg.system.formatting import shortened
+from napari_fcnseg.system.formatting import shorten_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,4 +107,4 @@ def _legend(axes: Axes, ink: str) -> None:
 
 def _short(name: str) -> str:
     """Return a name that leaves room for the lines; matplotlib would hide one that begins with an underscore."""
-    return "\u200b" + shortened(name, 28).replace("$", r"\$")
+    return "\u200b" + shorten_name(name, 28).replace("$", r"\$")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fcnseg.conversion.dense_network import DenseConv, DenseDepthwise, DensePool
-from napari_fcnseg.conversion.feature_maps import Block, Key, Ref, Table, Value, Vector, maps_of
+from napari_fcnseg.conversion.feature_maps import FeatureMaps, FlattenedMaps, Key, MapRef, Value, Vector, maps_of
 from napari_fcnseg.conversion.rules.dispatch import Refusal, as_map, rewrite
 from napari_fcnseg.graph.geometry import Axis, Laid, Run, WindowError, lay, padding_of
 from napari_fcnseg.graph.ops import (
@@ -26,18 +26,18 @@ from napari_fcnseg.graph.ops import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_fcnseg.conversion.emitter import Emitter
+    from napari_fcnseg.conversion.emitter import NetworkBuilder
 
     #: What a window reads: a map and, per axis, the taps that read it.
-    Read = tuple[Ref, tuple[slice, ...]]
+    Read = tuple[MapRef, tuple[slice, ...]]
 
 
 @rewrite.register(Conv)
-def _conv(op: Conv, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _conv(op: Conv, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     *size, _, out = op.kernel.shape
     bias = _bias(op.bias, out)
 
-    def convolve(reads: Sequence[Read], dilation: tuple[int, ...]) -> Ref:
+    def convolve(reads: Sequence[Read], dilation: tuple[int, ...]) -> MapRef:
         if not reads:
             return _constant(bias, emitter)
         return _emit([(ref, op.kernel[taps], dilation) for ref, taps in reads], bias, emitter, op.groups)
@@ -46,14 +46,14 @@ def _conv(op: Conv, values: tuple[Value, ...], emitter: Emitter) -> Value:
 
 
 @rewrite.register(DepthwiseConv)
-def _depthwise(op: DepthwiseConv, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _depthwise(op: DepthwiseConv, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     *size, channels, multiplier = op.kernel.shape
     if channels == 1:  # an ordinary convolution, which TensorFlow (2.21) then does not mistake for another's kernel
         return rewrite(Conv(op.kernel, op.bias, op.strides, op.dilation, padding=op.padding), values, emitter)
     out = channels * multiplier
     bias = _bias(op.bias, out)
 
-    def convolve(reads: Sequence[Read], dilation: tuple[int, ...]) -> Ref:
+    def convolve(reads: Sequence[Read], dilation: tuple[int, ...]) -> MapRef:
         if not reads:
             return _constant(bias, emitter)
         kernels = tuple(op.kernel[taps] for _, taps in reads)
@@ -63,9 +63,9 @@ def _depthwise(op: DepthwiseConv, values: tuple[Value, ...], emitter: Emitter) -
 
 
 def _windowed(
-    op: Conv | DepthwiseConv, table: Table, size: tuple[int, ...],
-    convolve: Callable[[Sequence[Read], tuple[int, ...]], Ref], out: int,
-) -> Table:  # fmt: skip
+    op: Conv | DepthwiseConv, table: FeatureMaps, size: tuple[int, ...],
+    convolve: Callable[[Sequence[Read], tuple[int, ...]], MapRef], out: int,
+) -> FeatureMaps:  # fmt: skip
     """Compute every map of a convolution from the maps its taps read."""
     padding = padding_of(op.padding, table.sizes, size, op.strides, op.dilation)
     laid = [
@@ -75,13 +75,13 @@ def _windowed(
     dilation = tuple(axis.dilation for axis in laid)
     axes = tuple(axis.axis for axis in laid)
 
-    def computed(key: Key) -> Ref:
+    def computed(key: Key) -> MapRef:
         return convolve(_reads(table, [axis.runs[c] for axis, c in zip(laid, key, strict=True)]), dilation)
 
-    return Table(axes, out, maps_of(axes, computed, table.everywhere))
+    return FeatureMaps(axes, out, maps_of(axes, computed, table.everywhere))
 
 
-def _reads(table: Table, runs: Sequence[Sequence[Run]]) -> list[Read]:
+def _reads(table: FeatureMaps, runs: Sequence[Sequence[Run]]) -> list[Read]:
     """Return what the product of runs over the axes reads; zeros are left out."""
     found = []
     for combination in itertools.product(*runs):
@@ -92,7 +92,7 @@ def _reads(table: Table, runs: Sequence[Sequence[Run]]) -> list[Read]:
 
 
 @rewrite.register(ConvTranspose)
-def _conv_transpose(op: ConvTranspose, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _conv_transpose(op: ConvTranspose, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     """Zeros between the positions, then the convolution with the kernel turned round."""
     table = as_map(values, "a transposed convolution")
     rank = len(table.axes)
@@ -113,7 +113,7 @@ def _conv_transpose(op: ConvTranspose, values: tuple[Value, ...], emitter: Emitt
 
 
 @rewrite.register(Pool)
-def _pool(op: Pool, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _pool(op: Pool, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     table = as_map(values, "a pooling")
     padding = padding_of(op.padding, table.sizes, op.size, op.strides, (1,) * len(op.size))
     for axis in range(len(table.axes)):  # a maximum or mean over a box is one over each axis in turn
@@ -125,16 +125,16 @@ def _pool(op: Pool, values: tuple[Value, ...], emitter: Emitter) -> Value:
 
 
 @rewrite.register(GlobalPool)
-def _global_pool(op: GlobalPool, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _global_pool(op: GlobalPool, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     table = as_map(values, "a global pooling")
     for axis in range(len(table.axes)):
         laid = _lay(table.axes[axis], table.axes[axis].size, 1, 1, (0, 0))
         table = _pooled(table, axis, laid, op.kind, None, emitter)
-    return table if op.keepdims else Vector((Block(table, tuple(range(len(table.axes) + 1))),))
+    return table if op.keepdims else Vector((FlattenedMaps(table, tuple(range(len(table.axes) + 1))),))
 
 
 @rewrite.register(Dense)
-def _dense(op: Dense, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _dense(op: Dense, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     (value,) = values
     inputs, out = op.kernel.shape
     if not isinstance(value, Vector):  # Keras applies it at every position alone: a convolution with a window of 1
@@ -142,7 +142,7 @@ def _dense(op: Dense, values: tuple[Value, ...], emitter: Emitter) -> Value:
         return rewrite(Conv(op.kernel.reshape((*ones, inputs, out)), op.bias, ones, ones), values, emitter)
     if inputs != value.length:
         raise Refusal(f"it takes {inputs} numbers and is given {value.length}")
-    reads: list[tuple[Ref, Array, tuple[int, ...]]] = []
+    reads: list[tuple[MapRef, Array, tuple[int, ...]]] = []
     row = 0
     for block in value.blocks:
         rows = op.kernel[row : row + block.length].reshape((*block.shape, out))
@@ -156,17 +156,19 @@ def _dense(op: Dense, values: tuple[Value, ...], emitter: Emitter) -> Value:
         reads += [(ref, kernel[taps], dilation) for ref, taps in _reads(block.table, runs)]
     bias = _bias(op.bias, out)
     ref = _emit(reads, bias, emitter) if reads else _constant(bias, emitter)
-    return Vector((Block(Table.of_one(emitter.axes, out, ref), tuple(range(emitter.axes + 1))),))
+    return Vector((FlattenedMaps(FeatureMaps.of_one(emitter.axes, out, ref), tuple(range(emitter.axes + 1))),))
 
 
-def _pooled(table: Table, axis: int, laid: Laid, kind: PoolKind, count: int | None, emitter: Emitter) -> Table:
+def _pooled(
+    table: FeatureMaps, axis: int, laid: Laid, kind: PoolKind, count: int | None, emitter: NetworkBuilder
+) -> FeatureMaps:
     """Pool along one axis. ``count`` is what a sum is divided by; None for the positions that are there."""
     axes = (*table.axes[:axis], laid.axis, *table.axes[axis + 1 :])
     dilation = tuple(laid.dilation if a == axis else 1 for a in range(len(axes)))
 
-    def pooled(key: Key) -> Ref | None:
+    def pooled(key: Key) -> MapRef | None:
         places = [(c, 0) for c in key]
-        refs: list[Ref] = []
+        refs: list[MapRef] = []
         sizes: list[tuple[int, ...]] = []
         taps = 0
         for run in laid.runs[key[axis]]:
@@ -180,13 +182,13 @@ def _pooled(table: Table, axis: int, laid: Laid, kind: PoolKind, count: int | No
                 sizes.append(tuple(run.stop - run.start if a == axis else 1 for a in range(len(axes))))
         return _pool_step(kind, refs, sizes, dilation, count or taps, table.channels, emitter)
 
-    return Table(axes, table.channels, maps_of(axes, pooled, table.everywhere))
+    return FeatureMaps(axes, table.channels, maps_of(axes, pooled, table.everywhere))
 
 
 def _pool_step(
-    kind: PoolKind, refs: Sequence[Ref], sizes: Sequence[tuple[int, ...]], dilation: tuple[int, ...], count: int,
-    channels: int, emitter: Emitter,
-) -> Ref | None:  # fmt: skip
+    kind: PoolKind, refs: Sequence[MapRef], sizes: Sequence[tuple[int, ...]], dilation: tuple[int, ...], count: int,
+    channels: int, emitter: NetworkBuilder,
+) -> MapRef | None:  # fmt: skip
     if not refs:  # nothing but zeros; a window of nothing but padding was refused
         return None
     if len(refs) == 1 and math.prod(sizes[0]) == 1 and (count == 1 or kind == "max"):
@@ -202,13 +204,15 @@ def _lay(axis: Axis, kernel: int, stride: int, dilation: int, padding: tuple[int
         raise Refusal(f"{error} positions") from None
 
 
-def _emit(reads: Sequence[tuple[Ref, Array, tuple[int, ...]]], bias: Array, emitter: Emitter, groups: int = 1) -> Ref:
+def _emit(
+    reads: Sequence[tuple[MapRef, Array, tuple[int, ...]]], bias: Array, emitter: NetworkBuilder, groups: int = 1
+) -> MapRef:
     """Emit the sum of convolutions of maps, each with its kernel and dilation."""
     conv, order = DenseConv.of([(kernel, dilation) for _, kernel, dilation in reads], bias, groups)
     return emitter.emit(conv, [reads[n][0] for n in order], len(bias))
 
 
-def _constant(bias: Array, emitter: Emitter) -> Ref:
+def _constant(bias: Array, emitter: NetworkBuilder) -> MapRef:
     """Return a map of the bias alone: what a convolution gives of zeros."""
     ones = (1,) * emitter.axes
     kernel = np.zeros((*ones, 1, len(bias)), np.float32)

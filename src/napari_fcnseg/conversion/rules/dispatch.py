@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import TYPE_CHECKING, Final
 
-from napari_fcnseg.conversion.feature_maps import Table, Value, Vector
+from napari_fcnseg.conversion.feature_maps import FeatureMaps, Value, Vector
 
 if TYPE_CHECKING:
-    from napari_fcnseg.conversion.emitter import Emitter
+    from napari_fcnseg.conversion.emitter import NetworkBuilder
     from napari_fcnseg.graph.ops import Op
 
 FOREIGN: Final = "The file contradicts itself; save the model again."
@@ -24,7 +24,7 @@ class Refusal(Exception):  # noqa: N818 - it is turned into an UnsupportedLayerE
 
 
 @singledispatch
-def rewrite(op: Op, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def rewrite(op: Op, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     """Return the dense form of one operation of the patch network.
 
     Parameters
@@ -33,7 +33,7 @@ def rewrite(op: Op, values: tuple[Value, ...], emitter: Emitter) -> Value:
         The operation.
     values : tuple of Value
         What it is applied to: several for a ``Merge``, one otherwise.
-    emitter : Emitter
+    emitter : NetworkBuilder
         Takes the dense operations.
 
     Raises
@@ -46,7 +46,7 @@ def rewrite(op: Op, values: tuple[Value, ...], emitter: Emitter) -> Value:
     raise TypeError(f"no rule for {type(op).__name__}")
 
 
-def as_map(values: tuple[Value, ...], what: str) -> Table:
+def as_map(values: tuple[Value, ...], what: str) -> FeatureMaps:
     """Return the single input of an operation that needs spatial axes."""
     (value,) = values
     if isinstance(value, Vector):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg.conversion.dense_network import ChannelAffine, ChannelNorm, ChannelPReLU, DenseOp, PerPatch
-from napari_fcnseg.conversion.feature_maps import Block, Key, Ref, Table, Value, Vector, maps_of
+from napari_fcnseg.conversion.feature_maps import FeatureMaps, FlattenedMaps, Key, MapRef, Value, Vector, maps_of
 from napari_fcnseg.conversion.rules.dispatch import Refusal, last_axis, normal_axis, rewrite
 from napari_fcnseg.conversion.rules.positions import as_vector, joined
 from napari_fcnseg.graph.geometry import INTERIOR
@@ -28,7 +28,7 @@ from napari_fcnseg.graph.ops import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fcnseg.conversion.emitter import Emitter
+    from napari_fcnseg.conversion.emitter import NetworkBuilder
 
 _Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 
@@ -40,7 +40,7 @@ _KEEP_ZERO: Final = frozenset(
 
 
 @rewrite.register(BatchNorm)
-def _batch_norm(op: BatchNorm, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _batch_norm(op: BatchNorm, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     (value,) = values
     scale = op.gamma.astype(np.float64) / np.sqrt(op.variance.astype(np.float64) + op.epsilon)
     offset = op.beta - op.mean * scale
@@ -53,11 +53,11 @@ def _batch_norm(op: BatchNorm, values: tuple[Value, ...], emitter: Emitter) -> V
 
 
 @rewrite.register(Affine)
-def _affine(op: Affine, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _affine(op: Affine, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     return _affine_by_channel(values[0], (op.center, op.scale, op.offset), emitter, id(op))
 
 
-def _affine_by_channel(value: Value, numbers: tuple[_Floats, ...], emitter: Emitter, same: int) -> Value:
+def _affine_by_channel(value: Value, numbers: tuple[_Floats, ...], emitter: NetworkBuilder, same: int) -> Value:
     def keeps_zero(center: Array, scale: Array, offset: Array) -> bool:
         return not (center.any() or offset.any())
 
@@ -65,13 +65,13 @@ def _affine_by_channel(value: Value, numbers: tuple[_Floats, ...], emitter: Emit
 
 
 @rewrite.register(PReLU)
-def _prelu(op: PReLU, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _prelu(op: PReLU, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     return _by_channel(values[0], (op.alpha,), ChannelPReLU, lambda _: True, emitter, id(op))
 
 
 def _by_channel(
     value: Value, numbers: tuple[_Floats, ...], make: Callable[..., DenseOp], keeps_zero: Callable[..., bool],
-    emitter: Emitter, same: int,
+    emitter: NetworkBuilder, same: int,
 ) -> Value:  # fmt: skip
     """Apply an operation with parameters that broadcast against the patch tensor.
 
@@ -87,15 +87,15 @@ def _by_channel(
             )
             start = stop
             table = _table_by_channel(block.table, mine, make, keeps_zero, emitter, (same, number))
-            blocks.append(Block(table, block.order))
+            blocks.append(FlattenedMaps(table, block.order))
         return Vector(tuple(blocks))
     return _table_by_channel(value, numbers, make, keeps_zero, emitter, (same, 0))
 
 
 def _table_by_channel(
-    table: Table, numbers: tuple[_Floats, ...], make: Callable[..., DenseOp], keeps_zero: Callable[..., bool],
-    emitter: Emitter, same: tuple[int, int],
-) -> Table:  # fmt: skip
+    table: FeatureMaps, numbers: tuple[_Floats, ...], make: Callable[..., DenseOp], keeps_zero: Callable[..., bool],
+    emitter: NetworkBuilder, same: tuple[int, int],
+) -> FeatureMaps:  # fmt: skip
     shape = (*table.sizes, table.channels)
     try:
         full = [np.broadcast_to(n, shape) for n in numbers]
@@ -105,7 +105,7 @@ def _table_by_channel(
         if any(not np.array_equal(f, np.broadcast_to(f.take([0], axis), f.shape)) for f in full):
             table = table.dissolved(axis)
 
-    def scaled(key: Key) -> Ref | None:
+    def scaled(key: Key) -> MapRef | None:
         ref = table.maps[key]
         place = tuple(0 if c == INTERIOR else c for c in key)
         mine = [np.ascontiguousarray(f[place], np.float32) for f in full]
@@ -114,11 +114,11 @@ def _table_by_channel(
         told = (same, *(numbers.tobytes() for numbers in mine))
         return emitter.emit(make(*mine), (ref or emitter.zeros(table.channels),), table.channels, told)
 
-    return Table(table.axes, table.channels, maps_of(table.axes, scaled, table.everywhere))
+    return FeatureMaps(table.axes, table.channels, maps_of(table.axes, scaled, table.everywhere))
 
 
 @rewrite.register(Activation)
-def _activation(op: Activation, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _activation(op: Activation, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     (value,) = values
     if op.name not in AXIS_ACTIVATIONS:
         if op.name == "linear":
@@ -138,13 +138,13 @@ def _activation(op: Activation, values: tuple[Value, ...], emitter: Emitter) -> 
     return as_vector(result) if isinstance(value, Vector) else result
 
 
-def _elementwise(op: Activation, value: Value, emitter: Emitter) -> Value:
+def _elementwise(op: Activation, value: Value, emitter: NetworkBuilder) -> Value:
     if isinstance(value, Vector):
-        return Vector(tuple(Block(_elementwise_table(op, b.table, emitter), b.order) for b in value.blocks))
+        return Vector(tuple(FlattenedMaps(_elementwise_table(op, b.table, emitter), b.order) for b in value.blocks))
     return _elementwise_table(op, value, emitter)
 
 
-def _elementwise_table(op: Activation, table: Table, emitter: Emitter) -> Table:
+def _elementwise_table(op: Activation, table: FeatureMaps, emitter: NetworkBuilder) -> FeatureMaps:
     plain_relu = op.name == "relu" and not op.params.get("threshold")
     if plain_relu or op.name in _KEEP_ZERO:
         return table.mapped(lambda ref: ref and emitter.emit(op, (ref,), table.channels, id(op)))
@@ -152,7 +152,7 @@ def _elementwise_table(op: Activation, table: Table, emitter: Emitter) -> Table:
 
 
 @rewrite.register(LayerNorm)
-def _layer_norm(op: LayerNorm, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _layer_norm(op: LayerNorm, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     (value,) = values
     axes = {normal_axis(axis, value) for axis in op.axes}
     table = joined(value, emitter) if isinstance(value, Vector) else value
@@ -167,21 +167,21 @@ def _layer_norm(op: LayerNorm, values: tuple[Value, ...], emitter: Emitter) -> V
 
 
 @rewrite.register(GroupNorm)
-def _group_norm(op: GroupNorm, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _group_norm(op: GroupNorm, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     (value,) = values
     if isinstance(value, Vector):
         return as_vector(_per_patch(op, joined(value, emitter), emitter))
     return _per_patch(op, value, emitter)
 
 
-def _each(op: DenseOp, table: Table, channels: int, emitter: Emitter, same: int) -> Table:
+def _each(op: DenseOp, table: FeatureMaps, channels: int, emitter: NetworkBuilder, same: int) -> FeatureMaps:
     """Apply an operation to every map, zeros included."""
     return table.mapped(
         lambda ref: emitter.emit(op, (ref or emitter.zeros(table.channels),), channels, (same, "each")), channels
     )
 
 
-def _per_patch(op: LayerNorm | GroupNorm | Activation, table: Table, emitter: Emitter) -> Table:
+def _per_patch(op: LayerNorm | GroupNorm | Activation, table: FeatureMaps, emitter: NetworkBuilder) -> FeatureMaps:
     """Apply an operation that mixes positions to all of them side by side, and take them apart again."""
     ref = joined(as_vector(table), emitter).at((0,) * len(table.axes))
     assert ref is not None, "joined() leaves no zeros"
@@ -190,8 +190,8 @@ def _per_patch(op: LayerNorm | GroupNorm | Activation, table: Table, emitter: Em
         table = table.dissolved(axis)
     numbers = {position: number for number, position in enumerate(table.all_positions())}
 
-    def taken(key: Key) -> Ref | None:
+    def taken(key: Key) -> MapRef | None:
         part = Channels(numbers[key] * table.channels, (numbers[key] + 1) * table.channels)
         return emitter.emit(part, (whole,), table.channels, part)
 
-    return Table(table.axes, table.channels, maps_of(table.axes, taken, table.everywhere))
+    return FeatureMaps(table.axes, table.channels, maps_of(table.axes, taken, table.everywhere))

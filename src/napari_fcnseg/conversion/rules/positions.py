@@ -8,24 +8,24 @@ import numpy as np
 
 from napari_fcnseg.conversion.dense_network import Join
 from napari_fcnseg.conversion.emitter import TooLargeError
-from napari_fcnseg.conversion.feature_maps import Block, Ref, Table, Value, Vector
+from napari_fcnseg.conversion.feature_maps import FeatureMaps, FlattenedMaps, MapRef, Value, Vector
 from napari_fcnseg.conversion.rules.dispatch import Refusal, as_map, rewrite
 from napari_fcnseg.graph.ops import Channels, Crop, Expand, Flatten, Identity, UpSample, ZeroPad
 
 if TYPE_CHECKING:
-    from napari_fcnseg.conversion.emitter import Emitter
+    from napari_fcnseg.conversion.emitter import NetworkBuilder
 
 #: Numbers per pixel that are brought side by side at most.
 _MAX_JOINED = 2**16
 
 
 @rewrite.register(Identity)
-def _identity(op: Identity, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _identity(op: Identity, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     return values[0]
 
 
 @rewrite.register(Flatten)
-def _flatten(op: Flatten, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _flatten(op: Flatten, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     (value,) = values
     if isinstance(value, Vector):
         return value
@@ -33,36 +33,36 @@ def _flatten(op: Flatten, values: tuple[Value, ...], emitter: Emitter) -> Value:
     order = natural if op.order is None else op.order
     if tuple(sorted(order)) != natural:
         raise Refusal(f"it flattens the axes {order} of a tensor with {len(natural)}")
-    return Vector((Block(value, order),))
+    return Vector((FlattenedMaps(value, order),))
 
 
 @rewrite.register(Expand)
-def _expand(op: Expand, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _expand(op: Expand, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     (value,) = values
     return joined(value, emitter) if isinstance(value, Vector) else value
 
 
 @rewrite.register(Channels)
-def _channels(op: Channels, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _channels(op: Channels, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     (value,) = values
     if isinstance(value, Vector):
         return as_vector(_sliced(joined(value, emitter), op, emitter))
     return _sliced(value, op, emitter)
 
 
-def _sliced(table: Table, op: Channels, emitter: Emitter) -> Table:
+def _sliced(table: FeatureMaps, op: Channels, emitter: NetworkBuilder) -> FeatureMaps:
     if not 0 <= op.start < op.stop <= table.channels:
         raise Refusal(f"it takes the channels {op.start} to {op.stop} of {table.channels}")
     width = op.stop - op.start
 
-    def slice_(ref: Ref | None) -> Ref | None:
+    def slice_(ref: MapRef | None) -> MapRef | None:
         return ref and emitter.emit(op, (ref,), width, same=op)
 
     return table.mapped(slice_, width)
 
 
 @rewrite.register(ZeroPad)
-def _zero_pad(op: ZeroPad, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _zero_pad(op: ZeroPad, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     table = as_map(values, "zero padding")
     for axis, (before, after) in enumerate(op.width):
         table = table.selected(axis, [None] * before + list(range(table.axes[axis].size)) + [None] * after)
@@ -70,7 +70,7 @@ def _zero_pad(op: ZeroPad, values: tuple[Value, ...], emitter: Emitter) -> Value
 
 
 @rewrite.register(Crop)
-def _crop(op: Crop, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _crop(op: Crop, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     table = as_map(values, "cropping")
     for axis, (before, after) in enumerate(op.width):
         size = table.axes[axis].size
@@ -81,7 +81,7 @@ def _crop(op: Crop, values: tuple[Value, ...], emitter: Emitter) -> Value:
 
 
 @rewrite.register(UpSample)
-def _up_sample(op: UpSample, values: tuple[Value, ...], emitter: Emitter) -> Value:
+def _up_sample(op: UpSample, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     table = as_map(values, "up-sampling")
     for axis, times in enumerate(op.size):
         if times > 1:
@@ -89,22 +89,22 @@ def _up_sample(op: UpSample, values: tuple[Value, ...], emitter: Emitter) -> Val
     return table
 
 
-def as_vector(table: Table) -> Vector:
+def as_vector(table: FeatureMaps) -> Vector:
     """Return a table as a vector flattened with its channels last."""
-    return Vector((Block(table, tuple(range(len(table.axes) + 1))),))
+    return Vector((FlattenedMaps(table, tuple(range(len(table.axes) + 1))),))
 
 
-def joined(vector: Vector, emitter: Emitter) -> Table:
+def joined(vector: Vector, emitter: NetworkBuilder) -> FeatureMaps:
     """Bring all numbers of a vector side by side, in its order, as the channels of one position."""
     tables = [block.table for block in vector.blocks]
     if len(tables) == 1 and tables[0].positions == 1:
         table = tables[0]
-        return Table.of_one(len(table.axes), table.channels, table.at((0,) * len(table.axes)))
+        return FeatureMaps.of_one(len(table.axes), table.channels, table.at((0,) * len(table.axes)))
     if emitter.dry:
-        return Table.of_one(emitter.axes, vector.length, emitter.zeros(vector.length))
+        return FeatureMaps.of_one(emitter.axes, vector.length, emitter.zeros(vector.length))
     if vector.length > _MAX_JOINED:
         raise TooLargeError
-    refs: list[Ref] = []
+    refs: list[MapRef] = []
     order: list[int] = []
     for block in vector.blocks:
         table = block.table
@@ -113,4 +113,4 @@ def joined(vector: Vector, emitter: Emitter) -> Table:
         refs += [table.at(position) or emitter.zeros(table.channels) for position in table.all_positions()]
     plain = order == list(range(len(order)))
     join = Join(None if plain else tuple(order))
-    return Table.of_one(emitter.axes, vector.length, emitter.emit(join, refs, vector.length, same=join))
+    return FeatureMaps.of_one(emitter.axes, vector.length, emitter.emit(join, refs, vector.length, same=join))

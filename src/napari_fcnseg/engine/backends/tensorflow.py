@@ -10,14 +10,14 @@ import numpy as np
 
 from napari_fcnseg.engine import hardware
 from napari_fcnseg.engine.device import Device, device_key
-from napari_fcnseg.engine.libraries import library
+from napari_fcnseg.engine.libraries import convolution_library
 from napari_fcnseg.errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_fcnseg.engine.backends import Compiled, Places
-    from napari_fcnseg.engine.dense_function import Dense
+    from napari_fcnseg.engine.dense_function import DenseFunction
 
 _RUNS = 8  # at once with one network
 _AMPERE = (8, 0)  # the first compute capability with TF32
@@ -40,7 +40,7 @@ def start(tf32: bool) -> tuple[Device, ...]:
         "/device:CPU:0",
         hardware.cpu_name(),
         process=len(gpus),
-        library=library(),
+        library=convolution_library(),
     )
     return (*found, cpu)
 
@@ -67,11 +67,11 @@ def compiled(
     """Return a network as a graph for inputs of any size; a dense one can also be given strips of an image."""
     import tensorflow as tf
 
-    from napari_fcnseg.engine.dense_function import Dense
+    from napari_fcnseg.engine.dense_function import DenseFunction
 
     with tf.device(address):
         network = make()
-        if isinstance(network, Dense):
+        if isinstance(network, DenseFunction):
             return Strips(network, address, shape)
         function = _graph(network, shape)
 
@@ -87,7 +87,7 @@ class Strips:
 
     Parameters
     ----------
-    network : Dense
+    network : DenseFunction
         The network.
     address : str
         The device.
@@ -95,7 +95,7 @@ class Strips:
         Of its input.
     """
 
-    def __init__(self, network: Dense, address: str, shape: tuple[int | None, ...]) -> None:
+    def __init__(self, network: DenseFunction, address: str, shape: tuple[int | None, ...]) -> None:
         self._network, self._address, self._shape = network, address, shape
         self._first = _graph(network.first, shape)
         self._more: Any = None

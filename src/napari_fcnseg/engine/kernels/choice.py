@@ -124,10 +124,12 @@ def _in_graph(function: Callable[[np.ndarray], np.ndarray], axes: int, channels:
 @functools.cache
 def _machine() -> str:
     """Return all that a time depends on but the convolution."""
-    from napari_fcnseg.engine.libraries import library
+    from napari_fcnseg.engine.libraries import convolution_library
 
     versions = (importlib.metadata.version(name) for name in ("tensorflow", "numba", "numpy", "scipy"))
-    return " ".join([str(_VERSION), platform.node(), platform.machine(), str(cores()), library(), *versions])
+    return " ".join(
+        [str(_VERSION), platform.node(), platform.machine(), str(cores()), convolution_library(), *versions]
+    )
 
 
 def _example(op: DenseConv) -> np.ndarray:

@@ -12,8 +12,8 @@ from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, BatchNorm, Conv, Dense, Flatten, Merge, Op, Pool
 from napari_fcnseg.readers.deepcell.families import FAMILIES, Family
-from napari_fcnseg.readers.deepcell.variance_or_std import Spread, spread_of
-from napari_fcnseg.readers.problem import naming, within
+from napari_fcnseg.readers.deepcell.variance_or_std import RunningStatistic, running_statistic_of
+from napari_fcnseg.readers.problem import about_layer, inside
 from napari_fcnseg.readers.weights import StoredArray, Weights
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _FUZZ: Final = 1e-6
 #: What Keras 1.2 added to a variance.
 _EPSILON: Final = 1e-3
 _NORM_ARRAYS: Final = ("gamma", "beta", "running_mean", "running_std")
-_SPREAD_NOTES: Final[dict[Spread | None, str]] = {
+_SPREAD_NOTES: Final[dict[RunningStatistic | None, str]] = {
     "deviation": (
         "Its running_std are standard deviations, as Keras before 1.0.7 (August 2016) kept them, and not variances: "
         "they are as large, and vary as much, as the standard deviations that the weights give to a drawn picture."
@@ -80,7 +80,7 @@ def read(content: Hdf5) -> Network:
     if not family.normalized:
         return network
     stored = [arrays[-1].read() for arrays in kinds["normalization"]]
-    spread = spread_of(network.nodes, family.patch, network.channels, stored)
+    spread = running_statistic_of(network.nodes, family.patch, network.channels, stored)
     if spread == "variance":
         network = _Builder(family, kinds, spread).network()
     return replace(network, notes=(*network.notes, _SPREAD_NOTES[spread]))
@@ -92,7 +92,7 @@ def _arrays(content: Hdf5) -> dict[str, list[Arrays]]:
     for position, layer in enumerate(content.names("layer_names") or ()):
         group = layer.split("/")
         weights = content.names("weight_names", *group) or ()
-        with within(f"layer {layer[:60]!r}"):
+        with inside(f"layer {layer[:60]!r}"):
             arrays = [_array(content, layer, weight, group) for weight in weights]
         ranks = [len(array.shape) for array in arrays]
         kind = {(4, 1): "convolution", (1, 1, 1, 1): "normalization", (2, 1): "dense"}.get(tuple(ranks))
@@ -140,7 +140,7 @@ def _unknown(reason: str) -> UnreadableError:
 class _Builder:
     """Makes the network of a family, taking the file's arrays in order."""
 
-    def __init__(self, family: Family, kinds: dict[str, list[Arrays]], spread: Spread = "deviation") -> None:
+    def __init__(self, family: Family, kinds: dict[str, list[Arrays]], spread: RunningStatistic = "deviation") -> None:
         self._family = family
         self._spread = spread
         self._left = {kind: iter(layers) for kind, layers in kinds.items()}
@@ -223,7 +223,7 @@ class _Builder:
     def _layer(
         self, kind: str, stem: str, layer_type: str, build: Callable[[Weights], Op], source: str, width: int
     ) -> str:
-        with naming(f"{stem}{self._counted.get(stem, 0) + 1}", layer_type):
+        with about_layer(f"{stem}{self._counted.get(stem, 0) + 1}", layer_type):
             weights = Weights(next(self._left[kind]))
             op = build(weights)
             weights.finish()
@@ -237,7 +237,7 @@ class _Builder:
         return name
 
 
-def _norm(weights: Weights, width: int, spread: Spread) -> BatchNorm:
+def _norm(weights: Weights, width: int, spread: RunningStatistic) -> BatchNorm:
     gamma, beta, mean, stored = (weights.take((width,), name) for name in _NORM_ARRAYS)
     if (stored < 0).any():
         raise UnreadableError("its running_std is negative")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Stored = Sequence[npt.NDArray[Any]]
     #: A map and its stride in pixels of the picture.
     Map = tuple[Array, int]
-Spread = Literal["deviation", "variance"]
+RunningStatistic = Literal["deviation", "variance"]
 
 #: Positions of the last map along an axis.
 _POSITIONS: Final = 10
@@ -47,7 +47,7 @@ _POOL: Final = 2
 _WIDE: Final = 8
 
 
-def spread_of(nodes: Iterable[Node], patch: int, channels: int, stored: Stored) -> Spread | None:
+def running_statistic_of(nodes: Iterable[Node], patch: int, channels: int, stored: Stored) -> RunningStatistic | None:
     """Tell what the stored numbers are.
 
     Parameters

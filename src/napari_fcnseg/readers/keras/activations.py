@@ -9,7 +9,7 @@ from napari_fcnseg.graph.ops import AXIS_ACTIVATIONS, Activation
 from napari_fcnseg.readers.keras.tensor_axes import Tensor, advance
 from napari_fcnseg.readers.keras.unsupported import CUSTOM_ADVICE, is_builtin
 from napari_fcnseg.readers.problem import RefusedError
-from napari_fcnseg.system.safe_json import Fields
+from napari_fcnseg.system.safe_json import JsonFields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -145,38 +145,38 @@ def _by_object(stored: Any, generation: Generation) -> Activation:
         raise RefusedError(f"its activation is an object of the type {class_name[:60]!r}", CUSTOM_ADVICE)
     if not isinstance(config, dict):
         raise UnreadableError("its activation has no settings")
-    return build(Fields(config))
+    return build(JsonFields(config))
 
 
-def _relu(config: Fields) -> Activation:
+def _relu(config: JsonFields) -> Activation:
     ceiling = config.number("max_value") if "max_value" in config else None
     slope, threshold = config.number("negative_slope", 0.0), config.number("threshold", 0.0)
     return Activation("relu", {"negative_slope": slope, "max_value": ceiling, "threshold": threshold})
 
 
-def _leaky_relu(config: Fields) -> Activation:
+def _leaky_relu(config: JsonFields) -> Activation:
     # Keras 2 calls the slope alpha.
     key = "alpha" if "alpha" in config else "negative_slope"
     return Activation("leaky_relu", {"negative_slope": config.number(key, 0.3)})
 
 
-def _elu(config: Fields) -> Activation:
+def _elu(config: JsonFields) -> Activation:
     return Activation("elu", {"alpha": config.number("alpha", 1.0)})
 
 
-def _softmax(config: Fields) -> Activation:
+def _softmax(config: JsonFields) -> Activation:
     axes = config.axes("axis", -1)
     if len(axes) != 1:
         raise RefusedError("it normalises over several axes at once", "Use axis=-1 and train again.")
     return Activation("softmax", {"axis": axes[0]})
 
 
-def _thresholded_relu(config: Fields) -> Activation:
+def _thresholded_relu(config: JsonFields) -> Activation:
     return Activation("threshold", {"threshold": config.number("theta", 1.0), "default_value": 0.0})
 
 
 #: Layers that are nothing but a stateless activation.
-ACTIVATION_LAYERS: Final[Mapping[str, Callable[[Fields], Activation]]] = {
+ACTIVATION_LAYERS: Final[Mapping[str, Callable[[JsonFields], Activation]]] = {
     "ReLU": _relu,
     "LeakyReLU": _leaky_relu,
     "ELU": _elu,

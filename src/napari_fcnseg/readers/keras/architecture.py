@@ -1,9 +1,9 @@
 """What the file says of the layers and of the whole network, before any array is read.
 
 A file describes a tree: the outermost model lists its layers, and a layer may be a model that lists its own. Its
-leaves are :class:`Leaf` and own the arrays; its inner nodes are :class:`Model` and decide under what names a file keeps
-the arrays. The same tree, flattened, is a graph of :class:`Use`: every call of a leaf, with models inside models
-opened up and shared layers called several times.
+leaves are :class:`LayerSpec` and own the arrays; its inner nodes are :class:`ModelSpec` and decide under what names a
+file keeps the arrays. The same tree, flattened, is a graph of :class:`LayerCall`: every call of a leaf, with models
+inside models opened up and shared layers called several times.
 
 Every format reads its arrays in its own way and hands them over as :data:`Stored`, a function of a leaf::
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from napari_fcnseg.readers.weights import StoredArray
-    from napari_fcnseg.system.safe_json import Fields
+    from napari_fcnseg.system.safe_json import JsonFields
 
 #: Which Keras wrote the file: 2 (also tf.keras up to TensorFlow 2.15) or 3.
 Generation: TypeAlias = Literal[2, 3]
@@ -34,7 +34,7 @@ TENSORFLOW_OPERATIONS: Final = ("TFOpLambda", "SlicingOpLambda")
 
 
 @dataclass(frozen=True, eq=False)
-class Leaf:
+class LayerSpec:
     """A layer that is no model: what computes something and may own arrays. Two leaves are equal if they are the same.
 
     Attributes
@@ -43,7 +43,7 @@ class Leaf:
         The user's name for it.
     layer_type : str
         Its Keras class, as yet unchecked.
-    config : Fields
+    config : JsonFields
         Its settings.
     stored : mapping
         The whole entry of the file's list of layers.
@@ -59,7 +59,7 @@ class Leaf:
 
     name: str
     layer_type: str
-    config: Fields
+    config: JsonFields
     stored: Mapping[str, Any]
     generation: Generation
     path: tuple[str, ...]
@@ -84,7 +84,7 @@ class Leaf:
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class ModelSpec:
     """The outermost model or one inside another.
 
     Attributes
@@ -95,22 +95,22 @@ class Model:
         Its class as written: ``"Sequential"``, ``"Functional"`` or ``"Model"``.
     kind : {"Sequential", "Functional"}
         How it was built, which decides how the file names its arrays.
-    config : Fields
+    config : JsonFields
         Its settings.
     stored : mapping
         The whole entry.
-    children : tuple of Leaf or Model
+    children : tuple of LayerSpec or ModelSpec
         Its ``layers`` in the order of the file, input layers included.
     path, index : tuple
-        As those of a :class:`Leaf`; empty for the outermost model.
+        As those of a :class:`LayerSpec`; empty for the outermost model.
     """
 
     name: str
     layer_type: str
     kind: Literal["Sequential", "Functional"]
-    config: Fields
+    config: JsonFields
     stored: Mapping[str, Any]
-    children: tuple[Leaf | Model, ...]
+    children: tuple[LayerSpec | ModelSpec, ...]
     path: tuple[str, ...] = ()
     index: tuple[int, ...] = ()
 
@@ -119,59 +119,60 @@ class Model:
         """Whether its arrays could be trained; a frozen model says so itself."""
         return self.config.raw("trainable") is not False
 
-    def leaves(self) -> Iterator[Leaf]:
+    def leaves(self) -> Iterator[LayerSpec]:
         """Walk through all leaves, depth first in the order of the file; a shared one comes once for every listing."""
         for child in self.children:
-            if isinstance(child, Model):
+            if isinstance(child, ModelSpec):
                 yield from child.leaves()
             else:
                 yield child
 
 
 @dataclass(frozen=True)
-class Use:
+class LayerCall:
     """One call of a leaf in the flattened network.
 
     Attributes
     ----------
     name : str
         Unique: the leaf's path joined by slashes, ``" (2)"`` after what is called a second time.
-    leaf : Leaf
+    leaf : LayerSpec
         What is called. Input layers of the outermost model are uses without sources.
     args : tuple
-        What it is called with: :class:`Source` for tensors, other JSON values as they are, nested in lists and dicts.
+        What it is called with: :class:`CallResult` for tensors, other JSON values as they are, nested in lists and
+        dicts.
     kwargs : mapping
         The same for arguments with a name.
     """
 
     name: str
-    leaf: Leaf
+    leaf: LayerSpec
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Names of the uses whose results it reads, in the order of its arguments."""
-        return tuple(source.name for value in (*self.args, *self.kwargs.values()) for source in sources_in(value))
+        return tuple(source.name for value in (*self.args, *self.kwargs.values()) for source in call_results_in(value))
 
 
 @dataclass(frozen=True)
-class Source:
+class CallResult:
     """The result of another use, as an argument of a call."""
 
     name: str
 
 
-def sources_in(value: object) -> Iterator[Source]:
+def call_results_in(value: object) -> Iterator[CallResult]:
     """Walk through the tensors in an argument."""
-    if isinstance(value, Source):
+    if isinstance(value, CallResult):
         yield value
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from sources_in(item)
+            yield from call_results_in(item)
     elif isinstance(value, dict):
         for item in value.values():
-            yield from sources_in(item)
+            yield from call_results_in(item)
 
 
 @dataclass(frozen=True)
@@ -180,11 +181,11 @@ class Architecture:
 
     Attributes
     ----------
-    model : Model
+    model : ModelSpec
         The outermost model, whose tree decides under what names a file keeps the arrays.
     generation : {2, 3}
         Which Keras wrote the file.
-    uses : tuple of Use
+    uses : tuple of LayerCall
         The flattened network, each use after what it reads.
     inputs : tuple of str
         Names of the uses that are inputs, in the model's order.
@@ -192,9 +193,9 @@ class Architecture:
         For every output its name, unique, and the name of the use whose result it is.
     """
 
-    model: Model
+    model: ModelSpec
     generation: Generation
-    uses: tuple[Use, ...]
+    uses: tuple[LayerCall, ...]
     inputs: tuple[str, ...]
     outputs: tuple[tuple[str, str], ...]
 
@@ -209,4 +210,4 @@ class Architecture:
 #: that can be read. A leaf that is listed several times (``shared_id``) is the format's to resolve, with
 #: ``first_listing`` of :mod:`napari_fcnseg.readers.keras.shared_layers`. An empty answer where arrays are needed
 #: becomes a sentence.
-Stored: TypeAlias = "Callable[[Leaf], Sequence[StoredArray]]"
+Stored: TypeAlias = "Callable[[LayerSpec], Sequence[StoredArray]]"

@@ -16,7 +16,7 @@ from napari_fcnseg.system.safe_json import is_whole
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fcnseg.readers.keras.architecture import Leaf
+    from napari_fcnseg.readers.keras.architecture import LayerSpec
     from napari_fcnseg.readers.keras.tensor_axes import Builder, Built
     from napari_fcnseg.readers.shapes import Shape
     from napari_fcnseg.readers.weights import Weights
@@ -25,7 +25,7 @@ _RELABELS: Final = Identity("it only gives the axes another order or shape")
 _NO_RESHAPE: Final = "Leave it out, or flatten the map (Flatten) and go on with Dense layers, and train again."
 
 
-def flatten(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def flatten(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     """Make a vector in the order of the model's axes, the channels last."""
     if channels_first(layer) and len(tensor.axes) > 1:
         # As Keras does, so that the arrays of a Dense layer fit both data formats.
@@ -38,7 +38,7 @@ def _flattened(tensor: Tensor) -> Built:
     return advance(tensor, op, axes=((0,),))
 
 
-def reshape(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def reshape(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     """See the same numbers with another shape."""
     target = layer.config.raw("target_shape")
     if not isinstance(target, list) or not all(is_whole(n) and n >= -1 for n in target):
@@ -78,7 +78,7 @@ def _resolved(tensor: Tensor, target: Sequence[int]) -> Shape:
     return shape
 
 
-def _permute(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _permute(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     dims = layer.config.axes("dims")
     if sorted(dims) != list(range(1, len(tensor.axes) + 1)):
         raise UnreadableError(f"its dims {dims} are no order of the {len(tensor.axes)} axes that it reads")
@@ -90,13 +90,15 @@ def permuted(tensor: Tensor, order: Sequence[int]) -> Built:
     return advance(tensor.permuted(order), _RELABELS)
 
 
-def _repeat(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _repeat(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     if layer.config.whole("n") > 1 or len(tensor.axes) != 1:
         raise RefusedError("it copies features to several positions", _NO_RESHAPE)
     return reshaped(tensor, (1, *tensor.seen))
 
 
-def _border(kind: type[ZeroPad | Crop], key: str, rank: int, layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _border(
+    kind: type[ZeroPad | Crop], key: str, rank: int, layer: LayerSpec, tensor: Tensor, weights: Weights
+) -> Built:
     grid = grid_of(rank, layer, tensor)
     width = _widths(layer.config.raw(key), rank, key)
     ops, result = advance(grid.tensor, kind(grid.sort(width, (0, 0))))
@@ -117,7 +119,7 @@ def _widths(stored: Any, rank: int, key: str) -> tuple[tuple[int, int], ...]:
     return tuple((before, behind) for before, behind in pairs)
 
 
-def _up_sample(rank: int, layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _up_sample(rank: int, layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     method = layer.config.text("interpolation", "nearest")
     if method != "nearest":
         raise RefusedError(

@@ -19,7 +19,7 @@ _CONSTANT: Final = "_CONSTANT_VALUE"
 
 
 @dataclass(frozen=True)
-class Ref:
+class TensorRef:
     """The result of a call, as the file writes it: the layer's name, the numbers of the call and of the result."""
 
     layer: str
@@ -28,13 +28,14 @@ class Ref:
 
 
 @dataclass(frozen=True)
-class Call:
+class SerializedCall:
     """One use of a layer.
 
     Attributes
     ----------
     args : tuple
-        What it is called with: :class:`Ref` for tensors, other JSON values as they are, nested in lists and dicts.
+        What it is called with: :class:`TensorRef` for tensors, other JSON values as they are, nested in lists and
+        dicts.
     kwargs : mapping
         The same for arguments with a name.
     """
@@ -43,26 +44,26 @@ class Call:
     kwargs: Mapping[str, Any]
 
     @property
-    def refs(self) -> tuple[Ref, ...]:
+    def refs(self) -> tuple[TensorRef, ...]:
         """The tensors among the arguments, in order."""
-        return tuple(ref for value in (*self.args, *self.kwargs.values()) for ref in refs_in(value))
+        return tuple(ref for value in (*self.args, *self.kwargs.values()) for ref in tensor_refs_in(value))
 
 
-def refs_in(value: object) -> Iterator[Ref]:
+def tensor_refs_in(value: object) -> Iterator[TensorRef]:
     """Walk through the tensors in an argument."""
-    if isinstance(value, Ref):
+    if isinstance(value, TensorRef):
         yield value
     elif isinstance(value, list):
         for item in value:
-            yield from refs_in(item)
+            yield from tensor_refs_in(item)
     elif isinstance(value, dict):
         for item in value.values():
-            yield from refs_in(item)
+            yield from tensor_refs_in(item)
 
 
-def replaced(value: Any, put: Callable[[Ref], object]) -> Any:
+def replaced(value: Any, put: Callable[[TensorRef], object]) -> Any:
     """Give an argument with something else in place of its tensors."""
-    if isinstance(value, Ref):
+    if isinstance(value, TensorRef):
         return put(value)
     if isinstance(value, list):
         return [replaced(item, put) for item in value]
@@ -71,7 +72,7 @@ def replaced(value: Any, put: Callable[[Ref], object]) -> Any:
     return value
 
 
-def read_calls(stored: object) -> tuple[Call, ...]:
+def read_calls(stored: object) -> tuple[SerializedCall, ...]:
     """Read a layer's ``inbound_nodes``.
 
     Parameters
@@ -81,7 +82,7 @@ def read_calls(stored: object) -> tuple[Call, ...]:
 
     Returns
     -------
-    tuple of Call
+    tuple of SerializedCall
         Every use of the layer.
 
     Raises
@@ -126,7 +127,7 @@ def _is_empty(value: Any) -> bool:
     return value is None
 
 
-def read_ends(stored: object) -> dict[str, Ref] | tuple[Ref, ...]:
+def read_ends(stored: object) -> dict[str, TensorRef] | tuple[TensorRef, ...]:
     """Read a model's ``input_layers`` or ``output_layers``.
 
     Raises
@@ -142,7 +143,7 @@ def read_ends(stored: object) -> dict[str, Ref] | tuple[Ref, ...]:
     return tuple(_nested_ends([stored] if stored and isinstance(stored[0], str) else stored))
 
 
-def _nested_ends(stored: list[Any]) -> Iterator[Ref]:
+def _nested_ends(stored: list[Any]) -> Iterator[TensorRef]:
     for end in stored:
         if isinstance(end, list) and end and not isinstance(end[0], str):
             yield from _nested_ends(end)
@@ -150,18 +151,18 @@ def _nested_ends(stored: list[Any]) -> Iterator[Ref]:
             yield _history(end)
 
 
-def _history(stored: object) -> Ref:
+def _history(stored: object) -> TensorRef:
     match stored:
         case [str(name), node, tensor] if is_whole(node) and is_whole(tensor) and node >= 0 and tensor >= 0:
-            return Ref(name, node, tensor)
+            return TensorRef(name, node, tensor)
     raise UnreadableError("it refers to another layer in an unusual way")
 
 
-def _keras_2(node: object) -> Call:
+def _keras_2(node: object) -> SerializedCall:
     if isinstance(node, dict):
         # A model with named inputs.
         calls = {key: _keras_2(value) for key, value in node.items()}
-        return Call(({key: list(call.args) for key, call in calls.items()},), {})
+        return SerializedCall(({key: list(call.args) for key, call in calls.items()},), {})
     if not isinstance(node, list):
         raise UnreadableError("its inbound_nodes are malformed")
     # A bare operation has its only tensor without a list around it, and further ones among its arguments.
@@ -175,7 +176,7 @@ def _keras_2(node: object) -> Call:
         if not isinstance(extra, dict):
             raise UnreadableError("its inbound_nodes are malformed")
         kwargs |= {key: _tensors_of_keras_2(value) for key, value in extra.items()}
-    return Call(tuple(args), kwargs)
+    return SerializedCall(tuple(args), kwargs)
 
 
 def _tensors_of_keras_2(value: Any) -> Any:
@@ -187,11 +188,11 @@ def _tensors_of_keras_2(value: Any) -> Any:
     return value
 
 
-def _keras_3(node: Mapping[str, Any]) -> Call:
+def _keras_3(node: Mapping[str, Any]) -> SerializedCall:
     args, kwargs = node.get("args"), node.get("kwargs", {})
     if not isinstance(args, list) or not isinstance(kwargs, dict):
         raise UnreadableError("its inbound_nodes are malformed")
-    return Call(
+    return SerializedCall(
         tuple(_tensors_of_keras_3(value) for value in args),
         {key: _tensors_of_keras_3(value) for key, value in kwargs.items()},
     )

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.network import INPUT
-from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, Architecture, Generation, Leaf, Model
+from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, Architecture, Generation, LayerSpec, ModelSpec
 from napari_fcnseg.readers.keras.graph import flatten
 from napari_fcnseg.readers.keras.unsupported import is_builtin
-from napari_fcnseg.readers.problem import within
-from napari_fcnseg.system.safe_json import Fields, is_whole
+from napari_fcnseg.readers.problem import inside
+from napari_fcnseg.system.safe_json import JsonFields, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +23,12 @@ MODELS: Final = ("Sequential", "Functional", "Model")
 _KERAS_1: Final = frozenset({"nb_filter", "nb_row", "border_mode", "output_dim", "subsample", "dim_ordering"})
 
 
-def read_architecture(model: Fields) -> Architecture:
+def read_architecture(model: JsonFields) -> Architecture:
     """Read the description of a model.
 
     Parameters
     ----------
-    model : Fields
+    model : JsonFields
         The object with ``class_name`` and ``config``.
 
     Returns
@@ -51,13 +51,13 @@ def read_architecture(model: Fields) -> Architecture:
         )
     generation = _generation(model)
     config = _settings(model)
-    root = Model(
+    root = ModelSpec(
         config.text("name", "model"), class_name, _kind(class_name), config, {}, _children(config, (), (), generation)
     )
     if root.kind == "Sequential" and root.children[0].layer_type != INPUT_LAYER:
         # Older Sequential models have no input layer: the shape stands in their first layer.
-        source: Leaf | None = Leaf(
-            INPUT, INPUT_LAYER, Fields({"batch_shape": _first_shape(root)}), {}, generation, (INPUT,), ()
+        source: LayerSpec | None = LayerSpec(
+            INPUT, INPUT_LAYER, JsonFields({"batch_shape": _first_shape(root)}), {}, generation, (INPUT,), ()
         )
     else:
         source = None
@@ -69,15 +69,15 @@ def _kind(class_name: str) -> Any:
     return "Sequential" if class_name == "Sequential" else "Functional"
 
 
-def _settings(model: Fields) -> Fields:
+def _settings(model: JsonFields) -> JsonFields:
     # Keras before 2.2.3 wrote a Sequential model as a bare list of layers.
     stored = model.raw("config")
-    return Fields({"layers": stored}) if isinstance(stored, list) else model.fields("config")
+    return JsonFields({"layers": stored}) if isinstance(stored, list) else model.fields("config")
 
 
 def _children(
-    config: Fields, path: tuple[str, ...], index: tuple[int, ...], generation: Generation
-) -> tuple[Leaf | Model, ...]:
+    config: JsonFields, path: tuple[str, ...], index: tuple[int, ...], generation: Generation
+) -> tuple[LayerSpec | ModelSpec, ...]:
     stored = config.items("layers")
     if not 0 < len(stored) <= MAX_LAYERS:
         raise UnreadableError(f"its model has {len(stored)} layers")
@@ -87,28 +87,28 @@ def _children(
     return children
 
 
-def _child(stored: Any, path: tuple[str, ...], index: tuple[int, ...], generation: Generation) -> Leaf | Model:
+def _child(stored: Any, path: tuple[str, ...], index: tuple[int, ...], generation: Generation) -> LayerSpec | ModelSpec:
     number = index[-1] + 1
-    with within(f"layer number {number}"):
+    with inside(f"layer number {number}"):
         if not isinstance(stored, dict):
             raise UnreadableError("its description is no object")
-        outer = Fields(stored)
+        outer = JsonFields(stored)
         layer_type = outer.text("class_name")
         config = _settings(outer) if layer_type in MODELS else outer.fields("config")
         # The settings of a bare operation may have no name.
         name = config.text("name", None) if "name" in config else outer.text("name", f"{layer_type} number {number}")
     path = (*path, name)
     if layer_type in MODELS and is_builtin(stored) and isinstance(config.raw("layers"), list):
-        with within(f"the model {name[:60]!r} inside it"):
+        with inside(f"the model {name[:60]!r} inside it"):
             children = _children(config, path, index, generation)
-        return Model(name, layer_type, _kind(layer_type), config, stored, children, path, index)
+        return ModelSpec(name, layer_type, _kind(layer_type), config, stored, children, path, index)
     if _KERAS_1 & config.keys() and "units" not in config and "filters" not in config:
         raise UnreadableError(
             "it was written by Keras 1 (2017 or older)",
             "Load its weights into the same network in Keras 3 (the arrays of a convolution may have to be flipped and "
             "transposed), save that with model.save('my_model.keras'), and open that file.",
         )
-    return Leaf(name, layer_type, config, stored, generation, path, index, _shared_id(stored))
+    return LayerSpec(name, layer_type, config, stored, generation, path, index, _shared_id(stored))
 
 
 def _shared_id(stored: dict[str, Any]) -> int | None:
@@ -117,7 +117,7 @@ def _shared_id(stored: dict[str, Any]) -> int | None:
     return number if is_whole(number) else None
 
 
-def _generation(model: Fields) -> Generation:
+def _generation(model: JsonFields) -> Generation:
     """Decide which Keras wrote the file by how it writes input shapes, not by a version text."""
     two = three = False
     for number, entry in enumerate(_entries(model.raw("config"))):
@@ -144,10 +144,10 @@ def _entries(config: Any) -> Iterator[dict[str, Any]]:
                 yield from _entries(entry.get("config"))
 
 
-def _first_shape(model: Model) -> Any:
+def _first_shape(model: ModelSpec) -> Any:
     """Find the shape of what goes into a model that has no input layer of its own."""
     if "build_input_shape" in model.config:
         return model.config.raw("build_input_shape")
     first = model.children[0]
     shape = first.config.raw("batch_input_shape") or first.config.raw("batch_shape")
-    return _first_shape(first) if shape is None and isinstance(first, Model) else shape
+    return _first_shape(first) if shape is None and isinstance(first, ModelSpec) else shape

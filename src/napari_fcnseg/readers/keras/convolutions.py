@@ -13,13 +13,13 @@ from napari_fcnseg.readers.problem import RefusedError
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.ops import Array
-    from napari_fcnseg.readers.keras.architecture import Leaf
+    from napari_fcnseg.readers.keras.architecture import LayerSpec
     from napari_fcnseg.readers.keras.tensor_axes import Builder, Built
     from napari_fcnseg.readers.shapes import Shape
     from napari_fcnseg.readers.weights import Weights
 
 
-def _conv(rank: int, layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _conv(rank: int, layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     config, grid = layer.config, grid_of(rank, layer, tensor)
     channels, groups, filters = grid.tensor.shape[-1], config.whole("groups", 1), config.whole("filters")
     if channels % groups or filters % groups:
@@ -32,7 +32,7 @@ def _conv(rank: int, layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
     return _activated(layer, grid, Conv(kernel, bias, grid.sort(strides, 1), grid.sort(dilation, 1), groups, padding))
 
 
-def _depthwise(rank: int, layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _depthwise(rank: int, layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     config, grid = layer.config, grid_of(rank, layer, tensor)
     channels, multiplier = grid.tensor.shape[-1], config.whole("depth_multiplier", 1)
     window, strides, dilation = config.wholes("kernel_size", rank), *_steps(rank, layer)
@@ -42,7 +42,7 @@ def _depthwise(rank: int, layer: Leaf, tensor: Tensor, weights: Weights) -> Buil
     return _activated(layer, grid, DepthwiseConv(kernel, bias, grid.sort(strides, 1), grid.sort(dilation, 1), padding))
 
 
-def _separable(rank: int, layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _separable(rank: int, layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     config, grid = layer.config, grid_of(rank, layer, tensor)
     channels, multiplier, filters = grid.tensor.shape[-1], config.whole("depth_multiplier", 1), config.whole("filters")
     window, strides, dilation = config.wholes("kernel_size", rank), *_steps(rank, layer)
@@ -54,7 +54,7 @@ def _separable(rank: int, layer: Leaf, tensor: Tensor, weights: Weights) -> Buil
     return _activated(layer, grid, first, Conv(grid.kernel(pointwise), bias, ones, ones))
 
 
-def _transpose(rank: int, layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _transpose(rank: int, layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     config, grid = layer.config, grid_of(rank, layer, tensor)
     channels, filters = grid.tensor.shape[-1], config.whole("filters")
     if config.whole("groups", 1) != 1:
@@ -89,7 +89,7 @@ def _crop(kernel: int, stride: int, dilation: int, extra: int | None, *, same: b
     return before, total - before
 
 
-def _pool(kind: PoolKind, rank: int, layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _pool(kind: PoolKind, rank: int, layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     grid = grid_of(rank, layer, tensor)
     size = layer.config.wholes("pool_size", rank)
     strides = layer.config.wholes("strides", rank, size)
@@ -98,7 +98,7 @@ def _pool(kind: PoolKind, rank: int, layer: Leaf, tensor: Tensor, weights: Weigh
     return (*grid.before, *ops), result
 
 
-def _global_pool(kind: PoolKind, rank: int, layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _global_pool(kind: PoolKind, rank: int, layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     keepdims = layer.config.flag("keepdims", False)
     if len(tensor.axes) != rank + 1:
         grid_of(rank, layer, tensor)
@@ -111,32 +111,32 @@ def _global_pool(kind: PoolKind, rank: int, layer: Leaf, tensor: Tensor, weights
     return advance(view, GlobalPool(kind, keepdims), axes=view.axes if keepdims else ((0,),))
 
 
-def grid_of(rank: int, layer: Leaf, tensor: Tensor) -> Grid:
+def grid_of(rank: int, layer: LayerSpec, tensor: Tensor) -> Grid:
     """See what a layer reads as a map, by its ``data_format``."""
     return as_grid(tensor, rank, channels_first=channels_first(layer))
 
 
-def channels_first(layer: Leaf) -> bool:
+def channels_first(layer: LayerSpec) -> bool:
     """Read ``data_format``."""
     return bool(layer.config.raw("data_format") == "channels_first")
 
 
-def _activated(layer: Leaf, grid: Grid, *ops: Op) -> Built:
+def _activated(layer: LayerSpec, grid: Grid, *ops: Op) -> Built:
     ops, result = advance(grid.tensor, *ops)
     more, result = activated(layer.config.raw("activation"), layer.generation, result)
     return (*grid.before, *ops, *more), result
 
 
-def _no_adapter(layer: Leaf) -> None:
+def _no_adapter(layer: LayerSpec) -> None:
     if "lora_rank" in layer.config:
         raise RefusedError("it holds a LoRA adapter", "Save the model again without LoRA (its weights merged).")
 
 
-def _steps(rank: int, layer: Leaf) -> tuple[Shape, Shape]:
+def _steps(rank: int, layer: LayerSpec) -> tuple[Shape, Shape]:
     return layer.config.wholes("strides", rank, 1), layer.config.wholes("dilation_rate", rank, 1)
 
 
-def _padding(rank: int, layer: Leaf, grid: Grid, window: Shape, dilation: Shape) -> Padding:
+def _padding(rank: int, layer: LayerSpec, grid: Grid, window: Shape, dilation: Shape) -> Padding:
     padding = _padding_name(layer)
     if padding == "causal" and rank == 1:
         return grid.sort([((window[0] - 1) * dilation[0], 0)], (0, 0))
@@ -145,11 +145,11 @@ def _padding(rank: int, layer: Leaf, grid: Grid, window: Shape, dilation: Shape)
     return cast("Padding", padding)
 
 
-def _padding_name(layer: Leaf) -> str:
+def _padding_name(layer: LayerSpec) -> str:
     return layer.config.text("padding", "valid").lower()
 
 
-def _bias(layer: Leaf, size: int, weights: Weights) -> Array | None:
+def _bias(layer: LayerSpec, size: int, weights: Weights) -> Array | None:
     return weights.take((size,), "bias") if layer.config.flag("use_bias", True) else None
 
 

@@ -9,7 +9,7 @@ from napari_fcnseg.readers.guard.hdf5 import Hdf5
 from napari_fcnseg.readers.keras.config import read_architecture
 from napari_fcnseg.readers.keras.network import assemble
 from napari_fcnseg.readers.keras.weights_by_list import stored_in_lists
-from napari_fcnseg.readers.problem import within
+from napari_fcnseg.readers.problem import inside
 from napari_fcnseg.system import safe_json
 
 if TYPE_CHECKING:
@@ -48,6 +48,6 @@ def read(file: BinaryIO, size: int, output: str | None = None) -> Network:
             raise UnreadableError(
                 "it is an HDF5 file that holds no Keras model", "Open a file written by Keras with model.save."
             )
-        with within("its description of the model"):
+        with inside("its description of the model"):
             architecture = read_architecture(safe_json.parse(text.encode(), "model_config"))
         return assemble(architecture, stored_in_lists(content, architecture, _WEIGHTS), output)

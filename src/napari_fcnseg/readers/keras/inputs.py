@@ -13,7 +13,7 @@ from napari_fcnseg.readers.keras.layers import LAYERS
 from napari_fcnseg.readers.keras.merges import MERGE_LAYERS
 from napari_fcnseg.readers.keras.operations import keeps_axes
 from napari_fcnseg.readers.keras.tensor_axes import Tensor
-from napari_fcnseg.readers.problem import RefusedError, naming
+from napari_fcnseg.readers.problem import RefusedError, about_layer
 from napari_fcnseg.readers.shapes import MAX_ELEMENTS
 from napari_fcnseg.readers.weights import Weights
 from napari_fcnseg.system.safe_json import MAX_WHOLE, is_whole
@@ -21,39 +21,39 @@ from napari_fcnseg.system.safe_json import MAX_WHOLE, is_whole
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fcnseg.readers.keras.architecture import Use
+    from napari_fcnseg.readers.keras.architecture import LayerCall
     from napari_fcnseg.readers.shapes import Shape
 
 MAX_INPUTS: Final = 256
 
 
 @dataclass(frozen=True)
-class Entrance:
+class ModelInput:
     """One input of the model: the channels ``start <= c < stop`` of the patch."""
 
-    use: Use
+    use: LayerCall
     tensor: Tensor
     start: int
     stop: int
 
 
-def entrances(model: str, inputs: Sequence[Use], uses: Sequence[Use]) -> tuple[Shape, list[Entrance]]:
+def model_inputs(model: str, inputs: Sequence[LayerCall], uses: Sequence[LayerCall]) -> tuple[Shape, list[ModelInput]]:
     """Find the patch that a network reads.
 
     Parameters
     ----------
     model : str
         The model's name.
-    inputs : sequence of Use
+    inputs : sequence of LayerCall
         Its input layers.
-    uses : sequence of Use
+    uses : sequence of LayerCall
         The whole network, which tells which axis of an input are its channels.
 
     Returns
     -------
     shape : tuple of int
         Shape of the patch, the channels of all inputs last.
-    entrances : list of Entrance
+    entrances : list of ModelInput
         Which of the channels each input is.
 
     Raises
@@ -67,11 +67,11 @@ def entrances(model: str, inputs: Sequence[Use], uses: Sequence[Use]) -> tuple[S
     """
     if len(inputs) > MAX_INPUTS:
         raise UnreadableError(f"its model has {len(inputs)} inputs")
-    found: list[Entrance] = []
+    found: list[ModelInput] = []
     first: Tensor | None = None
     for use in inputs:
         sizes = _sizes(model, use)
-        with naming(use.name, use.leaf.layer_type):
+        with about_layer(use.name, use.leaf.layer_type):
             if len(sizes) < 2:
                 raise _no_patch(sizes, len(inputs))
             tensor = _tensor(use.name, sizes, uses)
@@ -83,7 +83,7 @@ def entrances(model: str, inputs: Sequence[Use], uses: Sequence[Use]) -> tuple[S
                 )
         first = first or tensor
         start = found[-1].stop if found else 0
-        found.append(Entrance(use, tensor, start, start + tensor.shape[-1]))
+        found.append(ModelInput(use, tensor, start, start + tensor.shape[-1]))
     if first is None:
         raise UnreadableError("its model has no input")
     return (*first.shape[:-1], found[-1].stop), found
@@ -101,7 +101,7 @@ def _no_patch(sizes: Shape, count: int) -> Exception:
     )
 
 
-def _sizes(model: str, use: Use) -> Shape:
+def _sizes(model: str, use: LayerCall) -> Shape:
     config = use.leaf.config
     batch_shape = config.raw("batch_shape") if "batch_shape" in config else config.raw("batch_input_shape")
     if batch_shape is not None and not isinstance(batch_shape, list):
@@ -123,7 +123,7 @@ def _sizes(model: str, use: Use) -> Shape:
     return tuple(sizes)
 
 
-def _tensor(name: str, sizes: Shape, uses: Sequence[Use]) -> Tensor:
+def _tensor(name: str, sizes: Shape, uses: Sequence[LayerCall]) -> Tensor:
     """Give the input as the model sees it: with its channels last, first, or without an axis for a single channel."""
     rank = len(sizes)
     channel = _channel_axis(name, sizes, uses)
@@ -134,7 +134,7 @@ def _tensor(name: str, sizes: Shape, uses: Sequence[Use]) -> Tensor:
     return Tensor((*(sizes[i] for i in spatial), sizes[channel]), axes, rank - 1)
 
 
-def _channel_axis(name: str, sizes: Shape, uses: Sequence[Use]) -> int:
+def _channel_axis(name: str, sizes: Shape, uses: Sequence[LayerCall]) -> int:
     """Follow an input to the first layer that takes one of its axes for channels; the last one where none does.
 
     The answer is ``len(sizes)`` where that layer's channels are an axis that was added on the way, and for a square

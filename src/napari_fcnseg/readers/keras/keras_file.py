@@ -11,7 +11,7 @@ from napari_fcnseg.readers.guard.hdf5 import Hdf5
 from napari_fcnseg.readers.keras.config import read_architecture
 from napari_fcnseg.readers.keras.network import assemble
 from napari_fcnseg.readers.keras.weights_by_group import stored_in_groups
-from napari_fcnseg.readers.problem import within
+from napari_fcnseg.readers.problem import inside
 from napari_fcnseg.system import safe_json
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def read(file: BinaryIO, output: str | None = None) -> Network:
     archive = Archive(file)
     if not {_CONFIG, _ARRAYS} <= archive.names():
         raise _foreign(archive.names())
-    with within("its description of the model"):
+    with inside("its description of the model"):
         model = safe_json.parse(archive.read(_CONFIG, safe_json.MAX_BYTES), _CONFIG)
         architecture = read_architecture(model)
     content = archive.read(_ARRAYS)

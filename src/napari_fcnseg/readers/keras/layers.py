@@ -18,7 +18,7 @@ from napari_fcnseg.readers.keras.unsupported import is_builtin
 from napari_fcnseg.readers.problem import RefusedError
 
 if TYPE_CHECKING:
-    from napari_fcnseg.readers.keras.architecture import Leaf
+    from napari_fcnseg.readers.keras.architecture import LayerSpec
     from napari_fcnseg.readers.keras.tensor_axes import Builder, Built
     from napari_fcnseg.readers.weights import Weights
 
@@ -26,19 +26,19 @@ _TRAINING_ONLY: Final = "it acts during training only"
 _AUGMENTATION: Final = "image augmentation is off when a trained model is applied"
 
 
-def is_known(layer: Leaf) -> bool:
+def is_known(layer: LayerSpec) -> bool:
     """Say whether a layer is one of Keras's own that can be read."""
     if not is_builtin(layer.stored):
         return False
     return layer.layer_type in LAYERS or layer.layer_type in MERGE_LAYERS or layer.layer_type == INPUT_LAYER
 
 
-def build(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def build(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     """Turn one layer that reads one tensor into operations.
 
     Parameters
     ----------
-    layer : Leaf
+    layer : LayerSpec
         One whose class is in :data:`LAYERS`.
     tensor : Tensor
         What it reads.
@@ -66,7 +66,7 @@ def build(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
     return ops, result
 
 
-def _dense(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _dense(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     config = layer.config
     if "lora_rank" in config:
         raise RefusedError("it holds a LoRA adapter", "Save the model again without LoRA (its weights merged).")
@@ -88,16 +88,16 @@ def _dense(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
     return (*before, *ops, *more), result
 
 
-def _activation(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _activation(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     found = activation_ops(layer.config.raw("activation"), layer.generation) or (Activation("linear"),)
     return placed(tensor, *found)
 
 
-def _activation_layer(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _activation_layer(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     return placed(tensor, ACTIVATION_LAYERS[layer.layer_type](layer.config))
 
 
-def _prelu(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _prelu(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     sizes = list(tensor.seen)
     for axis in layer.config.axes("shared_axes") if "shared_axes" in layer.config else ():
         if axis < 1:
@@ -106,7 +106,7 @@ def _prelu(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
     return advance(tensor, PReLU(tensor.array(weights.take(tuple(sizes), "alpha"))))
 
 
-def _identity(reason: str, layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _identity(reason: str, layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     return advance(tensor, Identity(reason))
 
 

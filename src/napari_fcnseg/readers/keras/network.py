@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Channels, Op
-from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, Use, sources_in
+from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, LayerCall, call_results_in
 from napari_fcnseg.readers.keras.calls import check_arguments
-from napari_fcnseg.readers.keras.inputs import Entrance, entrances
+from napari_fcnseg.readers.keras.inputs import ModelInput, model_inputs
 from napari_fcnseg.readers.keras.layers import build, is_known
 from napari_fcnseg.readers.keras.merges import MERGE_LAYERS, merged
 from napari_fcnseg.readers.keras.operations import is_operation, operate, operation_name
 from napari_fcnseg.readers.keras.unsupported import refuse
-from napari_fcnseg.readers.problem import RefusedError, naming, telling
+from napari_fcnseg.readers.problem import RefusedError, about_layer, with_overview
 from napari_fcnseg.readers.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fcnseg.readers.keras.architecture import Architecture, Leaf, Stored
+    from napari_fcnseg.readers.keras.architecture import Architecture, LayerSpec, Stored
     from napari_fcnseg.readers.keras.merges import Merged
     from napari_fcnseg.readers.keras.tensor_axes import Tensor
 
@@ -66,20 +66,20 @@ def assemble(architecture: Architecture, stored: Stored, output: str | None = No
     chosen, end = _choose(architecture, output)
     uses = _needed(architecture, end)
     layers = [(use.name, use.leaf.layer_type) for use in uses if use.leaf.layer_type != INPUT_LAYER]
-    with telling(layers, [name for name, _ in architecture.outputs]):
+    with with_overview(layers, [name for name, _ in architecture.outputs]):
         return _assembled(architecture, stored, chosen, end, uses)
 
 
-def _assembled(architecture: Architecture, stored: Stored, chosen: str, end: str, uses: Sequence[Use]) -> Network:
+def _assembled(architecture: Architecture, stored: Stored, chosen: str, end: str, uses: Sequence[LayerCall]) -> Network:
     """Join the layers that an answer needs."""
     for use in uses:
         _check(use)
     inputs = [use for use in uses if use.name in architecture.inputs]
-    shape, ways_in = entrances(architecture.name, inputs, uses)
+    shape, ways_in = model_inputs(architecture.name, inputs, uses)
     assembly = _Assembly(stored, ways_in)
     for use in uses:
         if use.leaf.layer_type != INPUT_LAYER:
-            with naming(use.name, use.leaf.layer_type):
+            with about_layer(use.name, use.leaf.layer_type):
                 assembly.add(use)
     if end not in assembly.ends or len(assembly.nodes) == len(inputs) > 1 or not assembly.nodes:
         raise UnreadableError("its model has no layer that computes anything")
@@ -113,7 +113,7 @@ def _on_outputs(chosen: str, outputs: tuple[str, ...]) -> tuple[str, ...]:
     return (f"The model has {len(outputs)} outputs ({listed}); this is {chosen!r}.",) if len(outputs) > 1 else ()
 
 
-def _needed(architecture: Architecture, end: str) -> list[Use]:
+def _needed(architecture: Architecture, end: str) -> list[LayerCall]:
     """List what an output depends on, in order."""
     wanted = {end}
     for use in reversed(architecture.uses):
@@ -122,18 +122,18 @@ def _needed(architecture: Architecture, end: str) -> list[Use]:
     return [use for use in architecture.uses if use.name in wanted]
 
 
-def _check(use: Use) -> None:
+def _check(use: LayerCall) -> None:
     """Check that a layer can be read and is called as when a trained model is applied, before any array is read."""
     leaf = use.leaf
-    with naming(use.name, leaf.layer_type):
+    with about_layer(use.name, leaf.layer_type):
         if is_operation(use):
             if operation_name(use) is None:
                 raise refuse(leaf.layer_type, leaf.stored)
             return
         if not is_known(leaf):
             raise refuse(leaf.layer_type, leaf.stored)
-        check_arguments({key: value for key, value in use.kwargs.items() if not any(sources_in(value))})
-        if any(not any(sources_in(value)) for value in use.args):
+        check_arguments({key: value for key, value in use.kwargs.items() if not any(call_results_in(value))})
+        if any(not any(call_results_in(value)) for value in use.args):
             raise UnreadableError("it is called with something that is no result of another layer")
         if leaf.layer_type not in MERGE_LAYERS and len(use.sources) > 1:
             raise RefusedError(
@@ -144,9 +144,9 @@ def _check(use: Use) -> None:
 class _Assembly:
     """The nodes made so far, and what each returns."""
 
-    def __init__(self, stored: Stored, ways_in: Sequence[Entrance]) -> None:
+    def __init__(self, stored: Stored, ways_in: Sequence[ModelInput]) -> None:
         self._stored = stored
-        self._arrays: dict[Leaf, Weights] = {}
+        self._arrays: dict[LayerSpec, Weights] = {}
         self._tensors: dict[str, Tensor] = {}
         self._precisions: dict[str, None] = {}
         self._names: set[str] = set()
@@ -159,7 +159,7 @@ class _Assembly:
             if len(ways_in) > 1:
                 self._node(way.use, way.use.name, (Channels(way.start, way.stop),), (INPUT,))
 
-    def add(self, use: Use) -> None:
+    def add(self, use: LayerCall) -> None:
         """Make the nodes of one use."""
         leaf = use.leaf
         if not is_operation(use):
@@ -178,7 +178,7 @@ class _Assembly:
         self._node(use, use.name, ops, tuple(inputs))
         self._tensors[use.name] = result
 
-    def _merge(self, use: Use) -> Merged:
+    def _merge(self, use: LayerCall) -> Merged:
         if is_operation(use):
             return operate(use, self._tensors)
         kind = MERGE_LAYERS[use.leaf.layer_type]
@@ -190,12 +190,12 @@ class _Assembly:
             raise UnreadableError("it joins along several axes")
         return merged(kind, tensors, axes[0])
 
-    def _weights(self, leaf: Leaf) -> Weights:
+    def _weights(self, leaf: LayerSpec) -> Weights:
         if leaf not in self._arrays:
             self._arrays[leaf] = Weights(self._stored(leaf))
         return self._arrays[leaf].again()
 
-    def _node(self, use: Use, name: str, ops: tuple[Op, ...], inputs: tuple[str, ...]) -> str:
+    def _node(self, use: LayerCall, name: str, ops: tuple[Op, ...], inputs: tuple[str, ...]) -> str:
         unique, number = name, 1
         while unique in self._names:
             number += 1
@@ -205,10 +205,10 @@ class _Assembly:
         self.ends[use.name] = unique
         return unique
 
-    def check_result(self, use: Use) -> None:
+    def check_result(self, use: LayerCall) -> None:
         """Check that the network's answer is what the model's is, and not the same numbers in another order."""
         if self._tensors[use.name].order() is not None:
-            with naming(use.name, use.leaf.layer_type):
+            with about_layer(use.name, use.leaf.layer_type):
                 raise RefusedError(
                     "it is the model's result and has its channels before its positions, or these in another order",
                     "End the model with one vector for each patch (Flatten or global pooling, then Dense).",

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fcnseg.graph.ops import Array
-    from napari_fcnseg.readers.keras.architecture import Leaf
+    from napari_fcnseg.readers.keras.architecture import LayerSpec
     from napari_fcnseg.readers.keras.tensor_axes import Builder, Built
     from napari_fcnseg.readers.shapes import Shape
     from napari_fcnseg.readers.weights import Weights
-    from napari_fcnseg.system.safe_json import Fields
+    from napari_fcnseg.system.safe_json import JsonFields
 
     _Numbers = float | npt.NDArray[np.floating[Any]]
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LEAST_DEVIATION: Final = 1e-7
 
 
-def _batch_norm(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _batch_norm(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     config = layer.config
     axes = config.axes("axis", -1)
     if len(axes) != 1:
@@ -55,7 +55,7 @@ def _batch_norm(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
     return affine(tensor, *(values.reshape(column) for values in (mean, scale, beta)))
 
 
-def _layer_norm(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _layer_norm(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     config = layer.config
     if config.flag("rms_scaling", False):
         raise RefusedError("it scales by the root mean square (rms_scaling)", "Use rms_scaling=False and train again.")
@@ -76,7 +76,7 @@ def _layer_norm(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
     return advance(tensor, LayerNorm(gamma, beta, epsilon, tuple(a + 1 for a in own)))
 
 
-def _group_norm(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _group_norm(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     config = layer.config
     axes = config.axes("axis", -1)
     view = tensor.with_channels_at(tensor.index(axes[0])) if len(axes) == 1 else None
@@ -90,20 +90,20 @@ def _group_norm(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
     return advance(view, GroupNorm(gamma, beta, _epsilon(config), groups))
 
 
-def _scale_and_center(config: Fields, size: Shape, weights: Weights) -> tuple[Array, Array]:
+def _scale_and_center(config: JsonFields, size: Shape, weights: Weights) -> tuple[Array, Array]:
     gamma = weights.take(size, "gamma") if config.flag("scale", True) else np.ones(size, np.float32)
     beta = weights.take(size, "beta") if config.flag("center", True) else np.zeros(size, np.float32)
     return gamma, beta
 
 
-def _epsilon(config: Fields) -> float:
+def _epsilon(config: JsonFields) -> float:
     epsilon = config.number("epsilon", 1e-3)
     if epsilon < 0:
         raise UnreadableError("its epsilon is negative")
     return epsilon
 
 
-def _rescaling(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _rescaling(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     scale, offset = (constant(layer.config.raw(key), key, tensor, default) for key, default in _RESCALING)
     return affine(tensor, 0.0, scale, offset)
 
@@ -111,7 +111,7 @@ def _rescaling(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
 _RESCALING: Final = (("scale", None), ("offset", 0))
 
 
-def _normalization(layer: Leaf, tensor: Tensor, weights: Weights) -> Built:
+def _normalization(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     config, shape = layer.config, tensor.seen
     kept = sorted({tensor.index(axis) for axis in (config.axes("axis") if "axis" in config else ())})
     if "mean" in config:
@@ -138,7 +138,7 @@ def _broadcast(kept: list[int], size: Shape, rank: int) -> Shape:
     return tuple(sizes.get(i, 1) for i in range(rank))
 
 
-def _kept_constant(config: Fields, key: str, kept: list[int], shape: Shape) -> npt.NDArray[np.float64]:
+def _kept_constant(config: JsonFields, key: str, kept: list[int], shape: Shape) -> npt.NDArray[np.float64]:
     """Read a mean or variance given as a setting: aligned to the kept axes from right to left, as Keras does."""
     values = _numbers(config.raw(key), key)
     size = tuple(shape[i] for i in kept)

@@ -9,7 +9,7 @@ import numpy as np
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.ops import Activation, GlobalPool, Identity, MergeKind, PoolKind
 from napari_fcnseg.readers.keras.activations import KERAS_3, placed
-from napari_fcnseg.readers.keras.architecture import TENSORFLOW_OPERATIONS, Source, Use, sources_in
+from napari_fcnseg.readers.keras.architecture import TENSORFLOW_OPERATIONS, CallResult, LayerCall, call_results_in
 from napari_fcnseg.readers.keras.axes import permuted, reshaped
 from napari_fcnseg.readers.keras.merges import merged
 from napari_fcnseg.readers.keras.normalization import affine, constant
@@ -17,7 +17,7 @@ from napari_fcnseg.readers.keras.slices import sliced
 from napari_fcnseg.readers.keras.tensor_axes import Tensor, advance
 from napari_fcnseg.readers.keras.unsupported import refuse
 from napari_fcnseg.readers.problem import RefusedError
-from napari_fcnseg.system.safe_json import Fields
+from napari_fcnseg.system.safe_json import JsonFields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,12 +62,12 @@ _ACTIVATIONS: Final = {"exp": "exponential", "swish": "silu", "hard_swish": "har
 _Operands: TypeAlias = "list[Any]"
 
 
-def is_operation(use: Use) -> bool:
+def is_operation(use: LayerCall) -> bool:
     """Say whether a use is a bare operation that may be read here."""
     return use.leaf.is_operation or use.leaf.layer_type in TENSORFLOW_OPERATIONS
 
 
-def operation_name(use: Use) -> str | None:
+def operation_name(use: LayerCall) -> str | None:
     """Give the name of the operation that a use computes, as Keras 3 calls its function, or None if it is not read."""
     leaf = use.leaf
     if leaf.is_operation:
@@ -78,17 +78,17 @@ def operation_name(use: Use) -> str | None:
     return name if name in _KNOWN else None
 
 
-def keeps_axes(use: Use) -> bool:
+def keeps_axes(use: LayerCall) -> bool:
     """Say whether a use is a bare operation whose result has the axes of what it reads."""
     return is_operation(use) and operation_name(use) in _IN_PLACE | {"concatenate"}
 
 
-def operate(use: Use, tensors: Mapping[str, Tensor]) -> Merged:
+def operate(use: LayerCall, tensors: Mapping[str, Tensor]) -> Merged:
     """Turn a bare operation into ours.
 
     Parameters
     ----------
-    use : Use
+    use : LayerCall
         The call.
     tensors : mapping
         What it reads, by the names of the uses.
@@ -110,12 +110,12 @@ def operate(use: Use, tensors: Mapping[str, Tensor]) -> Merged:
     name = operation_name(use)
     if name is None:
         raise refuse(use.leaf.layer_type, use.leaf.stored)
-    operands = [*use.args, *(v for v in use.kwargs.values() if any(sources_in(v)))]
-    settings = {key: v for key, v in use.kwargs.items() if not any(sources_in(v)) and v is not None}
+    operands = [*use.args, *(v for v in use.kwargs.values() if any(call_results_in(v)))]
+    settings = {key: v for key, v in use.kwargs.items() if not any(call_results_in(v)) and v is not None}
     if use.leaf.is_operation:
         settings = {key: use.leaf.config.raw(key) for key in use.leaf.config.keys()} | settings
     settings.pop("name", None)
-    found = [tensors[source.name] for source in sources_in(operands)]
+    found = [tensors[source.name] for source in call_results_in(operands)]
     if name == "concatenate":
         axis = settings.get("axis", operands[1] if len(operands) == 2 else 0)
         return merged("concatenate", found, _axis(axis))
@@ -126,11 +126,13 @@ def operate(use: Use, tensors: Mapping[str, Tensor]) -> Merged:
     (tensor,) = found
     if name == "square":
         return merged("multiply", [tensor, tensor])
-    constants = [v for v in operands if not isinstance(v, Source)] + [settings[k] for k in ("x", "y") if k in settings]
+    constants = [v for v in operands if not isinstance(v, CallResult)] + [
+        settings[k] for k in ("x", "y") if k in settings
+    ]
     if name in _ARITHMETIC or name == "divide":
         if len(constants) != 1:
             raise UnreadableError("it is called in an unusual way")
-        built = _with_constant(name, tensor, constants[0], first=not isinstance([*use.args, None][0], Source))
+        built = _with_constant(name, tensor, constants[0], first=not isinstance([*use.args, None][0], CallResult))
     else:
         built = _ALONE.get(name, _activation)(name, tensor, settings, constants)
     return ((),), *built
@@ -162,9 +164,9 @@ def _with_constant(name: str, tensor: Tensor, stored: Any, *, first: bool) -> Bu
 def _activation(name: str, tensor: Tensor, settings: Mapping[str, Any], constants: _Operands) -> Built:
     name = _ACTIVATIONS.get(name, name)
     params: dict[str, Any] = dict(KERAS_3[name])
-    given = Fields(settings)
+    given = JsonFields(settings)
     if name == "leaky_relu" and "alpha" in settings:
-        given = Fields({"negative_slope": settings["alpha"]})
+        given = JsonFields({"negative_slope": settings["alpha"]})
     if constants or given.keys() - params.keys():
         raise RefusedError("it is called with unusual arguments", "Use the layer of the same meaning instead.")
     for key in given.keys():
@@ -197,7 +199,7 @@ def _get_item(name: str, tensor: Tensor, settings: Mapping[str, Any], constants:
 
 
 def _pool(name: str, tensor: Tensor, settings: Mapping[str, Any], constants: _Operands) -> Built:
-    fields = Fields({"axis": constants[0] if constants else None, **settings})
+    fields = JsonFields({"axis": constants[0] if constants else None, **settings})
     indices = {tensor.index(axis) for axis in fields.axes("axis")}
     own = {i for index in indices for i in tensor.core(index)}
     last = len(tensor.shape) - 1
@@ -252,7 +254,7 @@ def _squeeze(name: str, tensor: Tensor, settings: Mapping[str, Any], constants: 
 
 
 def _axis(stored: Any) -> int:
-    (axis, *more) = Fields({"axis": stored}).axes("axis") or (9,)
+    (axis, *more) = JsonFields({"axis": stored}).axes("axis") or (9,)
     if more or abs(axis) > 8:
         raise RefusedError("it acts along several axes at once", "Use axis=-1 and train again.")
     return axis

@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_fcnseg.readers.keras.architecture import Leaf, Model
+    from napari_fcnseg.readers.keras.architecture import LayerSpec, ModelSpec
 
 
-def first_listing(model: Model) -> dict[Leaf, Leaf]:
+def first_listing(model: ModelSpec) -> dict[LayerSpec, LayerSpec]:
     """Find for every leaf the first listing of the same layer.
 
     Keras marks a later listing with a ``shared_object_id`` but may leave the first one without: that is then the
@@ -17,7 +17,7 @@ def first_listing(model: Model) -> dict[Leaf, Leaf]:
 
     Parameters
     ----------
-    model : Model
+    model : ModelSpec
         The outermost model.
 
     Returns
@@ -25,9 +25,9 @@ def first_listing(model: Model) -> dict[Leaf, Leaf]:
     dict
         Leaf -> the first listing of the same layer, which is most often the leaf itself.
     """
-    by_id: dict[int, Leaf] = {}
-    by_settings: dict[tuple[str, str, str], Leaf] = {}
-    first: dict[Leaf, Leaf] = {}
+    by_id: dict[int, LayerSpec] = {}
+    by_settings: dict[tuple[str, str, str], LayerSpec] = {}
+    first: dict[LayerSpec, LayerSpec] = {}
     for leaf in model.leaves():
         same = leaf
         alike = leaf.name, leaf.layer_type, json.dumps(_settings(leaf.stored.get("config")), sort_keys=True)

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_fcnseg.readers.keras.architecture import Leaf
+    from napari_fcnseg.readers.keras.architecture import LayerSpec
     from napari_fcnseg.readers.weights import Weights
 
 T = TypeVar("T")
 #: What a layer becomes: operations, and the tensor that they return.
 Built: TypeAlias = "tuple[tuple[Op, ...], Tensor]"
 #: From a layer, the tensor that it reads, and its arrays.
-Builder: TypeAlias = "Callable[[Leaf, Tensor, Weights], Built]"
+Builder: TypeAlias = "Callable[[LayerSpec, Tensor, Weights], Built]"
 
 TRAIN_AGAIN: Final = "Build the model without it (channels last, no Reshape or Permute in between) and train again."
 

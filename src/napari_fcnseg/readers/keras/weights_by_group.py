@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from napari_fcnseg.errors import UnreadableError
-from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, Leaf, Model, Stored
+from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, LayerSpec, ModelSpec, Stored
 from napari_fcnseg.readers.keras.shared_layers import first_listing
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def stored_in_groups(arrays: Hdf5, architecture: Architecture) -> Stored:
     first = first_listing(architecture.model)
     groups = _Groups(arrays, first).groups_of(architecture.model)
 
-    def stored(leaf: Leaf) -> list[StoredArray]:
+    def stored(leaf: LayerSpec) -> list[StoredArray]:
         # A shared layer is saved once, where it is listed first.
         return _arrays(arrays, groups[leaf], leaf) or _arrays(arrays, groups[first[leaf]], leaf)
 
@@ -49,19 +49,19 @@ def stored_in_groups(arrays: Hdf5, architecture: Architecture) -> Stored:
 
 
 class _Groups:
-    def __init__(self, arrays: Hdf5, first: dict[Leaf, Leaf]) -> None:
+    def __init__(self, arrays: Hdf5, first: dict[LayerSpec, LayerSpec]) -> None:
         self._arrays = arrays
         self._first = first
         self._old = OLD_GROUP in arrays.keys()
-        self._groups: dict[Leaf, tuple[str, ...]] = {}
+        self._groups: dict[LayerSpec, tuple[str, ...]] = {}
 
-    def groups_of(self, model: Model) -> dict[Leaf, tuple[str, ...]]:
+    def groups_of(self, model: ModelSpec) -> dict[LayerSpec, tuple[str, ...]]:
         self._walk(model, ())
         return self._groups
 
-    def _walk(self, model: Model, prefix: tuple[str, ...]) -> bool:
+    def _walk(self, model: ModelSpec, prefix: tuple[str, ...]) -> bool:
         """Name the groups of a model's layers; say whether any has arrays."""
-        children = [child for child in model.children if not (isinstance(child, Leaf) and child.is_operation)]
+        children = [child for child in model.children if not (isinstance(child, LayerSpec) and child.is_operation)]
         if model.kind == "Sequential" and children and children[0].layer_type == INPUT_LAYER:
             children = children[1:]
         used: Counter[str] = Counter()
@@ -69,7 +69,7 @@ class _Groups:
         for child in children:
             stem = _snake_case(child.layer_type)
             group = (*prefix, OLD_GROUP if self._old else _GROUP, f"{stem}_{used[stem]}" if used[stem] else stem)
-            if isinstance(child, Model):
+            if isinstance(child, ModelSpec):
                 owns = self._walk(child, group)
             else:
                 self._groups[child] = group
@@ -78,7 +78,7 @@ class _Groups:
             filled |= owns
         return filled
 
-    def _owns(self, leaf: Leaf) -> bool:
+    def _owns(self, leaf: LayerSpec) -> bool:
         listed = (self._groups[leaf], self._groups.get(self._first[leaf], self._groups[leaf]))
         return any(self._arrays.keys(*group, "vars") for group in listed)
 
@@ -90,7 +90,7 @@ def _snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _arrays(arrays: Hdf5, group: tuple[str, ...], leaf: Leaf) -> list[StoredArray]:
+def _arrays(arrays: Hdf5, group: tuple[str, ...], leaf: LayerSpec) -> list[StoredArray]:
     path = (*group, "vars")
     found = arrays.text("name", *path)
     if found is not None and found != leaf.name:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.errors import UnreadableError
-from napari_fcnseg.readers.keras.architecture import TENSORFLOW_OPERATIONS, Generation, Leaf, Model, Stored
+from napari_fcnseg.readers.keras.architecture import TENSORFLOW_OPERATIONS, Generation, LayerSpec, ModelSpec, Stored
 from napari_fcnseg.readers.keras.layers import is_known
 from napari_fcnseg.readers.keras.shared_layers import first_listing
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.readers.weights import StoredArray
 
 #: One array: whose it is, and the how-manieth of that leaf.
-_Item = tuple[Leaf, int]
+_Item = tuple[LayerSpec, int]
 
 
 def stored_in_lists(content: Hdf5, architecture: Architecture, *root: str) -> Stored:
@@ -42,12 +42,12 @@ def stored_in_lists(content: Hdf5, architecture: Architecture, *root: str) -> St
         Leaf -> its arrays.
     """
     first = first_listing(architecture.model)
-    shared_out: dict[Model, dict[Leaf, list[StoredArray]]] = {}
+    shared_out: dict[ModelSpec, dict[LayerSpec, list[StoredArray]]] = {}
 
-    def stored(leaf: Leaf) -> list[StoredArray]:
+    def stored(leaf: LayerSpec) -> list[StoredArray]:
         top = architecture.model.children[leaf.index[0]]
         names, arrays = _listed(content, (*root, *top.name.split("/")))
-        if isinstance(top, Leaf):
+        if isinstance(top, LayerSpec):
             return arrays
         if top not in shared_out:
             shared_out[top] = _share_out(top, names, arrays, first, architecture.generation)
@@ -70,8 +70,12 @@ def _listed(content: Hdf5, group: tuple[str, ...]) -> tuple[list[str], list[Stor
 
 
 def _share_out(
-    model: Model, names: list[str], arrays: list[StoredArray], first: dict[Leaf, Leaf], generation: Generation
-) -> dict[Leaf, list[StoredArray]]:
+    model: ModelSpec,
+    names: list[str],
+    arrays: list[StoredArray],
+    first: dict[LayerSpec, LayerSpec],
+    generation: Generation,
+) -> dict[LayerSpec, list[StoredArray]]:
     """Tell whose the arrays in a model's list are."""
     order = _keras_2(model) if generation == 2 else _keras_3(model)
     items = list(dict.fromkeys((first[leaf], number) for leaf, number in order))
@@ -84,7 +88,7 @@ def _share_out(
             f"{len(items)}"
         )
     leaf_names = {leaf.name for leaf in model.leaves()}
-    found: dict[Leaf, list[tuple[int, StoredArray]]] = {leaf: [] for leaf in model.leaves()}
+    found: dict[LayerSpec, list[tuple[int, StoredArray]]] = {leaf: [] for leaf in model.leaves()}
     for (leaf, number), name, array in zip(items, names, arrays, strict=True):
         owner = name.split("/")[-2:-1]
         if owner and owner[0] != leaf.name and owner[0] in leaf_names:
@@ -97,14 +101,14 @@ def _number(pair: tuple[int, StoredArray]) -> int:
     return pair[0]
 
 
-def _keras_2(model: Model) -> list[_Item]:
+def _keras_2(model: ModelSpec) -> list[_Item]:
     trained, rest = _halves(model)
     return trained + rest
 
 
-def _halves(child: Leaf | Model) -> tuple[list[_Item], list[_Item]]:
+def _halves(child: LayerSpec | ModelSpec) -> tuple[list[_Item], list[_Item]]:
     """Give what can be trained and what cannot, as Keras 2 tells them apart."""
-    if isinstance(child, Leaf):
+    if isinstance(child, LayerSpec):
         own, kept = _variables(child)
         trained, rest = _items(child, range(own)), _items(child, range(own, own + kept))
     else:
@@ -113,7 +117,7 @@ def _halves(child: Leaf | Model) -> tuple[list[_Item], list[_Item]]:
     return (trained, rest) if child.trainable else ([], trained + rest)
 
 
-def _keras_3(model: Model) -> list[_Item]:
+def _keras_3(model: ModelSpec) -> list[_Item]:
     trained, whole = [], []
     for leaf in model.leaves():
         own, kept = _variables(leaf)
@@ -125,11 +129,11 @@ def _keras_3(model: Model) -> list[_Item]:
     return list(dict.fromkeys(trained + whole))
 
 
-def _items(leaf: Leaf, numbers: Iterable[int]) -> list[_Item]:
+def _items(leaf: LayerSpec, numbers: Iterable[int]) -> list[_Item]:
     return [(leaf, number) for number in numbers]
 
 
-def _variables(leaf: Leaf) -> tuple[int, int]:
+def _variables(leaf: LayerSpec) -> tuple[int, int]:
     """Say how many arrays a leaf has that can be trained, and how many that cannot."""
     config, kind = leaf.config, leaf.layer_type
     if leaf.is_operation or kind in TENSORFLOW_OPERATIONS:

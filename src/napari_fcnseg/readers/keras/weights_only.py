@@ -15,7 +15,7 @@ from napari_fcnseg.readers.keras.config import read_architecture
 from napari_fcnseg.readers.keras.network import assemble
 from napari_fcnseg.readers.keras.weights_by_group import stored_in_groups
 from napari_fcnseg.readers.keras.weights_by_list import stored_in_lists
-from napari_fcnseg.readers.problem import within
+from napari_fcnseg.readers.problem import inside
 from napari_fcnseg.system import safe_json
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fcnseg.graph.network import Network
-    from napari_fcnseg.readers.keras.architecture import Architecture, Leaf, Stored
+    from napari_fcnseg.readers.keras.architecture import Architecture, LayerSpec, Stored
     from napari_fcnseg.readers.weights import StoredArray
 
 MAX_FILES: Final = 100_000
@@ -125,7 +125,7 @@ def read_json(path: Path, file: BinaryIO, output: str | None = None) -> Network:
 
 
 def _read(name: str, text: bytes, content: Hdf5, output: str | None) -> Network:
-    with within(f"the description of the model, {name[:100]!r}"):
+    with inside(f"the description of the model, {name[:100]!r}"):
         architecture = read_architecture(safe_json.parse(text, repr(name)))
     if content.names("layer_names") is None:
         return assemble(architecture, _with_shared(architecture, stored_in_groups(content, architecture)), output)
@@ -140,7 +140,7 @@ def _with_shared(architecture: Architecture, stored: Stored) -> Stored:
     """
     leaves = list(architecture.model.leaves())
 
-    def found(leaf: Leaf) -> Sequence[StoredArray]:
+    def found(leaf: LayerSpec) -> Sequence[StoredArray]:
         for other in (leaf, *leaves[: leaves.index(leaf)]):
             alike = (other.name, other.layer_type) == (leaf.name, leaf.layer_type)
             if alike and other.stored.get("config") == leaf.stored.get("config") and (arrays := stored(other)):

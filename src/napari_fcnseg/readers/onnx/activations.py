@@ -15,20 +15,20 @@ from napari_fcnseg.readers.problem import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fcnseg.readers.onnx.builder import Call
+    from napari_fcnseg.readers.onnx.builder import NodeContext
 
 _SELU: Final = (1.6732632423543772, 1.0507009873554805)
 
 
-def _plain(name: str, call: Call, **params: Any) -> Tensor:
+def _plain(name: str, call: NodeContext, **params: Any) -> Tensor:
     return call.emit(Activation(name, params))
 
 
-def _with_number(name: str, key: str, setting: str, default: float, call: Call) -> Tensor:
+def _with_number(name: str, key: str, setting: str, default: float, call: NodeContext) -> Tensor:
     return call.emit(Activation(name, {key: call.number(setting, default)}))
 
 
-def _hard_sigmoid(call: Call) -> Tensor:
+def _hard_sigmoid(call: NodeContext) -> Tensor:
     alpha, beta = call.number("alpha", 0.2), call.number("beta", 0.5)
     for slope, name in ((1 / 6, "hard_sigmoid"), (0.2, "hard_sigmoid_keras2")):
         if math.isclose(alpha, slope, rel_tol=1e-6) and beta == 0.5:
@@ -37,7 +37,7 @@ def _hard_sigmoid(call: Call) -> Tensor:
     return call.emit(line, Activation("relu", {"negative_slope": 0.0, "max_value": 1.0, "threshold": 0.0}))
 
 
-def _selu(call: Call) -> Tensor:
+def _selu(call: NodeContext) -> Tensor:
     alpha, gamma = call.number("alpha", _SELU[0]), call.number("gamma", _SELU[1])
     if math.isclose(alpha, _SELU[0], rel_tol=1e-6) and math.isclose(gamma, _SELU[1], rel_tol=1e-6):
         return _plain("selu", call)
@@ -45,18 +45,18 @@ def _selu(call: Call) -> Tensor:
     return call.emit(Activation("elu", {"alpha": alpha}), scale)
 
 
-def _celu(call: Call) -> Tensor:
+def _celu(call: NodeContext) -> Tensor:
     alpha = call.number("alpha", 1.0)
     if not alpha:
         raise RefusedError("its alpha is zero", "Use ReLU instead and train again.")
     return _plain("celu", call, alpha=alpha)
 
 
-def _gelu(call: Call) -> Tensor:
+def _gelu(call: NodeContext) -> Tensor:
     return _plain("gelu", call, approximate=call.text("approximate", "none") == "tanh")
 
 
-def _prelu(call: Call) -> Tensor:
+def _prelu(call: NodeContext) -> Tensor:
     x = call.tensor()
     slopes = aligned(call.weights(1), x)
     if slopes.ndim < 2:
@@ -64,18 +64,18 @@ def _prelu(call: Call) -> Tensor:
     return call.emit(PReLU(np.ascontiguousarray(slopes, np.float32)))
 
 
-def _threshold(call: Call) -> Tensor:
+def _threshold(call: NodeContext) -> Tensor:
     return _plain("threshold", call, threshold=call.number("alpha", 1.0), default_value=0.0)
 
 
-def _shrink(call: Call) -> Tensor:
+def _shrink(call: NodeContext) -> Tensor:
     bias, limit = call.number("bias", 0.0), call.number("lambd", 0.5)
     if bias not in (0.0, limit) or limit < 0:
         raise RefusedError("its bias is neither zero nor its limit", "Use Hardshrink or Softshrink and train again.")
     return _plain("soft_shrink" if bias else "hard_shrink", call, threshold=limit)
 
 
-def _along(name: str, call: Call) -> Tensor:
+def _along(name: str, call: NodeContext) -> Tensor:
     x = call.tensor()
     axis = call.whole("axis", 1 if call.opset < 13 else -1)
     index = axis if axis >= 0 else axis + len(x.view) + 1
@@ -89,7 +89,7 @@ def _along(name: str, call: Call) -> Tensor:
 
 
 #: Operator -> translation.
-POINTWISE_OPERATORS: Final[dict[str, Callable[[Call], Tensor]]] = {
+POINTWISE_OPERATORS: Final[dict[str, Callable[[NodeContext], Tensor]]] = {
     "Relu": partial(_plain, "relu", negative_slope=0.0, max_value=None, threshold=0.0),
     "Sigmoid": partial(_plain, "sigmoid"),
     "Tanh": partial(_plain, "tanh"),

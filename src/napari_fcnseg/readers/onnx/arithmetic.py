@@ -9,22 +9,22 @@ import numpy as np
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.ops import Activation, Affine, Merge, MergeKind, Op
 from napari_fcnseg.readers.onnx.formulas import formula, gated
-from napari_fcnseg.readers.onnx.values import PLAIN, Pending, Tensor, Value, aligned
+from napari_fcnseg.readers.onnx.values import PLAIN, PendingFormula, Tensor, Value, aligned
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
 from napari_fcnseg.readers.problem import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fcnseg.readers.onnx.builder import Call
+    from napari_fcnseg.readers.onnx.builder import NodeContext
     from napari_fcnseg.readers.onnx.tensors import Constant
 
 _ONE, _NONE, _MINUS = (np.asarray(n, np.float32) for n in (1.0, 0.0, -1.0))
 
 
-def _binary(kind: MergeKind | None, with_constant: Callable[[Constant, bool], Affine], call: Call) -> Value:
+def _binary(kind: MergeKind | None, with_constant: Callable[[Constant, bool], Affine], call: NodeContext) -> Value:
     """Translate an operator of two operands; the second argument of ``with_constant`` says whether it comes first."""
-    if any(isinstance(value, Pending) for value in call.values):
+    if any(isinstance(value, PendingFormula) for value in call.values):
         return formula(call)
     if len(call.values) != 2:
         raise UnreadableError(f"it has {len(call.values)} inputs instead of 2", EXPORT_AGAIN)
@@ -39,7 +39,7 @@ def _binary(kind: MergeKind | None, with_constant: Callable[[Constant, bool], Af
     return merged(call, kind, (call.tensor(0), call.tensor(1)))
 
 
-def merged(call: Call, kind: MergeKind, tensors: tuple[Tensor, ...]) -> Tensor:
+def merged(call: NodeContext, kind: MergeKind, tensors: tuple[Tensor, ...]) -> Tensor:
     """Join tensors of one shape, or such that have length 1 where others do not."""
     first = tensors[0]
     view, shape = first.view, first.shape
@@ -82,7 +82,7 @@ def _over(c: Constant, first: bool) -> Affine:
     return Affine(_NONE, scale, _NONE)
 
 
-def _several(kind: MergeKind, call: Call) -> Value:
+def _several(kind: MergeKind, call: NodeContext) -> Value:
     """Translate an operator of any number of operands."""
     tensors = tuple(call.tensor(i) for i, value in enumerate(call.values) if not isinstance(value, np.ndarray))
     constants = [call.weights(i) for i, value in enumerate(call.values) if isinstance(value, np.ndarray)]
@@ -123,7 +123,7 @@ def clipped(low: float | None, high: float | None) -> tuple[Op, ...]:
     return ops
 
 
-def _clip(call: Call) -> Value:
+def _clip(call: NodeContext) -> Value:
     limits: list[float | None] = []
     for index, key in enumerate(("min", "max"), 1):
         if call.opset < 11:
@@ -142,7 +142,7 @@ def _clip(call: Call) -> Value:
 _ENDLESS: Final = 3e38  # what stands for no limit where a file must have one
 
 
-def _power(call: Call) -> Value:
+def _power(call: NodeContext) -> Value:
     exponent = call.constant(1)
     times = float(exponent.ravel()[0]) if exponent.size == 1 else 0.0
     if times not in (1.0, 2.0, 3.0, 4.0):
@@ -153,12 +153,12 @@ def _power(call: Call) -> Value:
     return result
 
 
-def _negative(call: Call) -> Value:
+def _negative(call: NodeContext) -> Value:
     return call.emit(Affine(_NONE, _MINUS, _NONE))
 
 
 #: Operator -> translation.
-ARITHMETIC_OPERATORS: Final[dict[str, Callable[[Call], Value]]] = {
+ARITHMETIC_OPERATORS: Final[dict[str, Callable[[NodeContext], Value]]] = {
     "Add": lambda call: _binary("add", _plus, call),
     "Sub": lambda call: _binary("subtract", _minus, call),
     "Mul": lambda call: _binary("multiply", _times, call),

@@ -11,7 +11,7 @@ import numpy as np
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.network import INPUT, Node
 from napari_fcnseg.graph.ops import Affine, Array, Expand, Flatten, Merge, Op
-from napari_fcnseg.readers.onnx.values import PLAIN, Grouped, Pending, Tensor, Value, channels_first
+from napari_fcnseg.readers.onnx.values import PLAIN, GroupedMap, PendingFormula, Tensor, Value, channels_first
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
 from napari_fcnseg.readers.problem import RefusedError
 from napari_fcnseg.readers.shapes import MAX_ELEMENTS, Shape, after
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LAYOUT: Final = "Keep images as (batch, channel, height, width) where this layer reads them, and export again."
 
 
-class Builder:
+class GraphBuilder:
     """The nodes of the graph made so far.
 
     Parameters
@@ -66,12 +66,12 @@ class Builder:
 
 
 @dataclass(frozen=True)
-class Call:
+class NodeContext:
     """One ONNX node with what it reads: constants as arrays, everything else as views of the graph's results."""
 
     node: OnnxNode
     values: tuple[Value | Constant | None, ...]
-    builder: Builder
+    builder: GraphBuilder
 
     @property
     def opset(self) -> int:
@@ -128,13 +128,13 @@ class Call:
         value = self.values[index] if index < len(self.values) else None
         if isinstance(value, Tensor):
             return value
-        if isinstance(value, Pending):
+        if isinstance(value, PendingFormula):
             return self._finished(value)
-        if isinstance(value, Grouped):
+        if isinstance(value, GroupedMap):
             raise RefusedError("it reads the channels of a map in groups", PLAIN)
         raise UnreadableError(f"its input number {index + 1} is missing or constant", EXPORT_AGAIN)
 
-    def _finished(self, pending: Pending) -> Tensor:
+    def _finished(self, pending: PendingFormula) -> Tensor:
         """Give a step of a formula that has a meaning of its own."""
         (x, *_) = pending.operands
         if pending.kind != "Abs" or not isinstance(x, Tensor):

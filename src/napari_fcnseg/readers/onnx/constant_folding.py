@@ -19,18 +19,18 @@ from napari_fcnseg.readers.problem import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fcnseg.readers.onnx.builder import Call
+    from napari_fcnseg.readers.onnx.builder import NodeContext
     from napari_fcnseg.readers.onnx.tensors import Constant
 
 _MOST_NUMBERS: Final = 2**25  # of one result
 
 
-def fold(call: Call) -> Constant | None:
+def fold(call: NodeContext) -> Constant | None:
     """Compute a node that reads constants alone.
 
     Parameters
     ----------
-    call : Call
+    call : NodeContext
         The node; every input it has is an array.
 
     Returns
@@ -69,7 +69,7 @@ def _checked(*shapes: tuple[int, ...]) -> None:
         raise UnreadableError("its result is too large to be true", EXPORT_AGAIN)
 
 
-def _constant(call: Call) -> Any:
+def _constant(call: NodeContext) -> Any:
     names = [name for name in _CONSTANT_TYPES if name in call.node.attributes]
     if len(names) != 1 or len(call.node.attributes) != 1:
         raise RefusedError("its constant is of a kind that is not read", "Use constant numbers only.")
@@ -88,7 +88,7 @@ _CONSTANT_TYPES: Final = {
 }
 
 
-def _filled(call: Call, shape: Constant) -> Any:
+def _filled(call: NodeContext, shape: Constant) -> Any:
     sizes = tuple(int(n) for n in shape)
     if any(n < 0 for n in sizes):
         raise RefusedError("its size depends on the number of patches in a batch", PLAIN)
@@ -97,7 +97,7 @@ def _filled(call: Call, shape: Constant) -> Any:
     return np.full(sizes, value.reshape(()))
 
 
-def _expand(call: Call, x: Constant, shape: Constant) -> Any:
+def _expand(call: NodeContext, x: Constant, shape: Constant) -> Any:
     # One for every patch of a batch stays one: it is the same for all of them.
     shape = np.where(shape[:1] == BATCH, 1, shape[:1]).tolist() + shape[1:].tolist()
     if BATCH in shape:
@@ -107,28 +107,28 @@ def _expand(call: Call, x: Constant, shape: Constant) -> Any:
     return np.broadcast_to(x, sizes)
 
 
-def _axes(call: Call, rest: tuple[Constant, ...]) -> tuple[int, ...] | None:
+def _axes(call: NodeContext, rest: tuple[Constant, ...]) -> tuple[int, ...] | None:
     if rest:
         return tuple(int(n) for n in rest[0])
     axes = call.node.attributes.get("axes")
     return None if axes is None else tuple(axes)
 
 
-def _squeeze(call: Call, x: Constant, *rest: Constant) -> Any:
+def _squeeze(call: NodeContext, x: Constant, *rest: Constant) -> Any:
     return np.squeeze(x, axis=_axes(call, rest))
 
 
-def _unsqueeze(call: Call, x: Constant, *rest: Constant) -> Any:
+def _unsqueeze(call: NodeContext, x: Constant, *rest: Constant) -> Any:
     return np.expand_dims(x, _axes(call, rest) or ())
 
 
-def _gather(call: Call, x: Constant, indices: Constant) -> Any:
+def _gather(call: NodeContext, x: Constant, indices: Constant) -> Any:
     axis = call.whole("axis", 0)
     _checked((*x.shape[:axis], *indices.shape, *x.shape[axis:][1:]))
     return np.take(x, indices, axis=axis)
 
 
-def _slice(call: Call, x: Constant, *rest: Constant) -> Any:
+def _slice(call: NodeContext, x: Constant, *rest: Constant) -> Any:
     if rest:
         starts, ends = (r.tolist() for r in rest[:2])
         axes = rest[2].tolist() if len(rest) > 2 else range(len(starts))
@@ -143,22 +143,22 @@ def _slice(call: Call, x: Constant, *rest: Constant) -> Any:
     return x[tuple(cut)]
 
 
-def _reshape(call: Call, x: Constant, shape: Constant) -> Any:
+def _reshape(call: NodeContext, x: Constant, shape: Constant) -> Any:
     sizes = [int(n) for n in shape]
     if not call.whole("allowzero", 0):
         sizes = [x.shape[i] if n == 0 else n for i, n in enumerate(sizes)]
     return x.reshape(sizes)
 
 
-def _concatenate(call: Call, *parts: Constant) -> Any:
+def _concatenate(call: NodeContext, *parts: Constant) -> Any:
     return np.concatenate(parts, axis=call.whole("axis", 0))
 
 
-def _transpose(call: Call, x: Constant) -> Any:
+def _transpose(call: NodeContext, x: Constant) -> Any:
     return np.transpose(x, call.node.attributes.get("perm"))
 
 
-def _cast(call: Call, x: Constant) -> Any:
+def _cast(call: NodeContext, x: Constant) -> Any:
     to = call.whole("to", 0)
     if to in (1, 10, 11, 16):
         return x.astype(np.float32)
@@ -169,7 +169,7 @@ def _cast(call: Call, x: Constant) -> Any:
     raise RefusedError("it turns numbers into a kind that is not read", "Export the model in single precision.")
 
 
-def _divide(call: Call, x: Constant, y: Constant) -> Any:
+def _divide(call: NodeContext, x: Constant, y: Constant) -> Any:
     _checked(x.shape, y.shape)
     if x.dtype.kind == "i":  # rounded towards zero, as in C
         quotient = np.abs(x) // np.abs(y) * np.sign(x) * np.sign(y)
@@ -179,12 +179,12 @@ def _divide(call: Call, x: Constant, y: Constant) -> Any:
     return x / y
 
 
-def _where(call: Call, condition: Constant, x: Constant, y: Constant) -> Any:
+def _where(call: NodeContext, condition: Constant, x: Constant, y: Constant) -> Any:
     _checked(condition.shape, x.shape, y.shape)
     return np.where(condition, x, y)
 
 
-def _reduce(function: Callable[..., Any], call: Call, x: Constant, *rest: Constant) -> Any:
+def _reduce(function: Callable[..., Any], call: NodeContext, x: Constant, *rest: Constant) -> Any:
     return function(x, axis=_axes(call, rest), keepdims=bool(call.whole("keepdims", 1)))
 
 
@@ -192,12 +192,12 @@ def _length(x: Constant, **kwargs: Any) -> Any:
     return np.sqrt(np.sum(np.square(x.astype(np.float64)), **kwargs))
 
 
-def _tile(call: Call, x: Constant, repeats: Constant) -> Any:
+def _tile(call: NodeContext, x: Constant, repeats: Constant) -> Any:
     _checked(tuple(abs(int(n)) * m for n, m in zip(repeats, x.shape, strict=True)))
     return np.tile(x, repeats)
 
 
-def _range(call: Call, start: Constant, limit: Constant, step: Constant) -> Any:
+def _range(call: NodeContext, start: Constant, limit: Constant, step: Constant) -> Any:
     first, last, by = (n.reshape(()).item() for n in (start, limit, step))
     count = max(math.ceil((last - first) / by), 0)
     _checked((count,))
@@ -205,7 +205,7 @@ def _range(call: Call, start: Constant, limit: Constant, step: Constant) -> Any:
 
 
 def _binary(function: Callable[[Constant, Constant], Any]) -> Callable[..., Any]:
-    def compute(call: Call, x: Constant, *others: Constant) -> Any:
+    def compute(call: NodeContext, x: Constant, *others: Constant) -> Any:
         for y in others:
             _checked(x.shape, y.shape)
             x = function(x, y)

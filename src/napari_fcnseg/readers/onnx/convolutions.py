@@ -27,7 +27,7 @@ from napari_fcnseg.readers.problem import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fcnseg.readers.onnx.builder import Call
+    from napari_fcnseg.readers.onnx.builder import NodeContext
     from napari_fcnseg.readers.onnx.tensors import Constant
     from napari_fcnseg.readers.onnx.values import Tensor
     from napari_fcnseg.readers.shapes import Shape
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _UP: Final = "Use nn.Upsample with a whole scale_factor and mode='nearest', and train again."
 
 
-def _conv(call: Call) -> Tensor:
+def _conv(call: NodeContext) -> Tensor:
     x = call.map()
     rank, channels = len(x.shape) - 1, x.shape[-1]
     stored = call.weights(1, (None,) * (rank + 2))
@@ -56,7 +56,7 @@ def _conv(call: Call) -> Tensor:
     return call.emit(Conv(kernel, bias, strides, dilation, groups, _padding(pads)))
 
 
-def _conv_transpose(call: Call) -> Tensor:
+def _conv_transpose(call: NodeContext) -> Tensor:
     x = call.map()
     rank, channels = len(x.shape) - 1, x.shape[-1]
     stored = call.weights(1, (channels, *(None,) * (rank + 1)))
@@ -86,7 +86,7 @@ def _ungrouped(kernel: Array, groups: int, rank: int) -> Array:
     return whole
 
 
-def _pool(kind: PoolKind, call: Call) -> Tensor:
+def _pool(kind: PoolKind, call: NodeContext) -> Tensor:
     x = call.map()
     window = call.wholes("kernel_shape", len(x.shape) - 1, 0)
     strides, dilation, pads = _steps(call, x, window)
@@ -119,7 +119,7 @@ def _rounded_up(x: Tensor, window: Shape, strides: Shape, pads: Pads) -> Pads:
     return tuple(result)
 
 
-def _steps(call: Call, x: Tensor, window: Shape) -> tuple[Shape, Shape, Pads]:
+def _steps(call: NodeContext, x: Tensor, window: Shape) -> tuple[Shape, Shape, Pads]:
     """Read strides, dilations and the border, in positions before and after."""
     rank = len(x.shape) - 1
     window = _window(call, window)
@@ -140,7 +140,7 @@ def _steps(call: Call, x: Tensor, window: Shape) -> tuple[Shape, Shape, Pads]:
     return strides, dilation, tuple(pads)
 
 
-def _window(call: Call, window: Shape) -> Shape:
+def _window(call: NodeContext, window: Shape) -> Shape:
     """Check the window against the array's own and against absurdity."""
     if (call.listed("kernel_shape") or tuple(window)) != tuple(window) or not all(window):
         raise UnreadableError("its window is not that of its array", EXPORT_AGAIN)
@@ -151,7 +151,7 @@ def _padding(pads: Pads) -> Padding:
     return pads if any(map(any, pads)) else "valid"
 
 
-def _pad(call: Call) -> Tensor:
+def _pad(call: NodeContext) -> Tensor:
     x = call.map()
     rank = len(x.shape) - 1
     mode = call.text("mode", "constant")
@@ -173,7 +173,7 @@ def _pad(call: Call) -> Tensor:
     return call.emit(*_bordered(width[2:], value)) if any(map(any, width)) else x
 
 
-def _fill(call: Call) -> float:
+def _fill(call: NodeContext) -> float:
     if not call.has(2):
         return 0.0
     values = call.weights(2)
@@ -205,7 +205,7 @@ def _bordered(width: list[tuple[int, int]], value: float) -> tuple[Op, ...]:
     return (*ops, Affine(level, one, none), ZeroPad(zeros), Affine(none, one, level))
 
 
-def _resize(call: Call) -> Tensor:
+def _resize(call: NodeContext) -> Tensor:
     x = call.map()
     if call.text("mode", "nearest") != "nearest":
         raise RefusedError(f"it enlarges the map by interpolation (mode {call.text('mode', '')[:20]!r})", _UP)
@@ -216,7 +216,7 @@ def _resize(call: Call) -> Tensor:
     return call.emit(UpSample(factors)) if any(n > 1 for n in factors) else x
 
 
-def _factors(call: Call, x: Tensor) -> Shape:
+def _factors(call: NodeContext, x: Tensor) -> Shape:
     rank = len(x.shape) - 1
     index = {True: 2, False: 1}[call.node.op_type == "Resize" and call.opset > 10]
     if "axes" in call.node.attributes:
@@ -233,7 +233,7 @@ def _factors(call: Call, x: Tensor) -> Shape:
     return tuple(int(n) for n in factors)
 
 
-def _repeats(call: Call, size: int, factor: int) -> bool:
+def _repeats(call: NodeContext, size: int, factor: int) -> bool:
     """Say whether each position is repeated ``factor`` times by the formulas of the operator's description."""
     place = np.arange(size * factor)
     mode = call.text("coordinate_transformation_mode", "half_pixel") if call.opset > 10 else "asymmetric"
@@ -257,7 +257,7 @@ _ROUNDINGS: Final[dict[str, Callable[[Constant], Constant]]] = {
 }
 
 #: Operator -> translation.
-WINDOW_OPERATORS: Final[dict[str, Callable[[Call], Tensor]]] = {
+WINDOW_OPERATORS: Final[dict[str, Callable[[NodeContext], Tensor]]] = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "MaxPool": lambda call: _pool("max", call),

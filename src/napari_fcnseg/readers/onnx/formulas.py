@@ -1,8 +1,8 @@
 """Activations that exporters write as formulas of several operators, recognised as a whole.
 
 ``0.5 x (1 + erf(x / sqrt 2))`` is a GELU, ``x / (1 + |x|)`` a softsign. Their steps have no meaning of their own in the
-graph (an error function, a division), so they wait as :class:`~napari_fcnseg.readers.onnx.values.Pending` until the
-formula is complete; a step that never becomes part of one is refused by its own name.
+graph (an error function, a division), so they wait as :class:`~napari_fcnseg.readers.onnx.values.PendingFormula` until
+the formula is complete; a step that never becomes part of one is refused by its own name.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 from napari_fcnseg.errors import UnsupportedLayerError
 from napari_fcnseg.graph.network import INPUT
 from napari_fcnseg.graph.ops import Activation, Affine, Dense, GlobalPool, LayerNorm, Merge
-from napari_fcnseg.readers.onnx.values import PLAIN, Pending, Tensor, Value
+from napari_fcnseg.readers.onnx.values import PLAIN, PendingFormula, Tensor, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_fcnseg.graph.network import Node
-    from napari_fcnseg.readers.onnx.builder import Call
+    from napari_fcnseg.readers.onnx.builder import NodeContext
     from napari_fcnseg.readers.onnx.tensors import Constant
 
 _DEEPEST: Final = 8
@@ -33,12 +33,12 @@ _ENDLESS: Final = 17.0  # above it softplus(x) = x in single precision
 _OPERANDS: Final = {"Abs": 1, "Erf": 1, "Log": 1, "Sqrt": 1, "Reciprocal": 1, "Where": 3}
 
 
-def formula(call: Call) -> Value:
+def formula(call: NodeContext) -> Value:
     """Take a step of a formula: complete it, or wait for the next."""
-    operands = tuple(value for value in call.values if isinstance(value, (Tensor, Pending, np.ndarray)))
-    before = next((value.refusal for value in operands if isinstance(value, Pending)), None)
+    operands = tuple(value for value in call.values if isinstance(value, (Tensor, PendingFormula, np.ndarray)))
+    before = next((value.refusal for value in operands if isinstance(value, PendingFormula)), None)
     refusal = before or UnsupportedLayerError(call.node.name, call.node.op_type, _PART, PLAIN)
-    pending = Pending(call.node.op_type, operands, refusal)
+    pending = PendingFormula(call.node.op_type, operands, refusal)
     if _depth(pending) > _DEEPEST or len(operands) != _OPERANDS.get(call.node.op_type, 2):
         raise pending.refusal
     for recognise in (_gelu, _softsign, _log, _chosen, _layer_norm):
@@ -49,10 +49,10 @@ def formula(call: Call) -> Value:
 
 
 def _depth(value: Value | Constant) -> int:
-    return 1 + max(map(_depth, value.operands), default=0) if isinstance(value, Pending) else 0
+    return 1 + max(map(_depth, value.operands), default=0) if isinstance(value, PendingFormula) else 0
 
 
-def gated(call: Call) -> Tensor | None:
+def gated(call: NodeContext) -> Tensor | None:
     """Recognise ``x sigmoid(x)``, ``x hard_sigmoid(x)`` and ``x tanh(softplus(x))``."""
     pair = (call.tensor(0), call.tensor(1))
     for x, gate in (pair, pair[::-1]):
@@ -68,7 +68,7 @@ def gated(call: Call) -> Tensor | None:
     return None
 
 
-def _maker(call: Call, source: str) -> Node | None:
+def _maker(call: NodeContext, source: str) -> Node | None:
     return None if source == INPUT else call.builder.nodes[source]
 
 
@@ -82,7 +82,7 @@ def _number(value: Value | Constant) -> float | None:
     return float(value.ravel()[0]) if isinstance(value, np.ndarray) and value.size == 1 else None
 
 
-def _origin(call: Call, tensor: Tensor) -> tuple[str, float]:
+def _origin(call: NodeContext, tensor: Tensor) -> tuple[str, float]:
     """Follow multiplications by one number back: ``(x, 0.5)`` for ``0.5 x``."""
     source, factor = tensor.source, 1.0
     while (node := _maker(call, source)) and len(node.ops) == 1 and isinstance(node.ops[0], Affine):
@@ -93,14 +93,14 @@ def _origin(call: Call, tensor: Tensor) -> tuple[str, float]:
     return source, factor
 
 
-def _gelu(call: Call, pending: Pending) -> Tensor | None:
+def _gelu(call: NodeContext, pending: PendingFormula) -> Tensor | None:
     """Recognise the product of x, 1 + erf(x / sqrt 2) and a number."""
     factor, parts = _factors(pending)
     tensors = [part for part in parts if isinstance(part, Tensor)]
-    steps = [part for part in parts if isinstance(part, Pending)]
+    steps = [part for part in parts if isinstance(part, PendingFormula)]
     if len(tensors) != 1 or len(steps) != 1 or steps[0].kind != "Add":
         return None
-    erf = next((p for p in steps[0].operands if isinstance(p, Pending) and p.kind == "Erf"), None)
+    erf = next((p for p in steps[0].operands if isinstance(p, PendingFormula) and p.kind == "Erf"), None)
     if erf is None or [_number(p) for p in steps[0].operands if p is not erf] != [1.0]:
         return None
     inner = erf.operands[0]
@@ -120,7 +120,7 @@ def _factors(value: Value | Constant) -> tuple[float, list[Value | Constant]]:
     number = _number(value)
     if number is not None:
         return number, []
-    if not isinstance(value, Pending) or value.kind not in ("Mul", "Div") or len(value.operands) != 2:
+    if not isinstance(value, PendingFormula) or value.kind not in ("Mul", "Div") or len(value.operands) != 2:
         return 1.0, [value]
     (a, left), (b, right) = map(_factors, value.operands)
     if value.kind == "Mul":
@@ -128,20 +128,20 @@ def _factors(value: Value | Constant) -> tuple[float, list[Value | Constant]]:
     return (a / b, left) if b and not right else (1.0, [value])
 
 
-def _softsign(call: Call, pending: Pending) -> Tensor | None:
+def _softsign(call: NodeContext, pending: PendingFormula) -> Tensor | None:
     if pending.kind != "Div" or len(pending.operands) != 2:
         return None
     x, below = pending.operands
-    if not isinstance(x, Tensor) or not isinstance(below, Pending) or below.kind != "Add":
+    if not isinstance(x, Tensor) or not isinstance(below, PendingFormula) or below.kind != "Add":
         return None
-    steps = [p for p in below.operands if isinstance(p, Pending)]
-    numbers = [_number(p) for p in below.operands if not isinstance(p, Pending)]
+    steps = [p for p in below.operands if isinstance(p, PendingFormula)]
+    numbers = [_number(p) for p in below.operands if not isinstance(p, PendingFormula)]
     if numbers != [1.0] or [(p.kind, p.operands) for p in steps] != [("Abs", (x,))]:
         return None
     return call.emit(Activation("softsign"), read=x)
 
 
-def _log(call: Call, pending: Pending) -> Tensor | None:
+def _log(call: NodeContext, pending: PendingFormula) -> Tensor | None:
     """Recognise the logarithm of a sigmoid or a softmax."""
     x = pending.operands[0] if pending.operands else None
     if pending.kind != "Log" or not isinstance(x, Tensor):
@@ -153,12 +153,12 @@ def _log(call: Call, pending: Pending) -> Tensor | None:
     return call.emit(Activation(known, node.ops[0].params), read=Tensor(node.inputs[0], x.shape, x.view))
 
 
-def _chosen(call: Call, pending: Pending) -> Tensor | None:
+def _chosen(call: NodeContext, pending: PendingFormula) -> Tensor | None:
     """Recognise what is chosen by ``x > t``: a threshold, a hard shrink, a softplus that is cut where it is a line."""
     if pending.kind != "Where" or len(pending.operands) != 3:
         return None
     test, above, below = pending.operands
-    if not isinstance(test, Pending) or test.kind not in ("Greater", "LessOrEqual") or len(test.operands) != 2:
+    if not isinstance(test, PendingFormula) or test.kind not in ("Greater", "LessOrEqual") or len(test.operands) != 2:
         return None
     if test.kind == "LessOrEqual":
         above, below = below, above
@@ -167,14 +167,14 @@ def _chosen(call: Call, pending: Pending) -> Tensor | None:
         return None
     if isinstance(x, Tensor) and x == above and value is not None:
         return call.emit(Activation("threshold", {"threshold": limit, "default_value": value}), read=above)
-    if isinstance(x, Pending) and (x.kind, x.operands, value) == ("Abs", (above,), 0.0):
+    if isinstance(x, PendingFormula) and (x.kind, x.operands, value) == ("Abs", (above,), 0.0):
         return call.emit(Activation("hard_shrink", {"threshold": limit}), read=above)
     if isinstance(x, Tensor) and isinstance(below, Tensor) and limit >= _ENDLESS and x.view == above.view == below.view:
         return below if _is_cut_softplus(call, x, above, below) else None
     return None
 
 
-def _is_cut_softplus(call: Call, scaled: Tensor, line: Tensor, curve: Tensor) -> bool:
+def _is_cut_softplus(call: NodeContext, scaled: Tensor, line: Tensor, curve: Tensor) -> bool:
     """Say whether ``curve`` is ``softplus(beta x) / beta``, ``scaled`` is ``beta x`` and ``line`` is x."""
     source, over = _origin(call, curve)
     node = _maker(call, source)
@@ -183,10 +183,10 @@ def _is_cut_softplus(call: Call, scaled: Tensor, line: Tensor, curve: Tensor) ->
     return known and first == second and math.isclose(beta * over, one, rel_tol=1e-6)
 
 
-def _layer_norm(call: Call, pending: Pending) -> Tensor | None:
+def _layer_norm(call: NodeContext, pending: PendingFormula) -> Tensor | None:
     """Recognise ``(x - mean) / sqrt(variance + epsilon)``, a layer normalisation before opset 17."""
     root = pending.operands[-1] if pending.kind == "Div" else None
-    if not isinstance(root, Pending) or root.kind != "Sqrt" or len(pending.operands) != 2:
+    if not isinstance(root, PendingFormula) or root.kind != "Sqrt" or len(pending.operands) != 2:
         return None
     centred, shifted = pending.operands[0], root.operands[0]
     if not isinstance(centred, Tensor) or not isinstance(shifted, Tensor):
@@ -226,6 +226,6 @@ def _mean(node: Node) -> tuple[str, ...]:
 
 
 #: Operators that only have a meaning within a formula.
-FORMULA_OPERATORS: Final[dict[str, Callable[[Call], Value]]] = dict.fromkeys(
+FORMULA_OPERATORS: Final[dict[str, Callable[[NodeContext], Value]]] = dict.fromkeys(
     ("Abs", "Erf", "Log", "Where", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Sqrt", "Reciprocal"), formula
 )

@@ -12,7 +12,7 @@ from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Channels
 from napari_fcnseg.readers.onnx.activations import POINTWISE_OPERATORS
 from napari_fcnseg.readers.onnx.arithmetic import ARITHMETIC_OPERATORS
-from napari_fcnseg.readers.onnx.builder import Builder, Call
+from napari_fcnseg.readers.onnx.builder import GraphBuilder, NodeContext
 from napari_fcnseg.readers.onnx.constant_folding import fold
 from napari_fcnseg.readers.onnx.convolutions import WINDOW_OPERATORS
 from napari_fcnseg.readers.onnx.formulas import FORMULA_OPERATORS
@@ -21,9 +21,9 @@ from napari_fcnseg.readers.onnx.onnx_file import OnnxGraph, OnnxInput, OnnxNode,
 from napari_fcnseg.readers.onnx.shapes import SHAPE_OPERATORS
 from napari_fcnseg.readers.onnx.slices import CUT_OPERATORS
 from napari_fcnseg.readers.onnx.unsupported import refuse
-from napari_fcnseg.readers.onnx.values import BATCH, PLAIN, Grouped, Pending, Tensor, Value, channels_first
+from napari_fcnseg.readers.onnx.values import BATCH, PLAIN, GroupedMap, PendingFormula, Tensor, Value, channels_first
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
-from napari_fcnseg.readers.problem import RefusedError, naming, telling
+from napari_fcnseg.readers.problem import RefusedError, about_layer, with_overview
 from napari_fcnseg.readers.shapes import MAX_ELEMENTS
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _FIXED_SIZE: Final = (
 )
 _MOST_FOLDED: Final = 2**28  # bytes of all constants that are computed
 #: Operator -> translation. An operator that is not here is not read.
-OPERATORS: Final[Mapping[str, Callable[[Call], Result]]] = {
+OPERATORS: Final[Mapping[str, Callable[[NodeContext], Result]]] = {
     **WINDOW_OPERATORS,
     **SHAPE_OPERATORS,
     **CUT_OPERATORS,
@@ -85,7 +85,7 @@ def read(file: BinaryIO, path: Path, output: str | None = None) -> Network:
 
 def _network(graph: OnnxGraph, chosen: str) -> Network:
     needed = _needed(graph, chosen)
-    with telling([(node.name, node.op_type) for node in needed], graph.outputs):
+    with with_overview([(node.name, node.op_type) for node in needed], graph.outputs):
         return _translated(graph, chosen, needed)
 
 
@@ -94,7 +94,7 @@ def _translated(graph: OnnxGraph, chosen: str, needed: tuple[OnnxNode, ...]) -> 
     last = tuple(_is_channels_last(needed, value) for value in graph.inputs)
     shape, names = _patch(graph, last)
     used = frozenset(name for node in needed for name in node.inputs) | {chosen}
-    builder = Builder(len(shape) - 1, graph.opset, graph.inputs[0].sizes[0], used)
+    builder = GraphBuilder(len(shape) - 1, graph.opset, graph.inputs[0].sizes[0], used)
     values = _inputs(graph, names, shape, last, builder)
     _translate(graph, needed, values, builder)
     answer = values[chosen]
@@ -204,7 +204,7 @@ _MOST_CHANNELS: Final = 4096
 
 
 def _inputs(
-    graph: OnnxGraph, names: tuple[str, ...], shape: tuple[int, ...], last: tuple[bool, ...], builder: Builder
+    graph: OnnxGraph, names: tuple[str, ...], shape: tuple[int, ...], last: tuple[bool, ...], builder: GraphBuilder
 ) -> dict[str, Value | Constant]:
     """Give every input as a view of the network's one input, or of a node that takes its channels from that."""
     values: dict[str, Value | Constant] = {}
@@ -221,7 +221,7 @@ def _inputs(
 
 
 def _translate(
-    graph: OnnxGraph, nodes: tuple[OnnxNode, ...], values: dict[str, Value | Constant], builder: Builder
+    graph: OnnxGraph, nodes: tuple[OnnxNode, ...], values: dict[str, Value | Constant], builder: GraphBuilder
 ) -> None:
     """Add to ``values`` what every node makes."""
     for name, constant in graph.constants.items():
@@ -230,8 +230,8 @@ def _translate(
         values[name] = constant
     folded = 0
     for node in nodes:
-        with naming(node.name, node.op_type):
-            call = Call(node, tuple(values[name] if name else None for name in node.inputs), builder)
+        with about_layer(node.name, node.op_type):
+            call = NodeContext(node, tuple(values[name] if name else None for name in node.inputs), builder)
             results = _results(call)
             if builder.used.intersection(filter(None, node.outputs[len(results) :])):
                 raise RefusedError("another of its results than the first is used, which is not read", PLAIN)
@@ -242,7 +242,7 @@ def _translate(
                 raise UnreadableError("its constants grow too large to be true", EXPORT_AGAIN)
 
 
-def _results(call: Call) -> tuple[Value | Constant, ...]:
+def _results(call: NodeContext) -> tuple[Value | Constant, ...]:
     if all(value is None or isinstance(value, np.ndarray) for value in call.values):
         constant = fold(call)
         if constant is not None:
@@ -255,9 +255,9 @@ def _results(call: Call) -> tuple[Value | Constant, ...]:
 
 
 def _no_answer(name: str, answer: Value | Constant) -> Exception:
-    if isinstance(answer, Pending):
+    if isinstance(answer, PendingFormula):
         return UnreadableError(f"its output {name[:80]!r} is a formula that is not read", EXPORT_AGAIN)
-    what = "groups of channels" if isinstance(answer, Grouped) else "the same for every patch"
+    what = "groups of channels" if isinstance(answer, GroupedMap) else "the same for every patch"
     return UnreadableError(f"its output {name[:80]!r} is {what}", "Open a model that classifies patches of an image.")
 
 

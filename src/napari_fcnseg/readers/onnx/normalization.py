@@ -23,20 +23,20 @@ from napari_fcnseg.graph.ops import (
     Pool,
     PoolKind,
 )
-from napari_fcnseg.readers.onnx.values import PLAIN, Grouped, Tensor, Value, aligned, channels_first
+from napari_fcnseg.readers.onnx.values import PLAIN, GroupedMap, Tensor, Value, aligned, channels_first
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
 from napari_fcnseg.readers.problem import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fcnseg.readers.onnx.builder import Call
+    from napari_fcnseg.readers.onnx.builder import NodeContext
 
 _MOST_PIECES: Final = 256
 _NONE: Final = np.zeros((), np.float32)
 
 
-def _gemm(call: Call) -> Tensor:
+def _gemm(call: NodeContext) -> Tensor:
     x = call.vector()
     if call.whole("transA", 0):
         raise RefusedError("it mixes the patches of a batch", PLAIN)
@@ -55,7 +55,7 @@ def _gemm(call: Call) -> Tensor:
     return call.emit(Dense(call.finite(kernel * np.float32(alpha)), bias))
 
 
-def _matmul(call: Call) -> Tensor:
+def _matmul(call: NodeContext) -> Tensor:
     x = call.tensor()
     kernel = call.weights(1, (None, None))
     last = len(x.shape) - 1
@@ -67,7 +67,7 @@ def _matmul(call: Call) -> Tensor:
     return call.emit(Dense(kernel, None), view=view)
 
 
-def _batch_norm(call: Call) -> Tensor:
+def _batch_norm(call: NodeContext) -> Tensor:
     x = call.tensor()
     if call.whole("training_mode", 0) or not call.whole("spatial", 1):
         raise RefusedError("it was exported while training", "Call model.eval() before torch.onnx.export.")
@@ -80,17 +80,17 @@ def _batch_norm(call: Call) -> Tensor:
     return call.emit(BatchNorm(gamma, beta, mean, variance, epsilon, axis))
 
 
-def _instance_norm(call: Call) -> Value:
+def _instance_norm(call: NodeContext) -> Value:
     value = call.values[0]
-    grouped = value if isinstance(value, Grouped) else None
+    grouped = value if isinstance(value, GroupedMap) else None
     x = grouped.tensor if grouped else call.map()
     groups, channels = grouped.groups if grouped else x.shape[-1], x.shape[-1]
     gamma, beta = (np.repeat(call.weights(i, (groups,)), channels // groups) for i in (1, 2))
     result = call.emit(GroupNorm(gamma, beta, _epsilon(call), groups), read=x)
-    return Grouped(result, groups) if grouped else result
+    return GroupedMap(result, groups) if grouped else result
 
 
-def _group_norm(call: Call) -> Tensor:
+def _group_norm(call: NodeContext) -> Tensor:
     x = call.map()
     groups, channels = call.whole("num_groups", 1), x.shape[-1]
     if groups < 1 or channels % groups:
@@ -102,7 +102,7 @@ def _group_norm(call: Call) -> Tensor:
     return call.emit(GroupNorm(gamma, beta, _epsilon(call), groups))
 
 
-def _layer_norm(call: Call) -> Tensor:
+def _layer_norm(call: NodeContext) -> Tensor:
     x = call.tensor()
     first = call.whole("axis", -1)
     first = first - 1 if first >= 0 else first + len(x.view)
@@ -116,7 +116,7 @@ def _layer_norm(call: Call) -> Tensor:
     return call.emit(LayerNorm(gamma, beta, _epsilon(call), tuple(axis + 1 for axis in axes)))
 
 
-def _parameter(call: Call, index: int, default: float, x: Tensor, first: int, axes: list[int]) -> Array:
+def _parameter(call: NodeContext, index: int, default: float, x: Tensor, first: int, axes: list[int]) -> Array:
     """Give a parameter of a layer normalisation one number for each that is normalised together."""
     sizes, shape = x.sizes[first:], tuple(x.shape[axis] for axis in axes)
     stored = call.weights(index) if call.has(index) else np.asarray(default, np.float32)
@@ -127,19 +127,19 @@ def _parameter(call: Call, index: int, default: float, x: Tensor, first: int, ax
     return np.ascontiguousarray(aligned(spread, x).reshape(shape), np.float32)
 
 
-def _epsilon(call: Call) -> float:
+def _epsilon(call: NodeContext) -> float:
     epsilon = call.number("epsilon", 1e-5)
     if epsilon <= 0:
         raise UnreadableError("its epsilon is not positive", EXPORT_AGAIN)
     return epsilon
 
 
-def _global_pool(kind: PoolKind, call: Call) -> Tensor:
+def _global_pool(kind: PoolKind, call: NodeContext) -> Tensor:
     call.map()
     return call.emit(GlobalPool(kind, keepdims=True))
 
 
-def _reduce(kind: str, call: Call) -> Value:
+def _reduce(kind: str, call: NodeContext) -> Value:
     x = call.tensor()
     named = call.integers(1) if call.has(1) else list(call.listed("axes") or ())
     if not named and call.whole("noop_with_empty_axes", 0):
@@ -165,7 +165,7 @@ def _reduce(kind: str, call: Call) -> Value:
     return call.settle(call.emit(*ops, view=view))
 
 
-def _channel_maximum(call: Call, x: Tensor) -> Tensor:
+def _channel_maximum(call: NodeContext, x: Tensor) -> Tensor:
     if x.shape[-1] > _MOST_PIECES:
         raise RefusedError(f"it takes the maximum over {x.shape[-1]} channels", PLAIN)
     name, shape = call.node.name, (*x.shape[:-1], 1)
@@ -196,7 +196,7 @@ def _reduction(kind: str, x: Tensor, gone: set[int]) -> tuple[Op, ...]:
 
 
 #: Operator -> translation.
-NORM_OPERATORS: Final[dict[str, Callable[[Call], Value]]] = {
+NORM_OPERATORS: Final[dict[str, Callable[[NodeContext], Value]]] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
     "BatchNormalization": _batch_norm,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.readers.onnx.tensors import PRECISIONS, Companion, Constant, read_tensor
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN, check_size
-from napari_fcnseg.readers.problem import RefusedError, naming
+from napari_fcnseg.readers.problem import RefusedError, about_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -189,7 +189,7 @@ def _nodes(stored: Iterable[NodeProto]) -> tuple[OnnxNode, ...]:
     nodes = []
     for node in stored:
         name = _unique(_name(node), used)
-        with naming(name, _readable(_text(node.op_type))):
+        with about_layer(name, _readable(_text(node.op_type))):
             _only(node, _NODE_FIELDS, "it")
             if _text(node.domain) not in _OWN_DOMAINS:
                 raise RefusedError(f"it is no operator of ONNX itself but of {node.domain[:60]!r}", _NO_CODE)

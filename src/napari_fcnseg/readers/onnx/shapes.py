@@ -10,14 +10,14 @@ import numpy as np
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.ops import Dense, Identity, Op, UpSample
 from napari_fcnseg.readers.onnx.tensors import PRECISIONS, Constant
-from napari_fcnseg.readers.onnx.values import BATCH, PLAIN, Grouped, Tensor, Value, reshaped
+from napari_fcnseg.readers.onnx.values import BATCH, PLAIN, GroupedMap, Tensor, Value, reshaped
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
 from napari_fcnseg.readers.problem import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fcnseg.readers.onnx.builder import Call
+    from napari_fcnseg.readers.onnx.builder import NodeContext
     from napari_fcnseg.readers.shapes import Shape
 
 Result: TypeAlias = "Value | Constant | tuple[Value, ...]"
@@ -27,10 +27,10 @@ PER_PATCH: Final = "Keep the batch axis first and by itself (for example torch.f
 _END: Final = 2**31  # what exporters write for "to the end" is at least that
 
 
-def _reshape(call: Call) -> Value:
+def _reshape(call: NodeContext) -> Value:
     target = call.integers(1)
     grouped = call.values[0]
-    if isinstance(grouped, Grouped):
+    if isinstance(grouped, GroupedMap):
         sizes = _target(call, target, (grouped.groups, math.prod(grouped.tensor.shape) // grouped.groups))
         if sizes != grouped.tensor.sizes:
             raise RefusedError("it takes groups of channels apart", PLAIN)
@@ -41,11 +41,11 @@ def _reshape(call: Call) -> Value:
     if result is not None:
         return call.settle(result)
     if x.is_map and len(sizes) == 2 and x.shape[-1] % max(sizes[0], 1) == 0:
-        return Grouped(x, sizes[0])
+        return GroupedMap(x, sizes[0])
     raise RefusedError(f"it reorders the numbers of a patch, from {x.sizes} to {sizes}", PLAIN)
 
 
-def _target(call: Call, target: list[int], sizes: Shape) -> Shape:
+def _target(call: NodeContext, target: list[int], sizes: Shape) -> Shape:
     """Work out the shape of one patch that a Reshape asks for."""
     if not target or any(n < -1 and n != BATCH for n in target):
         raise UnreadableError("the shape it asks for is malformed", EXPORT_AGAIN)
@@ -64,7 +64,7 @@ def _target(call: Call, target: list[int], sizes: Shape) -> Shape:
     return tuple(rest)
 
 
-def _flatten(call: Call) -> Value:
+def _flatten(call: NodeContext) -> Value:
     x = call.tensor()
     axis = call.whole("axis", 1)
     if axis not in (1, -len(x.view)):
@@ -72,7 +72,7 @@ def _flatten(call: Call) -> Value:
     return viewed(call, x, (math.prod(x.sizes),))
 
 
-def viewed(call: Call, x: Tensor, sizes: Shape) -> Value:
+def viewed(call: NodeContext, x: Tensor, sizes: Shape) -> Value:
     """View a tensor in another shape of one patch."""
     result = reshaped(x, sizes)
     if result is None:
@@ -80,7 +80,7 @@ def viewed(call: Call, x: Tensor, sizes: Shape) -> Value:
     return call.settle(result)
 
 
-def _axes(call: Call, rank: int) -> list[int] | None:
+def _axes(call: NodeContext, rank: int) -> list[int] | None:
     """Read the axes of a Squeeze or Unsqueeze, as indices behind the batch axis; None where none are named."""
     named = call.integers(1) if call.has(1) else call.listed("axes")
     if named is None:
@@ -93,7 +93,7 @@ def _axes(call: Call, rank: int) -> list[int] | None:
     return [n - 1 for n in axes]
 
 
-def _squeeze(call: Call) -> Value:
+def _squeeze(call: NodeContext) -> Value:
     x = call.tensor()
     axes = _axes(call, len(x.view) + 1)
     if axes is None and call.builder.batch == 1:
@@ -107,7 +107,7 @@ def _squeeze(call: Call) -> Value:
     return viewed(call, x, tuple(n for i, n in enumerate(x.sizes) if i not in dropped))
 
 
-def _unsqueeze(call: Call) -> Value:
+def _unsqueeze(call: NodeContext) -> Value:
     x = call.tensor()
     named = call.integers(1) if call.has(1) else call.listed("axes")
     axes = _axes(call, len(x.view) + 1 + len(named or ())) or []
@@ -117,7 +117,7 @@ def _unsqueeze(call: Call) -> Value:
     return viewed(call, x, tuple(sizes))
 
 
-def _transpose(call: Call) -> Value:
+def _transpose(call: NodeContext) -> Value:
     x = call.tensor()
     rank = len(x.view) + 1
     order = call.listed("perm") or tuple(range(rank))[::-1]
@@ -128,7 +128,7 @@ def _transpose(call: Call) -> Value:
     return Tensor(x.source, x.shape, tuple(x.view[i - 1] for i in order[1:]))
 
 
-def _shape(call: Call) -> Constant:
+def _shape(call: NodeContext) -> Constant:
     value = call.values[0]
     sizes = np.array([BATCH, *call.tensor().sizes], np.int64) if isinstance(value, Tensor) else None
     if sizes is None:
@@ -137,24 +137,24 @@ def _shape(call: Call) -> Constant:
     return sizes[call.whole("start", 0) : end if end < _END else None]
 
 
-def _same(call: Call) -> Value:
+def _same(call: NodeContext) -> Value:
     return call.tensor()
 
 
-def _cast(call: Call) -> Value:
+def _cast(call: NodeContext) -> Value:
     if call.whole("to", 1) not in (1, *PRECISIONS):
         raise RefusedError("it rounds numbers to whole ones or to yes and no", "Export the scores themselves.")
     return call.tensor()
 
 
-def _dropout(call: Call) -> Value:
+def _dropout(call: NodeContext) -> Value:
     training = call.has(2) and bool(call.constant(2).any())
     if training or (call.opset < 7 and not call.whole("is_test", 0)):
         raise RefusedError("it was exported while training", "Call model.eval() before torch.onnx.export.")
     return call.emit(Identity("it acts during training only"))
 
 
-def _expand(call: Call) -> Value:
+def _expand(call: NodeContext) -> Value:
     x = call.tensor()
     wanted = [int(n) for n in call.constant(1).ravel()]
     if len(wanted) != len(x.view) + 1 or wanted[0] not in (1, BATCH, call.builder.batch) or BATCH in wanted[1:]:
@@ -178,14 +178,14 @@ def _expand(call: Call) -> Value:
     return call.emit(*ops)
 
 
-def _tile(call: Call) -> Value:
+def _tile(call: NodeContext) -> Value:
     if any(n != 1 for n in call.constant(1).ravel().tolist()):
         raise RefusedError("it repeats the patch along an axis", PLAIN)
     return call.tensor()
 
 
 #: Operator -> translation.
-SHAPE_OPERATORS: Final[dict[str, Callable[[Call], Result]]] = {
+SHAPE_OPERATORS: Final[dict[str, Callable[[NodeContext], Result]]] = {
     "Reshape": _reshape,
     "Flatten": _flatten,
     "Squeeze": _squeeze,

@@ -17,14 +17,14 @@ from napari_fcnseg.readers.problem import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_fcnseg.readers.onnx.builder import Call
+    from napari_fcnseg.readers.onnx.builder import NodeContext
     from napari_fcnseg.readers.onnx.shapes import Result
 
 _MOST_PIECES: Final = 256
 _END: Final = 2**31  # what exporters write for "to the end" is at least that less one
 
 
-def _slice(call: Call) -> Value:
+def _slice(call: NodeContext) -> Value:
     x = call.tensor()
     rank = len(x.view) + 1
     if call.opset < 10:
@@ -41,7 +41,7 @@ def _slice(call: Call) -> Value:
     return x
 
 
-def _cut(call: Call, x: Tensor, axis: int, cut: slice) -> Tensor:
+def _cut(call: NodeContext, x: Tensor, axis: int, cut: slice) -> Tensor:
     """Cut along one ONNX axis."""
     if axis == 0:
         if cut.start in (0, BATCH) and cut.stop >= _END - 1 and cut.step == 1:
@@ -63,7 +63,7 @@ def _cut(call: Call, x: Tensor, axis: int, cut: slice) -> Tensor:
     return _piece(call, x, axis, taken)
 
 
-def _piece(call: Call, x: Tensor, axis: int, taken: range) -> Tensor:
+def _piece(call: NodeContext, x: Tensor, axis: int, taken: range) -> Tensor:
     """Take a regular choice of the positions or channels of one ONNX axis."""
     inner, rank = x.axis(axis), len(x.shape)
     if inner == rank - 1:
@@ -77,14 +77,14 @@ def _piece(call: Call, x: Tensor, axis: int, taken: range) -> Tensor:
     return _emit_cut(call, x, ops, inner, len(taken))
 
 
-def _emit_cut(call: Call, x: Tensor, ops: tuple[Op, ...], inner: int, left: int) -> Tensor:
+def _emit_cut(call: NodeContext, x: Tensor, ops: tuple[Op, ...], inner: int, left: int) -> Tensor:
     shape = tuple(left if i == inner else n for i, n in enumerate(x.shape))
     view = tuple(tuple(a for a in group if a != inner or left > 1) for group in x.view)
     name = call.builder.add(call.node.name, call.node.op_type, ops, (x.source,))
     return Tensor(name, shape, view)
 
 
-def _gather(call: Call) -> Value:
+def _gather(call: NodeContext) -> Value:
     x = call.tensor()
     axis = call.whole("axis", 0)
     axis = axis if axis >= 0 else axis + len(x.view) + 1
@@ -104,7 +104,7 @@ def _gather(call: Call) -> Value:
     return viewed(call, piece, tuple(n for i, n in enumerate(piece.sizes) if i != axis - 1))
 
 
-def _rearranged(call: Call, x: Tensor, axis: int, chosen: Sequence[int]) -> Tensor:
+def _rearranged(call: NodeContext, x: Tensor, axis: int, chosen: Sequence[int]) -> Tensor:
     """Take channels in another order, one by one."""
     if x.axis(axis) != len(x.shape) - 1 or not (x.is_map or x.is_vector) or len(chosen) > _MOST_PIECES:
         raise RefusedError("it rearranges positions or many channels", PLAIN)
@@ -113,7 +113,7 @@ def _rearranged(call: Call, x: Tensor, axis: int, chosen: Sequence[int]) -> Tens
     return call.join(Merge("concatenate"), pieces, shape, channels_first(shape))
 
 
-def _split(call: Call) -> tuple[Value, ...]:
+def _split(call: NodeContext) -> tuple[Value, ...]:
     x = call.tensor()
     axis = call.whole("axis", 0)
     axis = axis if axis >= 0 else axis + len(x.view) + 1
@@ -130,7 +130,7 @@ def _split(call: Call) -> tuple[Value, ...]:
     return tuple(_piece(call, x, axis, range(a, a + n)) for a, n in zip(starts, parts, strict=False))
 
 
-def _concatenate(call: Call) -> Value:
+def _concatenate(call: NodeContext) -> Value:
     if any(isinstance(value, np.ndarray) for value in call.values):
         raise RefusedError("it joins the patch with constants", "Join what is computed from the patch only.")
     tensors = tuple(call.tensor(i) for i in range(len(call.values)))
@@ -157,7 +157,7 @@ def _shown(tensors: Sequence[Tensor]) -> str:
 
 
 #: Operator -> translation.
-CUT_OPERATORS: Final[dict[str, Callable[[Call], Result]]] = {
+CUT_OPERATORS: Final[dict[str, Callable[[NodeContext], Result]]] = {
     "Slice": _slice,
     "Gather": _gather,
     "Split": _split,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
-from napari_fcnseg.readers.problem import within
+from napari_fcnseg.readers.problem import inside
 from napari_fcnseg.readers.shapes import MAX_ELEMENTS
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def read_tensor(stored: TensorProto, companion: Companion | None) -> Constant:
     UnreadableError
         Its type is none of those, or its numbers do not fit its shape.
     """
-    with within(f"array {stored.name[:80]!r}"):
+    with inside(f"array {stored.name[:80]!r}"):
         shape = tuple(stored.dims)
         if len(shape) > _MOST_AXES or any(n < 0 for n in shape) or math.prod(shape) > MAX_ELEMENTS:
             raise UnreadableError(f"its shape {shape[:_MOST_AXES]} is malformed or too large to be true", EXPORT_AGAIN)

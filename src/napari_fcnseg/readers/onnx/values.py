@@ -90,7 +90,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Grouped:
+class GroupedMap:
     """A map whose channels ONNX sees in groups, ``(n, groups, rest)``: a step of a group normalisation."""
 
     tensor: Tensor
@@ -98,7 +98,7 @@ class Grouped:
 
 
 @dataclass(frozen=True)
-class Pending:
+class PendingFormula:
     """A step of a formula that is only known as a whole, such as the ``1 + erf(x)`` of a GELU.
 
     Attributes
@@ -116,7 +116,7 @@ class Pending:
     refusal: UnsupportedLayerError
 
 
-Value: TypeAlias = Tensor | Grouped | Pending
+Value: TypeAlias = Tensor | GroupedMap | PendingFormula
 
 
 def channels_first(shape: Shape) -> View:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.readers.guard.folder import has_file, read_inside
 from napari_fcnseg.readers.guard.protobuf import Message
-from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, Leaf, Model
+from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, LayerSpec, ModelSpec
 from napari_fcnseg.readers.keras.config import read_architecture
 from napari_fcnseg.readers.keras.network import assemble
 from napari_fcnseg.readers.likely import SAVED_MODEL
-from napari_fcnseg.readers.problem import within
+from napari_fcnseg.readers.problem import inside
 from napari_fcnseg.readers.savedmodel.checkpoint import Checkpoint
 from napari_fcnseg.system import safe_json
-from napari_fcnseg.system.safe_json import Fields
+from napari_fcnseg.system.safe_json import JsonFields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,7 @@ def read(path: Path, output: str | None = None) -> Network:
         A part is missing or damaged, or no Keras model wrote it.
     """
     folder = path if path.is_dir() else path.parent
-    with within("its description of the model"):
+    with inside("its description of the model"):
         names, description = _description(folder)
         architecture = read_architecture(description)
     checkpoint = Checkpoint(folder)
@@ -82,7 +82,7 @@ def read(path: Path, output: str | None = None) -> Network:
     return replace(network, files=tuple(name for name in files if folder == path or name != path.name))
 
 
-def _description(folder: Path) -> tuple[dict[str, str], Fields]:
+def _description(folder: Path) -> tuple[dict[str, str], JsonFields]:
     """Give the names of all layers by their path from the model, and the description of the model."""
     if has_file(folder, _METADATA):
         texts = _texts(read_inside(folder, _METADATA, limit=MAX_METADATA))
@@ -121,9 +121,9 @@ def _texts_before_2_5(content: bytes) -> dict[str, memoryview]:
     return {"root": model.content(3)}
 
 
-def _parse(text: memoryview) -> Fields:
+def _parse(text: memoryview) -> JsonFields:
     fields = safe_json.parse(bytes(text), repr(_METADATA))
-    return Fields({key: _plain(fields.raw(key)) for key in fields.keys()})
+    return JsonFields({key: _plain(fields.raw(key)) for key in fields.keys()})
 
 
 def _plain(value: Any) -> Any:
@@ -152,12 +152,12 @@ def _labels(checkpoint: Checkpoint, names: dict[str, str]) -> dict[int, str]:
 
 
 def _stored(
-    checkpoint: Checkpoint, labels: dict[int, str], architecture: Architecture, leaf: Leaf
+    checkpoint: Checkpoint, labels: dict[int, str], architecture: Architecture, leaf: LayerSpec
 ) -> list[StoredArray]:
     node = 0
-    model: Model | Leaf = architecture.model
+    model: ModelSpec | LayerSpec = architecture.model
     for index in leaf.index:
-        assert isinstance(model, Model)
+        assert isinstance(model, ModelSpec)
         first = model.children[0]
         # As in Keras itself, a Sequential model does not count its input layer.
         skipped = model.kind == "Sequential" and first.layer_type == INPUT_LAYER

@@ -14,7 +14,7 @@ from napari_fcnseg._napari.compare.measure.table_models import ConfusionModel, S
 from napari_fcnseg._napari.compare.measure.table_view import Table
 from napari_fcnseg._napari.compare.plot import Plot
 from napari_fcnseg._napari.widgets.form import quiet_combo
-from napari_fcnseg._napari.widgets.sentence import Sentence
+from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ class MeasureBox(QWidget):
         super().__init__(parent)
         self._colors: Mapping[int, str] = {}
         self._ranked: list[int] = []
-        self.headline = Sentence()
+        self.headline = WrappingLabel()
         self.headline.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.headline.setAccessibleName("Result")
         self.tabs = QTabWidget()

@@ -13,7 +13,7 @@ from napari_fcnseg._napari.compare.measure.table_view import Table
 from napari_fcnseg._napari.widgets.form import quiet_combo
 
 if TYPE_CHECKING:
-    from napari_fcnseg.comparison import Entry, ObjectRow, Study
+    from napari_fcnseg.comparison import ObjectRow, Study, StudyEntry
 
 _DEBOUNCE = 150  # milliseconds after the last change
 _IOU = (
@@ -32,7 +32,7 @@ class ObjectsTab(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._entry: Entry | None = None
+        self._entry: StudyEntry | None = None
         self._rows: list[ObjectRow] = []
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(5, 95)
@@ -75,7 +75,7 @@ class ObjectsTab(QWidget):
         for part in (self.score_table, self.filter, self.table):
             layout.addWidget(part)
 
-    def show_entry(self, study: Study, entry: Entry) -> None:
+    def show_entry(self, study: Study, entry: StudyEntry) -> None:
         """Show the objects of a mask."""
         self._entry = entry
         if not self._timer.isActive():

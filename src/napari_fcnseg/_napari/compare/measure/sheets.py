@@ -11,7 +11,7 @@ from napari_fcnseg.comparison.report.definitions import DEFINITIONS, overall_sco
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from napari_fcnseg.comparison import ClassScores, Entry, InstanceScores, ObjectRow, Study
+    from napari_fcnseg.comparison import ClassScores, InstanceScores, ObjectRow, Study, StudyEntry
     from napari_fcnseg.comparison.metrics.probability import ProbabilityScores
 
 _CLASS = ("dice", "jaccard", "precision", "recall", "volume_difference", "border_f1", "hausdorff_95")
@@ -115,7 +115,7 @@ def scores(values: Mapping[str, float | int | None]) -> Sheet:
     ))  # fmt: skip
 
 
-def overall(entry: Entry) -> Sheet:
+def overall(entry: StudyEntry) -> Sheet:
     """Return the scores of a mask as a whole."""
     return scores({name: entry.value(name) for name in overall_scores(entry)})
 
@@ -127,7 +127,7 @@ def matching(found: InstanceScores) -> Sheet:
     return scores({**values, **{name: getattr(found, name) for name in more}})
 
 
-def classes(entry: Entry, colors: Mapping[int, str]) -> Sheet:
+def classes(entry: StudyEntry, colors: Mapping[int, str]) -> Sheet:
     """Return the scores of each class."""
     comparison = entry.comparison
     borders = {one.label: one for one in comparison.borders}
@@ -170,12 +170,12 @@ def ranking(study: Study) -> tuple[Sheet, list[int]]:
     return Sheet(tuple(columns)), [next(i for i, e in enumerate(study.entries) if e is entry) for entry in ranked]
 
 
-def objects(entry: Entry, which: str) -> tuple[Sheet, list[ObjectRow]]:
+def objects(entry: StudyEntry, which: str) -> tuple[Sheet, list[ObjectRow]]:
     """Return a table of objects and what each line stands for.
 
     Parameters
     ----------
-    entry : Entry
+    entry : StudyEntry
         The mask.
     which : str
         One of `FILTERS`.
@@ -210,7 +210,7 @@ def fate(row: ObjectRow) -> str:
     return f"{words}, {many}" if row.parts > 1 else words
 
 
-def headline(study: Study, entry: Entry) -> str:
+def headline(study: Study, entry: StudyEntry) -> str:
     """Return the result in a sentence."""
     overall_, found = entry.comparison.overall, entry.comparison.instances
     if not overall_.pixels:
@@ -230,7 +230,7 @@ def headline(study: Study, entry: Entry) -> str:
     )
 
 
-def cell_tip(study: Study, entry: Entry, row: int, column: int) -> str:
+def cell_tip(study: Study, entry: StudyEntry, row: int, column: int) -> str:
     """Return what a cell of the confusion matrix says, in words."""
     comparison = entry.comparison
     pixels = comparison.confusion[row][column]

@@ -13,7 +13,7 @@ from napari_fcnseg._napari.compare.measure.sheets import Sheet, cell_tip, number
 from napari_fcnseg.comparison.metrics.classes import confusion
 
 if TYPE_CHECKING:
-    from napari_fcnseg.comparison import Entry, Study
+    from napari_fcnseg.comparison import Study, StudyEntry
 
 _ROLE = Qt.ItemDataRole
 _NOWHERE = QModelIndex()
@@ -108,13 +108,13 @@ class ConfusionModel(QAbstractTableModel):
     def __init__(self) -> None:
         super().__init__()
         self._study: Study | None = None
-        self._entry: Entry | None = None
+        self._entry: StudyEntry | None = None
         self._matrix = np.zeros((0, 0), np.int64)
         self._names: list[str] = []
         self._sums = self._matrix.sum(1), self._matrix.sum(0)
         self.unit = "pixels"
 
-    def show(self, study: Study | None, entry: Entry | None) -> None:
+    def show(self, study: Study | None, entry: StudyEntry | None) -> None:
         """Show the matrix of another mask."""
         self.beginResetModel()
         self._study, self._entry = study, entry

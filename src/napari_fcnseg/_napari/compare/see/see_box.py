@@ -14,7 +14,7 @@ from napari_fcnseg._napari.compare.see.side_by_side import SideBySide
 from napari_fcnseg._napari.compare.see.swipe import NO_3D, Swipe
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch, disconnect
-from napari_fcnseg._napari.widgets.sentence import Sentence
+from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
 from napari_fcnseg.errors import FcnSegError
@@ -66,7 +66,7 @@ class SeeBox(QWidget):
         self.speed = _slider("Time that each is seen", "How long each is seen: left is fast.", FASTEST, SLOWEST, 700)
         self.line = _slider("Place of the swipe line", "Where the line is; the arrow keys move it.", 0, 100, 50)
         self.across = _check("Horizontal", "A above the line, B below it.")
-        self.place, self.message = Sentence(), Sentence()
+        self.place, self.message = WrappingLabel(), WrappingLabel()
         self.legend = QLabel()
         self.legend.setWordWrap(True)
         self.legend.setTextFormat(Qt.TextFormat.RichText)

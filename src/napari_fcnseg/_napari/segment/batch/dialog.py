@@ -13,21 +13,21 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QDialog, QHBoxLayout, QProgressBar, QVBoxLayout
 
 from napari_fcnseg._napari.files_in_use import paths_in_use
-from napari_fcnseg._napari.layers.channels import Need
+from napari_fcnseg._napari.layers.channels import InputSpec
 from napari_fcnseg._napari.segment.batch.form import BatchForm, sentence
 from napari_fcnseg._napari.segment.batch.layers import layer_image, result_layer
 from napari_fcnseg._napari.segment.batch.table import BatchModel, batch_view
-from napari_fcnseg._napari.segment.batch.worker import BatchOrder, Begun, batching, warm
-from napari_fcnseg._napari.segment.models.hints import Hints
+from napari_fcnseg._napari.segment.batch.worker import BatchFiles, BatchRequest, batch_worker, import_ahead
+from napari_fcnseg._napari.segment.models.hints import ModelHints
 from napari_fcnseg._napari.segment.models.naming import models_name
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
-from napari_fcnseg._napari.widgets.problems import sentence_of
+from napari_fcnseg._napari.widgets.problems import error_sentence
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
-from napari_fcnseg._napari.widgets.worker import in_background, working
+from napari_fcnseg._napari.widgets.worker import in_background, in_worker
 from napari_fcnseg.errors import FcnSegError
-from napari_fcnseg.system.formatting import duration
+from napari_fcnseg.system.formatting import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent
     from qtpy.QtWidgets import QWidget
 
-    from napari_fcnseg._napari.segment.batch.layers import Spot
+    from napari_fcnseg._napari.segment.batch.layers import LabelsGeometry
     from napari_fcnseg._napari.widgets.worker import Outcome
-    from napari_fcnseg.batch import Line, Standing
+    from napari_fcnseg.batch import BatchProgress, ReportLine
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.settings import RunSettings
 
@@ -59,7 +59,7 @@ class BatchDialog(QDialog):
         The ensemble.
     settings : RunSettings
         For every image.
-    hints : Hints
+    hints : ModelHints
         What the classes are called.
     parent : QWidget, optional
         The window it belongs to; the batch stops when that ends.
@@ -78,15 +78,15 @@ class BatchDialog(QDialog):
         viewer: Viewer,
         models: Sequence[PatchModel],
         settings: RunSettings,
-        hints: Hints = Hints(),  # noqa: B008 - it is frozen
+        hints: ModelHints = ModelHints(),  # noqa: B008 - it is frozen
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._viewer, self._models, self._settings, self._hints = viewer, tuple(models), settings, hints
-        self._need = Need(models[0].channels, len(models[0].patch_shape))
+        self._need = InputSpec(models[0].channels, len(models[0].patch_shape))
         self.busy, self._closing, self._held = False, False, False
         self._outcome: Outcome | None = None
-        self._spots: dict[str, Spot] = {}
+        self._spots: dict[str, LabelsGeometry] = {}
         self._stops = [threading.Event()]  # of what runs; in a list that outlives this object
         stops = self._stops
         at_end(self, lambda: stops[-1].set())
@@ -104,7 +104,7 @@ class BatchDialog(QDialog):
         self.leave = button("Close", "Close this window. A batch that goes on is stopped; files that are done stay.")
         self._arrange()
         self._connect()
-        in_background(warm, "napari-fcnseg-warm")
+        in_background(import_ahead, "napari-fcnseg-warm")
         self._watch = LayerWatch(viewer.layers, self)
         self._watch.changed.connect(self._offer)
         self._offer()
@@ -124,11 +124,11 @@ class BatchDialog(QDialog):
         if self.busy or self._held:
             return
         try:
-            order = self._order()
+            request = self._request()
         except FcnSegError as error:
             self._complain(error)
             return
-        self._stops[-1] = order.stop
+        self._stops[-1] = request.stop
         self._outcome = None
         self.files.begin(())
         self.details.clear()
@@ -136,7 +136,7 @@ class BatchDialog(QDialog):
         self.bar.setRange(0, 0)
         self._set_busy(True)
         slots = {"yielded": self._take, "returned": self._note_outcome, "finished": self._conclude}
-        create_worker(batching, order, _connect=slots, _ignore_errors=True)
+        create_worker(batch_worker, request, _connect=slots, _ignore_errors=True)
 
     def halt(self) -> None:
         """Stop the batch; files that are done stay."""
@@ -164,7 +164,7 @@ class BatchDialog(QDialog):
         self.start.setEnabled(not held and not self.busy)
         self.start.setToolTip(f"<p>{why}</p>")
 
-    def _order(self) -> BatchOrder:
+    def _request(self) -> BatchRequest:
         self.form.check()
         form, need = self.form, self._need
         extras: dict[str, Any] = {name: box.isChecked() for name, box in form.extras.items()}
@@ -174,25 +174,25 @@ class BatchDialog(QDialog):
         self._spots = {name: spot for name, (_, spot) in found.items() if spot is not None}
         images = tuple((name, image) for name, (image, _) in found.items())
         folder = "" if form.takes_layers else form.folder.folder
-        return BatchOrder(
+        return BatchRequest(
             folder, form.subfolders.isChecked(), images, form.results.folder, form.form.currentData(), self._models,
             settings, form.overwrite.isChecked(), paths_in_use(),
         )  # fmt: skip
 
-    def _take(self, news: tuple[Begun | Line | Standing, ...]) -> None:
-        from napari_fcnseg.batch import Standing
+    def _take(self, news: tuple[BatchFiles | ReportLine | BatchProgress, ...]) -> None:
+        from napari_fcnseg.batch import BatchProgress
 
         for entry in news:
-            if isinstance(entry, Begun):
+            if isinstance(entry, BatchFiles):
                 self.files.begin(entry.names)
-            elif isinstance(entry, Standing):
+            elif isinstance(entry, BatchProgress):
                 self._advance(entry)
             else:
                 self.files.take(entry)
         if news:
             self._show_details()
 
-    def _advance(self, standing: Standing) -> None:
+    def _advance(self, standing: BatchProgress) -> None:
         row = self.files.work_on(standing.name)
         if not self.table.currentIndex().isValid():  # who looks at a row keeps it in sight
             self.table.scrollTo(self.files.index(row, 0))
@@ -200,7 +200,7 @@ class BatchDialog(QDialog):
         self.bar.setRange(0, _FINE * standing.count)
         self.bar.setValue(round(_FINE * (standing.number + share)))
         if not self._stops[-1].is_set():
-            left = f" About {duration(standing.seconds_left)} left." if standing.seconds_left is not None else ""
+            left = f" About {format_duration(standing.seconds_left)} left." if standing.seconds_left is not None else ""
             self._say(f"{standing.number + 1} of {standing.count}: {standing.name}.{left}")
 
     def _note_outcome(self, outcome: Outcome) -> None:
@@ -234,7 +234,7 @@ class BatchDialog(QDialog):
     def _offer(self) -> None:
         self.form.offer(self._viewer.layers)
 
-    def _chosen(self) -> Line | None:
+    def _chosen(self) -> ReportLine | None:
         return self.files.line(self.table.currentIndex().row())
 
     def _show_details(self) -> None:
@@ -252,7 +252,7 @@ class BatchDialog(QDialog):
         path, hints, spot = line.output, self._hints, self._spots.get(line.input)
         classes = self._models[0].classes
         slots = {"returned": self._show_layer}
-        create_worker(working, lambda: result_layer(path, hints, classes, spot), _connect=slots, _ignore_errors=True)
+        create_worker(in_worker, lambda: result_layer(path, hints, classes, spot), _connect=slots, _ignore_errors=True)
 
     def _show_layer(self, outcome: Outcome) -> None:
         if outcome.error is not None:
@@ -269,7 +269,7 @@ class BatchDialog(QDialog):
 
     def _complain(self, error: Exception) -> None:
         self.message.setStyleSheet(ERROR_STYLE)
-        self.message.setText(sentence_of(error))
+        self.message.setText(error_sentence(error))
 
     def _connect(self) -> None:
         self.start.clicked.connect(self.begin)

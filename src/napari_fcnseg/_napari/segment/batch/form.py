@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-    from napari_fcnseg._napari.layers.channels import Need
+    from napari_fcnseg._napari.layers.channels import InputSpec
     from napari_fcnseg.settings import RunSettings
 
 _FOLDER, _LAYERS = 0, 1
@@ -77,7 +77,7 @@ class BatchForm(QWidget):
 
     Parameters
     ----------
-    need : Need
+    need : InputSpec
         What the model takes.
     settings : RunSettings
         What the dock would run with; they say what is kept beside the labels.
@@ -85,7 +85,7 @@ class BatchForm(QWidget):
         Number of models.
     """
 
-    def __init__(self, need: Need, settings: RunSettings, members: int) -> None:
+    def __init__(self, need: InputSpec, settings: RunSettings, members: int) -> None:
         super().__init__()
         self._need = need
         self.source = QComboBox()

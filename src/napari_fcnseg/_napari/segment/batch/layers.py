@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg._napari.layers.channels import Source, full_resolution, works_alone
-from napari_fcnseg._napari.layers.geometry import placed
+from napari_fcnseg._napari.layers.channels import ImageLayers, full_resolution, works_alone
+from napari_fcnseg._napari.layers.geometry import placed_over
 from napari_fcnseg._napari.layers.metadata import METADATA, is_result
 from napari_fcnseg._napari.segment.batch.worker import _geometry
 from napari_fcnseg.errors import FcnSegError
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from napari.layers import Image, Labels
 
-    from napari_fcnseg._napari.layers.channels import Need
-    from napari_fcnseg._napari.segment.models.hints import Hints
+    from napari_fcnseg._napari.layers.channels import InputSpec
+    from napari_fcnseg._napari.segment.models.hints import ModelHints
     from napari_fcnseg.imagefile import ImageFile
 
 
-def choosable(layers: Sequence[Image], need: Need) -> list[tuple[Image, str]]:
+def choosable(layers: Sequence[Image], need: InputSpec) -> list[tuple[Image, str]]:
     """Return the images among a viewer's layers, each with the reason why it cannot be segmented alone, or none."""
     several = (
         f"The model takes {need.channels} channels. To put them into one layer, select theirs, right-click, "
@@ -33,7 +33,7 @@ def choosable(layers: Sequence[Image], need: Need) -> list[tuple[Image, str]]:
     return [(layer, "" if works_alone(layer, need) else several) for layer in layers if not is_result(layer)]
 
 
-def layer_image(layer: Image, need: Need, every: int) -> tuple[ImageFile, Spot | None]:
+def layer_image(layer: Image, need: InputSpec, every: int) -> tuple[ImageFile, LabelsGeometry | None]:
     """Return a layer as an image file would be, with letters for its axes and its pixel size, and where its labels lie.
 
     One that does not fit the model has no such place: its line will say why.
@@ -48,18 +48,18 @@ def layer_image(layer: Image, need: Need, every: int) -> tuple[ImageFile, Spot |
     size, unit = pixel_size(letters, list(layer.scale), list(layer.units))
     letters += "S" if layer.rgb else ""
     try:
-        source = Source.of([layer], need)
+        source = ImageLayers.of([layer], need)
         channel = source.layout.channel_axis
         image, order = source.image, source.axes.order
     except FcnSegError:
         return ImageFile(full_resolution(layer), letters, size, unit), None
     letters = "".join(letters[axis] for axis in order) + "C" * (len(image.shape) - len(order))
-    spot = Spot(*placed(layer, source.dropped_axis, source.spatial_axes, every), source.axes.result)
+    spot = LabelsGeometry(*placed_over(layer, source.dropped_axis, source.spatial_axes, every), source.axes.result)
     return ImageFile(image, letters, size, unit).with_channels_along(channel), spot
 
 
 @dataclass(frozen=True)
-class Spot:
+class LabelsGeometry:
     """Where the labels of a layer lie in the world.
 
     Attributes
@@ -77,7 +77,7 @@ class Spot:
     axes: tuple[int, ...]
 
 
-def result_layer(path: Path, hints: Hints, classes: int, spot: Spot | None = None) -> Labels:
+def result_layer(path: Path, hints: ModelHints, classes: int, spot: LabelsGeometry | None = None) -> Labels:
     """Return a layer with the labels in a file, where the file says that they are, or where the image's layer is.
 
     Raises

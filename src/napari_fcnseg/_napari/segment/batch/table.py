@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QObject
     from qtpy.QtWidgets import QWidget
 
-    from napari_fcnseg.batch import Line
+    from napari_fcnseg.batch import ReportLine
 
 _HEADINGS = ("File", "Status", "What happened")
 _WORDS = {"done": "Done", "kept": "Done before", "skipped": "Left out", "failed": "Failed"}
@@ -30,7 +30,7 @@ class BatchModel(QAbstractTableModel):
         super().__init__(parent)
         self._names: tuple[str, ...] = ()
         self._rows: dict[str, int] = {}
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, ReportLine] = {}
         self._working = -1
         self._ended = False
 
@@ -50,7 +50,7 @@ class BatchModel(QAbstractTableModel):
             self._tell(row)
         return row
 
-    def take(self, line: Line) -> None:
+    def take(self, line: ReportLine) -> None:
         """Show what became of a file."""
         row = self._rows[line.input]
         self._lines[row] = line
@@ -61,12 +61,12 @@ class BatchModel(QAbstractTableModel):
         self._ended = True
         self.dataChanged.emit(self.index(0, 0), self.index(len(self._names) - 1, len(_HEADINGS) - 1))
 
-    def line(self, row: int) -> Line | None:
+    def line(self, row: int) -> ReportLine | None:
         """Return what became of a file; None as long as it is not known."""
         return self._lines.get(row)
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[ReportLine]:
         """What became of the files, of those that came to an end."""
         return list(self._lines.values())
 

@@ -14,7 +14,7 @@ from napari_fcnseg._napari.widgets.worker import POLL, Outcome, in_background
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from napari_fcnseg.batch import Line, Standing
+    from napari_fcnseg.batch import BatchProgress, ReportLine
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.settings import RunSettings
@@ -24,7 +24,7 @@ _ADVICE = "tick “Replace earlier results”"
 
 
 @dataclass(frozen=True)
-class Begun:
+class BatchFiles:
     """The files of a batch, known before the first is begun.
 
     Attributes
@@ -37,7 +37,7 @@ class Begun:
 
 
 @dataclass(frozen=True, eq=False)
-class BatchOrder:
+class BatchRequest:
     """Everything a batch needs to know, as it was when Start was pressed.
 
     Attributes
@@ -76,13 +76,15 @@ class BatchOrder:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-def batching(order: BatchOrder) -> Generator[tuple[Begun | Line | Standing, ...], None, Outcome]:
+def batch_worker(
+    request: BatchRequest,
+) -> Generator[tuple[BatchFiles | ReportLine | BatchProgress, ...], None, Outcome]:
     """Do a batch; yield what is new several times a second. The value of the outcome is the report's path.
 
     The work is done in a thread that nobody has to wait for: reading a large file cannot be interrupted.
     """
-    news: queue.SimpleQueue[Begun | Line | Standing] = queue.SimpleQueue()
-    done = in_background(lambda: _work(order, news), "napari-fcnseg-batch")
+    news: queue.SimpleQueue[BatchFiles | ReportLine | BatchProgress] = queue.SimpleQueue()
+    done = in_background(lambda: _work(request, news), "napari-fcnseg-batch")
     ended = False
     try:
         while not (done.done() and news.empty()):
@@ -96,36 +98,36 @@ def batching(order: BatchOrder) -> Generator[tuple[Begun | Line | Standing, ...]
         ended = True
     finally:
         if not ended:
-            order.stop.set()
+            request.stop.set()
     try:
-        return Outcome(done.result(), cancelled=order.stop.is_set())
+        return Outcome(done.result(), cancelled=request.stop.is_set())
     except Exception as error:
         return Outcome(error=error)
 
 
-def _work(order: BatchOrder, news: queue.SimpleQueue[Any]) -> Path:
+def _work(request: BatchRequest, news: queue.SimpleQueue[Any]) -> Path:
     from napari_fcnseg.batch import Batch, images_in, named_items
 
-    left_out: tuple[Line, ...] = ()
-    inputs = order.inputs
-    if order.folder:
-        source, results = Path(order.folder), Path(order.results)
-        found = images_in(source, order.recursive, results if results.resolve() != source.resolve() else None)
+    left_out: tuple[ReportLine, ...] = ()
+    inputs = request.inputs
+    if request.folder:
+        source, results = Path(request.folder), Path(request.results)
+        found = images_in(source, request.recursive, results if results.resolve() != source.resolve() else None)
         items, left_out, inputs = found.items, found.left_out, (*inputs, *found.others)
     else:
-        items = named_items(order.layers)
+        items = named_items(request.layers)
     batch = Batch(
-        items, order.models, order.settings, order.results, form=order.form, left_out=left_out,
-        overwrite=order.overwrite, inputs=inputs, advice=_ADVICE,
+        items, request.models, request.settings, request.results, form=request.form, left_out=left_out,
+        overwrite=request.overwrite, inputs=inputs, advice=_ADVICE,
     )  # fmt: skip
-    news.put(Begun((*(line.input for line in left_out), *(item.name for item in items))))
-    with closing(batch.execute(order.stop)) as entries:
+    news.put(BatchFiles((*(line.input for line in left_out), *(item.name for item in items))))
+    with closing(batch.execute(request.stop)) as entries:
         for entry in entries:
             news.put(entry)
     return batch.report
 
 
-def warm() -> None:
+def import_ahead() -> None:
     """Import what a batch needs, so that Start need not wait for it in the window's own thread."""
     from napari_fcnseg._napari.segment.results import writer  # noqa: F401
     from napari_fcnseg.batch import Batch  # noqa: F401

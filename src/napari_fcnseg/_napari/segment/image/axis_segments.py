@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_fcnseg._napari.layers.axes import Axes
-    from napari_fcnseg._napari.layers.channels import Need
+    from napari_fcnseg._napari.layers.channels import InputSpec
 
 _WORDS = {
     Role.FRAMES: "frames, each segmented alone",
@@ -31,7 +31,7 @@ SEPARATE, AUTOMATIC = "one layer per channel", "find it by itself"
 
 
 @dataclass(frozen=True)
-class Option:
+class RoleOption:
     """Something that an axis can be made.
 
     Attributes
@@ -50,7 +50,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Segment:
+class AxisSegment:
     """One axis in the strip.
 
     Attributes
@@ -65,7 +65,7 @@ class Segment:
         All of this in a sentence.
     layers : int
         How many layers make this axis; 0 where it is one of the layer's own.
-    options : tuple of Option
+    options : tuple of RoleOption
         What it can be made; empty where it is certain.
     """
 
@@ -74,17 +74,17 @@ class Segment:
     role: Role
     words: str
     layers: int = 0
-    options: tuple[Option, ...] = ()
+    options: tuple[RoleOption, ...] = ()
 
 
-def segments_of(layer: Image, need: Need | None, choice: AxisChoice, *, separate: bool) -> tuple[Segment, ...]:
+def segments_of(layer: Image, need: InputSpec | None, choice: AxisChoice, *, separate: bool) -> tuple[AxisSegment, ...]:
     """Return the segments for a layer.
 
     Parameters
     ----------
     layer : Image
         The layer, the first one of several.
-    need : Need or None
+    need : InputSpec or None
         What the model takes, once there is one.
     choice : AxisChoice
         What the user chose.
@@ -115,40 +115,43 @@ def _segment(
     shown: Sequence[str],
     labels: Sequence[str],
     role: Role,
-    options: tuple[Option, ...],
-) -> Segment:
+    options: tuple[RoleOption, ...],
+) -> AxisSegment:
     name = labels[axis] if axis < len(labels) and not labels[axis].lstrip("-").isdigit() else ""
     called = f", called {name!r}" if name else ""
-    return Segment(
+    return AxisSegment(
         shown[axis], axes.shape[axis], role, _words(f"Axis {axis}{called}", axes.shape[axis], role, options), 0, options
     )
 
 
-def _words(what: str, length: int, role: Role, options: tuple[Option, ...]) -> str:
+def _words(what: str, length: int, role: Role, options: tuple[RoleOption, ...]) -> str:
     return f"{what}, {length} long: {_WORDS[role]}.{' Click to change it.' * bool(options)}"
 
 
 def _options(
-    axes: Axes, axis: int, role: Role, need: Need, choice: AxisChoice, *, rgb: bool, separate: bool
-) -> tuple[Option, ...]:
+    axes: Axes, axis: int, role: Role, need: InputSpec, choice: AxisChoice, *, rgb: bool, separate: bool
+) -> tuple[RoleOption, ...]:
     found = [
-        Option(_WORDS[other], with_role(axes, axis, other, need.channels, separate=separate), other is role)
+        RoleOption(_WORDS[other], with_role(axes, axis, other, need.channels, separate=separate), other is role)
         for other in possible_roles(axes, axis, need.channels, rgb=rgb)
     ]
     if need.channels > 1 and not rgb and not separate:
-        found.append(Option(SEPARATE, AxisChoice(None, choice.model, True)))
+        found.append(RoleOption(SEPARATE, AxisChoice(None, choice.model, True)))
     if found and choice != AxisChoice():
-        found.append(Option(AUTOMATIC, AxisChoice()))
+        found.append(RoleOption(AUTOMATIC, AxisChoice()))
     return tuple(found)
 
 
-def _stacked(need: Need, choice: AxisChoice, *, alone: bool) -> Segment:
+def _stacked(need: InputSpec, choice: AxisChoice, *, alone: bool) -> AxisSegment:
     """Return the segment of the channels that are layers of their own."""
-    options: tuple[Option, ...] = ()
+    options: tuple[RoleOption, ...] = ()
     if alone or choice.model:
-        options = (Option(SEPARATE, AxisChoice(None, choice.model, True), True), Option(AUTOMATIC, AxisChoice()))
+        options = (
+            RoleOption(SEPARATE, AxisChoice(None, choice.model, True), True),
+            RoleOption(AUTOMATIC, AxisChoice()),
+        )
     words = _words("One layer per channel", need.channels, Role.CHANNELS, options)
-    return Segment("C", need.channels, Role.CHANNELS, words, need.channels, options)
+    return AxisSegment("C", need.channels, Role.CHANNELS, words, need.channels, options)
 
 
 def _is_time(unit: object) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtGui import QKeyEvent, QPaintEvent
 
-    from napari_fcnseg._napari.segment.image.axis_segments import Segment
+    from napari_fcnseg._napari.segment.image.axis_segments import AxisSegment
 
 _SKY, _ORANGE, _GREY = "#56b4e9", "#e69f00", "#a6a6a6"  # told apart by colour-blind people, and black is legible on all
 _COLOURS = {
@@ -39,14 +39,14 @@ class SegmentButton(QAbstractButton):
 
     Parameters
     ----------
-    segment : Segment
+    segment : AxisSegment
         What it shows.
     """
 
     #: Emitted with -1 or 1 for the segment before or after this one.
     moved = Signal(int)
 
-    def __init__(self, segment: Segment, parent: QWidget | None = None) -> None:
+    def __init__(self, segment: AxisSegment, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.segment = segment
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -155,11 +155,11 @@ class AxisStrip(QWidget):
         self._grid.setSpacing(2)
 
     @property
-    def segments(self) -> tuple[Segment, ...]:
+    def segments(self) -> tuple[AxisSegment, ...]:
         """What is shown."""
         return tuple(button.segment for button in self.buttons)
 
-    def show_segments(self, segments: Sequence[Segment]) -> None:
+    def show_segments(self, segments: Sequence[AxisSegment]) -> None:
         """Show segments; the keyboard stays where it was."""
         if tuple(segments) == self.segments:
             return

@@ -9,9 +9,9 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QLabel
 
-from napari_fcnseg._napari.layers.facts import Facts, bad_values, in_words, look
+from napari_fcnseg._napari.layers.facts import ImageFacts, bad_values, look_at_values, values_in_words
 from napari_fcnseg._napari.layers.pixel_size import pixel_size_fact, pixel_size_note
-from napari_fcnseg._napari.widgets.worker import working
+from napari_fcnseg._napari.widgets.worker import in_worker
 from napari_fcnseg.errors import FcnSegError
 from napari_fcnseg.plan.layout import check_dtype
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QWidget
 
-    from napari_fcnseg._napari.layers.channels import Source
+    from napari_fcnseg._napari.layers.channels import ImageLayers
     from napari_fcnseg._napari.widgets.worker import Outcome
 
 #: Choices that come quickly after each other are waited for, and so is the opening of the dock.
@@ -32,7 +32,7 @@ class FactsLine(QLabel):
 
     Attributes
     ----------
-    facts : Facts or None
+    facts : ImageFacts or None
         What was seen of the image's values; None before.
     """
 
@@ -43,10 +43,10 @@ class FactsLine(QLabel):
         super().__init__(parent)
         self.setWordWrap(True)
         self.setToolTip("<p>What the image holds: type of its values, their range, and the size of a pixel.</p>")
-        self.facts: Facts | None = None
+        self.facts: ImageFacts | None = None
         self._arrays: tuple[Any, ...] = ()
         self._axes: tuple[int, ...] = ()
-        self._source: Source | None = None
+        self._source: ImageLayers | None = None
         self._request = 0  # number of the latest question
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -54,7 +54,7 @@ class FactsLine(QLabel):
         self._timer.timeout.connect(self._ask)
 
     def show_for(
-        self, arrays: Sequence[Any], axes: Sequence[int], source: Source | None, *, again: bool = False
+        self, arrays: Sequence[Any], axes: Sequence[int], source: ImageLayers | None, *, again: bool = False
     ) -> None:
         """Show what images of one shape hold.
 
@@ -64,7 +64,7 @@ class FactsLine(QLabel):
             The images; empty for none.
         axes : sequence of int
             Those of the pixels.
-        source : Source or None
+        source : ImageLayers or None
             The same, once it fits a model.
         again : bool
             Whether the very same arrays may hold something else now.
@@ -98,7 +98,7 @@ class FactsLine(QLabel):
         if not self._arrays:
             self.setText("")
             return
-        texts = [in_words(np.dtype(self._arrays[0].dtype), self.facts)]
+        texts = [values_in_words(np.dtype(self._arrays[0].dtype), self.facts)]
         if self._source is not None:
             texts.append(pixel_size_fact(self._source))
         self.setText("; ".join(texts))
@@ -106,10 +106,10 @@ class FactsLine(QLabel):
     def _ask(self) -> None:
         arrays, axes, number = self._arrays, self._axes, self._request
 
-        def answer() -> tuple[int, Facts]:
-            return number, look(arrays, axes)
+        def answer() -> tuple[int, ImageFacts]:
+            return number, look_at_values(arrays, axes)
 
-        create_worker(working, answer, _connect={"returned": self._take}, _ignore_errors=True)
+        create_worker(in_worker, answer, _connect={"returned": self._take}, _ignore_errors=True)
 
     def _take(self, outcome: Outcome) -> None:
         """Take over what a worker saw; of an image that cannot be read a run says more."""

@@ -9,13 +9,13 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel
 
 from napari_fcnseg._napari.layers.axes import AxisChoice
-from napari_fcnseg._napari.layers.channels import Need, Source, full_resolution, suggest, works_alone
+from napari_fcnseg._napari.layers.channels import ImageLayers, InputSpec, full_resolution, suggest_layers, works_alone
 from napari_fcnseg._napari.segment.image.axis_segments import segments_of
 from napari_fcnseg._napari.segment.image.axis_strip import AxisStrip
 from napari_fcnseg._napari.segment.image.facts_line import FactsLine
 from napari_fcnseg._napari.segment.image.layer_combo import LayerCombo
 from napari_fcnseg._napari.widgets.layer_events import LayerEvents
-from napari_fcnseg._napari.widgets.sentence import Sentence
+from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg.errors import FcnSegError, ImageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ImageBox(QGroupBox):
 
     Attributes
     ----------
-    need : Need or None
+    need : InputSpec or None
         What the model takes, once there is one.
     choice : AxisChoice
         What the user chose of the axes.
@@ -47,7 +47,7 @@ class ImageBox(QGroupBox):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("1  Image", parent)
-        self.need: Need | None = None
+        self.need: InputSpec | None = None
         self.choice = AxisChoice()
         self._chosen_for: tuple[object, ...] = ()  # the layer and the shape that the choice of axes was made for
         self._layers: list[Image] = []
@@ -56,7 +56,7 @@ class ImageBox(QGroupBox):
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.strip = AxisStrip()
         self.strip.chosen.connect(self._axis_chosen)
-        self.mapping, self.facts, self.warning = Sentence(), FactsLine(), Sentence()
+        self.mapping, self.facts, self.warning = WrappingLabel(), FactsLine(), WrappingLabel()
         self.warning.setStyleSheet(_WARNING_STYLE)
         self.facts.known.connect(self._warn)
         self._events = LayerEvents(self)
@@ -85,7 +85,7 @@ class ImageBox(QGroupBox):
             self._fill(active if isinstance(active, Image) else None)
         self._show()
 
-    def set_need(self, need: Need | None, active: Layer | None = None) -> None:
+    def set_need(self, need: InputSpec | None, active: Layer | None = None) -> None:
         """Show a combo per channel of a model, and fill in what is certain."""
         changed = need != self.need
         self.need = need
@@ -97,7 +97,7 @@ class ImageBox(QGroupBox):
             self._fill(active if isinstance(active, Image) else None)
         self._show()
 
-    def source(self) -> Source:
+    def source(self) -> ImageLayers:
         """Return the chosen layers.
 
         Raises
@@ -111,10 +111,10 @@ class ImageBox(QGroupBox):
         _ = source.layout  # says now what does not fit
         return source
 
-    def _source(self) -> Source:
+    def _source(self) -> ImageLayers:
         """Return the chosen layers, whether or not they fit the model."""
         assert self.first is not None, "there is a layer"
-        need = self.need or Need(1, 2)
+        need = self.need or InputSpec(1, 2)
         layers: list[Image] = [self.first]
         if self._several():
             for channel, combo in enumerate(self.combos[: need.channels]):
@@ -124,7 +124,7 @@ class ImageBox(QGroupBox):
                         "one under Image."
                     )
             layers = [combo.layer for combo in self.combos[: need.channels] if combo.layer is not None]
-        return Source.of(layers, need, self.choice)
+        return ImageLayers.of(layers, need, self.choice)
 
     def _add_combo(self) -> None:
         combo = LayerCombo()
@@ -135,9 +135,9 @@ class ImageBox(QGroupBox):
         self.combos.append(combo)
 
     def _fill(self, active: Image | None) -> None:
-        need = self.need or Need(1, 2)
+        need = self.need or InputSpec(1, 2)
         preferred = active if any(active is layer for layer in self._layers) else self.first
-        for combo, layer in zip(self.combos, suggest(self._layers, need, preferred), strict=False):
+        for combo, layer in zip(self.combos, suggest_layers(self._layers, need, preferred), strict=False):
             combo.layer = layer
 
     def _layer_chosen(self) -> None:
@@ -198,7 +198,7 @@ class ImageBox(QGroupBox):
         ):
             self.choice, self._chosen_for = AxisChoice(separate=self.choice.separate), here
 
-    def _explain(self) -> Source | None:
+    def _explain(self) -> ImageLayers | None:
         """Say what was understood, or what does not fit; return the image if it fits the model."""
         source, text = None, ""
         if self.first is not None and self.need is None:
@@ -215,7 +215,7 @@ class ImageBox(QGroupBox):
         self._form.setRowVisible(self.mapping, bool(text))
         return source
 
-    def _pixel_axes(self, source: Source | None) -> tuple[int, ...]:
+    def _pixel_axes(self, source: ImageLayers | None) -> tuple[int, ...]:
         """Return the axes of the pixels; the last ones, as napari shows them, before there is a model."""
         if source is not None:
             return source.spatial_axes

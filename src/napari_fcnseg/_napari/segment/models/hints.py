@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Hints:
+class ModelHints:
     """What a layer or a sample says about the model that fits it.
 
     Attributes
@@ -42,7 +42,7 @@ class Hints:
         """Return the entry for a layer's metadata that :func:`hints_of` reads."""
         return {METADATA: {name: getattr(self, name) for name in self.__dataclass_fields__}}
 
-    def completed(self, model: PatchModel) -> Hints:
+    def completed(self, model: PatchModel) -> ModelHints:
         """Return these hints, with what they leave open filled in from a model's sidecar."""
         named, colored = (len(given) == model.classes for given in (self.class_names, self.class_colors))
         channels = model.sidecar.channel_names if model.sidecar is not None else ()
@@ -54,14 +54,14 @@ class Hints:
         )
 
 
-def sample_hints(sample: Sample) -> Hints:
+def sample_hints(sample: Sample) -> ModelHints:
     """Return what a sample says about its model."""
-    return Hints(
+    return ModelHints(
         str(sample.model_path), sample.preprocess, sample.channel_names, sample.class_names, sample.class_colors
     )
 
 
-def hints_of(layer: Image | None) -> Hints | None:
+def hints_of(layer: Image | None) -> ModelHints | None:
     """Return what a layer says about its model; None if nothing, or nothing that makes sense."""
     entry = layer.metadata.get(METADATA) if layer is not None else None
     if not isinstance(entry, Mapping) or not isinstance(entry.get("model"), str | os.PathLike):
@@ -73,10 +73,10 @@ def hints_of(layer: Image | None) -> Hints | None:
         if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
             return None
         texts[name] = tuple(value)
-    return Hints(os.fspath(entry["model"]), **texts)
+    return ModelHints(os.fspath(entry["model"]), **texts)
 
 
-def hints_for(paths: Sequence[str], layers: Sequence[Image]) -> Hints:
+def hints_for(paths: Sequence[str], layers: Sequence[Image]) -> ModelHints:
     """Return what is known about chosen model files: a single sample model is known, and so is a layer's own."""
     if len(paths) == 1:
         known = [hints for layer in layers if (hints := hints_of(layer)) is not None]
@@ -84,4 +84,4 @@ def hints_for(paths: Sequence[str], layers: Sequence[Image]) -> Hints:
         for hints in known:
             if os.path.abspath(hints.model) == os.path.abspath(paths[0]):
                 return hints
-    return Hints()
+    return ModelHints()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Members(QWidget):
+class EnsembleMembers(QWidget):
     """A line per model file; nothing is shown where there is only one."""
 
     #: Emitted with the paths that are left when the user took one out.

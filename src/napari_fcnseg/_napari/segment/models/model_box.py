@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_fcnseg._napari.segment.models.members import Members
+from napari_fcnseg._napari.segment.models.members import EnsembleMembers
 from napari_fcnseg._napari.segment.models.model_text import describe, legend, refused_sheet, sheets
 from napari_fcnseg._napari.segment.models.preferences import preferred
 from napari_fcnseg._napari.segment.models.recent_menu import RecentMenu
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QWidget
 
-    from napari_fcnseg._napari.segment.models.hints import Hints
-    from napari_fcnseg._napari.segment.models.model_text import Sheet
+    from napari_fcnseg._napari.segment.models.hints import ModelHints
+    from napari_fcnseg._napari.segment.models.model_text import LayerTable
     from napari_fcnseg.model.patch_model import PatchModel
 
 _FILTER = "Models (*.keras *.h5 *.hdf5 *.json *.onnx *.pb);;All files (*)"
@@ -61,7 +61,7 @@ class ModelBox(QGroupBox):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("2  Model", parent)
-        self._sheets: tuple[Sheet, ...] = ()  # of the report
+        self._sheets: tuple[LayerTable, ...] = ()  # of the report
         self._paths: tuple[str, ...] = ()
         self._asked = ""  # which answer
         self._folder = ""  # where the user chose files
@@ -95,7 +95,7 @@ class ModelBox(QGroupBox):
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setToolTip("<p>The classes. Press a colour to change names and colours.</p>")
         self.legend.linkActivated.connect(self._open_naming)
-        self.members = Members()
+        self.members = EnsembleMembers()
         self.output = ComboBox(tooltip="<p>Which of the model's answers to compute.</p>")
         self.output.native.activated.connect(lambda _: self.output_chosen.emit(self.output.value))
         self.output.native.setAccessibleName("Answer")
@@ -155,7 +155,7 @@ class ModelBox(QGroupBox):
         understood = error.understood if isinstance(error, FcnSegError) else None
         return understood.outputs if understood is not None else ()
 
-    def show_models(self, models: tuple[PatchModel, ...], hints: Hints) -> None:
+    def show_models(self, models: tuple[PatchModel, ...], hints: ModelHints) -> None:
         """Show what is in the files."""
         self._offer(models[0].outputs, models[0].output)
         self._describe(*describe(models, hints))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_fcnseg._napari.widgets.worker import Outcome, working
+from napari_fcnseg._napari.widgets.worker import Outcome, in_worker
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.model.patch_model import PatchModel
 
 
-def loading(paths: tuple[str, ...], output: str, request: int) -> Generator[None, None, Loaded]:
+def load_worker(paths: tuple[str, ...], output: str, request: int) -> Generator[None, None, LoadedModels]:
     """Read and convert model files, several as an ensemble, and the sidecars beside them.
 
     Parameters
@@ -37,11 +37,11 @@ def loading(paths: tuple[str, ...], output: str, request: int) -> Generator[None
         note(paths)
         return models
 
-    outcome = yield from working(load)
-    return Loaded(paths, outcome.value or (), outcome.error, request)
+    outcome = yield from in_worker(load)
+    return LoadedModels(paths, outcome.value or (), outcome.error, request)
 
 
-def sampling(name: str) -> Generator[None, None, Outcome]:
+def sample_worker(name: str) -> Generator[None, None, Outcome]:
     """Make a sample's layers; the value of the outcome is their data."""
 
     def make() -> list[LayerData]:
@@ -49,11 +49,11 @@ def sampling(name: str) -> Generator[None, None, Outcome]:
 
         return sample_layers(name)
 
-    return (yield from working(make))
+    return (yield from in_worker(make))
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class LoadedModels:
     """Model files, read and converted.
 
     Attributes

@@ -13,14 +13,14 @@ from napari_fcnseg.errors import FcnSegError, UnsupportedLayerError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fcnseg._napari.segment.models.hints import Hints
+    from napari_fcnseg._napari.segment.models.hints import ModelHints
     from napari_fcnseg.model.patch_model import PatchModel
 
 _MOST_NAMES = 12  # in a sentence
 
 
 @dataclass(frozen=True)
-class Sheet:
+class LayerTable:
     """The table of a model's layers, and what is said above it.
 
     Attributes
@@ -43,14 +43,14 @@ class Sheet:
         return "\n".join([self.name, self.text, "\t".join(headings), *("\t".join(row) for row in self.rows)])
 
 
-def describe(models: Sequence[PatchModel], hints: Hints) -> tuple[str, str]:
+def describe(models: Sequence[PatchModel], hints: ModelHints) -> tuple[str, str]:
     """Return what models take, tell apart and cost, as rich text, and more of it for a tooltip.
 
     Parameters
     ----------
     models : sequence of PatchModel
         The members of an ensemble, or the one model.
-    hints : Hints
+    hints : ModelHints
         What channels and classes are called.
     """
     model, report = models[0], models[0].fcn.report
@@ -72,7 +72,7 @@ def describe(models: Sequence[PatchModel], hints: Hints) -> tuple[str, str]:
     return text, escape(" ".join((report.summary(), *report.notes, *notes)))
 
 
-def legend(hints: Hints) -> tuple[str, str]:
+def legend(hints: ModelHints) -> tuple[str, str]:
     """Return the classes with a square in the colour of each, as rich text, and their names alone.
 
     A square leads to where names and colours are changed.
@@ -86,13 +86,13 @@ def legend(hints: Hints) -> tuple[str, str]:
     return rich + more, ", ".join(names) + more
 
 
-def sheets(models: Sequence[PatchModel]) -> tuple[Sheet, ...]:
+def sheets(models: Sequence[PatchModel]) -> tuple[LayerTable, ...]:
     """Return what became of the layers of models."""
     reports = [(model.name, model.fcn.report) for model in models]
-    return tuple(Sheet(name, " ".join((r.summary(), *r.notes)), tuple(r.rows())) for name, r in reports)
+    return tuple(LayerTable(name, " ".join((r.summary(), *r.notes)), tuple(r.rows())) for name, r in reports)
 
 
-def refused_sheet(name: str, error: Exception) -> Sheet | None:
+def refused_sheet(name: str, error: Exception) -> LayerTable | None:
     """Return what is known of a model that was refused, the layer marked that it was refused for.
 
     Parameters
@@ -104,7 +104,7 @@ def refused_sheet(name: str, error: Exception) -> Sheet | None:
 
     Returns
     -------
-    Sheet or None
+    LayerTable or None
         None where nothing is known of its layers.
     """
     from napari_fcnseg.conversion.report import COLUMNS  # a model was read by now, and the dock opens without it
@@ -131,7 +131,7 @@ def refused_sheet(name: str, error: Exception) -> Sheet | None:
             became = "understood" if refused is not None and index < refused else "not looked at"
         row = (*layer, became, *("",) * (len(COLUMNS) - 3))
         rows[index : index + 1] = [row]
-    return Sheet(name, str(error), tuple(rows), refused) if layers else None
+    return LayerTable(name, str(error), tuple(rows), refused) if layers else None
 
 
 def wrappable(name: str) -> str:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-    from napari_fcnseg._napari.segment.models.hints import Hints
+    from napari_fcnseg._napari.segment.models.hints import ModelHints
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.model.sidecar import Sidecar
 
 
 @dataclass(frozen=True)
-class Entries:
+class SidecarEntries:
     """What stands in the window.
 
     Attributes
@@ -49,7 +49,7 @@ class Entries:
     doi: str = ""
 
 
-def entries_of(model: PatchModel, hints: Hints, preprocess: str) -> Entries:
+def entries_of(model: PatchModel, hints: ModelHints, preprocess: str) -> SidecarEntries:
     """Return what is known now: by the sidecar, by hints, and by the line with the steps."""
     from napari_fcnseg.model.sidecar import default_names
 
@@ -57,7 +57,7 @@ def entries_of(model: PatchModel, hints: Hints, preprocess: str) -> Entries:
     cite = sidecar.cite[0] if sidecar is not None and sidecar.cite else None
     sizes = sidecar.pixel_size if sidecar is not None else ()
     channels = hints.channel_names
-    return Entries(
+    return SidecarEntries(
         hints.class_names,
         hints.class_colors,
         channels if len(channels) == model.channels else default_names("channel", model.channels),
@@ -69,7 +69,7 @@ def entries_of(model: PatchModel, hints: Hints, preprocess: str) -> Entries:
     )
 
 
-def write(models: Sequence[PatchModel], entries: Entries) -> tuple[Path, ...]:
+def write(models: Sequence[PatchModel], entries: SidecarEntries) -> tuple[Path, ...]:
     """Write the sidecars of a model, or of all members of an ensemble; what to cite belongs to the first alone.
 
     Raises
@@ -87,7 +87,7 @@ def write(models: Sequence[PatchModel], entries: Entries) -> tuple[Path, ...]:
     )
 
 
-def _sidecar(model: PatchModel, entries: Entries, *, first: bool) -> Sidecar:
+def _sidecar(model: PatchModel, entries: SidecarEntries, *, first: bool) -> Sidecar:
     """Return a model's present sidecar with the entries in it; names and colours that nobody chose are left out."""
     from napari_fcnseg import preprocess
     from napari_fcnseg.model.sidecar import Classes, blank, check, default_names, palette, read_sidecar
@@ -128,7 +128,7 @@ def _sizes(text: str, spatial: int) -> tuple[float, ...]:
     return sizes * spatial if len(sizes) == 1 else sizes
 
 
-def _cited(entries: Entries, start: Sidecar) -> tuple[Any, ...]:
+def _cited(entries: SidecarEntries, start: Sidecar) -> tuple[Any, ...]:
     """Return the citations with the one in the window in the first place."""
     from napari_fcnseg.model.sidecar import Citation
 

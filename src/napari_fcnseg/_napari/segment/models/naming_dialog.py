@@ -26,10 +26,10 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_fcnseg._napari.segment.models.naming import Entries, restyle_results, write
+from napari_fcnseg._napari.segment.models.naming import SidecarEntries, restyle_results, write
 from napari_fcnseg._napari.widgets.step_help import step_help
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
-from napari_fcnseg._napari.widgets.worker import working
+from napari_fcnseg._napari.widgets.worker import in_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,7 +79,7 @@ class NamingDialog(QDialog):
     ----------
     models : sequence of PatchModel
         A model, or the members of an ensemble, which are named alike.
-    entries : Entries
+    entries : SidecarEntries
         What is known now.
     layers : iterable of Layer
         What is shown: results of these models take on what is written.
@@ -91,7 +91,11 @@ class NamingDialog(QDialog):
     written = Signal()
 
     def __init__(
-        self, models: Sequence[PatchModel], entries: Entries, layers: Iterable[Layer], parent: QWidget | None = None
+        self,
+        models: Sequence[PatchModel],
+        entries: SidecarEntries,
+        layers: Iterable[Layer],
+        parent: QWidget | None = None,
     ) -> None:
         from napari_fcnseg.model.sidecar import sidecar_path
 
@@ -136,10 +140,10 @@ class NamingDialog(QDialog):
         self._arrange(heading, output)
         self.resize(_WIDTH, 0)
 
-    def entries(self) -> Entries:
+    def entries(self) -> SidecarEntries:
         """Return what stands in the window."""
         buttons = [self.classes.cellWidget(row, 1) for row in range(self.classes.rowCount())]
-        return Entries(
+        return SidecarEntries(
             _texts(self.classes),
             tuple(button.color for button in buttons if isinstance(button, ColorButton)),
             _texts(self.channels),
@@ -156,7 +160,7 @@ class NamingDialog(QDialog):
         self._saved = entries
         self.buttons.setEnabled(False)
         create_worker(
-            working, lambda: write(models, entries), _connect={"returned": self._conclude}, _ignore_errors=True
+            in_worker, lambda: write(models, entries), _connect={"returned": self._conclude}, _ignore_errors=True
         )
 
     def _conclude(self, outcome: Outcome) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtGui import QKeyEvent
 
-    from napari_fcnseg._napari.segment.models.model_text import Sheet
+    from napari_fcnseg._napari.segment.models.model_text import LayerTable
 
 _BECAME = 2  # the column
 _WIDEST = 45  # letters of a column before its text is wrapped
@@ -37,13 +37,13 @@ class ReportDialog(QDialog):
 
     Parameters
     ----------
-    sheets : sequence of Sheet
+    sheets : sequence of LayerTable
         One per model.
     parent : QWidget, optional
         The window it belongs to.
     """
 
-    def __init__(self, sheets: Sequence[Sheet], parent: QWidget | None = None) -> None:
+    def __init__(self, sheets: Sequence[LayerTable], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle("What became of the model")
@@ -79,7 +79,7 @@ class ReportDialog(QDialog):
 class _Page(QWidget):
     """What is said of a model, and its table."""
 
-    def __init__(self, sheet: Sheet) -> None:
+    def __init__(self, sheet: LayerTable) -> None:
         super().__init__()
         text = QLabel(f"{sheet.name}: {sheet.text}")
         text.setTextFormat(Qt.TextFormat.PlainText)  # names in files may look like markup
@@ -112,7 +112,7 @@ def _headings() -> tuple[str, ...]:
     return COLUMNS
 
 
-def _table(sheet: Sheet) -> QTableWidget:
+def _table(sheet: LayerTable) -> QTableWidget:
     headings = _headings()
     table = _Table(len(sheet.rows), len(headings))
     table.setAccessibleName(f"Layers of {sheet.name}")

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_fcnseg._napari.files_in_use import in_use
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import TextDialog, button
-from napari_fcnseg._napari.widgets.worker import working
+from napari_fcnseg._napari.widgets.worker import in_worker
 from napari_fcnseg.system.saving import Plan
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class CertificateDialog(TextDialog):
             with plan.claim():
                 return certificate.save(path, overwrite=replace)
 
-        create_worker(working, save, _connect={"returned": self._say_saved}, _ignore_errors=True)
+        create_worker(in_worker, save, _connect={"returned": self._say_saved}, _ignore_errors=True)
 
     def _choose(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save the certificate", str(self._proposed), "JSON (*.json)")

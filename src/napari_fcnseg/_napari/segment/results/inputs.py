@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fcnseg._napari.segment.models.hints import hints_of, sample_hints
-from napari_fcnseg.arrays.frame_source import chunks_of
+from napari_fcnseg.arrays.frame_source import chunk_shape_of
 from napari_fcnseg.errors import FcnSegError, ImageError, OutputError
 from napari_fcnseg.run.recipe import Inputs
 from napari_fcnseg.samples.catalogue import SAMPLES
-from napari_fcnseg.system.formatting import amount
+from napari_fcnseg.system.formatting import format_bytes
 from napari_fcnseg.system.saving import put
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from napari.layers import Layer
 
-    from napari_fcnseg._napari.layers.channels import Source
-    from napari_fcnseg._napari.segment.run.request import Order
+    from napari_fcnseg._napari.layers.channels import ImageLayers
+    from napari_fcnseg._napari.segment.run.request import RunRequest
     from napari_fcnseg.arrays.frame_source import Region
     from napari_fcnseg.imagefile import ImageFile
 
@@ -38,12 +38,12 @@ _MOST = 2**31  # bytes that are saved; of a larger image in a file as many are c
 _BLOCK = 2**25  # bytes that are compared at once
 
 
-def inputs_of(order: Order, *, samples: bool = True, save: bool = True) -> tuple[Inputs, list[str]]:
+def inputs_of(request: RunRequest, *, samples: bool = True, save: bool = True) -> tuple[Inputs, list[str]]:
     """Return where the image and the mask of a run can be read again, and what the user should know of that.
 
     Parameters
     ----------
-    order : Order
+    request : RunRequest
         What the run was asked.
     samples : bool
         Whether a sample may be given by its name, and needs no file.
@@ -56,15 +56,15 @@ def inputs_of(order: Order, *, samples: bool = True, save: bool = True) -> tuple
         If something is in no file and too large to be saved, or cannot be written.
     """
     notes: list[str] = []
-    inputs = (_sample(order.source) if samples else None) or _files(order.source)
+    inputs = (_sample(request.source) if samples else None) or _files(request.source)
     if inputs is None:
         inputs = Inputs()
         if save:
-            inputs = Inputs(tuple(_saved(array, "image") for array in _channels(order.source)))
+            inputs = Inputs(tuple(_saved(array, "image") for array in _channels(request.source)))
             files = " and ".join(inputs.files)
             notes.append(f"The image is in no file as it was segmented, so it was saved as {files}.")
-    if order.inside is not None and save:
-        inputs = replace(inputs, mask=_saved(order.inside.mask(), "region"))
+    if request.inside is not None and save:
+        inputs = replace(inputs, mask=_saved(request.inside.mask(), "region"))
         notes.append(f"The region was saved as {inputs.mask}.")
     return inputs, notes
 
@@ -86,7 +86,7 @@ def path_of(layer: Layer) -> str:
     return str(path) if path and os.path.exists(path) else ""
 
 
-def _sample(source: Source) -> Inputs | None:
+def _sample(source: ImageLayers) -> Inputs | None:
     """Return the sample that an image is, as it came."""
     hints = hints_of(source.layers[0])
     name = next((name for name, sample in SAMPLES.items() if sample_hints(sample) == hints), "")
@@ -95,7 +95,7 @@ def _sample(source: Source) -> Inputs | None:
     return Inputs(sample=name)
 
 
-def _files(source: Source) -> Inputs | None:
+def _files(source: ImageLayers) -> Inputs | None:
     """Return the files that hold the very pixels of an image."""
     from napari_fcnseg.imagefile import read_image
 
@@ -115,7 +115,7 @@ def _files(source: Source) -> Inputs | None:
     return Inputs(files, channel_axis=moved) if moved is not None else None
 
 
-def _moved(file: ImageFile, source: Source) -> int | None:
+def _moved(file: ImageFile, source: ImageLayers) -> int | None:
     """Return where a file has the channels that are layers of their own here, in the same order; None if it has not."""
     image, last = source.image, len(source.image.shape) - 1
     if len(source.layers) == 1 or len(file.data.shape) != last + 1:
@@ -138,7 +138,7 @@ def _same(file: Any, image: Any, axis: int | None = None) -> bool:
     ):
         return False
     order = np.argsort(there)
-    for region in _blocks(tuple(image.shape), mine.itemsize, chunks_of(image)):
+    for region in _blocks(tuple(image.shape), mine.itemsize, chunk_shape_of(image)):
         place = tuple(slice(start, stop) for start, stop in region)
         pixels = np.asarray(file[tuple(place[a] for a in there)]).transpose(order)
         if not np.array_equal(np.asarray(image[place]), pixels, equal_nan=True):
@@ -159,7 +159,7 @@ def _blocks(shape: tuple[int, ...], itemsize: int, chunks: tuple[int, ...] | Non
         yield tuple((a, min(a + size, n)) for a, size, n in zip(starts, sizes, shape, strict=True))
 
 
-def _channels(source: Source) -> list[Any]:
+def _channels(source: ImageLayers) -> list[Any]:
     """Return the arrays to save: the image itself, or one per channel."""
     if len(source.layers) == 1:
         return [source.image]
@@ -172,9 +172,9 @@ def _channels(source: Source) -> list[Any]:
 def _check_size(size: int, what: str) -> None:
     if size > _MOST:
         raise ImageError(
-            f"The {what} is in no file as it was segmented and takes {amount(size)}; no more than {amount(_MOST)} are "
-            "saved for this. Save its layer as a file (File, Save Selected Layers), open that file in napari and run "
-            "again."
+            f"The {what} is in no file as it was segmented and takes {format_bytes(size)}; no more than "
+            f"{format_bytes(_MOST)} are saved for this. Save its layer as a file (File, Save Selected Layers), open "
+            "that file in napari and run again."
         )
 
 

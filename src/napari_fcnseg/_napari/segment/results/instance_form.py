@@ -8,7 +8,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSpinBox, QWidget
 
 from napari_fcnseg._napari.widgets.form import form_of, quiet_combo
-from napari_fcnseg._napari.widgets.tooltips import words
+from napari_fcnseg._napari.widgets.tooltips import tooltip_from
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.instances.settings import COMPONENTS, WATERSHED, InstanceSettings, suggested_classes
 from napari_fcnseg.system.cache import recall, remember
@@ -40,11 +40,11 @@ class InstanceForm(QWidget):
     def __init__(self, labels: QComboBox, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.names: Mapping[int, str] = {}
-        self.interior = quiet_combo("Interior class", words(InstanceSettings, "interior"))
-        self.method = quiet_combo("Method", words(InstanceSettings, "method").replace('"', ""))
+        self.interior = quiet_combo("Interior class", tooltip_from(InstanceSettings, "interior"))
+        self.method = quiet_combo("Method", tooltip_from(InstanceSettings, "method").replace('"', ""))
         for method, text in _METHOD_NAMES.items():
             self.method.addItem(text, method)
-        self.edge = quiet_combo("Edge class", words(InstanceSettings, "edge"))
+        self.edge = quiet_combo("Edge class", tooltip_from(InstanceSettings, "edge"))
         self.separation = QDoubleSpinBox()
         self.separation.setRange(0, _MOST_SEPARATION)
         self.separation.setDecimals(1)
@@ -57,7 +57,7 @@ class InstanceForm(QWidget):
         ):
             box.setSpecialValueText(lowest)
             box.setSuffix(" pixels")
-            box.setToolTip(f"<p>{words(InstanceSettings, name)}</p>")
+            box.setToolTip(f"<p>{tooltip_from(InstanceSettings, name)}</p>")
             box.setAccessibleName(name.replace("_", " ").capitalize())
             box.valueChanged.connect(self._emit)
         for box in (self.minimum_size, self.fill_holes):

@@ -14,7 +14,7 @@ from napari_fcnseg._napari.layers.geometry import geometry
 from napari_fcnseg._napari.layers.metadata import METADATA, is_result
 from napari_fcnseg.errors import OutOfMemoryError
 from napari_fcnseg.instances.settings import InstanceSettings, InstanceSizes, why_none
-from napari_fcnseg.system.formatting import by
+from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ _POWERS = " ²³"
 
 
 @dataclass(frozen=True, eq=False)
-class InstanceOrder:
+class InstanceRequest:
     """What instances are asked for, as it was when they were.
 
     Attributes
@@ -57,8 +57,8 @@ class InstanceOrder:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What became of an order.
+class FoundInstances:
+    """What became of a request.
 
     Attributes
     ----------
@@ -81,29 +81,29 @@ class Found:
     layer: Labels | None = None
 
 
-def found(order: InstanceOrder) -> Found:
+def instance_layer(request: InstanceRequest) -> FoundInstances:
     """Find instances; takes its time, so it runs in a worker."""
     from napari_fcnseg.instances.labeling import find_instances
 
-    place = geometry(order.parent)
-    spacing, pixel_size, unit = pixel_of(place, order.spatial)
-    options: dict[str, Any] = {"spatial": order.spatial, "spacing": spacing, "stop": order.stop.is_set}
+    place = geometry(request.parent)
+    spacing, pixel_size, unit = pixel_of(place, request.spatial)
+    options: dict[str, Any] = {"spatial": request.spatial, "spacing": spacing, "stop": request.stop.is_set}
     try:
-        labels = find_instances(order.data, order.settings, **options)
+        labels = find_instances(request.data, request.settings, **options)
     except MemoryError:
         raise OutOfMemoryError(
-            f"There is not enough memory to find instances in {by(order.data.shape)} pixels. Close other programs, or "
-            "segment a part of the image only."
+            f"There is not enough memory to find instances in {format_shape(request.data.shape)} pixels. Close other "
+            "programs, or segment a part of the image only."
         ) from None
     sizes = InstanceSizes.of(labels, pixel_size, unit)
-    said = f"{sizes}." if sizes.count else why_none(order.data, order.settings, order.names)
-    features = features_of(sizes, "area" if order.spatial < 3 else "volume")
-    metadata = {METADATA: _origin(order)}
-    name = f"{order.parent.name} · instances"
+    said = f"{sizes}." if sizes.count else why_none(request.data, request.settings, request.names)
+    features = features_of(sizes, "area" if request.spatial < 3 else "volume")
+    metadata = {METADATA: _origin(request)}
+    name = f"{request.parent.name} · instances"
     layer = None
-    if order.target is None:
+    if request.target is None:
         layer = Labels(labels, name=name, features=features, metadata=metadata, opacity=0.7, **place)
-    return Found(labels, features, metadata, said, layer)
+    return FoundInstances(labels, features, metadata, said, layer)
 
 
 def features_of(sizes: InstanceSizes, what: str) -> dict[str, Any]:
@@ -114,10 +114,10 @@ def features_of(sizes: InstanceSizes, what: str) -> dict[str, Any]:
     return table
 
 
-def _origin(order: InstanceOrder) -> dict[str, Any]:
+def _origin(request: InstanceRequest) -> dict[str, Any]:
     """Return the provenance of the labels with what was done to them."""
-    entry = order.parent.metadata.get(METADATA)
-    mine = {"settings": order.settings.as_dict(), "spatial": order.spatial, "labels": order.parent.name}
+    entry = request.parent.metadata.get(METADATA)
+    mine = {"settings": request.settings.as_dict(), "spatial": request.spatial, "labels": request.parent.name}
     return {"program": "napari-fcnseg", **(entry if isinstance(entry, dict) else {}), "instances": mine}
 
 

@@ -14,19 +14,19 @@ from napari_fcnseg._napari.layers.channels import full_resolution
 from napari_fcnseg._napari.layers.metadata import class_names
 from napari_fcnseg._napari.segment.results.instance_form import InstanceForm
 from napari_fcnseg._napari.segment.results.instance_worker import (
-    InstanceOrder,
+    InstanceRequest,
     candidates,
     classes_in,
-    found,
+    instance_layer,
     spatial_axes,
 )
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.form import quiet_combo
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
-from napari_fcnseg._napari.widgets.problems import sentence_of
+from napari_fcnseg._napari.widgets.problems import error_sentence
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
-from napari_fcnseg._napari.widgets.worker import working
+from napari_fcnseg._napari.widgets.worker import in_worker
 from napari_fcnseg.errors import FcnSegError, SettingsError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
     from qtpy.QtGui import QShowEvent
 
-    from napari_fcnseg._napari.segment.results.instance_worker import Found
+    from napari_fcnseg._napari.segment.results.instance_worker import FoundInstances
     from napari_fcnseg._napari.widgets.worker import Outcome
 
 _DEBOUNCE = 250  # milliseconds after the last change
@@ -63,8 +63,8 @@ class InstancesBox(QWidget):
         self._shown: Labels | None = None  # the layer whose classes are offered
         self._by_hand = self._unread = False
         self._targets: WeakKeyDictionary[Labels, Labels] = WeakKeyDictionary()
-        self._current: InstanceOrder | None = None
-        self._next: InstanceOrder | None = None
+        self._current: InstanceRequest | None = None
+        self._next: InstanceRequest | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DEBOUNCE)
@@ -111,9 +111,9 @@ class InstancesBox(QWidget):
             self.labels.addItems([layer.name for layer in self._layers])
             if self._by_hand and kept is not None:
                 self.labels.setCurrentIndex(kept)
-        for order in (self._current, self._next):
-            if order is not None and not self._has(order.parent):
-                order.stop.set()
+        for request in (self._current, self._next):
+            if request is not None and not self._has(request.parent):
+                request.stop.set()
         self._show_layer()
 
     def recompute(self, layer: Layer) -> None:
@@ -125,13 +125,13 @@ class InstancesBox(QWidget):
         """Find instances as chosen; what is being found meanwhile is dropped."""
         self._timer.stop()
         try:
-            order = self._order()
+            request = self._request()
         except FcnSegError as error:
             self._give_up()
             self._say(str(error), ERROR_STYLE)
             return
         self._give_up()
-        self._next = order
+        self._next = request
         self._say("Finding instances…")
         if self._current is None:
             self._begin()
@@ -140,7 +140,7 @@ class InstancesBox(QWidget):
         self.form.keep()
         self.find_now()
 
-    def _order(self) -> InstanceOrder:
+    def _request(self) -> InstanceRequest:
         layer = self.layer
         if layer is None:
             raise SettingsError(f"No labels were chosen. {_EMPTY}")
@@ -149,7 +149,7 @@ class InstancesBox(QWidget):
         spatial = 3 if self.form.volume.isChecked() else 2
         settings = self.form.settings(spatial)
         target = self._target(layer)
-        return InstanceOrder(layer, full_resolution(layer), settings, spatial, self.form.names, target)
+        return InstanceRequest(layer, full_resolution(layer), settings, spatial, self.form.names, target)
 
     def _target(self, layer: Layer) -> Labels | None:
         """Return the layer with the instances of a layer, as long as the viewer has it."""
@@ -160,33 +160,35 @@ class InstancesBox(QWidget):
         return any(layer is other for other in self._viewer.layers)
 
     def _give_up(self) -> None:
-        for order in (self._current, self._next):
-            if order is not None:
-                order.stop.set()
+        for request in (self._current, self._next):
+            if request is not None:
+                request.stop.set()
 
     def _begin(self) -> None:
-        """Have the next order done; there is only one worker at a time."""
-        order, self._next = self._next, None
-        self._current = order
-        assert order is not None, "called for one"
-        create_worker(working, partial(found, order), _connect={"returned": self._take}, _ignore_errors=True)
+        """Have the next request done; there is only one worker at a time."""
+        request, self._next = self._next, None
+        self._current = request
+        assert request is not None, "called for one"
+        create_worker(
+            in_worker, partial(instance_layer, request), _connect={"returned": self._take}, _ignore_errors=True
+        )
 
     def _take(self, outcome: Outcome) -> None:
-        order, self._current = self._current, None
+        request, self._current = self._current, None
         if self._next is not None and not self._next.stop.is_set():
             self._begin()
-        elif order is None or order.stop.is_set() or not self._has(order.parent):
+        elif request is None or request.stop.is_set() or not self._has(request.parent):
             self._next = None
         elif outcome.error is not None:
             self._complain(outcome.error)
         else:
-            self._show(order, outcome.value)
+            self._show(request, outcome.value)
 
-    def _show(self, order: InstanceOrder, result: Found) -> None:
+    def _show(self, request: InstanceRequest, result: FoundInstances) -> None:
         """Put instances into their layer; one that the user has removed meanwhile stays away."""
-        target, shown = order.target, self._target(order.parent)
+        target, shown = request.target, self._target(request.parent)
         if target is None:
-            self._targets[order.parent] = result.layer
+            self._targets[request.parent] = result.layer
             self._viewer.add_layer(result.layer)
         elif shown is None or shown is not target:
             self._say("")
@@ -225,7 +227,7 @@ class InstancesBox(QWidget):
         self._unread = False
         self._say(_READING)
         slot = {"returned": self._take_classes}
-        create_worker(working, partial(classes_in, self._shown), _connect=slot, _ignore_errors=True)
+        create_worker(in_worker, partial(classes_in, self._shown), _connect=slot, _ignore_errors=True)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Take up what was put off until somebody looks."""
@@ -251,7 +253,7 @@ class InstancesBox(QWidget):
             self._timer.start()
 
     def _complain(self, error: Exception) -> None:
-        self._say(sentence_of(error), ERROR_STYLE)
+        self._say(error_sentence(error), ERROR_STYLE)
 
     def _say(self, text: str, style: str = "") -> None:
         self.message.setStyleSheet(style)

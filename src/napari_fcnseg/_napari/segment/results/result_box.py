@@ -17,12 +17,12 @@ from qtpy.QtWidgets import QFileDialog, QGridLayout, QGroupBox, QLabel
 
 from napari_fcnseg._napari.files_in_use import in_use
 from napari_fcnseg._napari.layers.metadata import METADATA, is_result
-from napari_fcnseg._napari.segment.results.result_text import copied, described, found, named
+from napari_fcnseg._napari.segment.results.result_text import copy_result, describe_result, find_inputs, with_axis_names
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
 from napari_fcnseg._napari.widgets.sentence import breakable
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
-from napari_fcnseg._napari.widgets.worker import is_expected, working
+from napari_fcnseg._napari.widgets.worker import in_worker, is_expected
 from napari_fcnseg.errors import ImageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
     from qtpy.QtWidgets import QWidget
 
-    from napari_fcnseg._napari.segment.run.request import Order
+    from napari_fcnseg._napari.segment.run.request import RunRequest
     from napari_fcnseg._napari.widgets.worker import Outcome
 
 _FILTERS = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;PNG (*.png);;NumPy (*.npy)"
@@ -51,7 +51,7 @@ class ResultBox(QGroupBox):
         Whose layers are looked at.
     """
 
-    #: Emitted with the layer whose run is to be done again; :meth:`order_again` has the order.
+    #: Emitted with the layer whose run is to be done again; :meth:`order_again` has the request.
     run_again = Signal(object)
     #: Emitted with the layer that is to be removed.
     remove = Signal(object)
@@ -62,7 +62,7 @@ class ResultBox(QGroupBox):
         super().__init__("Result", parent)
         self._viewer = viewer
         self._layer: Layer | None = None
-        self._orders: WeakKeyDictionary[Layer, Order] = WeakKeyDictionary()
+        self._requests: WeakKeyDictionary[Layer, RunRequest] = WeakKeyDictionary()
         self._busy = False
         self.about = _wrapped("What the result was made with")
         self.message = _wrapped("What became of it")
@@ -96,18 +96,18 @@ class ResultBox(QGroupBox):
         """The layer that is shown."""
         return self._layer
 
-    def remember(self, layers: Sequence[Layer], order: Order) -> None:
-        """Take notice of the order that layers are the result of, as long as they exist."""
+    def remember(self, layers: Sequence[Layer], request: RunRequest) -> None:
+        """Take notice of the request that layers are the result of, as long as they exist."""
         for layer in layers:
-            self._orders[layer] = order
+            self._requests[layer] = request
         self.refresh()
 
     def refresh(self) -> None:
         """Show what has become known of the result since, as that it was verified."""
         self.show_layer(self._layer)
 
-    def order_again(self, layer: Layer) -> Order | None:
-        """Return an order that gives a layer's result again, bit for bit; None if nobody knows its image.
+    def request_again(self, layer: Layer) -> RunRequest | None:
+        """Return a request that gives a layer's result again, bit for bit; None if nobody knows its image.
 
         Raises
         ------
@@ -116,15 +116,15 @@ class ResultBox(QGroupBox):
         """
         from napari_fcnseg.run.recipe import settings_of
 
-        order = self._orders.get(layer)
-        if order is None:
+        request = self._requests.get(layer)
+        if request is None:
             return None
-        return replace(order, settings=settings_of(layer.metadata.get(METADATA, {})), stop=threading.Event())
+        return replace(request, settings=settings_of(layer.metadata.get(METADATA, {})), stop=threading.Event())
 
     def layers_of(self, layer: Layer) -> list[Layer]:
         """Return the layers in the viewer that come from the same run as a layer, itself among them."""
-        order = self._orders.get(layer)
-        mine = [other for other in self._viewer.layers if order is not None and self._orders.get(other) is order]
+        request = self._requests.get(layer)
+        mine = [other for other in self._viewer.layers if request is not None and self._requests.get(other) is request]
         return mine or [other for other in self._viewer.layers if other is layer]
 
     def show_layer(self, layer: Layer | None) -> None:
@@ -135,7 +135,7 @@ class ResultBox(QGroupBox):
         if layer is None:
             self.about.setText(_EMPTY)
         else:
-            self.about.setText(described(layer.name, layer.metadata.get(METADATA, {})))
+            self.about.setText(describe_result(layer.name, layer.metadata.get(METADATA, {})))
         for each in (self.save, self.again, self.python, self.delete, self.command):
             each.setVisible(layer is not None)
         self._enable()
@@ -166,13 +166,13 @@ class ResultBox(QGroupBox):
         if layer is None:
             return
         data, attributes, _ = layer.as_layer_data_tuple()
-        order, inputs = self._orders.get(layer), in_use()
+        request, inputs = self._requests.get(layer), in_use()
 
         def save() -> list[str]:
             from napari_fcnseg._napari.segment.results.writer import write_result
 
-            state = named(attributes, order, layer.ndim)
-            return write_result(path, data, state, found(order), replace=replace, inputs=inputs)
+            state = with_axis_names(attributes, request, layer.ndim)
+            return write_result(path, data, state, find_inputs(request), replace=replace, inputs=inputs)
 
         self._work("Saving…", save, self._saved)
 
@@ -188,20 +188,22 @@ class ResultBox(QGroupBox):
 
     def _copy(self, write: Callable[..., str], *, samples: bool) -> None:
         layer = self._layer
-        order = self._orders.get(layer) if layer is not None else None
-        if layer is None or order is None:
+        request = self._requests.get(layer) if layer is not None else None
+        if layer is None or request is None:
             self._complain(ImageError(_UNKNOWN))
             return
         provenance = dict(layer.metadata.get(METADATA, {}))
         self._work(
-            "Looking for the files of image and model…", lambda: copied(write, provenance, order, samples), self._copied
+            "Looking for the files of image and model…",
+            lambda: copy_result(write, provenance, request, samples),
+            self._copied,
         )
 
     def _work(self, text: str, function: Callable[[], Any], slot: Callable[[Outcome], None]) -> None:
         self._busy = True
         self._enable()
         self._say(text)
-        create_worker(working, function, _connect={"returned": slot}, _ignore_errors=True)
+        create_worker(in_worker, function, _connect={"returned": slot}, _ignore_errors=True)
 
     def _copied(self, outcome: Outcome) -> None:
         if self._ended(outcome):
@@ -217,7 +219,7 @@ class ResultBox(QGroupBox):
             self._say(f"Saved as {file}" + f", and where it comes from as {Path(beside[0]).name}." if beside else ".")
 
     def _ended(self, outcome: Outcome) -> bool:
-        """Take the next order; return whether the last one went well."""
+        """Take the next request; return whether the last one went well."""
         self._busy = False
         self._enable()
         if outcome.error is not None:
@@ -235,7 +237,7 @@ class ResultBox(QGroupBox):
             self.save_as(whole, replace=whole == path)  # under another name nobody was asked
 
     def _enable(self) -> None:
-        known = self._layer is not None and self._layer in self._orders
+        known = self._layer is not None and self._layer in self._requests
         for each in (self.save, self.delete):
             each.setEnabled(not self._busy)
         for each in (self.again, self.python, self.command):

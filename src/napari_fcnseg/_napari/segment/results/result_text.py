@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg._napari.layers.axis_names import guessed_letters, letters_of
 from napari_fcnseg._napari.widgets.sentence import breakable
-from napari_fcnseg.system.formatting import by, duration
+from napari_fcnseg.system.formatting import format_duration, format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from napari_fcnseg._napari.segment.run.request import Order
+    from napari_fcnseg._napari.segment.run.request import RunRequest
 
 _HASH = 12  # digits that are shown
 
 
-def described(name: str, provenance: Mapping[str, Any]) -> str:
+def describe_result(name: str, provenance: Mapping[str, Any]) -> str:
     """Return what a result was made with, in a few words."""
     models = ", ".join(f"{m['name']} (sha256 {m['sha256'][:_HASH] or 'unknown'})" for m in provenance.get("models", ()))
     parts = [
         models,
         provenance.get("device") or "",
         provenance.get("precision", ""),
-        f"tile {by(provenance['tile'])}" if provenance.get("tile") else "",
-        duration(provenance["seconds"]) if provenance.get("seconds") else "",
+        f"tile {format_shape(provenance['tile'])}" if provenance.get("tile") else "",
+        format_duration(provenance["seconds"]) if provenance.get("seconds") else "",
     ]
     sentences = [breakable(f"{name}: {', '.join(filter(None, parts))}.")]
     done, total = provenance.get("tiles", (0, 0))
@@ -39,8 +39,8 @@ def described(name: str, provenance: Mapping[str, Any]) -> str:
     return " ".join(sentences)
 
 
-def copied(
-    write: Callable[..., str], provenance: Mapping[str, Any], order: Order, samples: bool
+def copy_result(
+    write: Callable[..., str], provenance: Mapping[str, Any], request: RunRequest, samples: bool
 ) -> tuple[str, list[str]]:
     """Return a result as a text, and what the user should know of it; everything it names is found to be there."""
     from napari_fcnseg._napari.segment.results.inputs import inputs_of
@@ -48,31 +48,31 @@ def copied(
     from napari_fcnseg.run.recipe import check_models, models_of
 
     check_models(provenance, [load_model(m["path"], m["output"] or None) for m in models_of(provenance)])
-    inputs, notes = inputs_of(order, samples=samples)
+    inputs, notes = inputs_of(request, samples=samples)
     done, total = provenance.get("tiles", (0, 0))
     if done < total:
         notes.append(f"The run was stopped after {done} of {total} tiles; this computes all of them.")
     return write(provenance, inputs), notes
 
 
-def found(order: Order | None) -> dict[str, Any]:
+def find_inputs(request: RunRequest | None) -> dict[str, Any]:
     """Return where the image of a result can be read again, for its provenance, as far as it is in files."""
     from napari_fcnseg._napari.segment.results.inputs import inputs_of
 
-    if order is None:
+    if request is None:
         return {}
-    inputs, _ = inputs_of(order, save=False)
+    inputs, _ = inputs_of(request, save=False)
     return {"inputs": {"files": list(inputs.files), "sample": inputs.sample, "channel_axis": inputs.channel_axis}}
 
 
-def named(attributes: Mapping[str, Any], order: Order | None, ndim: int) -> dict[str, Any]:
+def with_axis_names(attributes: Mapping[str, Any], request: RunRequest | None, ndim: int) -> dict[str, Any]:
     """Return the state of a result's layer with the image's names of its axes, or what they are for the model."""
-    if order is None:
+    if request is None:
         return dict(attributes)
-    axes, image = order.source.axes, order.source.layers[0]
+    axes, image = request.source.axes, request.source.layers[0]
     letters = guessed_letters(axes, letters_of(image.axis_labels), rgb=image.rgb)
     known = [letter if len(letter) == 1 else "" for letter in letters]  # not what may be time or depth
     names = [known[axis] for axis in sorted(axes.result)]
-    if order.spanned_axis is not None:
-        names.insert(order.spanned_axis, "")
+    if request.spanned_axis is not None:
+        names.insert(request.spanned_axis, "")
     return {**attributes, "axis_labels": names} if len(names) == ndim else dict(attributes)

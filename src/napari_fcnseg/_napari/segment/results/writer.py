@@ -65,7 +65,7 @@ def write_result(
     from napari_fcnseg.proof.certificate import image_sha256
     from napari_fcnseg.run.provenance_file import check_provenance, provenance_path, write_with_provenance
     from napari_fcnseg.system.saving import ZARR, Plan
-    from napari_fcnseg.system.serialization import plain
+    from napari_fcnseg.system.serialization import to_plain
 
     target = Path(path)
     check_ending(target)
@@ -90,7 +90,7 @@ def write_result(
             "unit": image.unit,
             "sha256": image_sha256(image.data),
         }
-        said = plain({**provenance, **classes_of(attributes), "written": written, **(more or {})})
+        said = to_plain({**provenance, **classes_of(attributes), "written": written, **(more or {})})
         check_provenance(beside, (target,), said)
         write_with_provenance(plan, image, said)
     return [path, str(beside)]

@@ -13,10 +13,16 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_fcnseg._napari.layers.metadata import METADATA
 from napari_fcnseg._napari.segment.run.activity import Activity
 from napari_fcnseg._napari.segment.run.result_layers import ResultLayers, result_name, summary
-from napari_fcnseg._napari.segment.run.worker import comparing, following, resuming, segmenting, verifying
+from napari_fcnseg._napari.segment.run.worker import (
+    compare_precision_worker,
+    follow_worker,
+    resume_worker,
+    segment_worker,
+    verify_worker,
+)
 from napari_fcnseg._napari.widgets.endings import at_end
-from napari_fcnseg._napari.widgets.problems import tell
-from napari_fcnseg._napari.widgets.worker import abandon, driving, in_background
+from napari_fcnseg._napari.widgets.problems import notify_error
+from napari_fcnseg._napari.widgets.worker import drive, end_workers, in_background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -24,8 +30,8 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-    from napari_fcnseg._napari.segment.run.region_of_interest import Place
-    from napari_fcnseg._napari.segment.run.request import Order, Progress, Segmented
+    from napari_fcnseg._napari.segment.run.region_of_interest import RegionOfInterest
+    from napari_fcnseg._napari.segment.run.request import RunProgress, RunRequest, RunResult
     from napari_fcnseg._napari.segment.run.run_box import RunBox
     from napari_fcnseg._napari.widgets.worker import Outcome
     from napari_fcnseg.proof.verification import Verification
@@ -34,8 +40,8 @@ _LOOK_MILLISECONDS = 50
 _UNPAINTED = " The preview is taken back where no tile was done."
 
 
-class LiveRun(QObject):
-    """Runs orders in a worker thread and keeps the dock and the layers up to date.
+class RunController(QObject):
+    """Runs requests in a worker thread and keeps the dock and the layers up to date.
 
     Parameters
     ----------
@@ -48,7 +54,7 @@ class LiveRun(QObject):
 
     Attributes
     ----------
-    last : Segmented or None
+    last : RunResult or None
         The last run, be it whole or stopped.
     verification : Verification or None
         Of the last run.
@@ -70,12 +76,12 @@ class LiveRun(QObject):
         self._finish: Callable[[Outcome | None], None] | None = None
         self._activity: Activity | None = None
         self._results: ResultLayers | None = None
-        self._latest: Progress | None = None
-        self._shown: Progress | None = None
+        self._latest: RunProgress | None = None
+        self._shown: RunProgress | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_MILLISECONDS)
         self._timer.timeout.connect(self._look)
-        self.last: Segmented | None = None
+        self.last: RunResult | None = None
         self.verification: Verification | None = None
         self._made: tuple[Layer, ...] = ()  # by the last run
         self._verify_next = False
@@ -83,17 +89,17 @@ class LiveRun(QObject):
         self.stopped = False  # whether the user stopped it, or it failed
         self._stops = [threading.Event()]  # of what runs; as above
         stops, work = self._stops, self._work
-        at_end(parent, lambda: abandon(stops[-1], work))
+        at_end(parent, lambda: end_workers(stops[-1], work))
 
     @property
     def running(self) -> bool:
         """Whether a worker is at work."""
         return bool(self._work)
 
-    def segment(self, order: Order) -> None:
+    def segment(self, request: RunRequest) -> None:
         """Start a run."""
         self.follows = False
-        self._run(segmenting, (order,), order, f"Preparing {order.source.layers[0].name}…")
+        self._run(segment_worker, (request,), request, f"Preparing {request.source.layers[0].name}…")
 
     def resume(self) -> None:
         """Go on with the last run, if it was stopped and its labels are still there."""
@@ -101,15 +107,15 @@ class LiveRun(QObject):
             last.look_at(None)
             self._go_on(last, "Going on…")
 
-    def follow(self, order: Order, view: Place) -> None:
+    def follow(self, request: RunRequest, view: RegionOfInterest) -> None:
         """Segment what the view shows: go on with the last run if it does that, and begin one otherwise."""
         last = self.last
-        if self.follows and last is not None and last.order.same_as(order) and self._shows(last):
+        if self.follows and last is not None and last.request.same_as(request) and self._shows(last):
             if last.look_at(view):
                 self._go_on(last, "Following the view…")
         else:
             self.follows = True
-            self._run(following, (order, view), order, "Following the view…")
+            self._run(follow_worker, (request, view), request, "Following the view…")
 
     @property
     def resumable(self) -> bool:
@@ -117,18 +123,18 @@ class LiveRun(QObject):
         last = self.last
         return not self.running and last is not None and 0 < last.done < last.total and self._shows(last)
 
-    def _shows(self, segmented: Segmented) -> bool:
+    def _shows(self, segmented: RunResult) -> bool:
         return bool(segmented.layers) and all(layer in self._viewer.layers for layer in segmented.layers)
 
-    def _go_on(self, segmented: Segmented, text: str) -> None:
-        segmented.order = replace(segmented.order, stop=threading.Event())
-        self._run(resuming, (segmented,), segmented.order, text, segmented.layers)
+    def _go_on(self, segmented: RunResult, text: str) -> None:
+        segmented.request = replace(segmented.request, stop=threading.Event())
+        self._run(resume_worker, (segmented,), segmented.request, text, segmented.layers)
 
     def _run(
         self,
         function: Callable[..., Generator[Any, None, Outcome]],
         arguments: tuple[Any, ...],
-        order: Order,
+        request: RunRequest,
         text: str,
         layers: tuple[Layer, ...] = (),
     ) -> None:
@@ -136,23 +142,23 @@ class LiveRun(QObject):
         self.verification, self._made = None, ()
         self._box.certificate.hide()
         self._latest = self._shown = None
-        self._stops[-1] = order.stop
+        self._stops[-1] = request.stop
         self._begin(function, arguments, text, self._segmented)
-        self._activity = Activity(self._box, result_name(order))
+        self._activity = Activity(self._box, result_name(request))
 
-    def verify(self, order: Order) -> None:
+    def verify(self, request: RunRequest) -> None:
         """Verify the last run if it was the same, otherwise a new one."""
-        if self.last is not None and self.last.done and self.last.order.same_as(order):
+        if self.last is not None and self.last.done and self.last.request.same_as(request):
             self._testify(self.last)
         else:
             self._verify_next = True
-            self.segment(order)
+            self.segment(request)
 
-    def compare(self, order: Order) -> None:
-        """Say what the precision of an order would bring and cost."""
-        self._stops[-1] = order.stop
-        text = f"Comparing {order.settings.precision} with float32 on a part of the image…"
-        self._begin(comparing, (order,), text, self._compared)
+    def compare(self, request: RunRequest) -> None:
+        """Say what the precision of a request would bring and cost."""
+        self._stops[-1] = request.stop
+        text = f"Comparing {request.settings.precision} with float32 on a part of the image…"
+        self._begin(compare_precision_worker, (request,), text, self._compared)
 
     def stop(self) -> None:
         """Stop what runs; finished tiles are kept."""
@@ -173,7 +179,7 @@ class LiveRun(QObject):
 
     def report_problem(self, error: Exception) -> None:
         """Say what went wrong, in the dock and as a notification; never end the session for it."""
-        self._box.complain(tell(error))
+        self._box.complain(notify_error(error))
 
     def _begin(
         self,
@@ -189,10 +195,10 @@ class LiveRun(QObject):
         slots = {"yielded": self._on_progress, "returned": self._on_outcome, "finished": self._on_finished}
         self._timer.start()
         self._work.append(function(*arguments))
-        create_worker(driving, self._work[-1], _connect=slots, _ignore_errors=True)
+        create_worker(drive, self._work[-1], _connect=slots, _ignore_errors=True)
         self.begun.emit()
 
-    def _on_progress(self, progress: Progress | None) -> None:
+    def _on_progress(self, progress: RunProgress | None) -> None:
         if progress is not None:
             self._latest = progress
 
@@ -211,7 +217,7 @@ class LiveRun(QObject):
         if self._ended and shown and self.running:  # the event queue has run meanwhile, and may have concluded
             self._conclude()
 
-    def _advance(self, progress: Progress) -> None:
+    def _advance(self, progress: RunProgress) -> None:
         if progress is self._shown:
             return
         if self._shown is None or self._shown.said != progress.said:
@@ -243,7 +249,7 @@ class LiveRun(QObject):
         self.ended.emit()
 
     def _segmented(self, outcome: Outcome | None) -> None:
-        segmented: Segmented | None = outcome.value if outcome is not None else None
+        segmented: RunResult | None = outcome.value if outcome is not None else None
         if self._results is not None:
             self._results.finish(self._latest, segmented.provenance if segmented is not None else None)
             self._made = self._results.layers
@@ -273,9 +279,11 @@ class LiveRun(QObject):
         else:
             self._box.say(str(outcome.value))
 
-    def _testify(self, segmented: Segmented) -> None:
+    def _testify(self, segmented: RunResult) -> None:
         self._stops[-1] = threading.Event()
-        self._begin(verifying, (segmented.witness, self._stops[-1]), "Asking the patch model itself…", self._verified)
+        self._begin(
+            verify_worker, (segmented.sampler, self._stops[-1]), "Asking the patch model itself…", self._verified
+        )
 
     def _verified(self, outcome: Outcome | None) -> None:
         if outcome is None or outcome.cancelled:

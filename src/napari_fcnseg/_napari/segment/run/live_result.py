@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fcnseg.plan.tiles import slices
-from napari_fcnseg.run.result import Canvas
+from napari_fcnseg.plan.tiles import as_slices
+from napari_fcnseg.run.result import ResultArrays
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.run.run import Run, Tile
 
 
-class LiveCanvas(Canvas):
+class LiveResult(ResultArrays):
     """A run's arrays; the layers show these very arrays, and follow them as tiles come.
 
     Attributes
@@ -54,7 +54,7 @@ class LiveCanvas(Canvas):
         region = tuple((part.start, part.stop) for part in where if isinstance(part, slice))
         self._finished.setdefault(tuple(map(int, index)), {})[region] = None  # type: ignore[arg-type]
         early = self.run.schedule.early
-        if early is None or where != slices(early):  # that one lies over others
+        if early is None or where != as_slices(early):  # that one lies over others
             self.finished_pixels += tile.labels.size
         if self.scores is not None and self.run.networks[0].head == "scores":  # neither bounded nor known beforehand
             low, high = float(tile.scores.min()), float(tile.scores.max())
@@ -106,7 +106,7 @@ class LiveCanvas(Canvas):
         finished = np.zeros(self.labels.shape, bool)
         for index, parts in self._finished.items():
             for where in parts:
-                finished[index][slices(where)] = True
+                finished[index][as_slices(where)] = True
         for block in self._painted:
             self.labels[block][~finished[block]] = 0
         self._painted.clear()

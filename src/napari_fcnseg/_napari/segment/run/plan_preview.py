@@ -10,16 +10,16 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_fcnseg._napari.segment.run.worker import run_of
 from napari_fcnseg._napari.widgets.endings import at_end
-from napari_fcnseg._napari.widgets.worker import elsewhere, is_expected
+from napari_fcnseg._napari.widgets.worker import is_expected, wait_in_worker
 from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import FcnSegError
-from napari_fcnseg.system.formatting import amount, by, duration
+from napari_fcnseg.system.formatting import format_bytes, format_duration, format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from napari_fcnseg._napari.segment.run.controller import LiveRun
-    from napari_fcnseg._napari.segment.run.request import Order
+    from napari_fcnseg._napari.segment.run.controller import RunController
+    from napari_fcnseg._napari.segment.run.request import RunRequest
     from napari_fcnseg._napari.segment.run.run_box import RunBox
     from napari_fcnseg.run.run import Run
 
@@ -28,32 +28,34 @@ _STILL_MILLISECONDS = 500
 _ENGINE_MILLISECONDS = 250
 
 
-class Foresight(QObject):
+class PlanPreview(QObject):
     """Keeps the line above Run up to date: the plan at once, and the time once a small part was computed.
 
     Parameters
     ----------
     box : RunBox
         Where the line is.
-    live : LiveRun
+    controller : RunController
         What runs: nothing is foretold meanwhile.
-    order : callable
+    request : callable
         Returns what is chosen now; raises FcnSegError if something is missing.
     parent : QObject
         What it belongs to.
     """
 
-    def __init__(self, box: RunBox, live: LiveRun, order: Callable[[], Order], parent: QObject) -> None:
+    def __init__(
+        self, box: RunBox, controller: RunController, request: Callable[[], RunRequest], parent: QObject
+    ) -> None:
         super().__init__(parent)
-        self._box, self._live, self._order = box, live, order
+        self._box, self._controller, self._request = box, controller, request
         self._stops = [threading.Event()]  # of the latest question; in a list that outlives this object
         self._number = 0
         self._open = False  # whether the last question has no whole answer yet
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._ask)
-        live.begun.connect(self._hush)
-        live.ended.connect(self._go_on)
+        controller.begun.connect(self._hush)
+        controller.ended.connect(self._go_on)
         stops = self._stops
         at_end(parent, lambda: stops[-1].set())
 
@@ -75,47 +77,50 @@ class Foresight(QObject):
         self._number += 1
 
     def _ask(self) -> None:
-        if self._live.running or not self._box.isEnabled():  # a batch or the doctor has the engine
+        if self._controller.running or not self._box.isEnabled():  # a batch or the doctor has the engine
             return
         try:
-            order = self._order()
+            request = self._request()
         except FcnSegError:
             self._open = False
-            self._box.foretell("")  # image and model say themselves what is missing
+            self._box.show_forecast("")  # image and model say themselves what is missing
             return
         if not engine().warm:  # starting takes a processor core for seconds: a plan can wait
             self._timer.start(_ENGINE_MILLISECONDS)
             return
-        self._stops[-1] = order.stop
+        self._stops[-1] = request.stop
         slots = {"yielded": self._take, "returned": self._take_last}
-        create_worker(foreseeing, order, self._number, _connect=slots, _ignore_errors=True)
+        create_worker(preview_worker, request, self._number, _connect=slots, _ignore_errors=True)
 
     def _take(self, answer: tuple[int, str] | None) -> None:
         if answer is not None and answer[0] == self._number:
-            self._box.foretell(answer[1])
+            self._box.show_forecast(answer[1])
 
     def _take_last(self, answer: tuple[int, str] | None) -> None:
         self._open = self._open and (answer is None or answer[0] != self._number)
         self._take(answer)
 
 
-def foreseeing(order: Order, number: int) -> Generator[tuple[int, str] | None, None, tuple[int, str] | None]:
-    """Yield the plan of an order, in words, with a number; the value is the same with the time it will take."""
+def preview_worker(request: RunRequest, number: int) -> Generator[tuple[int, str] | None, None, tuple[int, str] | None]:
+    """Yield the plan of a request, in words, with a number; the value is the same with the time it will take."""
 
     def measure(run: Run, plan: str) -> str:
         from napari_fcnseg.run.time_estimate import estimate_run
 
         estimate = estimate_run(run)
-        return f"{plan} About {duration(estimate.seconds)} on {estimate.device}."
+        return f"{plan} About {format_duration(estimate.seconds)} on {estimate.device}."
 
     try:
-        run = yield from elsewhere(lambda: run_of(order), order.stop)
+        run = yield from wait_in_worker(lambda: run_of(request), request.stop)
         if run is None:
             return None
         tiles = "1 tile" if run.plan.tiles == 1 else f"{run.plan.tiles} tiles"
-        plan = f"{run.plan.pixels:,} pixels in {tiles} of {by(run.plan.tile)}, {amount(run.plan.bytes)} of memory."
+        plan = (
+            f"{run.plan.pixels:,} pixels in {tiles} of {format_shape(run.plan.tile)}, {format_bytes(run.plan.bytes)} "
+            "of memory."
+        )
         yield number, plan
-        text = yield from elsewhere(lambda: measure(run, plan), order.stop)
+        text = yield from wait_in_worker(lambda: measure(run, plan), request.stop)
         return None if text is None else (number, text)
     except Exception as error:
         return number, str(error) if is_expected(error) else ""

@@ -8,7 +8,13 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QWidget
 
 from napari_fcnseg._napari.layers.metadata import is_result
-from napari_fcnseg._napari.segment.run.region_of_interest import Place, current, inside, regions, seen
+from napari_fcnseg._napari.segment.run.region_of_interest import (
+    RegionOfInterest,
+    current_frame,
+    layer_mask,
+    mask_layers,
+    region_in_view,
+)
 from napari_fcnseg.errors import FcnSegError
 
 if TYPE_CHECKING:
@@ -17,7 +23,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-    from napari_fcnseg._napari.layers.channels import Source
+    from napari_fcnseg._napari.layers.channels import ImageLayers
 
 _WHOLE, _VIEW = "whole image", "what the view shows"
 _ALL, _THIS = "all frames", "this frame"
@@ -32,7 +38,7 @@ _FOLLOW_HELP = (
 )
 
 
-class WhereBox(QWidget):
+class RegionBox(QWidget):
     """Chooses where to segment.
 
     Parameters
@@ -73,7 +79,7 @@ class WhereBox(QWidget):
         """Offer the insides of layers, and keep the choice if it is among them; results of this program come last."""
         chosen = self._layers[self.area.currentIndex()]
         view = self.area.currentText() == _VIEW
-        found = sorted(regions(layers), key=is_result)
+        found = sorted(mask_layers(layers), key=is_result)
         self._layers = [None, None, *found]
         self.area.clear()
         self.area.addItems([_WHOLE, _VIEW, *(f"inside {layer.name}" for layer in found)])
@@ -82,7 +88,7 @@ class WhereBox(QWidget):
         if chosen is not None and at == 0:
             self.changed.emit()  # the layer that was chosen is gone
 
-    def show_for(self, source: Source | None) -> None:
+    def show_for(self, source: ImageLayers | None) -> None:
         """Show the choice of frames where an image has several."""
         try:
             stacked = source is not None and bool(source.layout.stack_shape)
@@ -90,7 +96,7 @@ class WhereBox(QWidget):
             stacked = False
         self._form.setRowVisible(self.frames, stacked)
 
-    def place(self, source: Source) -> Place:
+    def place(self, source: ImageLayers) -> RegionOfInterest:
         """Return what is chosen, for an image.
 
         Raises
@@ -98,10 +104,10 @@ class WhereBox(QWidget):
         SettingsError
             If there is nothing of the image.
         """
-        frames = current(source, self._viewer) if self.frames.currentText() == _THIS else None
+        frames = current_frame(source, self._viewer) if self.frames.currentText() == _THIS else None
         layer = self._layers[self.area.currentIndex()]
         if layer is not None:
-            return Place(None, frames, inside(layer, source), f"inside {layer.name}")
+            return RegionOfInterest(None, frames, layer_mask(layer, source), f"inside {layer.name}")
         if self.area.currentText() == _VIEW:
-            return Place(seen(source, self._viewer).region, frames, name=_VIEW)
-        return Place(frames=frames, name="" if frames is None else _THIS)
+            return RegionOfInterest(region_in_view(source, self._viewer).region, frames, name=_VIEW)
+        return RegionOfInterest(frames=frames, name="" if frames is None else _THIS)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-    from napari_fcnseg._napari.layers.channels import Source
+    from napari_fcnseg._napari.layers.channels import ImageLayers
     from napari_fcnseg.arrays.frame_source import Region
 
 #: Corners of the polygon that an ellipse is drawn as.
@@ -29,14 +29,14 @@ _HASHED = 2**26  # bytes of a Labels layer that are looked at to see whether it 
 
 
 @dataclass(frozen=True)
-class Place:
+class RegionOfInterest:
     """Where a run labels pixels.
 
     Attributes
     ----------
     region, frames : Region or None
         For :class:`~napari_fcnseg.settings.RunSettings`; None for all.
-    inside : Inside or None
+    inside : LayerMask or None
         What the pixels have to lie in.
     name : str
         In words; empty for the whole image.
@@ -44,12 +44,12 @@ class Place:
 
     region: Region | None = None
     frames: Region | None = None
-    inside: Inside | None = None
+    inside: LayerMask | None = None
     name: str = ""
 
 
 @dataclass(frozen=True)
-class Inside:
+class LayerMask:
     """The inside of a layer of shapes or labels as it was when Run was pressed; the mask is made in a worker.
 
     Attributes
@@ -126,12 +126,12 @@ class Inside:
         return mask
 
 
-def regions(layers: Sequence[Layer]) -> list[Layer]:
+def mask_layers(layers: Sequence[Layer]) -> list[Layer]:
     """Return the layers that a run can be kept inside of."""
     return [layer for layer in layers if isinstance(layer, Shapes | Labels)]
 
 
-def seen(source: Source, viewer: Viewer) -> Place:
+def region_in_view(source: ImageLayers, viewer: Viewer) -> RegionOfInterest:
     """Return what the view shows of an image."""
     layer = source.layers[0]
     first, last = _corners(layer)
@@ -146,10 +146,10 @@ def seen(source: Source, viewer: Viewer) -> Place:
         if stop <= start:
             raise SettingsError("The view shows nothing of the image. Move it there, or choose the whole image.")
         region.append((start, stop))
-    return Place(tuple(region), current(source, viewer), name="what the view shows")
+    return RegionOfInterest(tuple(region), current_frame(source, viewer), name="what the view shows")
 
 
-def current(source: Source, viewer: Viewer) -> Region | None:
+def current_frame(source: ImageLayers, viewer: Viewer) -> Region | None:
     """Return the frame that the view shows, as one span per axis of the stack; None without a stack."""
     layer = source.layers[0]
     shape, shown = _shape(layer), _displayed(layer, viewer)
@@ -160,7 +160,7 @@ def current(source: Source, viewer: Viewer) -> Region | None:
     return tuple(spans) or None
 
 
-def inside(layer: Layer, source: Source) -> Inside:
+def layer_mask(layer: Layer, source: ImageLayers) -> LayerMask:
     """Return the inside of a layer of shapes or labels as it is now.
 
     Raises
@@ -178,12 +178,12 @@ def inside(layer: Layer, source: Source) -> Inside:
         key = (
             zlib.crc32(np.ascontiguousarray(kept).data) if getattr(kept, "nbytes", _HASHED + 1) <= _HASHED else id(data)
         )
-        return Inside(layer.name, shape, matrix, (), kept, (key, zlib.crc32(matrix.tobytes())))
+        return LayerMask(layer.name, shape, matrix, (), kept, (key, zlib.crc32(matrix.tobytes())))
     polygons = tuple(_polygons(layer))
     if not polygons:
         raise SettingsError(f"There is nothing inside {layer.name!r}. Draw a rectangle, an ellipse or a polygon in it.")
     key = zlib.crc32(b"".join(corners.tobytes() for corners in polygons))
-    return Inside(layer.name, shape, matrix, polygons, None, (key, zlib.crc32(matrix.tobytes())))
+    return LayerMask(layer.name, shape, matrix, polygons, None, (key, zlib.crc32(matrix.tobytes())))
 
 
 def _polygons(layer: Shapes) -> list[npt.NDArray[np.float64]]:

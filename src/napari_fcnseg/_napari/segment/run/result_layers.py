@@ -11,15 +11,15 @@ from napari.layers import Image, Labels
 
 from napari_fcnseg._napari.layers.metadata import METADATA
 from napari_fcnseg._napari.segment.models.naming import class_look, models_name
-from napari_fcnseg.system.formatting import by, duration
+from napari_fcnseg.system.formatting import format_duration, format_shape
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-    from napari_fcnseg._napari.segment.run.live_result import LiveCanvas
-    from napari_fcnseg._napari.segment.run.request import Order, Progress, Segmented
+    from napari_fcnseg._napari.segment.run.live_result import LiveResult
+    from napari_fcnseg._napari.segment.run.request import RunProgress, RunRequest, RunResult
 
 _REFRESH_SECONDS = 0.25
 _REFRESH_SHARE = 0.05  # of a processor core that drawing may take from what is computed, at most
@@ -61,7 +61,7 @@ class ResultLayers:
         """The labels; None before they appear."""
         return self._layers[-1] if self._layers and self._added == len(self._layers) else None
 
-    def take(self, progress: Progress, at_once: bool = False) -> bool:
+    def take(self, progress: RunProgress, at_once: bool = False) -> bool:
         """Show the tiles finished so far; return whether all of that is done.
 
         One layer is added at a time, since adding one takes napari a fifth of a second in which the window stands
@@ -88,78 +88,78 @@ class ResultLayers:
             self._refresh(thumbnail=at_once)
         return progress.written == self._shown
 
-    def finish(self, progress: Progress | None, provenance: dict[str, Any] | None) -> None:
+    def finish(self, progress: RunProgress | None, provenance: dict[str, Any] | None) -> None:
         """Note where the result comes from, and what its numbers turned out to be."""
         for layer in self._layers:
             if provenance is not None:
                 layer.metadata[METADATA] = provenance
             unbounded = isinstance(layer, Image) and not layer.name.endswith("· disagreement")
-            if unbounded and progress is not None and progress.canvas.limits != (0, 1):
-                layer.contrast_limits_range = layer.contrast_limits = progress.canvas.limits
+            if unbounded and progress is not None and progress.result.limits != (0, 1):
+                layer.contrast_limits_range = layer.contrast_limits = progress.result.limits
 
     def _refresh(self, thumbnail: bool) -> None:
         for layer in self._layers:
             layer.refresh(extent=False, highlight=False, thumbnail=thumbnail)
 
 
-def result_name(order: Order) -> str:
+def result_name(request: RunRequest) -> str:
     """Return ``"<image layer> · <model>"``."""
-    return f"{order.source.layers[0].name} · {models_name(order.models)}"
+    return f"{request.source.layers[0].name} · {models_name(request.models)}"
 
 
-def class_names(order: Order, classes: int) -> tuple[str, ...]:
+def class_names(request: RunRequest, classes: int) -> tuple[str, ...]:
     """Return what the classes are called, or their numbers, which are those of the labels."""
-    names = order.hints.class_names
+    names = request.hints.class_names
     return names if len(names) == classes else tuple(f"class {index + 1}" for index in range(classes))
 
 
-def _spanned(array: npt.NDArray[Any], order: Order) -> npt.NDArray[Any]:
+def _spanned(array: npt.NDArray[Any], request: RunRequest) -> npt.NDArray[Any]:
     """Return a view with the layer's order of axes, and with the axis that lies over the image's channels."""
-    array = order.source.to_layer_axes(array)
-    return array if order.spanned_axis is None else np.expand_dims(array, order.spanned_axis)
+    array = request.source.to_layer_axes(array)
+    return array if request.spanned_axis is None else np.expand_dims(array, request.spanned_axis)
 
 
-def result_layers(order: Order, canvas: LiveCanvas, provenance: dict[str, Any]) -> list[Layer]:
+def result_layers(request: RunRequest, result: LiveResult, provenance: dict[str, Any]) -> list[Layer]:
     """Return the layers of a run, the labels last so that they lie on top."""
-    classes = canvas.run.networks[0].classes
-    names = class_names(order, classes)
-    common: dict[str, Any] = {"metadata": {METADATA: provenance}, **order.geometry}
-    title = result_name(order)
+    classes = result.run.networks[0].classes
+    names = class_names(request, classes)
+    common: dict[str, Any] = {"metadata": {METADATA: provenance}, **request.geometry}
+    title = result_name(request)
     layers: list[Layer] = []
-    if canvas.maps is not None:
-        shown = names if len(canvas.maps) == len(names) else names[-1:]  # one number speaks for the second class
+    if result.maps is not None:
+        shown = names if len(result.maps) == len(names) else names[-1:]  # one number speaks for the second class
         layers += [
             Image(
-                _spanned(scores, order),
+                _spanned(scores, request),
                 name=f"{title} · {name}",
-                contrast_limits=canvas.limits,
+                contrast_limits=result.limits,
                 rgb=False,
                 visible=False,  # they would hide the image
                 **common,
             )
-            for scores, name in zip(canvas.maps, shown, strict=True)
+            for scores, name in zip(result.maps, shown, strict=True)
         ]
-    for kept, what in ((canvas.confidence, "confidence"), (canvas.disagreement, "disagreement")):
+    for kept, what in ((result.confidence, "confidence"), (result.disagreement, "disagreement")):
         if kept is not None:
-            limits = canvas.limits if what == "confidence" else (0, 1)
-            data, name = _spanned(kept, order), f"{title} · {what}"
+            limits = result.limits if what == "confidence" else (0, 1)
+            data, name = _spanned(kept, request), f"{title} · {what}"
             layers.append(Image(data, name=name, contrast_limits=limits, rgb=False, visible=False, **common))
-    look = class_look(names, order.hints.class_colors)
-    return [*layers, Labels(_spanned(canvas.labels, order), name=title, **look, **common)]
+    look = class_look(names, request.hints.class_colors)
+    return [*layers, Labels(_spanned(result.labels, request), name=title, **look, **common)]
 
 
-def summary(segmented: Segmented) -> str:
+def summary(segmented: RunResult) -> str:
     """Return what was done, how long it took, and where."""
     seconds, device = segmented.provenance["seconds"], segmented.provenance["device"]
-    run, order = segmented.witness.run, segmented.order
-    shape = by(run.result_shape)
-    if order.settings.region is not None or order.settings.frames is not None:
-        frames = order.settings.frames or [(0, n) for n in run.result_shape[: -len(run.extent)]]
-        shape = f"{by(stop - start for start, stop in (*frames, *run.extent))} of {shape}"
-    where = f" inside {order.inside.name!r}" if order.inside is not None else ""
+    run, request = segmented.sampler.run, segmented.request
+    shape = format_shape(run.result_shape)
+    if request.settings.region is not None or request.settings.frames is not None:
+        frames = request.settings.frames or [(0, n) for n in run.result_shape[: -len(run.extent)]]
+        shape = f"{format_shape(stop - start for start, stop in (*frames, *run.extent))} of {shape}"
+    where = f" inside {request.inside.name!r}" if request.inside is not None else ""
     return " ".join(
         [
-            f"Done: {shape} pixels{where} in {duration(seconds)} on {device}.",
+            f"Done: {shape} pixels{where} in {format_duration(seconds)} on {device}.",
             *run.notes,
             "Press Verify to compare with the patch model itself.",
         ]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QGroupBox, QProgressBar, QPushButton, QVBoxLayout
 
-from napari_fcnseg._napari.widgets.sentence import Sentence
+from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
-from napari_fcnseg.system.formatting import duration
+from napari_fcnseg.system.formatting import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,9 +46,9 @@ class RunBox(QGroupBox):
         )
         self.certificate.hide()
         self.bar = QProgressBar()
-        self.message = Sentence()
+        self.message = WrappingLabel()
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.plan = Sentence()
+        self.plan = WrappingLabel()
         self.plan.setToolTip("<p>What a run will take: tiles, memory of the computing process, time, and where.</p>")
         layout = QVBoxLayout(self)
         for part in (*parts, self.plan):
@@ -63,10 +63,10 @@ class RunBox(QGroupBox):
             layout.addWidget(part)
         self._resumable = False
         self.say("")
-        self.foretell("")
+        self.show_forecast("")
         self.ready()
 
-    def foretell(self, text: str) -> None:
+    def show_forecast(self, text: str) -> None:
         """Show what a run will take."""
         if text != self.plan.text():
             self.plan.setText(text)
@@ -78,7 +78,7 @@ class RunBox(QGroupBox):
         self._enable(running=self.cancel.isEnabled())
 
     def ready(self) -> None:
-        """Take the next order."""
+        """Take the next request."""
         self._enable(running=False)
         self.cancel.setText("Cancel")
         self.bar.hide()
@@ -102,7 +102,7 @@ class RunBox(QGroupBox):
         self.bar.setUpdatesEnabled(False)  # each of these would have the bar drawn at once, and the window with it
         self.bar.setRange(0, total)
         self.bar.setValue(done)
-        left = f", about {duration(seconds_left)} left" if seconds_left is not None and done < total else ""
+        left = f", about {format_duration(seconds_left)} left" if seconds_left is not None and done < total else ""
         self.bar.setFormat(f"{done} of {total} tiles{left}" if total > 1 else "")
         self.bar.setToolTip(self.bar.format())
         self.bar.setUpdatesEnabled(True)

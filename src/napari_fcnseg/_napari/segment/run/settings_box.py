@@ -11,11 +11,11 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QSpinBox, QWidget
 
 from napari_fcnseg._napari.segment.models.preferences import preferred as preferred_settings
 from napari_fcnseg._napari.widgets.step_help import step_help
-from napari_fcnseg._napari.widgets.tooltips import words
+from napari_fcnseg._napari.widgets.tooltips import tooltip_from
 from napari_fcnseg.arrays.border import BORDERS
 from napari_fcnseg.settings import EXACT, PRECISIONS, RunSettings
 from napari_fcnseg.system.cache import recall, remember
-from napari_fcnseg.system.formatting import shortened
+from napari_fcnseg.system.formatting import shorten_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,27 +50,31 @@ class SettingsBox(QWidget):
         self.preprocess.native.setPlaceholderText("no preprocessing")
         self.preprocess.changed.connect(self._show_origin)
         self._filled, self._origin = "", ""
-        self.border = ComboBox(choices=BORDERS, tooltip=_tooltip(words(RunSettings, "border")))
+        self.border = ComboBox(choices=BORDERS, tooltip=_tooltip(tooltip_from(RunSettings, "border")))
         self.method = ComboBox(
             choices=[(text, method) for method, text in _METHODS.items()],
-            tooltip=_tooltip(words(RunSettings, "method")),
+            tooltip=_tooltip(tooltip_from(RunSettings, "method")),
         )
         self.every = _spin_box(1, _LARGEST_STEP, "pixel")
-        self.every.setToolTip(_tooltip(words(RunSettings, "every")))
-        self.precision = ComboBox(choices=PRECISIONS, tooltip=_tooltip(words(RunSettings, "precision")))
+        self.every.setToolTip(_tooltip(tooltip_from(RunSettings, "every")))
+        self.precision = ComboBox(choices=PRECISIONS, tooltip=_tooltip(tooltip_from(RunSettings, "precision")))
         self.compare = QPushButton("Compare…")
         self.compare.setToolTip(_tooltip(_COMPARE))
         self.precision.changed.connect(self._show_whether_exact)
-        self.device = LineEdit(tooltip=_tooltip(words(RunSettings, "device")))
+        self.device = LineEdit(tooltip=_tooltip(tooltip_from(RunSettings, "device")))
         self.device.native.setPlaceholderText("the fastest")
         self.tile = _spin_box(0, _LARGEST_TILE, "automatic")
-        self.tile.setToolTip(_tooltip(words(RunSettings, "tile") + " It changes speed and memory, never the labels."))
-        self.probabilities = CheckBox(
-            text="Keep probability layers", tooltip=_tooltip(words(RunSettings, "probabilities"))
+        self.tile.setToolTip(
+            _tooltip(tooltip_from(RunSettings, "tile") + " It changes speed and memory, never the labels.")
         )
-        self.confidence = CheckBox(text="Keep a confidence layer", tooltip=_tooltip(words(RunSettings, "confidence")))
+        self.probabilities = CheckBox(
+            text="Keep probability layers", tooltip=_tooltip(tooltip_from(RunSettings, "probabilities"))
+        )
+        self.confidence = CheckBox(
+            text="Keep a confidence layer", tooltip=_tooltip(tooltip_from(RunSettings, "confidence"))
+        )
         self.disagreement = CheckBox(
-            text="Keep a disagreement layer", tooltip=_tooltip(words(RunSettings, "disagreement"))
+            text="Keep a disagreement layer", tooltip=_tooltip(tooltip_from(RunSettings, "disagreement"))
         )
         self.preview = CheckBox(value=True, text="Show a coarse picture first", tooltip=_tooltip(_PREVIEW))
         self.caption = _caption(_CAPTION, self.preprocess.native)
@@ -145,7 +149,7 @@ class SettingsBox(QWidget):
 
     def _show_origin(self) -> None:
         filled = self._origin if self.preprocess.value == self._filled else ""
-        self.caption.setText(f"Preprocessing, from {shortened(filled, _LONGEST_NAME)}" if filled else _CAPTION)
+        self.caption.setText(f"Preprocessing, from {shorten_name(filled, _LONGEST_NAME)}" if filled else _CAPTION)
         note = f"<p>Filled in from {escape(filled)}. Change it here, or under Names and colours.</p>" if filled else ""
         self.preprocess.tooltip = note + step_help()
         self.caption.setToolTip(self.preprocess.tooltip)

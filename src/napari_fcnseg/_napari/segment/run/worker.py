@@ -11,10 +11,10 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_fcnseg._napari.segment.run.request import Segmented
+from napari_fcnseg._napari.segment.run.request import RunResult
 from napari_fcnseg._napari.segment.run.result_layers import result_layers
-from napari_fcnseg._napari.widgets.worker import POLL, Outcome, elsewhere, in_background
-from napari_fcnseg.system.formatting import duration
+from napari_fcnseg._napari.widgets.worker import POLL, Outcome, in_background, wait_in_worker
+from napari_fcnseg.system.formatting import format_duration
 
 if TYPE_CHECKING:
     import threading
@@ -23,57 +23,57 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-    from napari_fcnseg._napari.segment.run.region_of_interest import Place
-    from napari_fcnseg._napari.segment.run.request import Order, Progress
+    from napari_fcnseg._napari.segment.run.region_of_interest import RegionOfInterest
+    from napari_fcnseg._napari.segment.run.request import RunProgress, RunRequest
     from napari_fcnseg.proof.precision_trial import PrecisionTrial
-    from napari_fcnseg.proof.verification import Verification, Witness
+    from napari_fcnseg.proof.verification import Verification, VerificationSampler
     from napari_fcnseg.run.run import Run, Tile
 
 
-def segmenting(order: Order) -> Generator[Progress | None, None, Outcome]:
+def segment_worker(request: RunRequest) -> Generator[RunProgress | None, None, Outcome]:
     """Segment; yield each finished tile, and None while there is nothing new.
 
-    The value of the outcome is a :class:`Segmented`, after an error or a stop too if the run had begun.
+    The value of the outcome is a :class:`RunResult`, after an error or a stop too if the run had begun.
     """
-    segmented: Segmented | None = None
+    segmented: RunResult | None = None
     try:
-        segmented = yield from elsewhere(lambda: _prepared(order), order.stop)
+        segmented = yield from wait_in_worker(lambda: _prepared(request), request.stop)
         if segmented is not None:
             yield from _compute(segmented)
     except Exception as error:
         return Outcome(segmented, error)
-    return Outcome(segmented, cancelled=order.stop.is_set())
+    return Outcome(segmented, cancelled=request.stop.is_set())
 
 
-def resuming(segmented: Segmented) -> Generator[Progress | None, None, Outcome]:
-    """Go on with a run that was stopped; as :func:`segmenting` otherwise."""
+def resume_worker(segmented: RunResult) -> Generator[RunProgress | None, None, Outcome]:
+    """Go on with a run that was stopped; as :func:`segment_worker` otherwise."""
     try:
         yield from _compute(segmented)
     except Exception as error:
         return Outcome(segmented, error)
-    return Outcome(segmented, cancelled=segmented.order.stop.is_set())
+    return Outcome(segmented, cancelled=segmented.request.stop.is_set())
 
 
-def following(order: Order, view: Place) -> Generator[Progress | None, None, Outcome]:
-    """Begin to segment what the view shows, in small tiles; as :func:`segmenting` otherwise."""
-    segmented: Segmented | None = None
+def follow_worker(request: RunRequest, view: RegionOfInterest) -> Generator[RunProgress | None, None, Outcome]:
+    """Begin to segment what the view shows, in small tiles; as :func:`segment_worker` otherwise."""
+    segmented: RunResult | None = None
 
-    def prepare() -> Segmented:
-        run = run_of(order)
-        settings = replace(order.settings, tile=order.settings.tile or small_tile(run))
-        segmented = _prepared(replace(order, settings=settings, preview=False))
-        segmented.witness.run.schedule.separate()  # a view begins anywhere: nothing above it is to be waited for
-        segmented.order = order
+    def prepare() -> RunResult:
+        run = run_of(request)
+        settings = replace(request.settings, tile=request.settings.tile or small_tile(run))
+        segmented = _prepared(replace(request, settings=settings, preview=False))
+        segmented.sampler.run.schedule.separate()  # a view begins anywhere: nothing above it is to be waited for
+        segmented.request = request
         segmented.look_at(view)
         return segmented
 
     try:
-        segmented = yield from elsewhere(prepare, order.stop)
+        segmented = yield from wait_in_worker(prepare, request.stop)
         if segmented is not None:
             yield from _compute(segmented)
     except Exception as error:
         return Outcome(segmented, error)
-    return Outcome(segmented, cancelled=order.stop.is_set())
+    return Outcome(segmented, cancelled=request.stop.is_set())
 
 
 def small_tile(run: Run) -> tuple[int, ...]:
@@ -81,44 +81,46 @@ def small_tile(run: Run) -> tuple[int, ...]:
     from napari_fcnseg.plan.tile_size import first_tile
 
     sizes = tuple(stop - start for start, stop in run.extent)
-    return tuple(n * run.settings.every for n in first_tile(run.ways, sizes))
+    return tuple(n * run.settings.every for n in first_tile(run.methods, sizes))
 
 
-def run_of(order: Order) -> Run:
-    """Return an order as a run: everything is checked, nothing is read yet but what it has to lie in."""
+def run_of(request: RunRequest) -> Run:
+    """Return a request as a run: everything is checked, nothing is read yet but what it has to lie in."""
     from napari_fcnseg.run.run import Run  # here, because importing it takes the window's time anywhere else
 
-    settings = replace(order.settings, channel_axis=order.source.layout.channel_axis)
-    mask = order.inside.mask() if order.inside is not None else None
-    return Run(order.source.image, order.models, settings, order.focus, mask)
+    settings = replace(request.settings, channel_axis=request.source.layout.channel_axis)
+    mask = request.inside.mask() if request.inside is not None else None
+    return Run(request.source.image, request.models, settings, request.focus, mask)
 
 
-def _prepared(order: Order) -> Segmented:
-    from napari_fcnseg._napari.segment.run.live_result import LiveCanvas
-    from napari_fcnseg.proof.verification import Witness
+def _prepared(request: RunRequest) -> RunResult:
+    from napari_fcnseg._napari.segment.run.live_result import LiveResult
+    from napari_fcnseg.proof.verification import VerificationSampler
 
-    run = run_of(order)
-    canvas = LiveCanvas(run)
-    return Segmented(order, Witness(run), canvas, run.total, provenance=run.provenance(), forecast=_forecast(run))
+    run = run_of(request)
+    result = LiveResult(run)
+    return RunResult(
+        request, VerificationSampler(run), result, run.total, provenance=run.provenance(), forecast=_forecast(run)
+    )
 
 
 def _forecast(run: Run) -> str:
     """Return how long a run will take, in words, where that may be long."""
-    if all(way.method == "dense" for way in run.ways):
+    if all(method.name == "dense" for method in run.methods):
         return ""
     from napari_fcnseg.run.time_estimate import estimate_run
 
     estimate = estimate_run(run)
     how = "Patch by patch" if set(estimate.methods) == {"patchwise"} else "Partly patch by patch"
-    return f"{how}: about {duration(estimate.seconds)} for {estimate.pixels:,} pixels on {estimate.device}."
+    return f"{how}: about {format_duration(estimate.seconds)} for {estimate.pixels:,} pixels on {estimate.device}."
 
 
-def _compute(segmented: Segmented) -> Generator[Progress | None, None, None]:
-    """Compute until all tiles are done or the order is to stop; whatever the end, what is done is shown."""
-    order, canvas = segmented.order, segmented.canvas
+def _compute(segmented: RunResult) -> Generator[RunProgress | None, None, None]:
+    """Compute until all tiles are done or the request is to stop; whatever the end, what is done is shown."""
+    request, result = segmented.request, segmented.result
     # The first layers of a session have napari import and compile for seconds; the engine need not wait for them.
     making = in_background(
-        lambda: segmented.layers or tuple(result_layers(order, canvas, segmented.provenance)), "napari-fcnseg-layers"
+        lambda: segmented.layers or tuple(result_layers(request, result, segmented.provenance)), "napari-fcnseg-layers"
     )
     yield segmented.progress(())
     problem: Exception | None = None
@@ -126,9 +128,9 @@ def _compute(segmented: Segmented) -> Generator[Progress | None, None, None]:
         yield from _tiles(segmented, making)
     except Exception as error:
         problem = error
-    segmented.provenance = segmented.witness.run.provenance() | {"tiles": [segmented.done, segmented.total]}
+    segmented.provenance = segmented.sampler.run.provenance() | {"tiles": [segmented.done, segmented.total]}
     if segmented.done:
-        segmented.unpainted = canvas.keep_finished()
+        segmented.unpainted = result.keep_finished()
         while not making.done():
             time.sleep(POLL)
             yield None
@@ -138,14 +140,14 @@ def _compute(segmented: Segmented) -> Generator[Progress | None, None, None]:
         raise problem
 
 
-def _tiles(segmented: Segmented, making: Future[tuple[Layer, ...]]) -> Generator[Progress | None, None, None]:
+def _tiles(segmented: RunResult, making: Future[tuple[Layer, ...]]) -> Generator[RunProgress | None, None, None]:
     """Compute tile after tile; yield when there is a new one, and when the layers to show them in are made."""
-    from napari_fcnseg.run.preview import previewed
+    from napari_fcnseg.run.preview import execute_with_preview
 
-    run = segmented.witness.run
-    pace = _Pace(run.plan.pixels - segmented.canvas.finished_pixels)
+    run = segmented.sampler.run
+    pace = _Pace(run.plan.pixels - segmented.result.finished_pixels)
     layers = segmented.layers
-    with closing(previewed(run, POLL) if segmented.order.preview else run.execute(POLL)) as tiles:
+    with closing(execute_with_preview(run, POLL) if segmented.request.preview else run.execute(POLL)) as tiles:
         for tile in tiles:
             made = making.done() and not layers
             layers = making.result() if made else layers
@@ -154,7 +156,7 @@ def _tiles(segmented: Segmented, making: Future[tuple[Layer, ...]]) -> Generator
                 pace.see(tile)
             news = tile is not None or (made and segmented.done)
             yield segmented.progress(layers, pace.left) if news else None
-            if segmented.order.stop.is_set():
+            if segmented.request.stop.is_set():
                 return
 
 
@@ -178,25 +180,25 @@ class _Pace:
             self.left = seconds / (self._done - self._before) * (self._pixels - self._done)
 
 
-def comparing(order: Order) -> Generator[None, None, Outcome]:
-    """Compare the precision of an order with the exact one; the value of the outcome is a ``PrecisionTrial``."""
+def compare_precision_worker(request: RunRequest) -> Generator[None, None, Outcome]:
+    """Compare the precision of a request with the exact one; the value of the outcome is a ``PrecisionTrial``."""
 
     def compare() -> PrecisionTrial:
         from napari_fcnseg.proof.precision_trial import try_run
 
-        return try_run(run_of(order))
+        return try_run(run_of(request))
 
     try:
-        trial: PrecisionTrial | None = yield from elsewhere(compare, order.stop)
+        trial: PrecisionTrial | None = yield from wait_in_worker(compare, request.stop)
     except Exception as error:
         return Outcome(error=error)
     return Outcome(trial, cancelled=trial is None)
 
 
-def verifying(witness: Witness, stop: threading.Event) -> Generator[None, None, Outcome]:
+def verify_worker(sampler: VerificationSampler, stop: threading.Event) -> Generator[None, None, Outcome]:
     """Compare a run with the patch model itself; the value of the outcome is a ``Verification``."""
     try:
-        verification: Verification | None = yield from elsewhere(witness.testify, stop)
+        verification: Verification | None = yield from wait_in_worker(sampler.verify, stop)
     except Exception as error:
         return Outcome(error=error)
     return Outcome(verification, cancelled=verification is None)
