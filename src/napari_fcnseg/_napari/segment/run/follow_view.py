@@ -60,12 +60,7 @@ class FollowView(QObject):
         switch.toggled.connect(self._switched)
         controller.ended.connect(self._go_on)
         camera = getattr(viewer, "scene", viewer).camera  # it moved there in napari 0.9
-        emitters = [
-            camera.events.center,
-            camera.events.zoom,
-            viewer.dims.events.current_step,
-            viewer.dims.events.request,
-        ]
+        emitters = [camera.events.center, camera.events.zoom, viewer.dims.events.current_step, viewer.dims.events.order]
         callbacks: list[tuple[Any, Any]] = [(emitter, self._on_move) for emitter in emitters]
         for emitter, callback in callbacks:
             emitter.connect(callback)
