@@ -14,6 +14,7 @@ from napari_fcnseg.imagefile import read_image, write_image
 from napari_fcnseg.plan.tiles import as_slices
 from napari_fcnseg.run.device_queue import DeviceQueue
 from napari_fcnseg.run.device_queue import TileJob as Tile
+from napari_fcnseg.run.dispatcher import budget_on
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
 
@@ -72,7 +73,7 @@ class EngineOnly:
         return out
 
     def _lane(self) -> DeviceQueue:
-        return DeviceQueue(self._device, self.run.memory_budget.on(self._device, 1), self.run.methods)
+        return DeviceQueue(self._device, budget_on(self._device, self.run.memory_budget, 1), self.run.runners)
 
     @staticmethod
     def _take(queue: DeviceQueue, out: np.ndarray) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import pickle
 import platform
 import threading
 from collections import OrderedDict
@@ -172,15 +170,7 @@ class EngineProcess:
 def _where(network: DenseNetwork | Network, device: Device) -> tuple[str, str, str]:
     """Return what a compiled network is known by. The patch network is the reference: always exact."""
     from napari_fcnseg.conversion.dense_network import DenseNetwork  # here, because the dock opens without it
+    from napari_fcnseg.conversion.network_key import network_key
 
     precision = device.precision if isinstance(network, DenseNetwork) else "float32"
     return network_key(network), device.address, precision
-
-
-def network_key(network: DenseNetwork | Network) -> str:
-    """Return a name for a network's contents; it is computed once per object."""
-    key: str | None = network.__dict__.get("_key")
-    if key is None:
-        key = hashlib.sha256(pickle.dumps(network, 5)).hexdigest()
-        network.__dict__["_key"] = key  # frozen for users; this is a memo and no part of the value
-    return key

@@ -7,8 +7,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.engine import Device, engine
-from napari_fcnseg.engine.process import network_key
+from napari_fcnseg.conversion.network_key import network_key
 from napari_fcnseg.plan.default_tile import halve, shrink_to_fit
 from napari_fcnseg.system.cache import recall, remember
 from napari_fcnseg.system.memory import free_memory, total_memory
@@ -101,11 +100,12 @@ class MemoryBudget:
                 self.measured = min(max(self.measured, taken, _CORRECTIONS[0]), _CORRECTIONS[1])
                 self.correction = max(self.correction, self.measured)
 
-    def on(self, device: Device, share: int) -> MemoryBudget:
-        """Return the memory budget on a device, when ``share`` devices compute at once."""
-        if device.is_cpu:
-            return replace(self, budget=self.budget / share)
-        free = engine().free_memory(device)
+    def shared(self, share: int) -> MemoryBudget:
+        """Return the budget of each of ``share`` devices that take of the computer's own memory at once."""
+        return replace(self, budget=self.budget / share)
+
+    def of_device(self, free: int | None) -> MemoryBudget:
+        """Return the budget on a device with memory of its own, of which so many bytes are free, if anybody knows."""
         budget = math.inf if free is None else free * _DEVICE_SHARE
         return replace(self, budget=budget if self.limit is None else min(budget, self.limit), limit=None)
 

@@ -138,8 +138,8 @@ def try_run(run: Run) -> PrecisionTrial:
 
 def _scores(run: Run, readers: Sequence[WindowReader], region: Region, device: Device) -> npt.NDArray[np.float32]:
     """Return the mean numbers of a run's models at a region."""
-    waiting = [method.begin(reader, region, device) for method, reader in zip(run.methods, readers, strict=True)]
-    answers = [method.finish(future.result()) for method, future in zip(run.methods, waiting, strict=True)]
+    waiting = [runner.begin(reader, region, device) for runner, reader in zip(run.runners, readers, strict=True)]
+    answers = [runner.finish(future.result()) for runner, future in zip(run.runners, waiting, strict=True)]
     mean: npt.NDArray[np.float32] = np.mean(answers, axis=0, dtype=np.float32)
     return mean
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.arrays.border import WindowReader
     from napari_fcnseg.arrays.frame_source import Region
     from napari_fcnseg.plan.memory_budget import MemoryBudget
-    from napari_fcnseg.plan.method import Method
+    from napari_fcnseg.run.method_runner import MethodRunner
 
     Numbers: TypeAlias = npt.NDArray[np.float32]
 
@@ -72,7 +72,7 @@ class DeviceQueue:
         The device.
     memory_budget : MemoryBudget
         What a tile may take.
-    methods : sequence of Method
+    runners : sequence of MethodRunner
         How each model's numbers are computed.
     failed : bool
         Whether its last tile did not fit.
@@ -80,7 +80,7 @@ class DeviceQueue:
 
     device: Device
     memory_budget: MemoryBudget
-    methods: Sequence[Method]
+    runners: Sequence[MethodRunner]
     failed: bool = False
     _last: TileJob | None = field(default=None, init=False)  # the tile that another one may follow
     _strips: list[int | None] = field(init=False)  # its number for each method that keeps rows of it
@@ -88,7 +88,7 @@ class DeviceQueue:
 
     def __post_init__(self) -> None:
         """Nothing is kept yet."""
-        self._strips = [None] * len(self.methods)
+        self._strips = [None] * len(self.runners)
 
     def __len__(self) -> int:
         """Return how many tiles it has."""
@@ -111,7 +111,7 @@ class DeviceQueue:
 
     def request(self) -> list[Future[float]]:
         """Have the device compile what it needs, and return at once."""
-        return [method.load(self.device) for method in self.methods]
+        return [runner.load(self.device) for runner in self.runners]
 
     def load(self, poll: float | None) -> Generator[None, None, None]:
         """Wait until what the device needs is compiled, yielding None every ``poll`` seconds."""
@@ -133,14 +133,14 @@ class DeviceQueue:
         if self._last is not None and not job.follows(self._last):
             self._let_go()
         above = self._strips
-        self._last, self._strips = None, [None] * len(self.methods)
+        self._last, self._strips = None, [None] * len(self.runners)
         try:
-            for n, (method, reader) in enumerate(zip(self.methods, job.readers, strict=True)):
-                if method.in_strips and self.device.backend == "tensorflow":
+            for n, (runner, reader) in enumerate(zip(self.runners, job.readers, strict=True)):
+                if runner.in_strips and self.device.backend == "tensorflow":
                     number = self._strips[n] = next(_numbers)
-                    futures.append(method.begin_strip(reader, job.region, self.device, number, above[n]))
+                    futures.append(runner.begin_strip(reader, job.region, self.device, number, above[n]))
                 else:
-                    futures.append(method.begin(reader, job.region, self.device))
+                    futures.append(runner.begin(reader, job.region, self.device))
         except BaseException:
             for future in futures:
                 future.cancel()
@@ -151,10 +151,10 @@ class DeviceQueue:
 
     def _let_go(self) -> None:
         """Say that no tile follows the last one."""
-        for method, number in zip(self.methods, self._strips, strict=True):
+        for runner, number in zip(self.runners, self._strips, strict=True):
             if number is not None:
-                method.end_strip(self.device, number)
-        self._last, self._strips = None, [None] * len(self.methods)
+                runner.end_strip(self.device, number)
+        self._last, self._strips = None, [None] * len(self.runners)
 
     def take(self) -> list[Numbers]:
         """Return what every method says of the oldest tile, ``(*places, output)``, and take it from the queue.
@@ -165,7 +165,7 @@ class DeviceQueue:
             If it failed; it stays in the queue then.
         """
         job, futures = self._begun[0]
-        answers = [method.finish(future.result()) for method, future in zip(self.methods, futures, strict=True)]
+        answers = [runner.finish(future.result()) for runner, future in zip(self.runners, futures, strict=True)]
         self._begun.popleft()
         if self.device.is_cpu:
             self.memory_budget.learn(job.size, [usage_of(future) for future in futures])

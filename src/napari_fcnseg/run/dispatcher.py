@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from napari_fcnseg.plan.memory_budget import MemoryBudget
-    from napari_fcnseg.plan.method import Method
     from napari_fcnseg.run.device_queue import Numbers
+    from napari_fcnseg.run.method_runner import MethodRunner
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Dispatcher:
 
     Parameters
     ----------
-    methods : sequence of Method
+    runners : sequence of MethodRunner
         How each model's numbers are computed.
     devices : sequence of Device
         Where; each takes the next tile when it has room.
@@ -54,7 +54,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        methods: Sequence[Method],
+        runners: Sequence[MethodRunner],
         devices: Sequence[Device],
         memory_budget: MemoryBudget,
         tell: Callable[[str], object],
@@ -62,7 +62,9 @@ class Dispatcher:
         self.added = 0
         self._tell = tell
         self._memory_budget = memory_budget
-        self._queues = [DeviceQueue(device, memory_budget.on(device, len(devices)), methods) for device in devices]
+        self._queues = [
+            DeviceQueue(device, budget_on(device, memory_budget, len(devices)), runners) for device in devices
+        ]
         self._left: list[MemoryBudget] = []  # of devices that were too small
         self._deaths: set[int] = set()  # process ids since the last finished tile
         self._jobs: Iterator[TileJob | Future[Any]] = iter(())
@@ -237,7 +239,14 @@ class Dispatcher:
         self._tell(
             f"The memory of {queue.device} is too small for this model. The run goes on on {cpu}; it takes longer."
         )
-        queue.device, queue.memory_budget = cpu, self._memory_budget.on(cpu, 1)
+        queue.device, queue.memory_budget = cpu, budget_on(cpu, self._memory_budget, 1)
+
+
+def budget_on(device: Device, memory_budget: MemoryBudget, share: int) -> MemoryBudget:
+    """Return what a tile may take on a device, when ``share`` devices compute at once."""
+    if device.is_cpu:
+        return memory_budget.shared(share)
+    return memory_budget.of_device(engine().free_memory(device))
 
 
 def wait_for(future: Future[T], poll: float | None) -> Generator[None, None, T]:

@@ -21,13 +21,14 @@ from napari_fcnseg.model.sidecar import agreed_preprocess
 from napari_fcnseg.plan.layout import Layout, check_dtype
 from napari_fcnseg.plan.mask import Mask
 from napari_fcnseg.plan.memory_budget import FRAMEWORK, memory_budget_for, remember_budgets
-from napari_fcnseg.plan.method import Method
+from napari_fcnseg.plan.method import choose_method
 from napari_fcnseg.plan.tile_order import PlanSummary, Schedule, chosen_frames
 from napari_fcnseg.plan.tile_size import early_tile, extent_of, strips_per_group, tile_size_for
 from napari_fcnseg.plan.tiles import as_slices, cut_tiles
 from napari_fcnseg.run.device_queue import TileJob
 from napari_fcnseg.run.dispatcher import Dispatcher, wait_for
 from napari_fcnseg.run.labels import labels_of, measures_of
+from napari_fcnseg.run.method_runner import MethodRunner
 from napari_fcnseg.run.provenance import provenance_of
 
 if TYPE_CHECKING:
@@ -144,7 +145,8 @@ class Run:
         # All of them, however few are asked for: a part of a run has the numbers of the whole, to the last bit.
         sizes = tuple(stop - start for start, stop in self.extent)
         places = math.prod(sizes) * math.prod(self.layout.stack_shape)
-        self.methods = tuple(Method(m, settings, places) for m in self.models)
+        self.methods = tuple(choose_method(m, settings, places) for m in self.models)
+        self.runners = tuple(map(MethodRunner, self.methods))
         self.notes: list[str] = []
         self.memory_budget = memory_budget_for(self.methods, settings)
         self.tile = tile_size_for(self.methods, sizes, settings, self.memory_budget, self.notes.append)
@@ -227,7 +229,7 @@ class Run:
         try:
             choice = engine().choose(self.settings.device, self.settings.precision)
             devices = self.devices = yield from wait_for(choice, poll)
-            dispatcher = Dispatcher(self.methods, devices, self.memory_budget, self._tell)
+            dispatcher = Dispatcher(self.runners, devices, self.memory_budget, self._tell)
             yield from dispatcher.load(poll)
             self._start = time.perf_counter() - (self.seconds if self.skip is not None else 0)
             for finished in dispatcher.answers(self._jobs(planned, reader), poll):

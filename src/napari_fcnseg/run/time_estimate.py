@@ -73,8 +73,6 @@ def estimate_run(run: Run) -> Estimate:
     if planned:
         source = run.source(planned[0][0])
         regions = [region for _, parts in planned for _, region in parts]
-        seconds = sum(method.estimate(method.reader(source), regions, devices[0]) for method in run.methods) / len(
-            devices
-        )
+        seconds = sum(r.estimate(r.method.reader(source), regions, devices[0]) for r in run.runners) / len(devices)
     pixels = run.schedule.pixels_of(planned)
     return Estimate(seconds, pixels, tuple(method.name for method in run.methods), str(run.device))
