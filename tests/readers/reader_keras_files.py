@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import _versions
 import numpy as np
 from _keras_side import applied
 
@@ -56,6 +57,25 @@ NAMES = (
 ).split() + [f"activation_{name}" for name in ACTIVATIONS]
 #: Keras 3.15 itself fails to write these as ``.h5``.
 KERAS_ONLY = frozenset({"augmentation"})
+#: The first Keras that has what a model below is made of, or has it right.
+SINCE = {
+    **dict.fromkeys(("normalization_given", "normalization_given_axes"), "3.8"),
+    **{
+        f"activation_{name}": first
+        for first, names in {
+            "3.7": "celu glu hard_shrink hard_tanh log_sigmoid soft_shrink squareplus tanh_shrink",
+            "3.8": "sparse_plus sparsemax",
+            "3.10": "sparse_sigmoid",
+        }.items()
+        for name in names.split()
+    },
+    "augmentation": "3.11",
+}
+
+
+def cannot(name: str) -> str:
+    """Return why the installed Keras cannot write a model, or nothing."""
+    return _versions.lacking("keras", SINCE.get(name, "3"))
 
 
 def _models() -> dict[str, Callable[[], Any]]:
@@ -221,9 +241,10 @@ def write(name: str, model: Any, folder: Path) -> None:
 def main(folder: Path) -> list[str]:
     """Write every model; give their names."""
     models = _models()
-    for name, make in models.items():
-        write(name, make(), folder)
-    return list(models)
+    names = [name for name in models if not cannot(name)]
+    for name in names:
+        write(name, models[name](), folder)
+    return names
 
 
 def layer_classes() -> list[str]:

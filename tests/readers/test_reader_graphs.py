@@ -25,7 +25,8 @@ ENDS = ("keras", "h5")
 @pytest.fixture(scope="session")
 def graph_files(keras_child: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("graph_files")
-    assert keras_child(reader_graph_files.main, folder) == sorted(reader_graph_files.NAMES)
+    possible = [name for name in reader_graph_files.NAMES if not reader_graph_files.cannot(name)]
+    assert keras_child(reader_graph_files.main, folder) == sorted(possible)
     return folder
 
 
@@ -45,6 +46,8 @@ def compare(result: np.ndarray, expected: np.ndarray) -> None:
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("name", reader_graph_files.NAMES)
 def test_network_computes_what_keras_computed(graph_files: Path, name: str, end: str) -> None:
+    if reader_graph_files.cannot(name):
+        pytest.skip(reader_graph_files.cannot(name))
     network, truth = read_model(graph_files / f"{name}.{end}"), np.load(graph_files / f"{name}.npz")
     assert network.input_shape == truth["x"].shape[1:]
     compare(evaluate(network, truth["x"]), truth["y0"])

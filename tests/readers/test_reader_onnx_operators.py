@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from _versions import since
 from onnx.reference import ReferenceEvaluator
 from readers.onnx_files import difference, model, node, write
 from readers.reader_evaluate import evaluate
@@ -133,7 +134,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+def case(name: str):
+    """Return one of the cases, skipped where the reference itself is wrong."""
+    padded = name in ("conv upper", "conv lower", "conv valid")
+    return pytest.param(name, marks=since("onnx", "1.23", "pads auto_pad of Conv wrongly") if padded else ())
+
+
+@pytest.mark.parametrize("name", map(case, CASES))
 def test_an_operator_computes_what_the_reference_computes(name: str, tmp_path) -> None:
     nodes, arrays, *rest = CASES[name]
     nodes = nodes if isinstance(nodes, list) else [nodes]
