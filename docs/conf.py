@@ -21,7 +21,8 @@ extensions = [
     "sphinx_copybutton",
     "fcnseg_tables",
 ]
-source_suffix = {".md": "markdown"}
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+suppress_warnings = ["ref.python"]  # words such as "classes" in a shape are no links
 exclude_patterns = ["_ext"]
 
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist"]

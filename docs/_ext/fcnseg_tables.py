@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING
 
 from docutils import nodes
@@ -31,6 +32,7 @@ def steps() -> Iterator[tuple[str, str]]:
         yield f"`{usage(name)}`", (inspect.getdoc(step) or "").split("\n\n")[0].replace("\n", " ").replace("``", "`")
 
 
+_STAR = re.compile(r"\*(?=\w+[,)])")
 TABLES = {"scores": (("score", "meaning"), scores), "steps": (("step", "what it does"), steps)}
 
 
@@ -53,7 +55,13 @@ def markdown(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[s
     return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
 
 
+def escape_stars(_app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
+    """Escape the stars of shapes such as ``(*spatial, class)`` in the types of parameters, which mean no emphasis."""
+    lines[:] = [line if "`" in line else _STAR.sub(r"\\*", line) for line in lines]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Make the directive known."""
+    """Make the directive known, and see docstrings before napoleon does."""
     app.add_directive("fcnseg-table", FcnsegTable)
+    app.connect("autodoc-process-docstring", escape_stars, priority=400)
     return {"parallel_read_safe": True}
