@@ -36,6 +36,7 @@ napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 
+highlight_language = "bash"  # of blocks that say nothing: commands
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]

@@ -25,11 +25,6 @@ pytestmark = pytest.mark.xdist_group("docs")  # one engine, and one folder of ex
 NOT_CHECKED = {"the best first"}  # a remark
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """Return a page's examples: Python, and commands for a terminal."""
-    return BLOCK.findall(page.read_text(encoding="utf-8"))
-
-
 def commands(text: str) -> Iterator[list[str]]:
     """Yield the words of each of our commands after the program's own name."""
     for line in text.replace("\\\n", " ").splitlines():
@@ -48,10 +43,10 @@ def run_python(code: str, names: dict[str, Any], page: Path) -> None:
     assert [line for line in wanted if line not in lines] == [], f"{page.name} printed {lines}"
 
 
-def run_page(page: Path, names: dict[str, Any]) -> int:
-    """Run all examples of a page in their order; return how many there were."""
+def run_page(page: Path, names: dict[str, Any], heading: str = "") -> int:
+    """Run all examples of a page in their order, or those from a heading on; return how many there were."""
     count = 0
-    for language, text in blocks(page):
+    for language, text in BLOCK.findall(page.read_text(encoding="utf-8").partition(heading or "#")[2]):
         if language:
             run_python(text, names, page)
             count += 1
@@ -86,6 +81,14 @@ def test_the_first_steps_run(example_files, tmp_path, monkeypatch) -> None:
     shutil.copytree(folder, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
     assert run_page(DOCS / "start.md", dict(names)) == 3
+
+
+def test_the_readme_runs(example_files, tmp_path, monkeypatch) -> None:
+    """But its first example, which has a test of its own (``test_first_example.py``)."""
+    folder, names = example_files
+    shutil.copytree(folder, tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    assert run_page(DOCS.parent / "README.md", dict(names), "## Five minutes, in napari") == 4
 
 
 def test_an_example_that_is_wrong_is_found(example_files) -> None:
