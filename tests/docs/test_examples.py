@@ -21,7 +21,8 @@ DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PAGES = sorted(page for page in (DOCS / "how-to").glob("*.md") if page.name != "index.md")
 BLOCK = re.compile(r"^```(python|)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PRINTS = re.compile(r"^print\(.*\)  # ([^a-z].*)$", re.MULTILINE)  # a remark that begins with a small letter is prose
-pytestmark = pytest.mark.xdist_group("docs")  # one engine, and one folder of example files
+# One engine, and one folder of example files; the first page pays for the start and for timing the convolutions.
+pytestmark = [pytest.mark.xdist_group("docs"), pytest.mark.timeout(240)]
 
 
 def commands(text: str) -> Iterator[list[str]]:
