@@ -18,7 +18,18 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 #: Words in bold type that are no words of our window.
 PROSE = re.compile(r"[a-z]|.*\.$|\d|.* (?:as|is|you|in|on) ")
-NAPARI = {"File", "Open File(s)…", "Open Sample", "FCNSeg", "Layers", "Segment", "Measure", "Preferences", "Plugins"}
+NAPARI = {
+    "File",
+    "Open File(s)…",
+    "Open Sample",
+    "FCNSeg",
+    "Layers",
+    "Segment",
+    "Measure",
+    "Preferences",
+    "Plugins",
+    "Save Selected Layers...",
+}
 
 
 @pytest.fixture
