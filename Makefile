@@ -22,7 +22,7 @@ SEED ?= 0
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env lock display check lint types layers manifest test test-lowest test-newest test-processors prove demo bench bench-gpu bench-window bench-compare tour clean
+.PHONY: help env lock display check lint types layers manifest test test-lowest test-newest test-processors prove demo bench bench-gpu bench-window bench-compare tour docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -97,6 +97,11 @@ bench-compare: env ## every score of 10,000 x 10,000 pixels with 20,000 objects,
 
 tour: env display ## make docs/tour.md and its pictures again, from the real window
 	$(WITH_DISPLAY) $(PY) tools/tour.py $(ARGS)
+
+docs: env ## the documentation as a site in build/docs; a warning or a dead link fails; no network once [docs] is installed
+	@$(PYTHON) tools/setup_env.py --extra docs
+	$(PY) -m sphinx --builder html --fail-on-warning --keep-going --quiet docs build/docs
+	$(PY) tools/check_links.py build/docs
 
 clean: ## remove the environment and everything built
 	rm -rf .venv .venv-lowest .venv-newest build dist demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -367,9 +367,9 @@ def test_a_sidecar_that_is_wrong_stops_a_run_that_would_use_it(keras_child, tmp_
     assert nf.segment(image, model, preprocess=()).labels.shape == image.shape
 
 
-def test_the_example_in_the_readme_is_one() -> None:
-    readme = (Path(__file__).resolve().parent.parent.parent / "README.md").read_text(encoding="utf-8")
-    example = readme.split("```json\n")[1].split("```")[0]
+def test_the_example_in_the_docs_is_one() -> None:
+    page = Path(__file__).resolve().parent.parent.parent / "docs" / "reference" / "files.md"
+    example = page.read_text(encoding="utf-8").split("```json\n")[1].split("```")[0]
     sidecar = Sidecar.from_dict(json.loads(example))
     check(sidecar, classes=3, channels=2, spatial=2)
     assert sidecar.preprocess == ("divide_by_median", "subtract_local_mean:61")
