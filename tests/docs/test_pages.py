@@ -106,7 +106,7 @@ def test_the_buttons_that_a_page_names_are_in_the_window() -> None:
 
 
 def test_every_command_and_option_that_a_page_names_is_there() -> None:
-    from napari_fcnseg.cli import _parser
+    from napari_fcnseg.cli.main import _parser
 
     commands = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
     options = {
