@@ -163,7 +163,9 @@ def install(python: Path, versions: str, extras: list[str]) -> None:
     os.environ.setdefault("UV_HTTP_TIMEOUT", "180")
     os.environ.setdefault("UV_NO_PROGRESS", "1")
     newer = ["--upgrade"] if versions == "newest" else []
-    with_uv = {"pinned": limits, "lowest": ["--resolution", "lowest-direct"], "newest": newer}[versions]
+    # Old sources may need a compiler: the lowest are those that have a build for this Python.
+    lowest = ["--resolution", "lowest-direct", "--only-binary", ":all:"]
+    with_uv = {"pinned": limits, "lowest": lowest, "newest": newer}[versions]
     if succeeds([*pip, *newer, *limits, *INSTALLERS]) and succeeds([*uv, *limits, *newer, *BUILDERS]):
         if succeeds([*uv, *with_uv, *wanted]):
             run([*uv, *itself])

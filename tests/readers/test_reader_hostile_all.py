@@ -316,7 +316,7 @@ def start(folder: Path) -> ChildProcess:
     """Start a child that would find a module for the files to name."""
     (folder / "trap_module.py").write_text("raise SystemExit('imported')")
     sys.path.append(str(folder))  # the child looks for modules where this process does
-    child = ChildProcess("readers.reader_watch", {"OPENBLAS_NUM_THREADS": "1"})
+    child = ChildProcess("readers.reader_watch", {"OPENBLAS_NUM_THREADS": "1"}, ["readers"])
     sys.path.remove(str(folder))
     return child
 

@@ -11,7 +11,9 @@ from napari_helpers import settle
 from qtpy.QtCore import QObject
 from qtpy.QtTest import QTest
 
+from napari_fcnseg._napari.widgets import panel
 from napari_fcnseg._napari.widgets.endings import at_end
+from napari_fcnseg.errors import FcnSegError
 
 DOCKS = ("Dense segmentation", "Compare masks")
 
@@ -28,6 +30,15 @@ def test_a_dock_that_is_closed_with_its_x_is_gone(qtbot, viewer, name) -> None:
         gc.collect()
     viewer.add_labels(np.eye(5, dtype=int))  # nothing of the docks listens any more
     settle(qtbot)
+
+
+@pytest.mark.parametrize("name", DOCKS)
+@pytest.mark.parametrize(("version", "binding"), [("5.15.2", "PyQt5"), ("6.3.1", "PySide6")])
+def test_a_qt_that_is_too_old_is_said(monkeypatch, viewer, name, version, binding) -> None:
+    monkeypatch.setattr(panel, "QT_VERSION", version)
+    monkeypatch.setattr(panel, "API_NAME", binding)
+    with pytest.raises(FcnSegError, match=rf"needs Qt 6\.4 or newer.* Qt {version} \({binding}\).*pip install"):
+        viewer.window.add_plugin_dock_widget("napari-fcnseg", name)
 
 
 @pytest.mark.parametrize("name", DOCKS)

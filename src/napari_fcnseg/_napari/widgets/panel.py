@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from qtpy import API_NAME, QT_VERSION
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_fcnseg.errors import FcnSegError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _LEAVING: set[Panel] = set()
+_QT_NEEDED: Final = (6, 4)  # whose forms can hide a row
 
 
 class Panel(QWidget):
@@ -20,7 +24,16 @@ class Panel(QWidget):
 
     napari's x does not delete the widget in a dock, it lets go of it: what the widget does would go on unseen until
     Python's garbage collector deletes it, at a time when half of its functions are gone. So it deletes itself.
+
+    Raises
+    ------
+    FcnSegError
+        If napari runs on a Qt that is too old.
     """
+
+    def __init__(self) -> None:
+        check_qt(QT_VERSION or "", API_NAME)
+        super().__init__()
 
     def lay_out(self, parts: Iterable[QWidget], *then: Callable[[], object]) -> None:
         """Put parts below each other; a low window scrolls, for squeezed labels would lose their text.
@@ -73,3 +86,26 @@ class Panel(QWidget):
         if self.parent() is None:  # or it was docked again
             self.deleteLater()
         _LEAVING.discard(self)
+
+
+def check_qt(version: str, binding: str) -> None:
+    """Say so where Qt is too old, which napari before 0.7 brings.
+
+    Parameters
+    ----------
+    version : str
+        Of Qt.
+    binding : str
+        What hands Qt to Python, for example ``"PyQt5"``.
+
+    Raises
+    ------
+    FcnSegError
+        If it is too old.
+    """
+    if tuple(int(part) for part in version.split(".")[:2]) < _QT_NEEDED:
+        needed = ".".join(map(str, _QT_NEEDED))
+        raise FcnSegError(
+            f"FCNSeg needs Qt {needed} or newer, and napari runs on Qt {version} ({binding}) here. "
+            'Make a new Python environment and install both with `pip install "napari-fcnseg[all]"`.'
+        )
