@@ -45,6 +45,15 @@ def frameworks_here() -> list[str]:
     return sorted(FRAMEWORKS & sys.modules.keys())
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker a half of the tests in their order, so that what modules share is made once.
+
+    On a real screen, leave it to groups: two windows would take the keyboard from each other.
+    """
+    if own_screen.HIDDEN and config.getoption("dist", "no") == "loadgroup":
+        config.option.dist = "worksteal"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test a limit that grows with the machine: its own, ``@pytest.mark.timeout(90)``, or the usual one.
 

@@ -17,8 +17,10 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
 
 from with_display import HEADLESS, virtual_display
 
-#: Whether this process has one.
-OWN: Final = "PYTEST_XDIST_WORKER" in os.environ and os.environ.get(HEADLESS, "0") not in ("", "0")
+#: Whether nobody looks on.
+HIDDEN: Final = os.environ.get(HEADLESS, "0") not in ("", "0")
+#: Whether this process has a screen of its own.
+OWN: Final = HIDDEN and "PYTEST_XDIST_WORKER" in os.environ
 _open = ExitStack()
 if OWN:
     _server = shutil.which("Xvfb")

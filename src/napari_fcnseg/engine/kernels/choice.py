@@ -21,6 +21,7 @@ import numpy as np
 
 from napari_fcnseg.engine.kernels.threads import cores
 from napari_fcnseg.engine.kernels.toom_cook import LENGTH
+from napari_fcnseg.engine.libraries import convolution_library
 from napari_fcnseg.system.cache import recall, remember
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def convolution(op: DenseConv, relu: bool, plain: Convolution) -> Convolution | 
         return _made(wanted, op, relu) if wanted in possible else None
     if not possible or 2 * op.kernels[0].size < _WORTH:
         return None
-    key = f"{_machine()} {op.kernels[0].shape} {op.dilations[0]} {relu}"
+    key = f"{_machine(convolution_library())} {op.kernels[0].shape} {op.dilations[0]} {relu}"
     name = recall("convolutions", key)
     made = {}
     if name not in (PLAIN, *possible):
@@ -122,14 +123,10 @@ def _in_graph(function: Callable[[np.ndarray], np.ndarray], axes: int, channels:
 
 
 @functools.cache
-def _machine() -> str:
+def _machine(library: str) -> str:
     """Return all that a time depends on but the convolution."""
-    from napari_fcnseg.engine.libraries import convolution_library
-
     versions = (importlib.metadata.version(name) for name in ("tensorflow", "numba", "numpy", "scipy"))
-    return " ".join(
-        [str(_VERSION), platform.node(), platform.machine(), str(cores()), convolution_library(), *versions]
-    )
+    return " ".join([str(_VERSION), platform.node(), platform.machine(), str(cores()), library, *versions])
 
 
 def _example(op: DenseConv) -> np.ndarray:
