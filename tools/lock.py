@@ -18,7 +18,7 @@ from pathlib import Path
 import setup_env
 from setup_env import BUILDERS, INSTALLERS, NEWEST, OLDEST, ROOT, say
 
-EXTRAS = [*setup_env.EXTRAS, "bench"]
+EXTRAS = [*setup_env.EXTRAS, "bench", "docs"]
 #: What uv calls a system, and the markers that say it. Qt's builds for Linux ask for a C library of 2022 or later.
 SYSTEMS = {
     "x86_64-manylinux_2_34": ("linux", "x86_64"),
