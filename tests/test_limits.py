@@ -81,11 +81,16 @@ def run(folder: Path, tests: str, *options: str) -> str:
         sys.executable, "-m", "pytest", str(folder), "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder),
         "-n", "2", "--dist", "loadgroup", "-p", "conftest", "-p", "no:cacheprovider", "--color=no", *options,
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), HEADLESS: "1"}
-    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False).stdout
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
+    }  # of our own worker
+    environment = {**inherited, "PYTHONPATH": str(ROOT / "tests"), HEADLESS: "1"}
+    return subprocess.run(
+        command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    ).stdout
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_each_kind_of_trouble_ends_its_own_test_alone(tmp_path) -> None:
     told = run(tmp_path, TROUBLE)
     failed = set(re.findall(r"^(?:FAILED|ERROR) \S*test_trouble\.py::test_(\S+)", told, re.MULTILINE))
@@ -97,7 +102,7 @@ def test_each_kind_of_trouble_ends_its_own_test_alone(tmp_path) -> None:
     assert len(set(re.findall(r"broken for all at (\d+)\.", told))) == 1, "it was tried again"
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_a_test_that_holds_the_interpreter_is_ended_with_its_worker(tmp_path) -> None:
     told = run(tmp_path, HELD, "-o", "faulthandler_timeout=3")
     assert len(set(re.findall(r"crashed while running \S*(test_interpreter_held\S+)", told))) == 3, told[-4000:]

@@ -45,6 +45,7 @@ def differences(before: dict, now: dict) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.timeout(300)
 def test_the_pictures_show_the_dock_of_today(viewer, tool) -> None:
     stage = tool("tour_stage").Stage(viewer)
     stale = []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from napari_fcnseg import cli
+from napari_fcnseg.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ def run_page(page: Path, names: dict[str, Any], heading: str = "") -> int:
             count += 1
             continue
         for words in commands(text):
-            assert cli.main(words) == 0, f"{page.name}: napari-fcnseg {shlex.join(words)}"
+            assert main(words) == 0, f"{page.name}: napari-fcnseg {shlex.join(words)}"
             count += 1
     return count
 

@@ -89,7 +89,7 @@ def without(tmp_path_factory):
         patch.setenv("KERAS_HOME", str(theirs))
         patch.setenv("TF_USE_LEGACY_KERAS", "1")
         host = EngineProcess(ProcessPurpose("tensorflow"))
-        yield host
+    yield host
     host.child.kill()
 
 

@@ -83,6 +83,7 @@ def test_a_model_in_memory_is_compiled_once(model_path) -> None:
     assert engine().load(model.fcn.network, device) is first
 
 
+@pytest.mark.timeout(200)
 def test_a_plain_script_without_a_main_guard_and_piped_code_work(model_path, tmp_path) -> None:
     code = (
         "import numpy as np, napari_fcnseg\n"

@@ -20,6 +20,7 @@ DATA = st.dictionaries(
 )
 
 
+@pytest.mark.timeout(150)
 @given(DATA)
 def test_what_is_written_is_read_and_no_line_could_be_joined(data) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from napari_fcnseg.cli.demo import UNATTENDED
 
 
+@pytest.mark.timeout(260)
 def test_the_demo_ends_verified_with_a_picture_of_the_window(tmp_path) -> None:
     command = [sys.executable, "-m", "napari_fcnseg._napari.segment.demo", "cells", str(tmp_path)]
     shown = subprocess.run(

@@ -132,6 +132,7 @@ class Person:
 
 
 @pytest.mark.skipif(ONE in os.environ, reason="this process is for one sequence")
+@pytest.mark.timeout(320)
 @pytest.mark.parametrize("seed", range(NUMBER))
 def test_a_sequence_leaves_nothing_behind(seed: int) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--color=no", f"{__file__}::test_this_sequence"]

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.errors import OutputError
@@ -17,7 +18,6 @@ from napari_fcnseg.system.saving.renaming import flush, rename_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from napari_fcnseg.system.saving.inputs import Inputs
 
@@ -154,6 +154,7 @@ def save_text(path: Path, text: str, *, overwrite: bool, newline: str | None = "
     OutputError
         If it cannot be written, or is there already, or somebody else writes it.
     """
+    path = Path(path)  # callers in Python give text, too
 
     def write(place: Path, mode: str = "x") -> None:
         with place.open(mode, encoding="utf-8", errors="backslashreplace", newline=newline) as file:
