@@ -55,6 +55,9 @@ manifest: env
 
 test: env display ## all tests, those with a window in a real one; two at a time (`ARGS="-n 0"`: one after the other)
 	$(WITH_DISPLAY) $(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+ifeq ($(ARGS),)
+	$(WITH_DISPLAY) $(PY) -m pytest -n 0 tests/test_limits.py
+endif
 
 test-lowest: ## all tests with the oldest versions that pyproject.toml admits, in .venv-lowest, on the oldest Python here
 	@$(PYTHON) tools/setup_env.py --versions lowest $(NAMED_PYTHON)

@@ -13,7 +13,10 @@ import own_screen
 import pytest
 from own_screen import HEADLESS
 
-pytestmark = pytest.mark.skipif(not own_screen.HIDDEN, reason="needs the virtual screen that make test has without one")
+pytestmark = [
+    pytest.mark.skipif(not own_screen.HIDDEN, reason="needs the virtual screen that make test has without one"),
+    pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="make test runs it by itself, after the others"),
+]
 ROOT = Path(__file__).resolve().parent.parent
 #: One kind of trouble each.
 TROUBLE = """
