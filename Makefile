@@ -71,7 +71,7 @@ test-newest: ## all tests with the newest versions of today, in .venv-newest
 
 # What a processor may lack: oneDNN (ARM, or turned off), or only AVX-512.
 LACKING := NAPARI_FCNSEG_ONEDNN=0 ONEDNN_MAX_CPU_ISA=AVX2
-COMPUTING := tests/engine tests/proof/test_exactness.py tests/proof/test_verification.py tests/run/test_result.py tests/readers/test_reader_graphs.py
+COMPUTING := tests/engine/test_arithmetic.py
 
 test-processors: env display ## as on processors that lack something: tests and `make prove` without oneDNN, and without AVX-512 (SHORT=1: what computes)
 	@for lacking in $(LACKING); do echo "== $$lacking"; \
