@@ -151,7 +151,7 @@ def test_every_field_is_checked(data, field) -> None:
         lambda data: data.update(max_abs_difference=0.5),
         lambda data: data.update(label_agreement=0.5),
         lambda data: data.update(passed=False),
-        lambda data: data.update(tolerance=1e-12),
+        lambda data: data.update(max_abs_difference=1e-6, tolerance=1e-12),
         lambda data: data["models"][0].pop("sha256"),
         lambda data: data["image"].update(shape="large"),
     ],

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from _keras_side import save_model
+from _versions import lacking
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,7 +46,9 @@ def test_an_exact_result_is_verified(model, image) -> None:
     verification = nf.verify(image, model, tile=16)
     assert verification.passed
     assert verification.label_agreement == 1.0
-    assert 0 < verification.max_abs_difference <= 1e-5  # two ways of computing never round alike everywhere
+    assert verification.max_abs_difference <= 1e-5
+    if not lacking("tensorflow", "2.17"):  # which happens to compute both ways alike here
+        assert verification.max_abs_difference > 0  # two ways of computing never round alike everywhere
     assert len(verification.points) == 256
     assert "256 of 256 pixels" in str(verification)
 

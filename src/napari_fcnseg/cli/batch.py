@@ -99,7 +99,8 @@ def _execute(batch: Batch, quiet: bool) -> list[ReportLine]:
     lines: list[ReportLine] = []
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
     console = Console(stderr=True)
-    bar = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+    console.quiet = quiet or not console.is_terminal  # rich before 14.3 ends even a bar that is not shown with a line
+    bar = Progress(*columns, console=console, transient=True, disable=console.quiet)
     task = bar.add_task("", left="")
     try:
         with bar, closing(batch.execute()) as news:
