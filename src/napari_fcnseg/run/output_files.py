@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import ZARR, GrowingZarr, stage_image
-from napari_fcnseg.run.provenance_file import stage_provenance
+from napari_fcnseg.run.provenance_file import settle_provenance, stage_provenance
 from napari_fcnseg.run.result import ResultArrays, chunk_shape, output_arrays
 from napari_fcnseg.system.saving import partial_of
 
@@ -58,7 +58,8 @@ def publish(
     """Write what is in memory, and give all results and their provenance their names, one right after the other.
 
     Who is killed before has written nothing. The provenance comes first, and knows each result by its hash: so no
-    result is there without it, and it speaks for no other one. Where one result cannot be written, the others are all
+    result is there without it, and it speaks for no other one. Until all have their names it holds the one that it
+    replaces, too. Where one result cannot be written, the others are all
     the same.
 
     Parameters
@@ -86,11 +87,13 @@ def publish(
         partial(one.publish, overwrite=plan.overwrite, inputs=plan.inputs) for one in staged
     ]
     try:
-        beside = stage_provenance(plan.beside[0], provenance, results)
-        steps.insert(0, partial(beside.publish, overwrite=plan.overwrite, inputs=plan.inputs))
+        if outputs["labels"].name in results:  # without them, what is there keeps its own
+            beside = stage_provenance(plan.beside[0], provenance, results)
+            steps.insert(0, partial(beside.publish, overwrite=plan.overwrite, inputs=plan.inputs))
     except OutputError as error:
         problems.append(error)
-    for step in (*steps, arrays.finish):
+    steps += [arrays.finish, lambda: settle_provenance(plan.beside[0], complete=not problems)]
+    for step in steps:
         try:
             step()
         except OutputError as error:

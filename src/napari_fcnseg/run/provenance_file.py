@@ -1,7 +1,8 @@
 """The provenance beside a result, and whether it is that of the very file that lies there.
 
 It holds the size and the hash of each file that it is about, so that it never speaks for another one: not after the
-program was killed between two files, not after somebody painted in the labels.
+program was killed between two files, not after somebody painted in the labels. A provenance that takes the place of
+another one holds it until its own results have their names, so that nothing is lost in between either.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "napari-fcnseg"
 _OF_FILE = ("files", "written", "class_names", "class_colors", "inputs")  # what another file of the same run may have
+_REPLACED = "replaced"  # the earlier provenance, while the results are not all replaced
 _MOST_BYTES = 2**24  # of a provenance, with a certificate in it
 
 
@@ -34,23 +36,61 @@ def provenance_path(result: Path) -> Path:
 
 
 def provenance_in(path: Path) -> dict[str, Any]:
-    """Return the provenance in a file; empty where there is none of this program."""
-    if not path.is_file():
-        return {}
-    try:
-        data = read_json(path, "provenance", _MOST_BYTES)
-    except FcnSegError:
-        return {}
-    return data if data.get("program") == PROGRAM else {}
+    """Return the provenance in a file, of the results that are there; empty where there is none of this program."""
+    new, old = _both(path)
+    return old if old and not _is_there(path, new) and _is_there(path, old) else new
 
 
 def provenance_of_file(result: Path) -> dict[str, Any]:
     """Return the provenance of a result; empty where there is none, or it is that of another or an earlier file."""
-    found = provenance_in(provenance_path(result))
-    files = found.get("files")
-    if not isinstance(files, dict):  # of a version that did not say
-        return found
-    return found if result.name in files and is_as_written(result, files[result.name]) else {}
+    for found in _both(provenance_path(result)):
+        files = found.get("files")
+        if found and not isinstance(files, dict):  # of a version that did not say
+            return found
+        if isinstance(files, dict) and result.name in files and is_as_written(result, files[result.name]):
+            return found
+    return {}
+
+
+def settle_provenance(path: Path, *, complete: bool) -> None:
+    """Have a provenance forget the one that it has replaced, or give its place back.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is.
+    complete : bool
+        Whether all that it is about has been written. If only a part has, both are kept.
+
+    Raises
+    ------
+    OutputError
+        If it could not be written.
+    """
+    new, old = _both(path)
+    if old and (complete or not _is_there(path, new)):
+        _stage(path, new if complete else old).publish(overwrite=True)
+
+
+def _both(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the provenance in a file, and the one that it replaces; empty where there is none of this program."""
+    try:
+        if not path.is_file():
+            return {}, {}
+        data = read_json(path, "provenance", _MOST_BYTES)
+    except (FcnSegError, OSError):  # a name that is too long, for one
+        return {}, {}
+    if data.get("program") != PROGRAM:
+        return {}, {}
+    old = data.pop(_REPLACED, None)
+    return data, old if isinstance(old, dict) else {}
+
+
+def _is_there(path: Path, provenance: Mapping[str, Any]) -> bool:
+    """Whether one of the files that a provenance is about lies beside it, as it was written."""
+    files = provenance.get("files")
+    found = files.items() if isinstance(files, dict) else ()
+    return any(is_as_written(path.parent / name, entry) for name, entry in found)
 
 
 def print_of(path: Path) -> dict[str, Any]:
@@ -92,7 +132,16 @@ def stage_provenance(path: Path, provenance: Mapping[str, Any], results: Mapping
     earlier = provenance_in(path)
     kept = _others(path, earlier, results) if _same_run(earlier, provenance) else {}
     files = {**kept, **{name: print_of(place) for name, place in results.items()}}
-    text = json_text(path, {**provenance, "files": files})
+    new = {**provenance, "files": files}
+    moving = {name for name, place in results.items() if place != path.parent / name}
+    old = {name: entry for name, entry in (earlier.get("files") or {}).items() if name in moving}
+    if _is_there(path, {"files": old}):
+        new[_REPLACED] = earlier
+    return _stage(path, new)
+
+
+def _stage(path: Path, provenance: Mapping[str, Any]) -> Staged:
+    text = json_text(path, dict(provenance))
     try:
         return stage(path, lambda part: part.write_text(text, "utf-8", "backslashreplace", "\n"))
     except OSError as error:
@@ -123,6 +172,8 @@ def write_with_provenance(plan: Plan, image: ImageFile, provenance: Mapping[str,
             result.finish()
     except OutputError as error:
         problems.append(str(error))
+    for beside in plan.beside:
+        settle_provenance(beside, complete=not problems)
     if problems:
         raise OutputError(" ".join(problems))
 

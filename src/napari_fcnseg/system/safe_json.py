@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeGuard
 from napari_fcnseg.errors import UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import KeysView, Mapping
 
 MAX_BYTES: Final = 32 * 2**20
 MAX_DEPTH: Final = 64
@@ -122,9 +122,9 @@ class JsonFields:
         """Give the value as it is, or None."""
         return self._values.get(key)
 
-    def keys(self) -> frozenset[str]:
-        """Give all keys."""
-        return frozenset(self._values)
+    def keys(self) -> KeysView[str]:
+        """Give all keys, in the file's order."""
+        return self._values.keys()
 
     def text(self, key: str, default: object = _REQUIRED) -> str:
         """Give a string."""

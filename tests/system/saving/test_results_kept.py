@@ -19,7 +19,7 @@ from napari_fcnseg.cli import main as cli
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.imagefile import GrowingZarr, ImageFile, read_image, write_image
 from napari_fcnseg.run.provenance_file import provenance_in, provenance_of_file, provenance_path
-from napari_fcnseg.system.saving import Plan, save_text, save_whole, stage
+from napari_fcnseg.system.saving import Plan, Staged, save_text, save_whole, stage
 from napari_fcnseg.system.saving.names import hidden, hidden_of
 from napari_fcnseg.system.saving.recovery import OLD, sweep
 
@@ -141,6 +141,70 @@ def test_a_provenance_speaks_for_its_own_file_alone(folder, capsys) -> None:
     tifffile.imwrite(folder / "new.tif", labels)
     assert provenance_in(provenance_path(folder / "new.tif"))
     assert provenance_of_file(folder / "new.tif") == {}
+
+
+@pytest.mark.parametrize("ending", ["tif", "zarr"])
+@pytest.mark.parametrize("fails", ["writing", "naming"])
+def test_labels_that_cannot_be_replaced_keep_their_provenance(folder, monkeypatch, capsys, ending, fails) -> None:
+    write = f"{SEGMENT} -o new.{ending}".split()
+    assert cli.main(write) == 0
+    before = contents(folder)
+
+    def full(*_: object, **__: object) -> None:
+        raise OutputError("the disk is full")
+
+    if ending == "zarr":
+        monkeypatch.setattr(GrowingZarr, "finish" if fails == "naming" else "_create", full)
+    elif fails == "writing":
+        monkeypatch.setattr("napari_fcnseg.run.output_files.stage_image", full)
+    else:
+        publish = Staged.publish
+        refuse = lambda one, **how: full() if one.path.suffix == ".tif" else publish(one, **how)  # noqa: E731
+        monkeypatch.setattr(Staged, "publish", refuse)
+    assert cli.main([*write, "--every", "2", "--overwrite"]) == 1
+    assert "the disk is full" in capsys.readouterr().err
+    assert {name: before[name] for name in before if "partial" not in name}.items() <= contents(folder).items()
+    assert provenance_of_file(folder / f"new.{ending}")["settings"]["every"] == 1
+
+
+def test_labels_that_could_not_be_written_leave_no_provenance_in_the_way(folder, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OutputError("the disk is full")
+
+    before = contents(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_fcnseg.run.output_files.stage_image", full)
+        assert cli.main(f"{SEGMENT} -o new.tif".split()) == 1
+    assert contents(folder) == before
+    assert cli.main(f"{SEGMENT} -o new.tif".split()) == 0
+
+
+DIES_BETWEEN = """
+import os, signal, sys
+from napari_fcnseg.cli.main import main
+from napari_fcnseg.system.saving import Staged
+publish = Staged.publish
+def first(one, **how):
+    publish(one, **how)
+    os.kill(os.getpid(), signal.SIGKILL)
+Staged.publish = first
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_who_is_killed_between_provenance_and_labels_has_lost_neither(folder, capsys) -> None:
+    write = "instances mask.tif --interior 1 -o new.tif --minimum-size 0".split()
+    assert cli.main(write) == 0
+    old, labels = provenance_of_file(folder / "new.tif"), (folder / "new.tif").read_bytes()
+    write[-1] = "3"
+    command = [sys.executable, "-c", DIES_BETWEEN, *write, "--overwrite"]
+    assert subprocess.run(command, check=False, timeout=120).returncode == -signal.SIGKILL
+    assert (folder / "new.tif").read_bytes() == labels
+    assert provenance_of_file(folder / "new.tif") == old == provenance_in(folder / "new.provenance.json")
+    assert cli.main([*write, "--overwrite"]) == 0
+    assert provenance_of_file(folder / "new.tif")["instances"]["settings"]["minimum_size"] == 3
+    assert "replaced" not in json.loads((folder / "new.provenance.json").read_text(encoding="utf-8"))
 
 
 def test_a_picture_or_a_model_is_not_replaced_by_a_text(folder, capsys) -> None:
