@@ -13,7 +13,7 @@ from napari_fcnseg.batch.report import SKIPPED, ReportLine, is_report
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile import OUTPUTS, ZARR, read_image
 from napari_fcnseg.proof.certificate import image_sha256
-from napari_fcnseg.run.provenance_file import provenance_path
+from napari_fcnseg.run.provenance_file import provenance_in, provenance_of_file, provenance_path
 from napari_fcnseg.system.saving.names import alike
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = (*OUTPUTS, ".jpg", ".jpeg", ".bmp", ".gif")
 _BESIDE = (".provenance.json", ".certificate.json", ".fcnseg.json")  # ours, beside images, results and models
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # in the names of files, on one system or another
+_PARTIAL = re.compile(r"\.partial\.[^.]+$", re.IGNORECASE)
 _LONGEST = 80  # letters of a name
 
 
@@ -147,6 +148,9 @@ def _walk(folder: Path, recursive: bool, results: Path | None) -> Iterator[tuple
         if path.is_dir() and ending != ZARR:
             if path.resolve() != results:
                 yield from _inside(path, recursive, results)
+            elif recursive:
+                for image, why in _inside(path, recursive, results):
+                    yield image, why or "It lies in the folder for the results, which is not searched."
         elif ending in IMAGE_SUFFIXES:
             if (reason := _why_none(path, known)) is not None:
                 yield path, reason
@@ -172,18 +176,29 @@ def _why_none(path: Path, known: set[str]) -> str | None:
 
     ``known`` has the names of the images beside it, and their stems.
     """
-    if provenance_path(path).is_file():
+    if provenance_of_file(path):
         return None
+    if _says(provenance_path(path), path):
+        return "This program wrote it, and it was changed since. If it is an image, give it another name."
     for kind in OUTPUT_KINDS:
         source, mark, ending = path.name.rpartition(f".{kind}.")
         if not mark:
             continue
         labels = path.with_name(f"{source}.labels.{ending}")
-        if ".partial." in f".{ending}" or provenance_path(labels).is_file():
+        if ".partial." in f".{ending}" or _says(provenance_path(labels), labels):
             return None
         if source in known or (kind != "labels" and labels.exists()):
             return "It is called as a result is and this program did not write it. If it is an image, rename it."
+    if _PARTIAL.search(path.name):
+        return "It is called as what a stopped run leaves. If it is an image, rename it."
     return ""
+
+
+def _says(provenance: Path, result: Path) -> bool:
+    """Whether a provenance of this program speaks of a result, be it of an earlier one of that name."""
+    found = provenance_in(provenance)
+    files = found.get("files")
+    return bool(found) and (not isinstance(files, dict) or result.name in files)
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:
