@@ -41,12 +41,16 @@ def run_compare(chosen: argparse.Namespace) -> int:
     """Compare each mask with the truth, print them ranked, and write what was asked for."""
     from napari_fcnseg.run.provenance_file import provenance_path
     from napari_fcnseg.system.saving import COMMAND, Inputs, Plan
+    from napari_fcnseg.system.saving.texts import PAGE, SCORES, TABLE
 
     _check(chosen)
     read = [Path(name) for name in (chosen.truth, *chosen.masks, *chosen.probabilities)]
     written = tuple(path for path in (chosen.csv, chosen.json, chosen.report) if path is not None)
     inputs = Inputs([*read, *map(provenance_path, read)])
     with Plan(written, inputs, overwrite=chosen.overwrite, advice=COMMAND).claim():
+        for path, kind in ((chosen.csv, TABLE), (chosen.json, SCORES), (chosen.report, PAGE)):
+            if path is not None:
+                kind.check(path)
         _compare(chosen)
     return 0
 

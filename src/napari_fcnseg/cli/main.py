@@ -150,6 +150,7 @@ def _prove(provenance: dict[str, Any], sampler: VerificationSampler, plan: Plan,
 
 def _verify(chosen: argparse.Namespace) -> int:
     from napari_fcnseg.system.saving import COMMAND, Plan
+    from napari_fcnseg.system.saving.texts import CERTIFICATE
 
     settings = settings_of(chosen)
     if chosen.no_certificate:
@@ -164,6 +165,7 @@ def _verify(chosen: argparse.Namespace) -> int:
     path = chosen.certificate or image.with_name(f"{image.stem}.{names}.certificate.json")
     plan = Plan((path,), read_by(chosen), overwrite=chosen.overwrite, advice=COMMAND)
     with plan.claim():
+        CERTIFICATE.check(path)
         return _verify_into(chosen, settings, plan, models)
 
 

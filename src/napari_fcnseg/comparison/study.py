@@ -15,6 +15,7 @@ from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.instances.settings import background_classes
 from napari_fcnseg.system.csv_file import write_csv
 from napari_fcnseg.system.json_file import write_json
+from napari_fcnseg.system.saving.texts import SCORES
 from napari_fcnseg.system.serialization import to_plain
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class Study:
         OutputError
             If it cannot be written, or is there already and not to be replaced.
         """
-        write_json(path, self.as_dict(), overwrite=overwrite)
+        write_json(path, self.as_dict(), overwrite=overwrite, kind=SCORES)
 
 
 def study(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from napari_fcnseg.errors import OutputError, SettingsError
+from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.system.formatting import format_shape
 from napari_fcnseg.system.json_file import read_json, write_json
+from napari_fcnseg.system.saving.texts import CERTIFICATE
 from napari_fcnseg.system.serialization import READ, checked, many, of, to_plain
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class Certificate:
         path : path
             The file.
         overwrite : bool
-            Whether a text file of that name is replaced; one that is a model or an image never is.
+            Whether an earlier certificate of that name is replaced; nothing else is.
 
         Raises
         ------
@@ -190,21 +191,8 @@ class Certificate:
             If it cannot be written, or is there already.
         """
         target = Path(path)
-        if overwrite and (model := self._model_at(target)):
-            raise OutputError(f"{target} is the model {model}: it is never written over. Choose another name.")
-        write_json(target, self.as_dict(), _MAX_BYTES, overwrite=overwrite)
+        write_json(target, self.as_dict(), _MAX_BYTES, overwrite=overwrite, kind=CERTIFICATE)
         return target
-
-    def _model_at(self, path: Path) -> str:
-        """Return the name of the model that a file is, by its hash or its name; empty if it is none of them."""
-        if path.name in (found := {model.file: model.name for model in self.models}) and path.exists():
-            return found[path.name]
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError:
-            return ""
-        return next((model.name for model in self.models if model.sha256 == digest), "")
 
     def __str__(self) -> str:
         image = self.image

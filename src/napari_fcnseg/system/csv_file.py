@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.system.saving import save_text
+from napari_fcnseg.system.saving.texts import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +20,8 @@ def write_csv(path: Path, rows: Sequence[Sequence[Any]], *, overwrite: bool = Fa
     Raises
     ------
     OutputError
-        If it cannot be written, or is there already and not to be replaced.
+        If it cannot be written, or is there already and not to be replaced, or is no such table.
     """
     text = io.StringIO()
     csv.writer(text).writerows(rows)
-    save_text(Path(path), text.getvalue(), overwrite=overwrite, newline="")
+    save_text(Path(path), text.getvalue(), overwrite=overwrite, newline="", kind=TABLE)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fcnseg.errors import ModelFileError, OutputError, UnreadableError
 from napari_fcnseg.system import safe_json
 from napari_fcnseg.system.saving import save_text
+from napari_fcnseg.system.saving.texts import TEXT, TextKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +60,9 @@ def _content(path: Path, limit: int) -> bytes:
     return content
 
 
-def write_json(path: Path, data: dict[str, Any], limit: int | None = None, *, overwrite: bool = False) -> None:
+def write_json(
+    path: Path, data: dict[str, Any], limit: int | None = None, *, overwrite: bool = False, kind: TextKind = TEXT
+) -> None:
     """Write one JSON object; the file is complete or not there at all.
 
     Parameters
@@ -71,14 +74,16 @@ def write_json(path: Path, data: dict[str, Any], limit: int | None = None, *, ov
     limit : int, optional
         Bytes that it may have.
     overwrite : bool
-        Whether a file that is there is replaced.
+        Whether a file of its kind that is there is replaced.
+    kind : TextKind
+        Which that is.
 
     Raises
     ------
     OutputError
         If it cannot be written, is there already, or would be larger than the limit.
     """
-    save_text(path, json_text(path, data, limit), overwrite=overwrite)
+    save_text(path, json_text(path, data, limit), overwrite=overwrite, kind=kind)
 
 
 def json_text(path: Path, data: dict[str, Any], limit: int | None = None) -> str:

@@ -55,11 +55,22 @@ ONE = [
 ]  # fmt: skip
 
 
+#: Beginnings of earlier results, where nothing else is replaced.
+EARLIER = {
+    "csv": "mask,of,score,value\nhello",
+    "html": "<!doctype html><html lang=en>hello",
+    "a.json": '{\n "program": "napari-fcnseg",\n "truth": "hello"}',
+    "certificate.json": '{\n "program": "napari-fcnseg",\n "certificate_version": "hello"}',
+    "proof.json": '{\n "program": "napari-fcnseg",\n "certificate_version": "hello"}',
+}
+
+
 @pytest.mark.parametrize(("command", "name"), ONE)
 def test_what_is_there_is_refused_in_a_sentence_that_names_it_and_replaced_if_allowed(
     folder, capsys, command, name
 ) -> None:
-    (folder / name).write_text("hello", encoding="utf-8")
+    earlier = next((text for ending, text in EARLIER.items() if name.endswith(ending)), "hello")
+    (folder / name).write_text(earlier, encoding="utf-8")
     before = contents(folder)
     assert cli.main(command.split()) == 1
     said = capsys.readouterr().err
@@ -68,7 +79,7 @@ def test_what_is_there_is_refused_in_a_sentence_that_names_it_and_replaced_if_al
     assert said.count("\n") == 1
     assert contents(folder) == before
     assert cli.main([*command.split(), "--overwrite"]) == 0, capsys.readouterr().err
-    assert contents(folder)[name] != b"hello"
+    assert b"hello" not in contents(folder)[name]
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
@@ -212,8 +223,39 @@ def test_a_picture_or_a_model_is_not_replaced_by_a_text(folder, capsys) -> None:
         tifffile.imwrite(folder / "picture.tif", np.zeros((4, 4), np.uint8))
         before = contents(folder)
         assert cli.main([*f"compare truth.tif mask.tif {words} --overwrite".split()]) == 1
-        assert "is no text" in capsys.readouterr().err
+        assert "picture.tif is there and is not a" in capsys.readouterr().err
         assert contents(folder) == before
+
+
+NOT_THEIRS = {
+    "notes.txt": "my thesis, all of it",
+    "m.fcnseg.json": '{"format_version": "1", "class_names": ["a", "b"]}',
+    "other.provenance.json": '{\n "program": "napari-fcnseg",\n "models": []\n}',
+    "net.json": '{"class_name": "Sequential", "config": {}}',
+    "my.csv": "name,weight\nmouse,20\n",
+    "page.html": "<!doctype html><title>mine</title>",
+}
+
+
+@pytest.mark.parametrize("name", NOT_THEIRS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        "compare truth.tif mask.tif --csv",
+        "compare truth.tif mask.tif --json",
+        "compare truth.tif mask.tif --report",
+        "compare truth.tif --probabilities mask.tif --csv",
+        f"verify image.tif --model {MODEL} --quiet --certificate",
+    ],
+)
+def test_overwriting_replaces_a_file_of_the_same_kind_alone_and_says_so_first(folder, capsys, command, name) -> None:
+    (folder / name).write_text(NOT_THEIRS[name], encoding="utf-8")
+    before = contents(folder)
+    assert cli.main([*command.split(), name, "--overwrite"]) == 1
+    told = capsys.readouterr()
+    assert f"{name} is there and is not a" in told.err
+    assert told.out == ""
+    assert contents(folder) == before
 
 
 def test_odd_places_are_refused_in_a_sentence(folder, capsys) -> None:

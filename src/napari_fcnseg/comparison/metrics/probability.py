@@ -16,6 +16,7 @@ from napari_fcnseg.errors import ImageError
 from napari_fcnseg.system.csv_file import write_csv
 from napari_fcnseg.system.formatting import format_shape
 from napari_fcnseg.system.json_file import write_json
+from napari_fcnseg.system.saving.texts import SCORES
 from napari_fcnseg.system.serialization import to_plain
 
 if TYPE_CHECKING:
@@ -252,7 +253,7 @@ def save_json(
         If it cannot be written, or is there already and not to be replaced.
     """
     data = {"program": "napari-fcnseg", "truth": truth, "notes": list(notes)}
-    write_json(path, {**data, "probabilities": [one.as_dict() for one in found]}, overwrite=overwrite)
+    write_json(path, {**data, "probabilities": [one.as_dict() for one in found]}, overwrite=overwrite, kind=SCORES)
 
 
 def _finite(values: npt.NDArray[Any], name: str) -> Floats:

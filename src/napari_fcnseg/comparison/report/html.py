@@ -16,6 +16,7 @@ from napari_fcnseg.comparison.report.definitions import DEFINITIONS, overall_sco
 from napari_fcnseg.comparison.report.pictures import LabelStyle, Scene, scenes
 from napari_fcnseg.system.formatting import shorten_name
 from napari_fcnseg.system.saving import save_text
+from napari_fcnseg.system.saving.texts import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -83,7 +84,7 @@ def write_report(
     OutputError
         If it cannot be written, or is there already.
     """
-    save_text(Path(path), render_report(study, index, look), overwrite=overwrite)
+    save_text(Path(path), render_report(study, index, look), overwrite=overwrite, kind=PAGE)
 
 
 def render_report(study: Study, index: int | None = None, look: LabelStyle | None = None) -> str:

@@ -15,13 +15,13 @@ from napari_fcnseg.system.saving.lock import Lock
 from napari_fcnseg.system.saving.names import final, hidden, others
 from napari_fcnseg.system.saving.recovery import PART
 from napari_fcnseg.system.saving.renaming import flush, rename_new
+from napari_fcnseg.system.saving.texts import TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_fcnseg.system.saving.inputs import Inputs
-
-_LOOKED_AT = 8192  # bytes that tell a text from an image
+    from napari_fcnseg.system.saving.texts import TextKind
 
 
 class Staged:
@@ -135,7 +135,7 @@ def save_whole(path: Path, write: Callable[[Path], object], *, overwrite: bool) 
         stage(path, write).publish(overwrite=overwrite, keep=False)
 
 
-def save_text(path: Path, text: str, *, overwrite: bool, newline: str | None = "\n") -> None:
+def save_text(path: Path, text: str, *, overwrite: bool, newline: str | None = "\n", kind: TextKind = TEXT) -> None:
     """Write a text in UTF-8 whole or not at all; a pipe or the terminal is written to.
 
     Parameters
@@ -145,9 +145,11 @@ def save_text(path: Path, text: str, *, overwrite: bool, newline: str | None = "
     text : str
         The text. A file's name in it may hold what is no letter: it is escaped.
     overwrite : bool
-        Whether a text that is there is replaced. What is no text never is: an image, or a model.
+        Whether a text of this kind that is there is replaced. What is none never is: an image, or a model.
     newline : str, optional
         As for :func:`open`.
+    kind : TextKind
+        Of the text.
 
     Raises
     ------
@@ -166,8 +168,8 @@ def save_text(path: Path, text: str, *, overwrite: bool, newline: str | None = "
             return
         if not path.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        if overwrite and not is_text(path):
-            raise OutputError(f"{path} is there and is no text: it is not replaced by one. Choose another name.")
+        if overwrite:
+            kind.check(path)
         save_whole(path, write, overwrite=overwrite)
     except OSError as error:
         raise OutputError(f"{path} could not be written ({error.strerror}). Choose another folder or name.") from None
@@ -196,12 +198,3 @@ def is_special(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
-
-
-def is_text(path: Path) -> bool:
-    """Whether a file looks like text, or is not there."""
-    try:
-        with path.open("rb") as file:
-            return b"\0" not in file.read(_LOOKED_AT)
-    except OSError:
-        return True
