@@ -14,7 +14,9 @@ from _keras_side import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for folder in ("src", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
-MODULE_LINES, FUNCTION_LINES = 300, 50
+# About 300 lines is the aim; the limit is where splitting is certainly better than one more paragraph. A limit at the
+# aim itself made files of 299 lines, and crumbs.
+MODULE_LINES, FUNCTION_LINES = 350, 50
 
 # Spelled in pieces, so that this file does not hold what it looks for.
 HOSTS = ("py" + r"pi\.org", "python" + r"hosted\.", r"deb\.debian" + r"\.", "npm" + r"js\.", "anaconda" + r"\.")

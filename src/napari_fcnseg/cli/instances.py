@@ -53,8 +53,9 @@ def run_instances(chosen: argparse.Namespace) -> int:
         (chosen.output,), inputs, (provenance_path(chosen.output),), stoppable=grows, overwrite=chosen.overwrite,
         advice=COMMAND,
     )  # fmt: skip
+    plan.check_names()
+    check_provenance(plan.beside[0], plan.outputs)
     with plan.claim():
-        check_provenance(plan.beside[0], plan.outputs)
         said = _find_into(chosen, settings, plan)
     if not chosen.quiet:
         print(said)

@@ -79,8 +79,9 @@ def _segment(chosen: argparse.Namespace) -> int:
         tuple(outputs.values()), read_by(chosen), (provenance_path(chosen.output),), stoppable=True,
         overwrite=chosen.overwrite, advice=COMMAND,
     )  # fmt: skip
+    plan.check_names()
+    check_provenance(plan.beside[0], plan.outputs)
     with plan.claim():
-        check_provenance(plan.beside[0], plan.outputs)
         return _segment_into(chosen, settings, outputs, plan)
 
 

@@ -3,10 +3,18 @@
 from napari_fcnseg.imagefile.image import ImageFile
 from napari_fcnseg.imagefile.omezarr import UNITS, GrowingZarr, axis_letters
 from napari_fcnseg.imagefile.reading import read_image
-from napari_fcnseg.imagefile.writing import OUTPUTS, check_ending, check_output, grown, stage_image, write_image
+from napari_fcnseg.imagefile.writing import (
+    OUTPUTS,
+    check_ending,
+    check_output,
+    check_picture,
+    grown,
+    stage_image,
+    write_image,
+)
 from napari_fcnseg.system.saving import ZARR
 
 __all__ = [
-    "OUTPUTS", "UNITS", "ZARR", "GrowingZarr", "ImageFile", "axis_letters", "check_ending", "check_output", "grown",
-    "read_image", "stage_image", "write_image",
+    "OUTPUTS", "UNITS", "ZARR", "GrowingZarr", "ImageFile", "axis_letters", "check_ending", "check_output",
+    "check_picture", "grown", "read_image", "stage_image", "write_image",
 ]  # fmt: skip

@@ -32,6 +32,18 @@ _IMAGEJ_LIMIT = 2**32 - 2**25  # ImageJ files count bytes with 32 bits
 _CHUNK = 1024  # pixels along the last two axes
 
 
+def check_picture(path: Path, ndim: int, dtype: np.dtype[Any]) -> None:
+    """Find out whether a name for a PNG is one for labels with two axes.
+
+    Raises
+    ------
+    OutputError
+        If it is not.
+    """
+    if path.suffix.lower() == ".png" and (ndim != 2 or dtype not in (np.uint8, np.uint16)):
+        raise OutputError(f"{path}: a PNG holds one 2D label image. Choose a name that ends with .tif.")
+
+
 def check_ending(path: Path) -> None:
     """Find out whether a result can be written under a name that ends like this.
 
@@ -132,8 +144,7 @@ def _writer(path: Path, image: ImageFile) -> Callable[[Path], None]:
     if suffix == ".npy":
         return lambda target: np.save(target, image.data)
     if suffix == ".png":
-        if image.data.ndim != 2 or image.data.dtype not in (np.uint8, np.uint16):
-            raise OutputError(f"{path}: a PNG holds one 2D label image. Choose a name that ends with .tif.")
+        check_picture(path, image.data.ndim, image.data.dtype)
         return lambda target: iio.imwrite(target, image.data)
     ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
     return lambda target: _write_tiff(target, image, ome=ome)

@@ -66,8 +66,18 @@ class Verification:
         agree = round(self.label_agreement * len(self.points))
         return (
             f"{'Verified' if self.passed else 'NOT verified'}: {agree} of {len(self.points)} pixels have the patch "
-            f"model's own class; largest difference {self.max_abs_difference:.2g}."
+            f"model's own class; largest difference {self.max_abs_difference:.2g}{self._why_not()}."
         )
+
+    def _why_not(self) -> str:
+        """Return what is wrong and what to look at, as the rest of the sentence; empty if nothing is."""
+        if self.passed:
+            return ""
+        allowed = self.certificate.tolerance * max(1.0, self.scale)
+        hint = (
+            " Every label agrees: numbers far larger than the model was trained on round more. Check the preprocessing"
+        )
+        return f", more than the {allowed:.2g} that rounding explains." + hint * (self.label_agreement == 1.0)
 
 
 class VerificationSampler:

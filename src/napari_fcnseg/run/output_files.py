@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import FcnSegError, OutputError
-from napari_fcnseg.imagefile import ZARR, GrowingZarr, stage_image
+from napari_fcnseg.imagefile import ZARR, GrowingZarr, check_picture, stage_image
 from napari_fcnseg.run.provenance_file import settle_provenance, stage_provenance
 from napari_fcnseg.run.result import ResultArrays, chunk_shape, output_arrays
 from napari_fcnseg.system.saving import partial_of
@@ -39,10 +39,17 @@ def result_arrays_for(
         ``"confidence"``, ``"disagreement"``; those that end with ``.zarr`` are begun now.
     overwrite, batch : bool
         As for :class:`GrowingZarr`.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot hold what it is for, or a Zarr folder cannot be begun.
     """
     growing: list[GrowingZarr | None] = []
     for name, (shape, dtype) in output_arrays(run).items():
         path = outputs.get(_PUBLIC.get(name, name))
+        if path is not None and shape is not None:
+            check_picture(path, len(shape), dtype)
         if path is None or shape is None or path.suffix.lower() != ZARR:
             growing.append(None)
             continue

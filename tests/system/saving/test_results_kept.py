@@ -437,3 +437,18 @@ def test_the_command_line_of_a_result_is_refused_in_a_sentence_where_labels_are_
     with pytest.raises(OutputError, match=r"labels\.tif exists already"):
         exec(compile(as_python(provenance, inputs), "script", "exec"), {})
     assert contents(folder) == before
+
+
+def test_what_a_picture_cannot_hold_is_said_before_the_work(folder, capsys) -> None:
+    before = contents(folder)
+    assert cli.main(f"{SEGMENT} -o ok.tif --probabilities okp.png".split()) == 1
+    assert "okp.png: a PNG holds one 2D label image" in capsys.readouterr().err
+    assert contents(folder) == before
+
+
+def test_the_advice_of_a_refusal_can_be_followed(folder, capsys) -> None:
+    assert cli.main(f"{SEGMENT} -o lab.tif".split()) == 0
+    assert cli.main(f"{SEGMENT} -o lab.png".split()) == 1
+    said = capsys.readouterr().err
+    assert "says where lab.tif comes from" in said
+    assert "--overwrite" not in said

@@ -122,4 +122,10 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _read(path: Path, given: Path) -> str:
-    return f"{path} is read" if os.fspath(path) == os.fspath(given) else f"{path} is the same as {given}, which is read"
+    if os.fspath(path) == os.fspath(given):
+        return f"{path} is read"
+    real, read = (Path(os.path.realpath(one)) for one in (path, given))
+    if real in read.parents:
+        return f"{path} holds {given}, which is read"
+    how = "lies in" if read in real.parents else "is the same as"
+    return f"{path} {how} {given}, which is read"

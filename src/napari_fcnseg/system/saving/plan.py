@@ -165,7 +165,7 @@ def check_place(path: Path) -> None:
         if path.suffix.lower() != ZARR:
             raise OutputError(f"{path} is a folder. Choose a file name in it.")
         if not is_one_image(place):
-            raise OutputError(f"{path} is a folder that holds more than one result. Remove it, or choose another name.")
+            raise OutputError(f"{path} is a folder that holds more than one result. Choose another name.")
     try:
         with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".fcnseg-"):
             pass
