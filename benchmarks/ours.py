@@ -11,6 +11,7 @@ import numpy as np
 from napari_fcnseg import load_model, segment
 from napari_fcnseg.engine import engine
 from napari_fcnseg.imagefile import read_image, write_image
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.plan.tiles import as_slices
 from napari_fcnseg.run.device_queue import DeviceQueue
 from napari_fcnseg.run.device_queue import TileJob as Tile
@@ -54,16 +55,16 @@ class EngineOnly:
     """The tiles of a run, or its strips, straight through the engine: no file, no windows to read, no labels."""
 
     def __init__(self, image: np.ndarray, model: PatchModel, **settings: Any) -> None:
-        self.run = Run(image, (model,), RunSettings(channel_axis=-1, method="dense", **settings))
-        self._device = engine().device(self.run.settings.device, self.run.settings.precision)
-        readers: Any = (_ReadBefore(self.run.methods[0].reader(self.run.source(()))),)
-        self._jobs = [Tile((), tile, readers, group) for group, tile in self.run.schedule.parts(())]
+        self.run = Run(make_plan(image, (model,), RunSettings(channel_axis=-1, method="dense", **settings)))
+        self._device = engine().device(self.run.plan.settings.device, self.run.plan.settings.precision)
+        readers: Any = (_ReadBefore(self.run.plan.methods[0].reader(self.run.source(()))),)
+        self._jobs = [Tile((), tile, readers, group) for group, tile in self.run.plan.schedule.parts(())]
         for compiled in self._lane().request():
             compiled.result()
 
     def scores(self) -> np.ndarray:
         """Compute all tiles, one always waiting in the engine's queue; return ``(*spatial, class)``."""
-        queue, out = self._lane(), np.empty((*self.run.layout.frame_shape, self.run.outputs), np.float32)
+        queue, out = self._lane(), np.empty((*self.run.plan.layout.frame_shape, self.run.plan.outputs), np.float32)
         for job in self._jobs:
             queue.begin(job)
             if len(queue) > 1:
@@ -73,7 +74,7 @@ class EngineOnly:
         return out
 
     def _lane(self) -> DeviceQueue:
-        return DeviceQueue(self._device, budget_on(self._device, self.run.memory_budget, 1), self.run.runners)
+        return DeviceQueue(self._device, budget_on(self._device, self.run.plan.memory_budget, 1), self.run.runners)
 
     @staticmethod
     def _take(queue: DeviceQueue, out: np.ndarray) -> None:
@@ -95,7 +96,7 @@ class Ours:
         """Warm up: compile, and compute everything once."""
         self.engine = EngineOnly(self.job.image, self.model)
         self.engine.scores()
-        return f"tile {' × '.join(map(str, self.engine.run.tile))}, chosen by the program"
+        return f"tile {' × '.join(map(str, self.engine.run.plan.tile))}, chosen by the program"
 
     def turn(self, method: str) -> tuple[float, np.ndarray]:
         """Return seconds, and labels or scores."""

@@ -110,12 +110,13 @@ def scripted(folder: str, tile: int, preview: bool) -> dict[str, float]:
 
 def _preview_step(image: np.ndarray, model: Any) -> int | None:
     """Return the pixels between those of the preview that the window would show, None where it shows none."""
+    from napari_fcnseg.plan.run_plan import make_plan
     from napari_fcnseg.run.preview import coarse_pass
     from napari_fcnseg.run.run import Run
     from napari_fcnseg.settings import RunSettings
 
-    coarse = coarse_pass(Run(image, (model,), RunSettings(channel_axis=-1)))
-    return coarse.settings.every if coarse is not None else None
+    coarse = coarse_pass(Run(make_plan(image, (model,), RunSettings(channel_axis=-1))))
+    return coarse.plan.settings.every if coarse is not None else None
 
 
 class Window:

@@ -14,7 +14,7 @@ from napari_fcnseg.errors import EngineError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Conv, ConvTranspose, Dense, DepthwiseConv, Flatten, Op
 from napari_fcnseg.model.patch_model import PatchModel
-from napari_fcnseg.run.provenance import provenance_of
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
 
@@ -111,12 +111,12 @@ def test_a_processor_without_onednn_computes_the_same(without, spatial) -> None:
 
 def test_the_library_is_in_the_provenance() -> None:
     model = PatchModel(network(2))
-    run = Run(np.zeros((12, 12, 4), np.float32), [model], RunSettings(channel_axis=2, device="CPU"))
+    run = Run(make_plan(np.zeros((12, 12, 4), np.float32), [model], RunSettings(channel_axis=2, device="CPU")))
     for _ in run.execute():
         pass
     wanted = "Eigen" if os.environ.get(ONEDNN) == "0" else "oneDNN"
     if arithmetic():
-        assert provenance_of(run)["libraries"] == {"CPU:0": wanted}
+        assert run.provenance()["libraries"] == {"CPU:0": wanted}
 
 
 def test_a_network_that_cannot_be_compiled_says_why() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from napari_fcnseg import load_model
 from napari_fcnseg.plan.memory_budget import FRAMEWORK, MemoryBudget, remember_budgets
-from napari_fcnseg.run.run import Run
+from napari_fcnseg.plan.run_plan import RunPlan, make_plan
 from napari_fcnseg.samples import catalogue
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.system.memory import MemoryUsage
@@ -67,34 +67,34 @@ def image(model) -> np.ndarray:
     return np.zeros((3000, 3000, model.channels), np.uint8)
 
 
-def run_with(model, image, **settings) -> Run:
-    return Run(image, [model], RunSettings(channel_axis=-1, **settings))
+def plan_with(model, image, **settings) -> RunPlan:
+    return make_plan(image, [model], RunSettings(channel_axis=-1, **settings))
 
 
 def test_a_chosen_tile_that_cannot_fit_the_limit_is_made_smaller_and_that_is_said(model, image) -> None:
-    run = run_with(model, image, tile=3000, memory_limit=1000 * MIB)
-    assert max(run.tile) < 3000
-    assert run.methods[0].bytes(run.tile) < 1000 * MIB - FRAMEWORK
-    assert "3000 × 3000" in run.notes[0]
+    plan = plan_with(model, image, tile=3000, memory_limit=1000 * MIB)
+    assert max(plan.tile) < 3000
+    assert plan.methods[0].bytes(plan.tile) < 1000 * MIB - FRAMEWORK
+    assert "3000 × 3000" in plan.notes[0]
 
 
 def test_a_limit_below_what_the_framework_takes_is_said(model, image) -> None:
-    run = run_with(model, image, memory_limit=400 * MIB)
-    assert "memory limit of 400 MiB is less than this run takes" in run.notes[-1]
+    plan = plan_with(model, image, memory_limit=400 * MIB)
+    assert "memory limit of 400 MiB is less than this run takes" in plan.notes[-1]
 
 
 def test_without_a_limit_there_is_nothing_to_say(model, image) -> None:
-    assert run_with(model, image, tile=64).notes == []
+    assert plan_with(model, image, tile=64).notes == ()
 
 
 @pytest.mark.usefixtures("own_cache")
 def test_the_next_run_knows_what_did_not_fit_and_what_tiles_took(model, image) -> None:
-    first = run_with(model, image, tile=512)
+    first = plan_with(model, image, tile=512)
     assert first.tile == (512, 512)
     first.memory_budget.shrink((512, 512), 4)
     first.memory_budget.measured = 3.0
     remember_budgets([first.memory_budget], first.methods, first.settings)
-    again = run_with(model, image, tile=512)
+    again = plan_with(model, image, tile=512)
     assert again.memory_budget.predict(again.tile) <= first.memory_budget.predict((512, 512)) / 4
     assert again.memory_budget.correction == 3.0
-    assert run_with(model, image, tile=512, memory_limit=2**40).tile == (512, 512)  # elsewhere it may fit
+    assert plan_with(model, image, tile=512, memory_limit=2**40).tile == (512, 512)  # elsewhere it may fit

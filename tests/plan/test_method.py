@@ -8,6 +8,7 @@ from _keras_side import save_model
 
 import napari_fcnseg as nf
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.run.time_estimate import estimate_run
 from napari_fcnseg.settings import RunSettings
@@ -99,7 +100,7 @@ def test_what_is_slower_densely_is_run_patch_by_patch_unless_asked_otherwise(pad
 def test_a_few_pixels_are_not_worth_building_a_network_of_many_operations(model, image) -> None:
     assert len(model.fcn.network.steps) > 50
     methods = {
-        places: Run(np.zeros((places, places, 2)), (model,), RunSettings(channel_axis=2)).methods[0].name
+        places: make_plan(np.zeros((places, places, 2)), (model,), RunSettings(channel_axis=2)).methods[0].name
         for places in (5, 1000)
     }
     assert methods == {5: "patchwise", 1000: "dense"}
@@ -109,7 +110,7 @@ def test_an_ensemble_may_go_both_ways(model, keras_child, tmp_path, image) -> No
     path = tmp_path / "padded.keras"
     keras_child(save_model, PADDED, str(path))
     small = image[:13, :14]
-    whole = Run(np.zeros((1000, 1000, 2)), (model, nf.load_model(path)), RunSettings(channel_axis=2))
+    whole = make_plan(np.zeros((1000, 1000, 2)), (model, nf.load_model(path)), RunSettings(channel_axis=2))
     assert [method.name for method in whole.methods] == ["dense", "patchwise"]
     both = nf.segment(small, [model, path], probabilities=True)
     each = [nf.segment_patchwise(small, m).probabilities for m in (model, path)]
@@ -136,8 +137,8 @@ def test_an_estimate_says_what_is_going_to_be_done_and_takes_the_work_into_accou
 
 
 def test_a_dense_tile_is_estimated_with_its_halo(model, image) -> None:
-    run = Run(image, (model,), RunSettings(tile=4, method="dense"))
-    whole = Run(image, (model,), RunSettings(method="dense"))
+    run = Run(make_plan(image, (model,), RunSettings(tile=4, method="dense")))
+    whole = Run(make_plan(image, (model,), RunSettings(method="dense")))
     assert run.total == 11 * 10
     assert estimate_run(run).seconds > estimate_run(whole).seconds > 0
 

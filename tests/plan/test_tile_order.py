@@ -18,9 +18,10 @@ FRAMES = [(0,), (1,), (2,)]
 @given(data=st.data(), together=st.integers(1, 4))
 def test_a_part_is_its_tiles_and_those_above_them_in_their_groups(data, together) -> None:
     tiles = cut_tiles(EXTENT, TILE)
-    schedule = Schedule(tiles, together, FRAMES)
+    schedule = Schedule.of(tiles, together, FRAMES)
     if data.draw(st.booleans()):
-        schedule.nearest_to((data.draw(st.integers(0, 2)),), (data.draw(st.floats(0, 30)), data.draw(st.floats(0, 20))))
+        place = (data.draw(st.floats(0, 30)), data.draw(st.floats(0, 20)))
+        schedule = schedule.nearest_to((data.draw(st.integers(0, 2)),), place)
     everything = dict(schedule.planned())
     assert all(sorted(region for _, region in parts) == sorted(tiles) for parts in everything.values())
     finished = data.draw(st.sets(st.tuples(st.sampled_from(FRAMES), st.sampled_from(tiles))))
@@ -48,10 +49,11 @@ def test_a_mask_leaves_the_tiles_that_hold_some_of_it_and_counts_its_pixels(pixe
     mask[0, 5, 5] = True
     wanted = mask if stacked else np.broadcast_to(mask.any(axis=0), mask.shape)
     layout = Layout((3, 30, 20), None, 2)
-    schedule = Schedule(cut_tiles(EXTENT, TILE), together, FRAMES, Mask(mask if stacked else mask.any(axis=0), layout))
+    drawn = Mask(mask if stacked else mask.any(axis=0), layout)
+    schedule = Schedule.of(cut_tiles(EXTENT, TILE), together, FRAMES, drawn)
     inside = wanted[:, 1:]  # of what is predicted
     assert schedule.pixels == inside.sum()
-    assert schedule.frames == [(n,) for n in range(3) if inside[n].any()]
+    assert list(schedule.frames) == [(n,) for n in range(3) if inside[n].any()]
     covered = np.zeros(mask.shape, bool)
     for index, region in schedule:
         covered[(*index, *as_slices(region))] = True
@@ -68,9 +70,9 @@ def test_a_mask_leaves_the_tiles_that_hold_some_of_it_and_counts_its_pixels(pixe
 
 
 def test_an_early_tile_comes_first_counts_and_is_not_computed_again_for_what_is_left() -> None:
-    schedule = Schedule(cut_tiles(EXTENT, TILE), 2, FRAMES)
+    schedule = Schedule.of(cut_tiles(EXTENT, TILE), 2, FRAMES)
     before, pixels = schedule.total, schedule.pixels
-    schedule.begin_with(((4, 6), (2, 9)))
+    schedule = schedule.begin_with(((4, 6), (2, 9)))
     assert schedule.total == before + 1
     assert schedule.pixels == pixels
     assert schedule.planned()[0][1][0] == (EARLY, ((4, 6), (2, 9)))
@@ -78,6 +80,6 @@ def test_an_early_tile_comes_first_counts_and_is_not_computed_again_for_what_is_
     assert EARLY not in {group for _, parts in schedule.planned(lambda *_: False) for group, _ in parts}
     mask = np.zeros((30, 20), bool)
     mask[20, 15] = True
-    masked = Schedule(cut_tiles(EXTENT, TILE), 2, [()], Mask(mask, Layout((30, 20), None, 2)))
-    masked.begin_with(((4, 6), (2, 9)))
+    masked = Schedule.of(cut_tiles(EXTENT, TILE), 2, [()], Mask(mask, Layout((30, 20), None, 2)))
+    masked = masked.begin_with(((4, 6), (2, 9)))
     assert masked.early is None, "there is nothing of the mask in it"

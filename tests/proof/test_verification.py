@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import napari_fcnseg as nf
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model.patch_model import FCN
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.proof.verification import VerificationSampler, choose_points
 from napari_fcnseg.run.result import iter_tiles
 from napari_fcnseg.run.run import Run
@@ -69,7 +70,7 @@ def test_a_dilation_that_is_off_by_one_is_found(model, image) -> None:
 
 
 def test_one_wrong_pixel_among_those_watched_is_found(model, image) -> None:
-    run = Run(image, (model,), RunSettings())
+    run = Run(make_plan(image, (model,), RunSettings()))
     sampler = VerificationSampler(run, n=50)
     for tile in iter_tiles(run):
         scores = tile.scores.copy()
@@ -87,17 +88,17 @@ def test_one_wrong_pixel_among_those_watched_is_found(model, image) -> None:
     seed=st.integers(0, 5),
 )
 def test_points_are_inside_different_and_reproducible(model, shape, tile, n, seed) -> None:
-    run = Run(np.zeros(shape), (model,), RunSettings(tile=tile))
-    points = choose_points(run, n, seed)
+    plan = make_plan(np.zeros(shape), (model,), RunSettings(tile=tile))
+    points = choose_points(plan, n, seed)
     assert 1 <= len(points) <= n
     assert len(np.unique(points, axis=0)) == len(points)
     assert ((points >= 0) & (points < shape)).all()
-    np.testing.assert_array_equal(points, choose_points(run, n, seed))
+    np.testing.assert_array_equal(points, choose_points(plan, n, seed))
 
 
 def test_corners_borders_and_both_sides_of_seams_are_among_the_points(model, image) -> None:
-    run = Run(image, (model,), RunSettings(tile=(25, 30)))
-    points = {tuple(p) for p in choose_points(run, 256, 0)}
+    plan = make_plan(image, (model,), RunSettings(tile=(25, 30)))
+    points = {tuple(p) for p in choose_points(plan, 256, 0)}
     assert {(0, 0), (0, 59), (49, 0), (49, 59), (0, 30), (25, 0), (49, 30), (25, 59)} <= points
     assert {row for row, _ in points} >= {24, 25}
     assert {column for _, column in points} >= {29, 30}
@@ -113,4 +114,4 @@ def test_there_must_be_something_to_verify(model, image) -> None:
     with pytest.raises(SettingsError, match="at least 1"):
         nf.verify(image, model, n=0)
     with pytest.raises(SettingsError, match="at least one tile"):
-        VerificationSampler(Run(image, (model,), RunSettings())).verify()
+        VerificationSampler(Run(make_plan(image, (model,), RunSettings()))).verify()

@@ -242,4 +242,5 @@ def test_a_run_whose_process_the_system_kills_goes_on_in_smaller_tiles(model, im
     assert_same_labels(labels, expected)
     assert [tile.done for tile in seen] == list(range(1, len(seen) + 1))
     assert seen[-1].total == len(seen) > 4
-    assert "ended the computing process" in " ".join(seen[1].notes)
+    notes = [note for tile in seen for note in tile.notes]  # a tile may have been finished before the process was ended
+    assert sum("ended the computing process" in note for note in notes) == 1

@@ -9,6 +9,7 @@ from _keras_side import save_model
 import napari_fcnseg as nf
 from napari_fcnseg.errors import FcnSegError, SettingsError
 from napari_fcnseg.plan import method, tile_size
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.run import preview
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
@@ -47,7 +48,7 @@ def _worth_it_however_small(monkeypatch) -> None:
 
 
 def run(model, image, focus=None, **settings) -> Run:
-    return Run(image, (model,), RunSettings(method="dense", **settings), focus)
+    return Run(make_plan(image, (model,), RunSettings(method="dense", **settings), focus))
 
 
 def test_its_labels_and_numbers_are_those_of_the_run_at_those_pixels(model, image) -> None:
@@ -87,8 +88,8 @@ def test_it_takes_a_fraction_of_the_work(model, image) -> None:
     whole = run(model, np.tile(image, (10, 10, 1)))
     coarse = preview.coarse_pass(whole)
     assert coarse is not None
-    assert coarse.settings.every == 4
-    assert preview._work(coarse) < 0.2 * preview._work(whole)
+    assert coarse.plan.settings.every == 4
+    assert preview._work(coarse.plan) < 0.2 * preview._work(whole.plan)
 
 
 def test_in_a_stack_the_frame_at_the_focus_comes_first_and_has_the_preview(model, image) -> None:

@@ -16,10 +16,10 @@ from napari_fcnseg.engine import engine
 from napari_fcnseg.engine.kernels import choice
 from napari_fcnseg.errors import FcnSegError, SettingsError
 from napari_fcnseg.plan import method as methods
-from napari_fcnseg.plan import tile_size
+from napari_fcnseg.plan import run_plan, tile_size
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.proof.verification import VerificationSampler
 from napari_fcnseg.run import preview
-from napari_fcnseg.run import run as run_module
 from napari_fcnseg.run.result import ResultArrays, iter_tiles
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.run.time_estimate import estimate_run
@@ -66,7 +66,7 @@ def _small(monkeypatch) -> None:
     """Have an early tile in a run that a test has time for."""
     monkeypatch.setattr(tile_size, "_FIRST_WORK", 5e5)
     monkeypatch.setattr(preview, "_WORTH", 0)
-    monkeypatch.setattr(run_module, "strips_per_group", lambda methods, _: 8 if methods[0].in_strips else 1)
+    monkeypatch.setattr(run_plan, "strips_per_group", lambda methods, _: 8 if methods[0].in_strips else 1)
 
 
 @pytest.fixture(params=[False, True], ids=["tiles", "strips"])
@@ -77,7 +77,7 @@ def strips(request, monkeypatch) -> bool:
 
 def run_of(image, *models, focus=None, mask=None, **settings) -> Run:
     chosen = RunSettings(**{"tile": TILE, "method": "dense", "probabilities": True, "confidence": True} | settings)
-    return Run(image, models, chosen, focus, mask)
+    return Run(make_plan(image, models, chosen, focus, mask))
 
 
 def fill(arrays: ResultArrays, tiles: Iterable[nf.Tile]) -> list[nf.Tile]:
@@ -120,9 +120,9 @@ def test_no_order_changes_a_bit(model, strips, settings) -> None:
         assert_same_bits(arrays, whole, whole.labels > 0)
         assert [tile.done for tile in tiles] == list(range(1, run.total + 1))
         if not settings:
-            assert run.schedule.early is not None
+            assert run.plan.schedule.early is not None
             assert tiles[0].labels.size < math.prod(TILE), "a small tile first"
-            for (start, stop), w, f in zip(run.extent, tiles[0].where, focus, strict=True):
+            for (start, stop), w, f in zip(run.plan.extent, tiles[0].where, focus, strict=True):
                 assert start <= w.start <= f <= w.stop <= stop
 
 
@@ -156,14 +156,12 @@ def test_a_run_that_goes_on_after_a_stop_has_the_bits_of_one_that_was_not_stoppe
         assert index == ()
         return bool(finished[tuple(slice(*axis) for axis in region)].all())
 
-    run.skip = skip
-    assert not strips or len(run.schedule.planned(skip)[0][1]) <= total
-    rest = fill(arrays, run.execute())
-    assert len(rest) == sum(len(parts) for _, parts in run.schedule.planned(skip))
+    assert not strips or len(run.plan.schedule.planned(skip)[0][1]) <= total
+    rest = fill(arrays, run.execute(skip=skip))
+    assert len(rest) == sum(len(parts) for _, parts in run.plan.schedule.planned(skip))
     assert [tile.done for tile in rest] == list(range(total - len(rest) + 1, total + 1))
     assert_same_bits(arrays, whole)
-    run.skip = lambda *_: True
-    assert list(run.execute()) == []
+    assert list(run.execute(skip=lambda *_: True)) == []
     assert run.done == run.total == total
 
 
@@ -174,8 +172,8 @@ def test_only_the_frames_that_are_chosen_are_computed(model) -> None:
     chosen = np.zeros(whole.labels.shape, bool)
     chosen[0:1, 1:3] = True
     run = run_of(stack, model, frames=((0, 1), (1, 3)), **settings)
-    assert run.plan.tiles == run.total == 2 * 4
-    assert run.plan.pixels == chosen.sum()
+    assert run.plan.summary.tiles == run.total == 2 * 4
+    assert run.plan.summary.pixels == chosen.sum()
     arrays = ResultArrays(run)
     assert {tile.where[:2] for tile in fill(arrays, iter_tiles(run, preview=True))} == {(0, 1), (0, 2)}
     assert_same_bits(arrays, whole, chosen)
@@ -193,8 +191,8 @@ def test_inside_a_mask_are_the_numbers_of_the_whole_run_and_outside_is_nothing(m
     arrays = ResultArrays(run)
     seen = fill(arrays, run.execute())
     assert_same_bits(arrays, whole, inside)
-    assert run.plan.pixels == inside.sum()
-    below = 8 * run.tile[0] if strips and every == 1 else 0  # a strip is computed for others of its group below it
+    assert run.plan.summary.pixels == inside.sum()
+    below = 8 * run.plan.tile[0] if strips and every == 1 else 0  # a strip is computed for others of its group below it
     for tile in seen:
         np.testing.assert_array_equal(tile.labels != 0, inside[tile.where])
         rows, columns = tile.where
@@ -213,7 +211,7 @@ def test_a_mask_may_be_of_the_whole_stack_and_on_disk_and_be_drawn_on_meanwhile(
     on_disk = zarr.create_array(tmp_path / "mask.zarr", data=mask, chunks=(1, 16, 16))
     for given in (mask, on_disk):
         run = run_of(stack, model, mask=given)
-        assert run.schedule.frames == [(0,), (2,)]
+        assert list(run.plan.schedule.frames) == [(0,), (2,)]
         arrays, tiles = ResultArrays(run), run.execute()
         seen = [next(tiles)]
         expected = mask.copy()
@@ -240,8 +238,7 @@ def test_a_preview_keeps_to_the_mask(model) -> None:
     run = run_of(IMAGE, model, mask=np.eye(61, 50) * (np.arange(50) == 1))  # no place of a preview is in it
     assert preview.coarse_pass(run) is None
     run = run_of(IMAGE, model)
-    run.skip = lambda *_: False
-    assert preview.coarse_pass(run) is None, "what goes on has had its preview"
+    assert preview.coarse_pass(run, skip=lambda *_: False) is None, "what goes on has had its preview"
 
 
 def test_confidence_and_disagreement_are_what_they_say(models, tmp_path) -> None:
@@ -282,8 +279,7 @@ def test_points_to_verify_are_computed_ones(model) -> None:
 def test_of_a_part_of_the_tiles_enough_points_are_verified(model) -> None:
     sampler = VerificationSampler(run_of(np.stack([IMAGE] * 9), model), 40)
     visible = ((12, 18), (25, 50))
-    sampler.run.skip = lambda index, region: (index, region) != ((7,), visible)
-    for tile in sampler.run.execute():
+    for tile in sampler.run.execute(skip=lambda index, region: (index, region) != ((7,), visible)):
         sampler.see(tile)
     verification = sampler.verify()
     assert verification.passed
@@ -295,12 +291,12 @@ def test_of_a_part_of_the_tiles_enough_points_are_verified(model) -> None:
 
 def test_groups_of_strips_are_as_long_as_to_compute_little_anew(model, strips) -> None:
     whole = run_of(IMAGE, model)
-    method = whole.methods[0]
+    method = whole.plan.methods[0]
     if not strips:
-        assert tile_size.strips_per_group(whole.methods, TILE) == 1
+        assert tile_size.strips_per_group(whole.plan.methods, TILE) == 1
         return
     for rows in (3, 6, 40, 200):
-        count = tile_size.strips_per_group(whole.methods, (rows, 25))
+        count = tile_size.strips_per_group(whole.plan.methods, (rows, 25))
         strip = method.flop((2 * rows, 25)) - method.flop((rows, 25))  # one that is computed from the one above
         assert method.flop((rows, 25)) - strip <= 0.03 * count * strip
         assert count == 1 or method.flop((rows, 25)) - strip > 0.03 * (count - 1) * strip, "no more than that takes"
@@ -312,18 +308,17 @@ def test_an_estimate_and_a_plan_count_what_is_computed(model) -> None:
     mask = np.zeros(IMAGE.shape[:2], bool)
     mask[:3, :3] = True
     masked = run_of(stack, model, mask=mask)
-    assert (whole.plan.tiles, frames.plan.tiles, masked.plan.tiles) == (4 * 22, 22, 4)
-    assert (whole.plan.pixels, frames.plan.pixels, masked.plan.pixels) == (4 * 3050, 3050, 36)
-    assert whole.plan.tile == TILE
-    assert whole.plan.bytes > 2**29
+    assert (whole.plan.summary.tiles, frames.plan.summary.tiles, masked.plan.summary.tiles) == (4 * 22, 22, 4)
+    assert (whole.plan.summary.pixels, frames.plan.summary.pixels, masked.plan.summary.pixels) == (4 * 3050, 3050, 36)
+    assert whole.plan.summary.tile == TILE
+    assert whole.plan.summary.bytes > 2**29
     assert estimate_run(masked).pixels == 36
     every, few = estimate_run(whole), estimate_run(frames)
     assert (every.pixels, few.pixels) == (4 * 3050, 3050)
     assert few.seconds < every.seconds
-    whole.skip = lambda index, _: index != (3,)
-    assert estimate_run(whole).pixels == 3050
-    whole.skip = lambda *_: True
-    assert (estimate_run(whole).seconds, estimate_run(whole).pixels) == (0, 0)
+    assert estimate_run(whole, lambda index, _: index != (3,)).pixels == 3050
+    nothing = estimate_run(whole, lambda *_: True)
+    assert (nothing.seconds, nothing.pixels) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, BatchReport,
 from napari_fcnseg.errors import FcnSegError, OutputError, SettingsError
 from napari_fcnseg.imagefile import OUTPUTS
 from napari_fcnseg.model.sidecar import agreed_preprocess
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.proof.verification import VerificationSampler
 from napari_fcnseg.run import output_files
 from napari_fcnseg.run.run import Run
@@ -221,7 +222,7 @@ class Batch:
         image = item.read().without_alpha(self.models[0].channels)
         axis = self.settings.channel_axis
         settings = self.settings if axis is not None else replace(self.settings, channel_axis=image.channel_axis)
-        run = Run(image.data, self.models, settings)
+        run = Run(make_plan(image.data, self.models, settings))
         sampler = VerificationSampler(run) if self.verify else None
         arrays = output_files.result_arrays_for(run, image, outcome.outputs, overwrite=plan.overwrite, batch=True)
         try:
@@ -251,7 +252,7 @@ class Batch:
         sampler: VerificationSampler | None,
     ) -> ReportLine:  # fmt: skip
         """Compare the result with the patch model if that is wanted; return the image's line."""
-        pixels = run.plan.pixels
+        pixels = run.plan.summary.pixels
         said = [f"{pixels:,} pixels in {format_duration(run.seconds)} on {run.device}.", *run.notes]
         verified = None
         if sampler is not None:

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.model.patch_model import load_model
 from napari_fcnseg.model.sidecar import sidecar_path
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.proof.verification import Verification, VerificationSampler
-from napari_fcnseg.run.result import ResultArrays, iter_tiles
+from napari_fcnseg.run.result import ResultArrays, execute_into
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.samples import SAMPLES, Sample
 from napari_fcnseg.settings import RunSettings
@@ -112,12 +113,10 @@ def _without_window(sample: Sample, folder: Path) -> int:
     image = sample.image()
     settings = RunSettings(channel_axis=sample.channel_axis, preprocess=sample.preprocess)
     start = time.perf_counter()
-    run = Run(image, (load_model(sample.model_path),), settings)
+    run = Run(make_plan(image, (load_model(sample.model_path),), settings))
     sampler = VerificationSampler(run)
     arrays = ResultArrays(run)
-    for tile in iter_tiles(run):
-        arrays.write(tile)
-        sampler.see(tile)
+    execute_into(run, arrays.write, sampler.see)
     seconds = time.perf_counter() - start
     return leave_results(folder, sample, image, arrays.labels, run, sampler.verify(), seconds)
 
@@ -145,7 +144,7 @@ def leave_results(
     import imageio.v3 as iio
 
     picture = folder / PICTURE
-    report = run.models[0].fcn.report
+    report = run.plan.models[0].fcn.report
     truth = sample.truth() if sample.truth is not None else None
     agreement = f"Ground truth     {(labels == truth).mean():.1%} of the pixels agree\n" if truth is not None else ""
     summary = (

@@ -87,25 +87,23 @@ def _segment(chosen: argparse.Namespace) -> int:
 
 def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: dict[str, Path], plan: Plan) -> int:
     """Segment one image into files that are claimed."""
+    from napari_fcnseg.plan.run_plan import make_plan
     from napari_fcnseg.proof.verification import VerificationSampler
     from napari_fcnseg.run import output_files
-    from napari_fcnseg.run.result import iter_tiles
+    from napari_fcnseg.run.result import execute_into
     from napari_fcnseg.run.run import Run
 
     image, models = inputs_of(chosen)
     plan.read(file for model in models for file in model.files)
-    run = Run(image.data, models, on_axis(settings, image), mask=mask_of(chosen))
+    run = Run(make_plan(image.data, models, on_axis(settings, image), mask=mask_of(chosen)))
     sampler = VerificationSampler(run) if chosen.verify else None
     _foretell(run, chosen.quiet)
     arrays = output_files.result_arrays_for(run, image, outputs, overwrite=plan.overwrite)
     start = time.perf_counter()
     try:
         with _progress("Segmenting", chosen.quiet) as progress:
-            for tile in iter_tiles(run):
-                arrays.write(tile)
-                if sampler is not None:
-                    sampler.see(tile)
-                progress(tile.done, tile.total)
+            watching = (sampler.see,) if sampler is not None else ()
+            execute_into(run, arrays.write, *watching, progress=progress)
         arrays.settle()
     except (FcnSegError, KeyboardInterrupt, MemoryError):
         arrays.abandon()
@@ -120,7 +118,8 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
     output_files.publish(arrays, image, outputs, provenance, plan)
     if not chosen.quiet:
         written = " and ".join(map(str, outputs.values()))
-        print(f"{written}: {run.plan.pixels:,} pixels in {seconds:.1f} s on {run.device}, tile {run.tile}.")
+        what = run.plan.summary
+        print(f"{written}: {what.pixels:,} pixels in {seconds:.1f} s on {run.device}, tile {what.tile}.")
     return OK if sampler is None else _prove(provenance, sampler, plan, quiet=chosen.quiet)
 
 
@@ -130,9 +129,9 @@ def _foretell(run: Run, quiet: bool) -> None:
     from napari_fcnseg.run.time_estimate import estimate_run
     from napari_fcnseg.settings import EXACT
 
-    if run.settings.precision != EXACT and not quiet:
+    if run.plan.settings.precision != EXACT and not quiet:
         print(try_run(run), file=sys.stderr)
-    if not quiet and any(method.name == "patchwise" for method in run.methods):
+    if not quiet and any(method.name == "patchwise" for method in run.plan.methods):
         print(estimate_run(run), file=sys.stderr)
 
 
@@ -174,18 +173,17 @@ def _verify_into(
     chosen: argparse.Namespace, settings: RunSettings, plan: Plan, models: Sequence[PatchModel] | None = None
 ) -> int:
     """Verify a run, and leave the certificate in the file that is claimed, if there is one."""
+    from napari_fcnseg.plan.run_plan import make_plan
     from napari_fcnseg.proof.verification import VerificationSampler
-    from napari_fcnseg.run.result import iter_tiles
+    from napari_fcnseg.run.result import execute_into
     from napari_fcnseg.run.run import Run
 
     image, models = inputs_of(chosen, models)
     plan.read(file for model in models for file in model.files)
-    run = Run(image.data, models, on_axis(settings, image), mask=mask_of(chosen))
+    run = Run(make_plan(image.data, models, on_axis(settings, image), mask=mask_of(chosen)))
     sampler = VerificationSampler(run, chosen.points, chosen.seed)
     with _progress("Segmenting", chosen.quiet) as progress:
-        for tile in iter_tiles(run):
-            sampler.see(tile)
-            progress(tile.done, tile.total)
+        execute_into(run, sampler.see, progress=progress)
     verification = sampler.verify()
     print(verification)
     for path in plan.outputs:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -60,57 +60,70 @@ class PlanSummary:
     bytes: float
 
 
+@dataclass(frozen=True, eq=False)
 class Schedule:
-    """The tiles of a run.
-
-    Parameters
-    ----------
-    tiles : sequence of Region
-        That cover a frame, as :func:`napari_fcnseg.plan.tiles.cut_tiles` returns them.
-    together : int
-        Tiles below each other that are a group: 1 where none is computed from another.
-    frames : sequence of tuple of int
-        The frames to compute.
-    mask : Mask, optional
-        Where labels are wanted.
+    """The tiles of a run; :meth:`of` makes one, and what changes it returns another.
 
     Attributes
     ----------
-    frames : list of tuple of int
+    groups : tuple of tuple of Region
+        Tiles of a frame that are below each other, each computed from those above it in its group, in their order.
+    frames : tuple of tuple of int
         Those with something to compute, in their order.
+    mask : Mask or None
+        Where labels are wanted.
+    inside : mapping
+        Pixels of the mask, by its frame and by tile; of tiles that hold some.
     early : Region or None
         A small tile of the first frame that comes before all others. It lies over one of them, which is computed all
         the same: nothing depends on where it is.
-
-    Raises
-    ------
-    SettingsError
-        If the mask leaves nothing.
     """
 
-    def __init__(
-        self, tiles: Sequence[Region], together: int, frames: Sequence[Index], mask: Mask | None = None
-    ) -> None:
-        self._groups = group_columns(tiles, together)
-        self._mask = mask
-        self._inside: dict[Index, dict[Region, int]] = {}  # pixels of the mask, by its frame and by tile
-        self.frames = list(frames)
-        self.early: Region | None = None
-        if mask is not None:
-            for index in dict.fromkeys(map(mask.frame, frames)):
-                counts = ((region, int(mask.read(index, region).sum())) for region in tiles)
-                self._inside[index] = {region: count for region, count in counts if count}
-            self.frames = [index for index in frames if self._inside[mask.frame(index)]]
-            if not self.frames:
-                raise SettingsError(
-                    "The mask has no pixel where this run gives labels. Mark some pixels, or run without a mask."
-                )
-        self._parts: dict[Index, Parts] = {}
+    groups: tuple[tuple[Region, ...], ...]
+    frames: tuple[Index, ...]
+    mask: Mask | None = None
+    inside: Mapping[Index, Mapping[Region, int]] = field(default_factory=dict, repr=False)
+    early: Region | None = None
+    _parts: dict[Index, Parts] = field(default_factory=dict, init=False, repr=False)  # a cache: the same at any time
+
+    @classmethod
+    def of(cls, tiles: Sequence[Region], together: int, frames: Sequence[Index], mask: Mask | None = None) -> Schedule:
+        """Return the tiles of a run column by column, frame by frame.
+
+        Parameters
+        ----------
+        tiles : sequence of Region
+            That cover a frame, as :func:`napari_fcnseg.plan.tiles.cut_tiles` returns them.
+        together : int
+            Tiles below each other that are a group: 1 where none is computed from another.
+        frames : sequence of tuple of int
+            The frames to compute.
+        mask : Mask, optional
+            Where labels are wanted.
+
+        Raises
+        ------
+        SettingsError
+            If the mask leaves nothing.
+        """
+        groups = tuple(map(tuple, group_columns(tiles, together)))
+        if mask is None:
+            return cls(groups, tuple(frames))
+        inside: dict[Index, dict[Region, int]] = {}
+        for index in dict.fromkeys(map(mask.frame, frames)):
+            counts = ((region, int(mask.read(index, region).sum())) for region in tiles)
+            inside[index] = {region: count for region, count in counts if count}
+        chosen = tuple(index for index in frames if inside[mask.frame(index)])
+        if not chosen:
+            raise SettingsError(
+                "The mask has no pixel where this run gives labels. Mark some pixels, or run without a mask."
+            )
+        return cls(groups, chosen, mask, inside)
 
     @property
     def tiles(self) -> list[Region]:
         """All tiles of a frame, those outside a mask too."""
-        return [region for group in self._groups for region in group]
+        return [region for group in self.groups for region in group]
 
     @property
     def total(self) -> int:
@@ -119,29 +132,27 @@ class Schedule:
 
     @functools.cached_property
     def _count(self) -> int:
-        return sum(len(self.parts(index)) for index in self.frames)  # the same in any order
+        return sum(len(self.parts(index)) for index in self.frames)
 
     @property
     def pixels(self) -> int:
         """Places that get a label."""
         return self.pixels_of(self.planned())
 
-    def separate(self) -> None:
-        """Have every tile computed alone, and none early, for somebody who wants a few tiles that lie anywhere."""
-        self._groups = [[region] for group in self._groups for region in group]
-        self.early = None
-        self._parts.clear()
+    def separate(self) -> Schedule:
+        """Return every tile computed alone, and none early, for somebody who wants a few tiles that lie anywhere."""
+        return replace(self, groups=tuple((region,) for region in self.tiles), early=None)
 
-    def nearest_to(self, stack: Sequence[float], place: tuple[float, ...]) -> None:
-        """Have what is nearest to a place of a frame come first."""
-        self.frames.sort(key=lambda index: math.dist(index, stack))
-        self._groups = sort_nearest_first(self._groups, place)
-        self._parts.clear()
+    def nearest_to(self, stack: Sequence[float], place: tuple[float, ...]) -> Schedule:
+        """Return the same tiles with what is nearest to a place of a frame first."""
+        frames = tuple(sorted(self.frames, key=lambda index: math.dist(index, stack)))
+        return replace(self, groups=tuple(sort_nearest_first(self.groups, place)), frames=frames)
 
-    def begin_with(self, early: Region | None) -> None:
-        """Have a small tile of the first frame come before all others, unless a mask leaves nothing of it."""
-        if early is not None and (self._mask is None or self._mask.read(self.frames[0], early).any()):
-            self.early = early
+    def begin_with(self, early: Region | None) -> Schedule:
+        """Return the same with a small tile of the first frame before all others, if a mask leaves any of it."""
+        if early is None or (self.mask is not None and not self.mask.read(self.frames[0], early).any()):
+            return self
+        return replace(self, early=early)
 
     def __iter__(self) -> Iterator[tuple[Index, Region]]:
         """Yield the frame and the place of every tile but the early one."""
@@ -151,7 +162,7 @@ class Schedule:
 
     def parts(self, index: Index) -> Parts:
         """Return the tiles of a frame that are computed."""
-        key = self._mask.frame(index) if self._mask is not None else ()
+        key = self.mask.frame(index) if self.mask is not None else ()
         if key not in self._parts:
             self._parts[key] = self._wanted(index, None)
         return self._parts[key]
@@ -171,19 +182,19 @@ class Schedule:
 
     def holds(self, points: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
         """Return which points, of those that the tiles cover, get a label: ``(n, axes of the labels)`` to ``(n,)``."""
-        spatial, frames = len(self._groups[0][0]), set(self.frames)
+        spatial, frames = len(self.groups[0][0]), set(self.frames)
         chosen = np.fromiter((tuple(point[:-spatial]) in frames for point in points.tolist()), bool, len(points))
-        if self._mask is not None:
-            chosen[chosen] = self._mask.holds(points[chosen], spatial)
+        if self.mask is not None:
+            chosen[chosen] = self.mask.holds(points[chosen], spatial)
         return chosen
 
     def drawn(self, n: int, random: np.random.Generator) -> npt.NDArray[np.intp]:
         """Return points of the labels that are inside the mask, each as likely as any other: ``(n, axes)``."""
-        assert self._mask is not None, "there is one"
+        assert self.mask is not None, "there is one"
         tiles = [
             (index, region, count)
             for index in sorted(self.frames)
-            for region, count in sorted(self._inside[self._mask.frame(index)].items())
+            for region, count in sorted(self.inside[self.mask.frame(index)].items())
         ]
         ends = np.cumsum([count for *_, count in tiles])
         numbers = random.integers(0, ends[-1], n)
@@ -192,7 +203,7 @@ class Schedule:
         for owner in np.unique(owners):
             index, region, count = tiles[owner]
             mine = owners == owner
-            places = np.argwhere(self._mask.read(index, region))[numbers[mine] - (ends[owner] - count)]
+            places = np.argwhere(self.mask.read(index, region))[numbers[mine] - (ends[owner] - count)]
             points[mine] = np.concatenate([[*index], [start for start, _ in region]]) + np.pad(
                 places, ((0, 0), (len(index), 0))
             )
@@ -203,17 +214,17 @@ class Schedule:
         total = 0
         for index, parts in planned:
             regions = [region for number, region in parts if number != EARLY]  # which lies over others
-            if self._mask is None:
+            if self.mask is None:
                 total += sum(math.prod(stop - start for start, stop in region) for region in regions)
             else:
-                inside = self._inside[self._mask.frame(index)]
+                inside = self.inside[self.mask.frame(index)]
                 total += sum(inside.get(region, 0) for region in regions)
         return total
 
     def _wanted(self, index: Index, skip: Skip | None) -> Parts:
-        inside = self._inside[self._mask.frame(index)] if self._mask is not None else None
+        inside = self.inside[self.mask.frame(index)] if self.mask is not None else None
         parts: Parts = []
-        for number, group in enumerate(self._groups):
+        for number, group in enumerate(self.groups):
             wanted = [
                 place
                 for place, region in enumerate(group)

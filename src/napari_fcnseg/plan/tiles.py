@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fcnseg.arrays.frame_source import Region
+
+_Group = TypeVar("_Group", bound="Sequence[Region]")
 
 
 def cut_tiles(extent: Region, tile: tuple[int, ...]) -> list[Region]:
@@ -55,20 +57,20 @@ def group_columns(tiles: Sequence[Region], together: int) -> list[list[Region]]:
     return [column[first : first + together] for column in columns for first in range(0, len(column), together)]
 
 
-def sort_nearest_first(groups: Sequence[list[Region]], focus: tuple[float, ...]) -> list[list[Region]]:
+def sort_nearest_first(groups: Sequence[_Group], focus: tuple[float, ...]) -> list[_Group]:
     """Return groups of tiles by how far they are from a place: the one it is in first.
 
     Among equally far ones the one whose middle is nearer comes first.
 
     Parameters
     ----------
-    groups : sequence of list of Region
+    groups : sequence of sequence of Region
         As :func:`group_columns` returns them.
     focus : tuple of float
         The place.
     """
 
-    def distance(group: list[Region]) -> tuple[float, float]:
+    def distance(group: _Group) -> tuple[float, float]:
         whole = [(axis[0][0], axis[-1][1]) for axis in zip(*group, strict=True)]
         gaps = [max(start - f, f - stop, 0.0) for (start, stop), f in zip(whole, focus, strict=True)]
         middles = [(start + stop) / 2 - f for (start, stop), f in zip(whole, focus, strict=True)]

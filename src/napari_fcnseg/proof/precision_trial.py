@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from napari_fcnseg.engine import engine
 from napari_fcnseg.model.patch_model import as_ensemble
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.run.labels import labels_of
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import EXACT, RunSettings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.arrays.frame_source import Region
     from napari_fcnseg.engine import Device
     from napari_fcnseg.model.patch_model import ModelLike
+    from napari_fcnseg.plan.run_plan import RunPlan
 
 #: Work of one pass over the windows that are looked at, in FLOP: about a second.
 _WORK: Final = {True: 3e10, False: 2e12}  # on a processor, on an accelerator
@@ -97,21 +99,21 @@ def try_precision(
         As for :func:`napari_fcnseg.segment`, and if the image's numbers are too large for float16.
     """
     chosen = RunSettings.from_dict({**settings, "precision": precision})
-    return try_run(Run(image, as_ensemble(model), chosen, mask=mask))
+    return try_run(Run(make_plan(image, as_ensemble(model), chosen, mask=mask)))
 
 
 def try_run(run: Run) -> PrecisionTrial:
     """Compare the arithmetic that a run asks for with float32, on a small part of its image."""
-    precision = run.settings.precision
-    device = engine().device(run.settings.device, precision)
-    computed = device.precision if any(method.name == "dense" for method in run.methods) else EXACT
+    precision = run.plan.settings.precision
+    device = engine().device(run.plan.settings.device, precision)
+    computed = device.precision if any(method.name == "dense" for method in run.plan.methods) else EXACT
     exact = replace(device, precision=EXACT)
     if computed == EXACT:
         return PrecisionTrial(precision, EXACT, str(device), 1.0, 1.0, 0.0, 0)
-    frames = run.schedule.frames
+    frames = run.plan.schedule.frames
     source = run.source(frames[len(frames) // 2])
-    readers = [method.reader(source) for method in run.methods]
-    regions = _windows(run, device)
+    readers = [method.reader(source) for method in run.plan.methods]
+    regions = _windows(run.plan, device)
     answers: dict[Device, list[npt.NDArray[np.float32]]] = {}
     seconds = dict.fromkeys((exact, device), math.inf)
     for round_ in range(_ROUNDS + 1):  # in the first one it is compiled
@@ -122,9 +124,9 @@ def try_run(run: Run) -> PrecisionTrial:
             seconds[one] = taken if round_ == 1 else min(seconds[one], taken)
         if round_ and max(seconds.values()) > _ENOUGH:
             break
-    ours = np.concatenate([a.reshape(-1, run.outputs) for a in answers[device]])
-    truth = np.concatenate([a.reshape(-1, run.outputs) for a in answers[exact]])
-    head, dtype = run.networks[0].head, run.label_dtype
+    ours = np.concatenate([a.reshape(-1, run.plan.outputs) for a in answers[device]])
+    truth = np.concatenate([a.reshape(-1, run.plan.outputs) for a in answers[exact]])
+    head, dtype = run.plan.networks[0].head, run.plan.label_dtype
     return PrecisionTrial(
         precision,
         computed,
@@ -144,13 +146,13 @@ def _scores(run: Run, readers: Sequence[WindowReader], region: Region, device: D
     return mean
 
 
-def _windows(run: Run, device: Device) -> list[Region]:
+def _windows(plan: RunPlan, device: Device) -> list[Region]:
     """Return up to two windows per axis, apart from each other and away from the border where there is room."""
-    per_place = sum(method.flop((64,) * len(run.patch)) / 64 ** len(run.patch) for method in run.methods)
-    side = (_WORK[device.is_cpu] / per_place / 2 ** len(run.patch)) ** (1 / len(run.patch))
-    most = min(max(int(side), 8), _SIDE, *run.tile)
+    per_place = sum(method.flop((64,) * len(plan.patch)) / 64 ** len(plan.patch) for method in plan.methods)
+    side = (_WORK[device.is_cpu] / per_place / 2 ** len(plan.patch)) ** (1 / len(plan.patch))
+    most = min(max(int(side), 8), _SIDE, *plan.tile)
     spans = []
-    for start, stop in run.extent:
+    for start, stop in plan.extent:
         length = stop - start
         if length < 4 * most:
             spans.append([(start + max(length - most, 0) // 2, start + max(length - most, 0) // 2 + min(most, length))])

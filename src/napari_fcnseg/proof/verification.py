@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model.patch_model import as_ensemble
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.proof.certificate import TOLERANCE, Certificate, CertifiedModel, image_sha256, within_tolerance
 from napari_fcnseg.run.labels import labels_of
-from napari_fcnseg.run.result import iter_tiles
+from napari_fcnseg.run.result import execute_into
 from napari_fcnseg.run.run import Run, Tile
 from napari_fcnseg.run.segment import patchwise_scores
 from napari_fcnseg.settings import RunSettings
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_fcnseg.model.patch_model import ModelLike, PatchModel
+    from napari_fcnseg.plan.run_plan import RunPlan
 
 
 _MORE = 16  # points of a tile that are kept in case too few of the chosen ones are computed
@@ -98,8 +100,8 @@ class VerificationSampler:
             raise SettingsError(f"The number of pixels to verify is at least 1, not {n}.")
         self.run = run
         self.seed = seed
-        self.points = choose_points(run, n, seed)
-        self._scores = np.zeros((len(self.points), run.outputs), np.float32)
+        self.points = choose_points(run.plan, n, seed)
+        self._scores = np.zeros((len(self.points), run.plan.outputs), np.float32)
         self._seen = np.zeros(len(self.points), bool)
         self._more: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]] = []
 
@@ -112,7 +114,7 @@ class VerificationSampler:
         local = (self.points[inside] - start)[:, -spatial:]
         self._scores[inside] = tile.scores[tuple(local.T)]
         self._seen |= inside
-        if self.run.skip is not None:  # of a part of the tiles, few of the points may come
+        if self.run.in_part:  # of a part of the tiles, few of the points may come
             random = np.random.default_rng([self.seed, *map(int, start)])
             local = random.integers(0, tile.labels.shape, (_MORE, spatial))
             local = local[tile.labels[tuple(local.T)] > 0]
@@ -145,7 +147,7 @@ class VerificationSampler:
         start = time.perf_counter()
         truth = patchwise_scores(self.run, points)
         difference = np.abs(scores - truth).max(axis=1)
-        head, dtype = self.run.networks[0].head, self.run.label_dtype
+        head, dtype = self.run.plan.networks[0].head, self.run.plan.label_dtype
         agree = labels_of(scores, head, dtype) == labels_of(truth, head, dtype)
         worst = int(difference.argmax())
         found: dict[str, Any] = {
@@ -193,24 +195,23 @@ def verify(
     FcnSegError
         As for :func:`napari_fcnseg.segment`.
     """
-    run = Run(image, as_ensemble(model), RunSettings.from_dict(settings), mask=mask)
+    run = Run(make_plan(image, as_ensemble(model), RunSettings.from_dict(settings), mask=mask))
     sampler = VerificationSampler(run, n, seed)
-    for tile in iter_tiles(run):
-        sampler.see(tile)
+    execute_into(run, sampler.see)
     return sampler.verify()
 
 
-def choose_points(run: Run, n: int, seed: int) -> npt.NDArray[np.intp]:
+def choose_points(plan: RunPlan, n: int, seed: int) -> npt.NDArray[np.intp]:
     """Return up to ``n`` different pixels that get a label: corners and borders, seams, and random ones."""
     random = np.random.default_rng(seed)
-    schedule = run.schedule
-    ends = [sorted({a, (a + b) // 2, b - 1}) for a, b in run.extent]
+    schedule = plan.schedule
+    ends = [sorted({a, (a + b) // 2, b - 1}) for a, b in plan.extent]
     special = [np.array(list(itertools.product(*ends)))]
-    for axis, (start, stop) in enumerate(run.extent):
+    for axis, (start, stop) in enumerate(plan.extent):
         seams = sorted({tile[axis][0] for tile in schedule.tiles} - {start})
         if not seams:
             continue
-        across = np.stack([random.integers(a, b, 2 * len(seams)) for a, b in run.extent], axis=1)
+        across = np.stack([random.integers(a, b, 2 * len(seams)) for a, b in plan.extent], axis=1)
         across[:, axis] = np.clip([s - side for s in seams for side in (1, 0)], start, stop - 1)
         special.append(across)
     fixed = np.concatenate(special)
@@ -218,11 +219,11 @@ def choose_points(run: Run, n: int, seed: int) -> npt.NDArray[np.intp]:
         corners = len(special[0])
         keep = random.permutation(len(fixed) - corners)[: max(n // 2 - corners, 0)] + corners
         fixed = np.concatenate([fixed[: min(corners, n)], fixed[keep]])
-    rest = np.stack([random.integers(a, b, 2 * n) for a, b in run.extent], axis=1)
+    rest = np.stack([random.integers(a, b, 2 * n) for a, b in plan.extent], axis=1)
     spatial = np.concatenate([fixed, rest])
     frames = np.array(sorted(schedule.frames), np.intp)  # of no axis where the image is no stack
     points = np.concatenate([frames[random.integers(0, len(frames), len(spatial))], spatial], axis=1)
-    if run.mask is not None:
+    if plan.mask is not None:
         points = np.concatenate([points[schedule.holds(points)], schedule.drawn(n, random)])
     _, first = np.unique(points, axis=0, return_index=True)
     chosen: npt.NDArray[np.intp] = points[np.sort(first)][:n].astype(np.intp)
@@ -251,21 +252,22 @@ def certify(
     seconds : float
         That the comparison took.
     """
-    provenance, shape = run.provenance(), [int(n) for n in run.image.shape]
+    provenance, plan = run.provenance(), run.plan
+    shape = [int(n) for n in plan.image.shape]
     return Certificate(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        models=tuple(map(_certified, run.models, provenance["models"])),
-        image={"shape": shape, "dtype": str(run.image.dtype), "sha256": image_sha256(run.image)},
-        channel_axis=run.layout.channel_axis,
-        preprocess=tuple(map(str, run.steps)),
-        border=run.settings.border,
+        models=tuple(map(_certified, plan.models, provenance["models"])),
+        image={"shape": shape, "dtype": str(plan.image.dtype), "sha256": image_sha256(plan.image)},
+        channel_axis=plan.layout.channel_axis,
+        preprocess=tuple(map(str, plan.steps)),
+        border=plan.settings.border,
         precision=provenance["precision"],
-        every=run.settings.every,
-        region=run.settings.region,
-        frames=run.settings.frames,
+        every=plan.settings.every,
+        region=plan.settings.region,
+        frames=plan.settings.frames,
         mask=provenance["mask"],
         device=str(run.device),
-        tile=tuple(run.tile),
+        tile=tuple(plan.tile),
         points=points,
         seed=seed,
         max_abs_difference=max_abs_difference,

@@ -53,7 +53,7 @@ def result_arrays_for(
         if path is None or shape is None or path.suffix.lower() != ZARR:
             growing.append(None)
             continue
-        meaning, chunks = _like_result(run, image), chunk_shape(run, shape)
+        meaning, chunks = _like_result(run, image), chunk_shape(run.plan, shape)
         options: dict[str, Any] = {"classes": name == "scores", "overwrite": overwrite, "batch": batch}
         growing.append(GrowingZarr(path, shape, chunks, dtype, meaning, **options))
     return ResultArrays(run, *growing)
@@ -165,5 +165,5 @@ def _say(problems: Sequence[FcnSegError]) -> None:
 
 def _like_result(run: Run, image: ImageFile) -> ImageFile:
     """Return the image with the channel axis and the pixel size of the run's result."""
-    image = image.with_channels_along(run.layout.channel_axis)
-    return image.sampled(run.settings.every, len(run.extent))
+    image = image.with_channels_along(run.plan.layout.channel_axis)
+    return image.sampled(run.plan.settings.every, len(run.plan.extent))

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.run.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_fcnseg.arrays.frame_source import FrameSource
+    from napari_fcnseg.plan.run_plan import RunPlan
+    from napari_fcnseg.plan.tile_order import Skip
     from napari_fcnseg.run.run import Tile
 
 _WORTH = 3e11  # FLOP; a run of less, about two seconds on a laptop, is its own preview
@@ -40,13 +43,12 @@ class CoarsePass(Run):
     """
 
     def __init__(self, run: Run, every: int) -> None:
-        first = run.schedule.frames[0]
-        settings = replace(run.settings, every=every, tile=None, frames=tuple((i, i + 1) for i in first))
-        mask = run.mask.at_every(every) if run.mask is not None else None
-        super().__init__(run.image, run.models, settings, run.focus, mask)
-        self.schedule.early = None
+        plan, first = run.plan, run.plan.schedule.frames[0]
+        settings = replace(plan.settings, every=every, tile=None, frames=tuple((i, i + 1) for i in first))
+        mask = plan.mask.at_every(every) if plan.mask is not None else None
+        super().__init__(make_plan(plan.image, plan.models, settings, plan.focus, mask, early=False))
         self._run = run
-        self._step = every // run.settings.every
+        self._step = every // plan.settings.every
 
     def source(self, index: tuple[int, ...]) -> FrameSource:
         """Return the frame that the other run has read."""
@@ -54,7 +56,7 @@ class CoarsePass(Run):
 
     def placed(self, tile: Tile) -> Tile:
         """Return a tile of this run as one of the other: its place has steps, and it does not count."""
-        stack = len(tile.where) - len(self.extent)
+        stack = len(tile.where) - len(self.plan.extent)
         where = tuple(
             slice(s.start * self._step, (s.stop - 1) * self._step + 1, self._step)
             for s in tile.where[stack:]
@@ -65,39 +67,42 @@ class CoarsePass(Run):
         )
 
 
-def coarse_pass(run: Run) -> CoarsePass | None:
+def coarse_pass(run: Run, skip: Skip | None = None) -> CoarsePass | None:
     """Return the preview of a run; None where there is none.
 
     That is so where the run is too short for one, where a preview would take too long, where the frame that the user
-    looks at is not computed, and where a part of the run is there already.
+    looks at is not computed, and where tiles are skipped since they are there already.
     """
-    work, stack = _work(run), len(run.layout.stack_shape)
-    seen = run.focus[:stack] if run.focus is not None else run.schedule.frames[0]
-    if work < _WORTH or run.skip is not None or run.schedule.frames[0] != seen:
+    plan = run.plan
+    work, first, stack = _work(plan), plan.schedule.frames[0], len(plan.layout.stack_shape)
+    seen = plan.focus[:stack] if plan.focus is not None else first
+    if work < _WORTH or skip is not None or first != seen:
         return None
-    strides = [stride for network in run.networks for stride in network.strides]
-    every = math.lcm(run.settings.every, *strides)
+    strides = [stride for network in plan.networks for stride in network.strides]
+    every = math.lcm(plan.settings.every, *strides)
     while every < _FINEST:
         every *= 2
-    while every <= _COARSEST and every > run.settings.every:
+    while every <= _COARSEST and every > plan.settings.every:
         try:
             coarse = CoarsePass(run, every)
         except SettingsError:  # no pixel of a small region, or of a mask, would be left
             return None
-        if _work(coarse) <= _SHARE * work:
+        if _work(coarse.plan) <= _SHARE * work:
             return coarse
         every *= 2
     return None
 
 
-def execute_with_preview(run: Run, poll: float | None = None) -> Generator[Tile | None, None, None]:
+def execute_with_preview(
+    run: Run, poll: float | None = None, skip: Skip | None = None
+) -> Generator[Tile | None, None, None]:
     """Execute a run: its first tile, a preview of the frame if it is worth it, and then the other tiles.
 
     Parameters
     ----------
     run : Run
         What to execute.
-    poll : float, optional
+    poll, skip
         As for :meth:`~napari_fcnseg.run.run.Run.execute`.
 
     Yields
@@ -105,13 +110,12 @@ def execute_with_preview(run: Run, poll: float | None = None) -> Generator[Tile 
     Tile or None
         ``labels[tile.where] = tile.labels`` is right for every one of them, in this order.
     """
-    coarse = coarse_pass(run)
+    coarse = coarse_pass(run, skip)
     if coarse is None:
-        yield from run.execute(poll)
+        yield from run.execute(poll, skip)
         return
     hold: Future[None] = Future()
-    run.hold = hold
-    with closing(run.execute(poll)) as tiles:
+    with closing(run.execute(poll, hold=hold)) as tiles:
         for tile in tiles:
             yield tile
             if tile is not None and not hold.done():
@@ -144,7 +148,7 @@ def _continued(part: Tile, first: Tile) -> Tile:
     return replace(part, **changed)
 
 
-def _work(run: Run) -> int:
+def _work(plan: RunPlan) -> int:
     """Return the FLOP of a run's computations on one frame, halos included."""
-    sizes = [tuple(b - a for a, b in region) for _, region in run.schedule.parts(run.schedule.frames[0])]
-    return sum(method.flop(size) for method in run.methods for size in sizes)
+    sizes = [tuple(b - a for a, b in region) for _, region in plan.schedule.parts(plan.schedule.frames[0])]
+    return sum(method.flop(size) for method in plan.methods for size in sizes)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
+    from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.run.run import Run, Tile
 
 _BEHIND = 2  # tiles that wait to be written while the next ones are computed
@@ -132,10 +133,7 @@ class ResultArrays:
 
     def fill(self, progress: Callable[[int, int], object] | None = None) -> Segmentation:
         """Execute the run to its end."""
-        for tile in iter_tiles(self.run):
-            self.write(tile)
-            if progress is not None:
-                progress(tile.done, tile.total)
+        execute_into(self.run, self.write, progress=progress)
         self.finish()
         return self.segmentation()
 
@@ -226,7 +224,7 @@ class ResultArrays:
             if path.suffix.lower() != ZARR:
                 raise OutputError(f"{path} cannot be written while a run goes on. Give a name that ends with {ZARR}.")
             check_output(path, overwrite=self._overwrite)
-            out = GrowingZarr(path, shape, chunk_shape(self.run, shape), dtype, overwrite=self._overwrite)
+            out = GrowingZarr(path, shape, chunk_shape(self.run.plan, shape), dtype, overwrite=self._overwrite)
         if isinstance(out, GrowingZarr):
             self._growing.append((name, out))
             return out.array
@@ -242,24 +240,36 @@ def iter_tiles(run: Run, preview: bool = False) -> Iterator[Tile]:
                 yield tile
 
 
+def execute_into(
+    run: Run, *sinks: Callable[[Tile], object], progress: Callable[[int, int], object] | None = None
+) -> None:
+    """Execute a run to its end; give each tile to each sink in turn, then progress the tiles done and all tiles."""
+    for tile in iter_tiles(run):
+        for sink in sinks:
+            sink(tile)
+        if progress is not None:
+            progress(tile.done, tile.total)
+
+
 def output_arrays(run: Run) -> dict[str, tuple[tuple[int, ...] | None, np.dtype[Any]]]:
     """Return shape and type of each array that a run can fill, by its name; None for a shape that it does not."""
-    chosen, shape, real = run.settings, run.result_shape, np.dtype(np.float32)
+    plan, real = run.plan, np.dtype(np.float32)
+    chosen, shape = plan.settings, plan.result_shape
     return {
-        "labels": (shape, run.label_dtype),
-        "scores": ((*shape, run.outputs) if chosen.probabilities else None, real),
+        "labels": (shape, plan.label_dtype),
+        "scores": ((*shape, plan.outputs) if chosen.probabilities else None, real),
         "confidence": (shape if chosen.confidence else None, real),
         "disagreement": (shape if chosen.disagreement else None, real),
     }
 
 
-def chunk_shape(run: Run, shape: tuple[int, ...]) -> tuple[int, ...]:
+def chunk_shape(plan: RunPlan, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the chunk shape that a run's labels, or its scores with the classes last, are best stored with."""
     sizes = []
-    for tile, n in zip(run.tile, run.result_shape[-len(run.tile) :], strict=True):
+    for tile, n in zip(plan.tile, plan.result_shape[-len(plan.tile) :], strict=True):
         chunk = tile * -(-_LEAST // tile) if tile < _LEAST else min(tile, _MOST)
         sizes.append(min(chunk, n))
-    stack = len(run.layout.stack_shape)
+    stack = len(plan.layout.stack_shape)
     return (*(1,) * stack, *sizes, *(1,) * (len(shape) - stack - len(sizes)))
 
 

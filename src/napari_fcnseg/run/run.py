@@ -1,30 +1,21 @@
-"""A run: everything checked before the start, then one finished tile after the other."""
+"""A run: what a plan says, one finished tile after the other."""
 
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg import preprocess
-from napari_fcnseg.arrays.border import check_border
 from napari_fcnseg.engine import Device, engine
-from napari_fcnseg.errors import SettingsError
-from napari_fcnseg.model.sidecar import agreed_preprocess
-from napari_fcnseg.plan.layout import Layout, check_dtype
-from napari_fcnseg.plan.mask import Mask
-from napari_fcnseg.plan.memory_budget import FRAMEWORK, memory_budget_for, remember_budgets
-from napari_fcnseg.plan.method import choose_method
-from napari_fcnseg.plan.tile_order import PlanSummary, Schedule, chosen_frames
-from napari_fcnseg.plan.tile_size import early_tile, extent_of, strips_per_group, tile_size_for
-from napari_fcnseg.plan.tiles import as_slices, cut_tiles
+from napari_fcnseg.plan.memory_budget import remember_budgets
+from napari_fcnseg.plan.tiles import as_slices
 from napari_fcnseg.run.device_queue import TileJob
 from napari_fcnseg.run.dispatcher import Dispatcher, wait_for
 from napari_fcnseg.run.labels import labels_of, measures_of
@@ -36,10 +27,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from napari_fcnseg.arrays.frame_source import FrameSource
-    from napari_fcnseg.conversion import DenseNetwork
-    from napari_fcnseg.model.patch_model import PatchModel
+    from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.plan.tile_order import Index, Planned, Skip
-    from napari_fcnseg.settings import RunSettings
 
 _log = logging.getLogger("napari_fcnseg")
 
@@ -83,91 +72,40 @@ class Tile:
 
 
 class Run:
-    """One image, one or more models and settings, checked against each other.
-
-    It may be executed more than once.
+    """Executes a plan; more than once, if need be.
 
     Parameters
     ----------
-    image : array_like
-        Any numeric type; spatial axes last, a channel axis anywhere, other axes are a stack of frames.
-    models : sequence of PatchModel
-        An ensemble that fits together (:func:`napari_fcnseg.model.patch_model.as_ensemble`).
-    settings : RunSettings
-        What the user chose.
-    focus : tuple of int, optional
-        A pixel of the labels: an index per stack axis and per spatial axis of the image. What is nearest to it comes
-        first, in a long run beginning with a small tile. Otherwise tiles come column by column, from top to bottom.
-        The order changes no number.
-    mask : array_like or Mask, optional
-        Labels are wanted where it is not 0: pixels of a frame, or of the whole stack. Tiles are those of the run
-        without it; one that holds nothing of it is not computed.
+    plan : RunPlan
+        What to compute, and how (:func:`napari_fcnseg.plan.run_plan.make_plan`).
 
     Attributes
     ----------
-    schedule : Schedule
-        Which tiles are computed, and in which order.
-    skip : callable or None
-        Of a frame's index and a tile's places: whether the tile is there already. It then counts as done, and is
-        computed only where one below it is computed from what is kept of it.
-    hold : Future or None
-        If it is set, no tile but the first is begun before it is done; ``opened`` is the first frame meanwhile.
+    runners : tuple of MethodRunner
+        What computes each model's numbers.
     notes : list of str
-        What the user should know of how the run goes, as sentences, in the order in which it came up.
-
-    Raises
-    ------
-    ImageError, SettingsError
-        If they do not fit together.
+        What the user should know of how the run goes, as sentences, in the order in which it came up; the plan's first.
+    devices : tuple of Device
+        That compute; empty before they are known.
+    seconds : float
+        From the first tile's start to the last finished tile.
+    done : int
+        Tiles that are finished.
+    in_part : bool
+        Whether tiles were left out, the last time, that were there already.
+    opened : FrameSource or None
+        The first frame, while the other tiles are held back.
     """
 
-    def __init__(
-        self, image: Any, models: Sequence[PatchModel], settings: RunSettings, focus: Sequence[int] | None = None,
-        mask: Any = None,
-    ) -> None:  # fmt: skip
-        self.image = image if hasattr(image, "shape") and hasattr(image, "dtype") else np.asarray(image)
-        check_dtype(np.dtype(self.image.dtype))
-        check_border(settings.border)
-        self.models = tuple(models)
-        if settings.disagreement and len(self.models) == 1:
-            raise SettingsError("One model cannot disagree with itself. Choose several models, or no disagreement.")
-        named = settings.preprocess
-        steps = named if named is not None else agreed_preprocess([(m.name, m.sidecar) for m in self.models])
-        self.settings = replace(settings, preprocess=steps)
-        self.steps = preprocess.parse(steps)
-        self._bound: dict[Index, list[preprocess.Bound]] = {}
-        self.networks: tuple[DenseNetwork, ...] = tuple(m.fcn.network for m in self.models)
-        first = self.networks[0]
-        spatial = len(first.patch_shape)
-        self.layout = Layout.of(tuple(self.image.shape), first.channels, spatial, settings.channel_axis)
-        self.patch = tuple(max(n.patch_shape[axis] for n in self.networks) for axis in range(spatial))
-        self.extent = extent_of(self.layout.frame_shape, [n.patch_shape for n in self.networks], settings)
-        # All of them, however few are asked for: a part of a run has the numbers of the whole, to the last bit.
-        sizes = tuple(stop - start for start, stop in self.extent)
-        places = math.prod(sizes) * math.prod(self.layout.stack_shape)
-        self.methods = tuple(choose_method(m, settings, places) for m in self.models)
-        self.runners = tuple(map(MethodRunner, self.methods))
-        self.notes: list[str] = []
-        self.memory_budget = memory_budget_for(self.methods, settings)
-        self.tile = tile_size_for(self.methods, sizes, settings, self.memory_budget, self.notes.append)
-        self.mask = mask if mask is None or isinstance(mask, Mask) else Mask(mask, self.layout, settings.every)
-        together = strips_per_group(self.methods, self.tile)
-        frames = chosen_frames(self.layout, settings.frames)
-        self.schedule = Schedule(cut_tiles(self.extent, self.tile), together, frames, self.mask)
-        self.focus = None if focus is None else tuple(focus)
-        if self.focus is not None:
-            self._turn_to(self.focus)
-        self.skip: Skip | None = None
-        self.hold: Future[None] | None = None
-        self.opened: FrameSource | None = None
+    def __init__(self, plan: RunPlan) -> None:
+        self.plan = plan
+        self.runners = tuple(map(MethodRunner, plan.methods))
+        self.notes = list(plan.notes)
         self.devices: tuple[Device, ...] = ()
-        self.seconds = 0.0
-        self._start, self.done, self._told, self._added = 0.0, 0, 0, 0
-
-    @property
-    def outputs(self) -> int:
-        """Numbers per pixel."""
-        return self.networks[0].outputs
+        self.seconds, self.done, self.in_part = 0.0, 0, False
+        self.opened: FrameSource | None = None
+        self._bound: dict[Index, list[preprocess.Bound]] = {}
+        self._start, self._told, self._added = 0.0, 0, 0
 
     @property
     def device(self) -> str | None:
@@ -175,25 +113,9 @@ class Run:
         return ", ".join(map(str, self.devices)) or None
 
     @property
-    def result_shape(self) -> tuple[int, ...]:
-        """Shape of the labels; along the model's axes one entry per ``every`` pixels of the image."""
-        return (*self.layout.stack_shape, *(-(-n // self.settings.every) for n in self.layout.frame_shape))
-
-    @property
     def total(self) -> int:
         """Number of tiles over all frames; it grows where a tile that does not fit into memory is cut."""
-        return self.schedule.total + self._added
-
-    @property
-    def plan(self) -> PlanSummary:
-        """What the run is going to do; nothing is computed for it."""
-        tile, schedule = self.tile, self.schedule
-        return PlanSummary(tile, schedule.total, schedule.pixels, self.memory_budget.expected(tile) + FRAMEWORK)
-
-    @property
-    def label_dtype(self) -> np.dtype[Any]:
-        """The smallest unsigned integer that holds every label."""
-        return np.min_scalar_type(self.networks[0].classes)
+        return self.plan.schedule.total + self._added
 
     def source(self, index: tuple[int, ...]) -> FrameSource:
         """Return one frame, prepared, to be read region by region; a small one is read now.
@@ -203,9 +125,12 @@ class Run:
         ImageError
             If the frame holds values that are not finite; of a large one, reading them raises it.
         """
-        return preprocess.prepare(self.layout.source(self.image, index), self.steps, self._bound.setdefault(index, []))
+        bound = self._bound.setdefault(index, [])
+        return preprocess.prepare(self.plan.layout.source(self.plan.image, index), self.plan.steps, bound)
 
-    def execute(self, poll: float | None = None) -> Generator[Tile | None, None, None]:
+    def execute(
+        self, poll: float | None = None, skip: Skip | None = None, hold: Future[None] | None = None
+    ) -> Generator[Tile | None, None, None]:
         """Compute tile after tile.
 
         Parameters
@@ -213,13 +138,19 @@ class Run:
         poll : float, optional
             Seconds after which None is yielded while a tile is not ready, so that the caller can stop. Without it
             only tiles are yielded.
+        skip : callable, optional
+            Of a frame's index and a tile's places: whether the tile is there already. It then counts as done, and is
+            computed only where one below it is computed from what is kept of it.
+        hold : Future, optional
+            No tile but the first is begun before it is done; ``opened`` is the first frame meanwhile.
 
         Yields
         ------
         Tile or None
         """
-        planned = self.schedule.planned(self.skip)
-        self._added, self.done = 0, self.schedule.total - sum(len(parts) for _, parts in planned)
+        schedule, settings = self.plan.schedule, self.plan.settings
+        planned, self.in_part = schedule.planned(skip), skip is not None
+        self._added, self.done = 0, schedule.total - sum(len(parts) for _, parts in planned)
         if not planned:
             return
         reader = ThreadPoolExecutor(1, "napari-fcnseg-frames")
@@ -227,34 +158,27 @@ class Run:
         for note in self.notes[self._told :]:  # from planning
             _log.warning(note)
         try:
-            choice = engine().choose(self.settings.device, self.settings.precision)
+            choice = engine().choose(settings.device, settings.precision)
             devices = self.devices = yield from wait_for(choice, poll)
-            dispatcher = Dispatcher(self.runners, devices, self.memory_budget, self._tell)
+            dispatcher = Dispatcher(self.runners, devices, self.plan.memory_budget, self._tell)
             yield from dispatcher.load(poll)
-            self._start = time.perf_counter() - (self.seconds if self.skip is not None else 0)
-            for finished in dispatcher.answers(self._jobs(planned, reader), poll):
+            self._start = time.perf_counter() - (self.seconds if self.in_part else 0)
+            for finished in dispatcher.answers(self._jobs(planned, reader, hold), poll):
                 self._added, self.devices = dispatcher.added, dispatcher.devices
                 yield self._tile(*finished) if finished is not None else None
         finally:
             reader.shutdown(wait=False, cancel_futures=True)
             if dispatcher is not None:
-                remember_budgets(dispatcher.memory_budgets, self.methods, self.settings)
+                remember_budgets(dispatcher.memory_budgets, self.plan.methods, settings)
                 engine().release()
 
     def provenance(self) -> dict[str, Any]:
         """Return what another person needs to get the same result, as plain data for JSON."""
-        return provenance_of(self)
+        return provenance_of(self.plan, self.devices, self.seconds, self.notes)
 
-    def _turn_to(self, focus: tuple[int, ...]) -> None:
-        """Have what is nearest to a pixel come first, in a long run beginning with a small tile."""
-        axes, schedule = len(self.layout.stack_shape), self.schedule
-        if len(focus) != axes + len(self.patch):
-            raise SettingsError(f"The focus {focus} is no pixel of labels with {axes + len(self.patch)} axes.")
-        place = tuple(i / self.settings.every for i in focus[axes:])
-        schedule.nearest_to(focus[:axes], place)
-        schedule.begin_with(early_tile(self.methods, self.extent, self.settings, self.tile, schedule.total, place))
-
-    def _jobs(self, planned: Planned, reader: ThreadPoolExecutor) -> Iterator[TileJob | Future[Any]]:
+    def _jobs(
+        self, planned: Planned, reader: ThreadPoolExecutor, hold: Future[None] | None
+    ) -> Iterator[TileJob | Future[Any]]:
         """Yield every frame's tiles, and before them the frame's future as long as it is being read."""
         ahead: deque[Future[FrameSource]] = deque()  # the next frame is begun before this one is computed
         for number, (index, parts) in enumerate(planned):
@@ -263,11 +187,11 @@ class Run:
             coming = ahead.popleft()
             if not coming.done():
                 yield coming
-            readers = tuple(method.reader(coming.result()) for method in self.methods)
+            readers = tuple(method.reader(coming.result()) for method in self.plan.methods)
             for tile, (group, region) in enumerate(parts):
-                if number == 0 and tile == 1 and self.hold is not None:
+                if number == 0 and tile == 1 and hold is not None:
                     self.opened = coming.result()
-                    yield self.hold
+                    yield hold
                 yield TileJob(index, region, readers, group)
 
     def _tell(self, note: str) -> None:
@@ -277,12 +201,12 @@ class Run:
 
     def _tile(self, job: TileJob, answers: list[_Image]) -> Tile:
         """Return a finished tile."""
-        head = self.networks[0].head
+        plan, head = self.plan, self.plan.networks[0].head
         scores = answers[0] if len(answers) == 1 else np.stack(answers).mean(axis=0, dtype=np.float32)
-        labels = labels_of(scores, head, self.label_dtype)
-        arrays: Sequence[Any] = (labels, scores, *measures_of(answers, scores, labels, head, self.settings))
-        if self.mask is not None:
-            arrays = self.mask.cut_out(job.index, job.region, arrays)
+        labels = labels_of(scores, head, plan.label_dtype)
+        arrays: Sequence[Any] = (labels, scores, *measures_of(answers, scores, labels, head, plan.settings))
+        if plan.mask is not None:
+            arrays = plan.mask.cut_out(job.index, job.region, arrays)
         self.done += 1
         self.seconds = time.perf_counter() - self._start
         new, self._told = tuple(self.notes[self._told :]), len(self.notes)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from napari_fcnseg.arrays.border import WindowReader
 from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.model.patch_model import as_ensemble
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.run.labels import labels_of, measures_of
 from napari_fcnseg.run.result import ResultArrays, Segmentation, iter_tiles
 from napari_fcnseg.run.run import Run
@@ -133,7 +134,7 @@ def segment(
         probabilities or probabilities_out is not None, method, every, region, frames,  # type: ignore[arg-type]
         confidence or confidence_out is not None, disagreement or disagreement_out is not None,
     )  # fmt: skip
-    run = Run(image, as_ensemble(model), settings, mask=mask)
+    run = Run(make_plan(image, as_ensemble(model), settings, mask=mask))
     outs = (out, probabilities_out, confidence_out, disagreement_out)
     with _claimed(run, outs, (image, mask), overwrite), ResultArrays(run, *outs, overwrite=overwrite) as arrays:
         return arrays.fill(progress)
@@ -151,7 +152,7 @@ def _claimed(run: Run, outs: Sequence[Any], read: Sequence[Any], overwrite: bool
         if array is not None and any(same_array(array, other) for other in read):
             raise OutputError("The result would be written into the image or the mask itself. Give another array.")
     paths = tuple(Path(out) for out in outs if isinstance(out, str | os.PathLike))
-    inputs = Inputs([*files_behind(*read), *(file for model in run.models for file in model.files)])
+    inputs = Inputs([*files_behind(*read), *(file for model in run.plan.models for file in model.files)])
     return Plan(paths, inputs, stoppable=True, overwrite=overwrite).claim() if paths else nullcontext()
 
 
@@ -190,7 +191,8 @@ def iter_segment(
     FcnSegError
         As for :func:`segment`; what does not fit is found before the first tile.
     """
-    return iter_tiles(Run(image, as_ensemble(model), RunSettings.from_dict(settings), focus, mask), preview)
+    plan = make_plan(image, as_ensemble(model), RunSettings.from_dict(settings), focus, mask)
+    return iter_tiles(Run(plan), preview)
 
 
 def segment_patchwise(
@@ -230,13 +232,13 @@ def segment_patchwise(
         because it is not among those that are asked for.
     """
     chosen = RunSettings.from_dict({**settings, "probabilities": True, "method": "patchwise"})
-    run = Run(image, as_ensemble(model), chosen, mask=mask)
+    run = Run(make_plan(image, as_ensemble(model), chosen, mask=mask))
     if points is None:
         return ResultArrays(run).fill(progress)
     answers = patchwise_answers(run, _checked_points(run, points), progress)
     scores: npt.NDArray[np.float32] = answers.mean(axis=0, dtype=np.float32)
-    head = run.networks[0].head
-    labels = labels_of(scores, head, run.label_dtype)
+    head = run.plan.networks[0].head
+    labels = labels_of(scores, head, run.plan.label_dtype)
     return Segmentation(labels, scores, run.provenance(), *measures_of(list(answers), scores, labels, head, chosen))
 
 
@@ -252,17 +254,17 @@ def patchwise_answers(
     run: Run, points: npt.NDArray[np.integer[Any]], progress: Callable[[int, int], object] | None = None
 ) -> npt.NDArray[np.float32]:
     """Return each patch model's numbers at points of the labels, ``(model, n, class)``."""
-    every = run.settings.every
-    scores = np.zeros((len(run.models), len(points), run.outputs), np.float32)
-    stack = len(run.layout.stack_shape)
+    every = run.plan.settings.every
+    scores = np.zeros((len(run.plan.models), len(points), run.plan.outputs), np.float32)
+    stack = len(run.plan.layout.stack_shape)
     done = 0
     for index in np.unique(points[:, :stack], axis=0):
         mine = np.flatnonzero((points[:, :stack] == index).all(axis=1))
         source = run.source(tuple(map(int, index)))
-        readers = [WindowReader(source, m.patch_shape, run.settings.border) for m in run.models]  # type: ignore[arg-type]
+        readers = [WindowReader(source, m.patch_shape, run.plan.settings.border) for m in run.plan.models]  # type: ignore[arg-type]
         for start in range(0, len(mine), _PATCHES_AT_ONCE):
             chosen = mine[start : start + _PATCHES_AT_ONCE]
-            for number, (model, reader) in enumerate(zip(run.models, readers, strict=True)):
+            for number, (model, reader) in enumerate(zip(run.plan.models, readers, strict=True)):
                 patches = reader.patches(points[chosen, stack:] * every, model.patch_shape)
                 scores[number, chosen] = model.predict(patches)
             done += len(chosen)
@@ -273,17 +275,17 @@ def patchwise_answers(
 
 def _checked_points(run: Run, points: npt.ArrayLike) -> npt.NDArray[np.intp]:
     where = np.asarray(points)
-    axes = len(run.result_shape)
+    axes = len(run.plan.result_shape)
     if where.ndim != 2 or where.shape[1] != axes or where.dtype.kind not in "iu":
         raise SettingsError(f"Points are whole numbers of shape (n, {axes}), one per axis of the labels.")
-    stack = [(0, n) for n in run.layout.stack_shape]
-    low, high = np.array([*stack, *run.extent]).T
+    stack = [(0, n) for n in run.plan.layout.stack_shape]
+    low, high = np.array([*stack, *run.plan.extent]).T
     outside = np.flatnonzero(((where < low) | (where >= high)).any(axis=1))
     if len(outside):
         point = tuple(map(int, where[outside[0]]))
         raise SettingsError(f"Point {point} has no prediction: the image has them from {tuple(low)} to {tuple(high)}.")
     where = where.astype(np.intp)
-    left_out = np.flatnonzero(~run.schedule.holds(where))
+    left_out = np.flatnonzero(~run.plan.schedule.holds(where))
     if len(left_out):
         point = tuple(map(int, where[left_out[0]]))
         raise SettingsError(f"Point {point} is outside the mask, or in a frame that was not chosen.")

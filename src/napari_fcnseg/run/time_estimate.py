@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.engine import engine
 from napari_fcnseg.model.patch_model import as_ensemble
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.system.formatting import format_duration
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fcnseg.model.patch_model import ModelLike
+    from napari_fcnseg.plan.tile_order import Skip
 
 
 @dataclass(frozen=True)
@@ -62,17 +64,17 @@ def estimate(image: Any, model: ModelLike | Sequence[ModelLike], *, mask: Any = 
     FcnSegError
         As for :func:`napari_fcnseg.segment`.
     """
-    return estimate_run(Run(image, as_ensemble(model), RunSettings.from_dict(settings), mask=mask))
+    return estimate_run(Run(make_plan(image, as_ensemble(model), RunSettings.from_dict(settings), mask=mask)))
 
 
-def estimate_run(run: Run) -> Estimate:
-    """Estimate how long what a run has still to compute will take."""
-    devices = run.devices = engine().devices_for(run.settings.device, run.settings.precision)
-    planned = run.schedule.planned(run.skip)
+def estimate_run(run: Run, skip: Skip | None = None) -> Estimate:
+    """Estimate how long a run will take, without the tiles that :meth:`~napari_fcnseg.run.run.Run.execute` skips."""
+    devices = run.devices = engine().devices_for(run.plan.settings.device, run.plan.settings.precision)
+    planned = run.plan.schedule.planned(skip)
     seconds = 0.0
     if planned:
         source = run.source(planned[0][0])
         regions = [region for _, parts in planned for _, region in parts]
         seconds = sum(r.estimate(r.method.reader(source), regions, devices[0]) for r in run.runners) / len(devices)
-    pixels = run.schedule.pixels_of(planned)
-    return Estimate(seconds, pixels, tuple(method.name for method in run.methods), str(run.device))
+    pixels = run.plan.schedule.pixels_of(planned)
+    return Estimate(seconds, pixels, tuple(method.name for method in run.plan.methods), str(run.device))

@@ -7,6 +7,7 @@ from napari.utils import progress
 from napari_helpers import finish, give, image, settle, small_model
 
 from napari_fcnseg._napari.segment.run.live_result import LiveResult
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.run.run import Run, Tile
 from napari_fcnseg.settings import RunSettings
 
@@ -33,7 +34,7 @@ def test_live_tiles_are_drawn_now_and_then_and_what_is_done_stays(qtbot, viewer,
     assert said.startswith("Stopped: "), said
     assert not progress._all_instances
     result, run = dock.controller.last.result, dock.controller.last.sampler.run
-    tiles = [tile for tile in run.schedule if result.has(*tile)]
+    tiles = [tile for tile in run.plan.schedule if result.has(*tile)]
     assert 0 < len(tiles) == dock.controller.last.done < 1024
     assert np.count_nonzero(viewer.layers[1].data) == sum((b - a) * (d - c) for _, ((a, b), (c, d)) in tiles)
     dock.undo.undo()
@@ -60,7 +61,7 @@ def test_layers_go_one_by_one_and_come_back_in_their_order(qtbot, viewer, dock) 
 def test_a_place_is_finished_when_every_pixel_of_it_is() -> None:
     """Compared with a picture of what is finished, for random tiles in a frame of a stack."""
     random = np.random.default_rng(3)
-    result = LiveResult(Run(image(2, 40, 50), (small_model(),), RunSettings(tile=10)))
+    result = LiveResult(Run(make_plan(image(2, 40, 50), (small_model(),), RunSettings(tile=10))))
     done = np.zeros((2, 40, 50), bool)
 
     def some() -> tuple[tuple[int, int], tuple[int, int]]:

@@ -12,6 +12,7 @@ from napari_fcnseg import segment
 from napari_fcnseg._napari.layers.geometry import looked_at
 from napari_fcnseg._napari.segment.run.live_result import LiveResult
 from napari_fcnseg.plan import tile_size
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.plan.tiles import as_slices
 from napari_fcnseg.run import preview
 from napari_fcnseg.run.run import Run
@@ -29,7 +30,7 @@ def painted(border: str = "reflect", stop_after: int = 10_000) -> tuple[LiveResu
     """Write tiles into a result until the preview is whole; return it, the labels then, and those of a whole run."""
     model, data = small_model(), 10 * image(43, 38)
     whole = segment(data, model, border=border).labels
-    result = LiveResult(Run(data, (model,), RunSettings(border=border, tile=16, method="dense"), (20, 20)))
+    result = LiveResult(Run(make_plan(data, (model,), RunSettings(border=border, tile=16, method="dense"), (20, 20))))
     seen = result.labels
     for number, tile in enumerate(preview.execute_with_preview(result.run)):
         result.write(tile)
@@ -57,7 +58,7 @@ def test_each_label_is_painted_around_its_pixel_until_the_tile_comes(border) -> 
     inside = np.argwhere(~finished & (whole > 0))
     nearest = [
         np.clip((axis + every // 2) // every * every, -(-start // every) * every, (stop - 1) // every * every)
-        for axis, (start, stop) in zip(inside.T, result.run.extent, strict=True)
+        for axis, (start, stop) in zip(inside.T, result.run.plan.extent, strict=True)
     ]
     np.testing.assert_array_equal(seen[tuple(inside.T)], whole[tuple(nearest)])
     assert (seen != whole).any(), "a preview that is the result proves nothing"

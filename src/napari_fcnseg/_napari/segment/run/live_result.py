@@ -49,14 +49,15 @@ class LiveResult(ResultArrays):
             self._paint(tile)
             return
         super().write(tile)
-        stack = len(tile.where) - len(self.run.extent)
+        stack = len(tile.where) - len(self.run.plan.extent)
         index, where = tile.where[:stack], tile.where[stack:]
         region = tuple((part.start, part.stop) for part in where if isinstance(part, slice))
         self._finished.setdefault(tuple(map(int, index)), {})[region] = None  # type: ignore[arg-type]
-        early = self.run.schedule.early
+        early = self.run.plan.schedule.early
         if early is None or where != as_slices(early):  # that one lies over others
             self.finished_pixels += tile.labels.size
-        if self.scores is not None and self.run.networks[0].head == "scores":  # neither bounded nor known beforehand
+        unbounded = self.run.plan.networks[0].head == "scores"  # and not known beforehand
+        if self.scores is not None and unbounded:
             low, high = float(tile.scores.min()), float(tile.scores.max())
             self.limits = (low, high) if tile.done == 1 else (min(low, self.limits[0]), max(high, self.limits[1]))
 
@@ -80,9 +81,9 @@ class LiveResult(ResultArrays):
 
     def _paint(self, tile: Tile) -> None:
         """Paint each label of a preview over the pixels around its own, where no tile is finished."""
-        stack = tile.where[: len(tile.where) - len(self.run.extent)]
+        stack = tile.where[: len(tile.where) - len(self.run.plan.extent)]
         blocks, nearest = [], []
-        for where, (start, stop) in zip(tile.where[len(stack) :], self.run.extent, strict=True):
+        for where, (start, stop) in zip(tile.where[len(stack) :], self.run.plan.extent, strict=True):
             assert isinstance(where, slice), "an axis of the model"
             step, last = where.step, where.stop - 1
             first = start if where.start - step < start else where.start - step // 2
@@ -101,7 +102,7 @@ class LiveResult(ResultArrays):
 
         A mask leaves pixels out of a whole run too, and what is painted may reach over its edge.
         """
-        if not self._painted or (self.done == self.run.total and self.run.mask is None):
+        if not self._painted or (self.done == self.run.total and self.run.plan.mask is None):
             return False
         finished = np.zeros(self.labels.shape, bool)
         for index, parts in self._finished.items():

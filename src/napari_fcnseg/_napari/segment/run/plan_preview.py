@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QTimer
 
-from napari_fcnseg._napari.segment.run.worker import run_of
+from napari_fcnseg._napari.segment.run.worker import plan_of
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.worker import is_expected, wait_in_worker
 from napari_fcnseg.engine import engine
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.segment.run.controller import RunController
     from napari_fcnseg._napari.segment.run.request import RunRequest
     from napari_fcnseg._napari.segment.run.run_box import RunBox
-    from napari_fcnseg.run.run import Run
+    from napari_fcnseg.plan.run_plan import RunPlan
 
 #: Choices that come quickly after each other are waited for.
 _STILL_MILLISECONDS = 500
@@ -104,23 +104,22 @@ class PlanPreview(QObject):
 def preview_worker(request: RunRequest, number: int) -> Generator[tuple[int, str] | None, None, tuple[int, str] | None]:
     """Yield the plan of a request, in words, with a number; the value is the same with the time it will take."""
 
-    def measure(run: Run, plan: str) -> str:
+    def measure(plan: RunPlan, said: str) -> str:
+        from napari_fcnseg.run.run import Run
         from napari_fcnseg.run.time_estimate import estimate_run
 
-        estimate = estimate_run(run)
-        return f"{plan} About {format_duration(estimate.seconds)} on {estimate.device}."
+        estimate = estimate_run(Run(plan))
+        return f"{said} About {format_duration(estimate.seconds)} on {estimate.device}."
 
     try:
-        run = yield from wait_in_worker(lambda: run_of(request), request.stop)
-        if run is None:
+        plan = yield from wait_in_worker(lambda: plan_of(request), request.stop)
+        if plan is None:
             return None
-        tiles = "1 tile" if run.plan.tiles == 1 else f"{run.plan.tiles} tiles"
-        plan = (
-            f"{run.plan.pixels:,} pixels in {tiles} of {format_shape(run.plan.tile)}, {format_bytes(run.plan.bytes)} "
-            "of memory."
-        )
-        yield number, plan
-        text = yield from wait_in_worker(lambda: measure(run, plan), request.stop)
+        what = plan.summary
+        tiles = "1 tile" if what.tiles == 1 else f"{what.tiles} tiles"
+        said = f"{what.pixels:,} pixels in {tiles} of {format_shape(what.tile)}, {format_bytes(what.bytes)} of memory."
+        yield number, said
+        text = yield from wait_in_worker(lambda: measure(plan, said), request.stop)
         return None if text is None else (number, text)
     except Exception as error:
         return number, str(error) if is_expected(error) else ""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.segment.run.region_of_interest import LayerMask, RegionOfInterest
     from napari_fcnseg.arrays.frame_source import Region
     from napari_fcnseg.model.patch_model import PatchModel
+    from napari_fcnseg.plan.tile_order import Skip
     from napari_fcnseg.proof.verification import VerificationSampler
     from napari_fcnseg.run.run import Tile
     from napari_fcnseg.settings import RunSettings
@@ -138,6 +139,8 @@ class RunResult:
         Whether a preview was taken back where no tile was finished.
     layers : tuple of Layer
         That show it, the labels last; empty before they are made.
+    skip : callable or None
+        Which tiles are not to be computed, the next time; :meth:`look_at` sets it.
     """
 
     request: RunRequest
@@ -149,6 +152,7 @@ class RunResult:
     forecast: str = ""
     unpainted: bool = False
     layers: tuple[Layer, ...] = ()
+    skip: Skip | None = None
 
     @property
     def labels(self) -> npt.NDArray[Any]:
@@ -158,7 +162,7 @@ class RunResult:
 
     def count(self) -> tuple[int, int]:
         """Return how many tiles are finished, and how many there are."""
-        finished = [self.result.has(*tile) for tile in self.sampler.run.schedule]
+        finished = [self.result.has(*tile) for tile in self.sampler.run.plan.schedule]
         return sum(finished), len(finished)
 
     def look_at(self, view: RegionOfInterest | None) -> bool:
@@ -179,8 +183,8 @@ class RunResult:
         def skip(index: tuple[int, ...], region: Region) -> bool:
             return not shown(index, region) or result.has(index, region)
 
-        self.sampler.run.skip = skip
-        return not all(skip(*tile) for tile in self.sampler.run.schedule)
+        self.skip = skip
+        return not all(skip(*tile) for tile in self.sampler.run.plan.schedule)
 
     def see(self, tile: Tile) -> None:
         """Take over a tile, of the preview or finished."""

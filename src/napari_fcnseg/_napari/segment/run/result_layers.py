@@ -121,7 +121,7 @@ def _spanned(array: npt.NDArray[Any], request: RunRequest) -> npt.NDArray[Any]:
 
 def result_layers(request: RunRequest, result: LiveResult, provenance: dict[str, Any]) -> list[Layer]:
     """Return the layers of a run, the labels last so that they lie on top."""
-    classes = result.run.networks[0].classes
+    classes = result.run.plan.networks[0].classes
     names = class_names(request, classes)
     common: dict[str, Any] = {"metadata": {METADATA: provenance}, **request.geometry}
     title = result_name(request)
@@ -152,10 +152,10 @@ def summary(segmented: RunResult) -> str:
     """Return what was done, how long it took, and where."""
     seconds, device = segmented.provenance["seconds"], segmented.provenance["device"]
     run, request = segmented.sampler.run, segmented.request
-    shape = format_shape(run.result_shape)
+    shape = format_shape(run.plan.result_shape)
     if request.settings.region is not None or request.settings.frames is not None:
-        frames = request.settings.frames or [(0, n) for n in run.result_shape[: -len(run.extent)]]
-        shape = f"{format_shape(stop - start for start, stop in (*frames, *run.extent))} of {shape}"
+        frames = request.settings.frames or [(0, n) for n in run.plan.result_shape[: -len(run.plan.extent)]]
+        shape = f"{format_shape(stop - start for start, stop in (*frames, *run.plan.extent))} of {shape}"
     where = f" inside {request.inside.name!r}" if request.inside is not None else ""
     return " ".join(
         [

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg._napari.segment.run.region_of_interest import RegionOfInterest
     from napari_fcnseg._napari.segment.run.request import RunProgress, RunRequest
+    from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.proof.precision_trial import PrecisionTrial
     from napari_fcnseg.proof.verification import Verification, VerificationSampler
     from napari_fcnseg.run.run import Run, Tile
@@ -59,10 +60,9 @@ def follow_worker(request: RunRequest, view: RegionOfInterest) -> Generator[RunP
     segmented: RunResult | None = None
 
     def prepare() -> RunResult:
-        run = run_of(request)
-        settings = replace(request.settings, tile=request.settings.tile or small_tile(run))
-        segmented = _prepared(replace(request, settings=settings, preview=False))
-        segmented.sampler.run.schedule.separate()  # a view begins anywhere: nothing above it is to be waited for
+        tile = request.settings.tile or small_tile(plan_of(request))
+        small = replace(request, settings=replace(request.settings, tile=tile), preview=False)
+        segmented = _prepared(small, separate=True)  # a view begins anywhere: nothing above it is to be waited for
         segmented.request = request
         segmented.look_at(view)
         return segmented
@@ -76,28 +76,31 @@ def follow_worker(request: RunRequest, view: RegionOfInterest) -> Generator[RunP
     return Outcome(segmented, cancelled=request.stop.is_set())
 
 
-def small_tile(run: Run) -> tuple[int, ...]:
+def small_tile(plan: RunPlan) -> tuple[int, ...]:
     """Return the largest tile, in pixels, that takes a fraction of a second."""
     from napari_fcnseg.plan.tile_size import first_tile
 
-    sizes = tuple(stop - start for start, stop in run.extent)
-    return tuple(n * run.settings.every for n in first_tile(run.methods, sizes))
+    sizes = tuple(stop - start for start, stop in plan.extent)
+    return tuple(n * plan.settings.every for n in first_tile(plan.methods, sizes))
 
 
-def run_of(request: RunRequest) -> Run:
-    """Return a request as a run: everything is checked, nothing is read yet but what it has to lie in."""
-    from napari_fcnseg.run.run import Run  # here, because importing it takes the window's time anywhere else
+def plan_of(request: RunRequest, *, separate: bool = False) -> RunPlan:
+    """Return how a request is computed: everything is checked, nothing is read yet but what it has to lie in."""
+    from napari_fcnseg.plan.run_plan import (
+        make_plan,  # here, because importing it takes the window's time anywhere else
+    )
 
     settings = replace(request.settings, channel_axis=request.source.layout.channel_axis)
     mask = request.inside.mask() if request.inside is not None else None
-    return Run(request.source.image, request.models, settings, request.focus, mask)
+    return make_plan(request.source.image, request.models, settings, request.focus, mask, separate=separate)
 
 
-def _prepared(request: RunRequest) -> RunResult:
+def _prepared(request: RunRequest, *, separate: bool = False) -> RunResult:
     from napari_fcnseg._napari.segment.run.live_result import LiveResult
     from napari_fcnseg.proof.verification import VerificationSampler
+    from napari_fcnseg.run.run import Run
 
-    run = run_of(request)
+    run = Run(plan_of(request, separate=separate))
     result = LiveResult(run)
     return RunResult(
         request, VerificationSampler(run), result, run.total, provenance=run.provenance(), forecast=_forecast(run)
@@ -106,7 +109,7 @@ def _prepared(request: RunRequest) -> RunResult:
 
 def _forecast(run: Run) -> str:
     """Return how long a run will take, in words, where that may be long."""
-    if all(method.name == "dense" for method in run.methods):
+    if all(method.name == "dense" for method in run.plan.methods):
         return ""
     from napari_fcnseg.run.time_estimate import estimate_run
 
@@ -143,11 +146,12 @@ def _compute(segmented: RunResult) -> Generator[RunProgress | None, None, None]:
 def _tiles(segmented: RunResult, making: Future[tuple[Layer, ...]]) -> Generator[RunProgress | None, None, None]:
     """Compute tile after tile; yield when there is a new one, and when the layers to show them in are made."""
     from napari_fcnseg.run.preview import execute_with_preview
+    from napari_fcnseg.run.run import Run
 
-    run = segmented.sampler.run
-    pace = _Pace(run.plan.pixels - segmented.result.finished_pixels)
-    layers = segmented.layers
-    with closing(execute_with_preview(run, POLL) if segmented.request.preview else run.execute(POLL)) as tiles:
+    run, skip = segmented.sampler.run, segmented.skip
+    pace = _Pace(run.plan.summary.pixels - segmented.result.finished_pixels)
+    layers, execute = segmented.layers, execute_with_preview if segmented.request.preview else Run.execute
+    with closing(execute(run, POLL, skip)) as tiles:
         for tile in tiles:
             made = making.done() and not layers
             layers = making.result() if made else layers
@@ -185,8 +189,9 @@ def compare_precision_worker(request: RunRequest) -> Generator[None, None, Outco
 
     def compare() -> PrecisionTrial:
         from napari_fcnseg.proof.precision_trial import try_run
+        from napari_fcnseg.run.run import Run
 
-        return try_run(run_of(request))
+        return try_run(Run(plan_of(request)))
 
     try:
         trial: PrecisionTrial | None = yield from wait_in_worker(compare, request.stop)
