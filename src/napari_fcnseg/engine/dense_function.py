@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from keras import ops
 
 from napari_fcnseg.conversion import dense_network
-from napari_fcnseg.engine import functions
+from napari_fcnseg.engine import activations, functions
 from napari_fcnseg.engine.kernels import choice
 from napari_fcnseg.engine.patch_network import patch_layer
 from napari_fcnseg.graph.ops import Activation, Channels, LayerNorm
@@ -228,7 +228,7 @@ def _of_one(op: dense_network.DenseOp) -> Apply:
         case Channels():
             return lambda xs: xs[0][..., op.start : op.stop]
         case Activation():
-            function = functions.activation(op.name, dict(op.params))
+            function = activations.activation(op.name, dict(op.params))
             return lambda xs: function(xs[0])
     raise TypeError(f"no function for {type(op).__name__}")
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import keras
 from keras import ops
 
+from napari_fcnseg.engine.activations import keeping_nan
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -130,24 +132,7 @@ def affine(x: Any, center: Any, scale: Any, offset: Any) -> Any:
 
 def prelu(x: Any, alpha: Any) -> Any:
     """Return ``max(x, 0) + alpha * min(x, 0)``."""
-    return _keeping_nan(x, ops.relu(x) - as_type(alpha, x.dtype) * ops.relu(-x))
-
-
-def activation(name: str, params: dict[str, Any]) -> Callable[[Any], Any]:
-    """Return an activation of :mod:`napari_fcnseg.graph.ops` as a function of tensors."""
-    if name == "hard_sigmoid_keras2":
-        return lambda x: _keeping_nan(x, ops.clip(0.2 * x + 0.5, 0.0, 1.0))
-    function = getattr(keras.activations, name)
-    return lambda x: _keeping_nan(x, function(x, **params))
-
-
-def _keeping_nan(x: Any, y: Any) -> Any:
-    """Return an activation's result, in float16 with what was no number left as it was.
-
-    It says that numbers became too large. Processors that compute with float16 themselves have a maximum of nothing
-    and 0 that is 0.
-    """
-    return ops.where(ops.isnan(x), x, y) if keras.backend.standardize_dtype(x.dtype) == "float16" else y
+    return keeping_nan(x, ops.relu(x) - as_type(alpha, x.dtype) * ops.relu(-x))
 
 
 def _needed(kernel: Any, dilation: Ints) -> Ints:

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops as kops
 
-from napari_fcnseg.engine import functions
+from napari_fcnseg.engine import activations
 from napari_fcnseg.graph import ops as graph
 from napari_fcnseg.graph.geometry import padding_of
 from napari_fcnseg.graph.network import INPUT, Network
@@ -185,7 +185,7 @@ def _pointwise_layer(op: graph.Op, shape: Shape) -> tuple[keras.layers.Layer, li
             shared = [i + 1 for i, n in enumerate(op.alpha.shape) if n == 1 and shape[i + 1] != 1]
             return keras.layers.PReLU(shared_axes=shared or None), [op.alpha]
         case graph.Activation():
-            return keras.layers.Activation(functions.activation(op.name, dict(op.params))), []
+            return keras.layers.Activation(activations.activation(op.name, dict(op.params))), []
     raise TypeError(f"no layer for {type(op).__name__}")
 
 

@@ -31,7 +31,7 @@ def folder(tmp_path, monkeypatch) -> Path:
         tifffile.imwrite(folder / name, random.integers(1, 3, (20, 24)).astype(np.uint8))
     for name in ("image.zarr", "image.partial.zarr"):
         group = zarr.create_group(folder / name)
-        group.create_array("0", data=random.integers(0, 255, (20, 24, 3)).astype(np.uint8))
+        group.create_array("0", shape=(20, 24, 3), dtype="u1")[:] = random.integers(0, 255, (20, 24, 3))
     (folder / "labels.provenance.json").write_text('{"program": "napari-fcnseg"}', encoding="utf-8")
     shutil.copy(MODEL, folder / "m.onnx")
     (folder / "m.fcnseg.json").write_text('{"format_version": "1", "name": "m"}', encoding="utf-8")

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from napari_fcnseg.engine import functions
+from napari_fcnseg.engine import activations, functions
 from napari_fcnseg.engine.layers.base import register
 
 
@@ -75,4 +75,4 @@ class Pointwise(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any) -> Any:
         """Return the activation of every number."""
-        return functions.activation(self.function, self.params)(x)
+        return activations.activation(self.function, self.params)(x)
