@@ -122,7 +122,6 @@ def execute_with_preview(
                 with closing(coarse.execute(poll)) as parts:
                     for part in parts:
                         yield _continued(coarse.placed(part), tile) if part is not None else None
-                run.opened = None
                 hold.set_result(None)
 
 

@@ -192,6 +192,7 @@ class Run:
                 if number == 0 and tile == 1 and hold is not None:
                     self.opened = coming.result()
                     yield hold
+                    self.opened = None
                 yield TileJob(index, region, readers, group)
 
     def _tell(self, note: str) -> None:
