@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg import preprocess
 from napari_fcnseg.arrays.border import check_border
-from napari_fcnseg.batch.outcome import OUTPUT_KINDS, ResultFiles, discard, make_folder
+from napari_fcnseg.batch.outcome import ResultFiles, discard, make_folder
 from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, BatchReport, ReportLine, folder_lock, report_in
 from napari_fcnseg.errors import FcnSegError, OutputError, SettingsError
 from napari_fcnseg.imagefile import OUTPUTS
@@ -25,6 +25,7 @@ from napari_fcnseg.model.sidecar import agreed_preprocess
 from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.proof.verification import VerificationSampler
 from napari_fcnseg.run import output_files
+from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.system.formatting import format_duration
 from napari_fcnseg.system.saving import PYTHON, Inputs
@@ -140,7 +141,7 @@ class Batch:
         check_border(settings.border)
         if settings.disagreement and len(self.models) == 1:
             raise SettingsError("One model cannot disagree with itself. Choose several models, or no disagreement.")
-        self.kinds = tuple(kind for kind in OUTPUT_KINDS if kind == "labels" or getattr(settings, kind))
+        self.kinds = kept_outputs(settings)
         if problem := self._inputs.problem(Path(out_dir) / "report.csv"):
             raise OutputError(f"{problem}. Choose another folder for the results.")
         self.out_dir = _made(Path(out_dir))

@@ -65,10 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _segment(chosen: argparse.Namespace) -> int:
     from napari_fcnseg.imagefile import check_ending
+    from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
     from napari_fcnseg.run.provenance_file import check_provenance, provenance_path
     from napari_fcnseg.system.saving import COMMAND, Plan
 
-    wanted = {name: getattr(chosen, name) for name in ("probabilities", "confidence", "disagreement")}
+    wanted = {kind.name: getattr(chosen, kind.name) for kind in EXTRA_OUTPUTS}
     settings = settings_of(chosen, **{name: path is not None for name, path in wanted.items()})
     if batch.is_folder(chosen):
         return batch.segment_folder(chosen, settings, lambda: models_of(chosen))
@@ -219,6 +220,8 @@ class _Version(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
+    from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
+
     parser = argparse.ArgumentParser(
         prog="napari-fcnseg",
         description="Run a trained patch classifier densely over whole images: exact, fast, proven.",
@@ -231,10 +234,8 @@ def _parser() -> argparse.ArgumentParser:
     segment = commands.add_parser("segment", help="segment an image, or all images in a folder")
     add_run_arguments(segment)
     segment.add_argument("-o", "--output", type=Path, required=True, metavar="LABELS", help=".tif, .zarr, .png or .npy")
-    segment.add_argument("--probabilities", type=Path, metavar="FILE", help="write the network's numbers too")
-    segment.add_argument("--confidence", type=Path, metavar="FILE", help="write the winning class's number too")
-    disagree = "write the share of the models that say another class than their mean too"
-    segment.add_argument("--disagreement", type=Path, metavar="FILE", help=disagree)
+    for kind in EXTRA_OUTPUTS:
+        segment.add_argument(f"--{kind.name}", type=Path, metavar="FILE", help=f"write {kind.about} too")
     segment.add_argument("--verify", action="store_true", help="compare with the patch model at 256 pixels too")
     batch.add_arguments(segment)
     add_overwrite(segment)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import ZARR, GrowingZarr, check_picture, stage_image
+from napari_fcnseg.run.output_kinds import OUTPUT_KINDS, kept_outputs
 from napari_fcnseg.run.provenance_file import settle_provenance, stage_provenance
-from napari_fcnseg.run.result import ResultArrays, chunk_shape, output_arrays
+from napari_fcnseg.run.result import ResultArrays, chunk_shape
 from napari_fcnseg.system.saving import partial_of
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.run.run import Run
     from napari_fcnseg.system.saving import Plan, Staged
-
-
-_PUBLIC = {"scores": "probabilities"}  # where the arrays have another name for it
 
 
 def result_arrays_for(
@@ -35,8 +33,8 @@ def result_arrays_for(
     image : ImageFile
         The image, whose axes and pixel size the results get.
     outputs : mapping of str to Path
-        Where the labels, and what else is wanted, go, by their names: ``"labels"``, ``"probabilities"``,
-        ``"confidence"``, ``"disagreement"``; those that end with ``.zarr`` are begun now.
+        Where the labels, and what else is kept, go, by the names of their kinds; those that end with ``.zarr`` are
+        begun now.
     overwrite, batch : bool
         As for :class:`GrowingZarr`.
 
@@ -45,18 +43,17 @@ def result_arrays_for(
     OutputError
         If a file cannot hold what it is for, or a Zarr folder cannot be begun.
     """
-    growing: list[GrowingZarr | None] = []
-    for name, (shape, dtype) in output_arrays(run).items():
-        path = outputs.get(_PUBLIC.get(name, name))
-        if path is not None and shape is not None:
-            check_picture(path, len(shape), dtype)
-        if path is None or shape is None or path.suffix.lower() != ZARR:
-            growing.append(None)
+    growing: dict[str, GrowingZarr] = {}
+    for kind in kept_outputs(run.plan.settings):
+        path, shape, dtype = outputs.get(kind.name), kind.shape(run.plan), kind.dtype(run.plan)
+        if path is None:
             continue
-        meaning, chunks = _like_result(run, image), chunk_shape(run.plan, shape)
-        options: dict[str, Any] = {"classes": name == "scores", "overwrite": overwrite, "batch": batch}
-        growing.append(GrowingZarr(path, shape, chunks, dtype, meaning, **options))
-    return ResultArrays(run, *growing)
+        check_picture(path, len(shape), dtype)
+        if path.suffix.lower() == ZARR:
+            meaning, chunks = _like_result(run, image), chunk_shape(run.plan, shape)
+            options: dict[str, Any] = {"classes": kind.per_class, "overwrite": overwrite, "batch": batch}
+            growing[kind.name] = GrowingZarr(path, shape, chunks, dtype, meaning, **options)
+    return ResultArrays(run, growing)
 
 
 def publish(
@@ -142,13 +139,13 @@ def _staged(
     """Write what is in memory under hidden names; return it, and what could not be written."""
     image = _like_result(arrays.run, image)
     staged, problems = [], []
-    for name, path in outputs.items():
-        if path.suffix.lower() == ZARR:
+    for kind in OUTPUT_KINDS:
+        path = outputs.get(kind.name)
+        if path is None or path.suffix.lower() == ZARR:
             continue
         try:
-            scores = name == _PUBLIC["scores"]
-            labelled = image.scored(arrays.scores) if scores else image.labelled(getattr(arrays, name))
-            staged.append(stage_image(path, labelled))
+            show = image.scored if kind.per_class else image.labelled
+            staged.append(stage_image(path, show(arrays.arrays[kind.name])))
         except FcnSegError as error:
             problems.append(error)
         except BaseException:

@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.plan.run_plan import make_plan
+from napari_fcnseg.run.output_kinds import OUTPUT_KINDS
 from napari_fcnseg.run.run import Run
 
 if TYPE_CHECKING:
@@ -139,11 +140,11 @@ def _continued(part: Tile, first: Tile) -> Tile:
         here.append(inside)
         there.append(places[inside] - b.start)
     changed: dict[str, Any] = {}
-    for name in ("labels", "scores", "confidence", "disagreement"):
-        array, finished = getattr(part, name), getattr(first, name)
+    for kind in OUTPUT_KINDS:
+        array, finished = getattr(part, kind.array), getattr(first, kind.array)
         if array is not None:
-            changed[name] = np.array(array)
-            changed[name][np.ix_(*here)] = finished[np.ix_(*there)]
+            changed[kind.array] = np.array(array)
+            changed[kind.array][np.ix_(*here)] = finished[np.ix_(*there)]
     return replace(part, **changed)
 
 

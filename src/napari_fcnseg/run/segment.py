@@ -21,7 +21,7 @@ from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.system.saving import Inputs, Plan, files_behind, same_array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from napari_fcnseg.model.patch_model import ModelLike
@@ -135,12 +135,13 @@ def segment(
         confidence or confidence_out is not None, disagreement or disagreement_out is not None,
     )  # fmt: skip
     run = Run(make_plan(image, as_ensemble(model), settings, mask=mask))
-    outs = (out, probabilities_out, confidence_out, disagreement_out)
-    with _claimed(run, outs, (image, mask), overwrite), ResultArrays(run, *outs, overwrite=overwrite) as arrays:
+    outs = {"labels": out, "probabilities": probabilities_out, "confidence": confidence_out,
+            "disagreement": disagreement_out}  # fmt: skip
+    with _claimed(run, outs.values(), (image, mask), overwrite), ResultArrays(run, outs, overwrite=overwrite) as arrays:
         return arrays.fill(progress)
 
 
-def _claimed(run: Run, outs: Sequence[Any], read: Sequence[Any], overwrite: bool) -> AbstractContextManager[None]:
+def _claimed(run: Run, outs: Iterable[Any], read: Sequence[Any], overwrite: bool) -> AbstractContextManager[None]:
     """Keep what a run reads from being written over, and other processes from writing what it writes.
 
     Raises
@@ -148,10 +149,11 @@ def _claimed(run: Run, outs: Sequence[Any], read: Sequence[Any], overwrite: bool
     OutputError
         If an array that is to be written into is read.
     """
-    for array in outs:
-        if array is not None and any(same_array(array, other) for other in read):
+    given = [out for out in outs if out is not None]
+    for array in given:
+        if any(same_array(array, other) for other in read):
             raise OutputError("The result would be written into the image or the mask itself. Give another array.")
-    paths = tuple(Path(out) for out in outs if isinstance(out, str | os.PathLike))
+    paths = tuple(Path(out) for out in given if isinstance(out, str | os.PathLike))
     inputs = Inputs([*files_behind(*read), *(file for model in run.plan.models for file in model.files)])
     return Plan(paths, inputs, stoppable=True, overwrite=overwrite).claim() if paths else nullcontext()
 

@@ -13,6 +13,7 @@ from napari_fcnseg._napari.layers.channels import full_resolution
 from napari_fcnseg._napari.layers.geometry import geometry
 from napari_fcnseg._napari.layers.metadata import METADATA, class_names, is_result
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.comparison.metrics.probability import ProbabilityScores
     from napari_fcnseg.system.saving import Plan
 
-_NO_MAPS = (" · confidence", " · disagreement")
+_NO_MAPS = tuple(f" · {kind.name}" for kind in EXTRA_OUTPUTS if not kind.per_class)  # ends of layers' names
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 from napari_fcnseg._napari.segment.batch.layers import choosable
 from napari_fcnseg._napari.widgets.text_dialog import button
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,7 +125,7 @@ class BatchForm(QWidget):
     @property
     def extras(self) -> dict[str, QCheckBox]:
         """What may be written beside the labels, by the names of the settings."""
-        return {name: getattr(self, name) for name in ("probabilities", "confidence", "disagreement")}
+        return {kind.name: getattr(self, kind.name) for kind in EXTRA_OUTPUTS}
 
     @property
     def takes_layers(self) -> bool:
