@@ -115,8 +115,7 @@ class Comparison:
             of = vars(one)
             rows += [(one.name, key, n) for key, n in of.items() if key not in ("label", "name")]
             if one.label in borders:
-                edge = vars(borders[one.label])
-                rows += [(one.name, key if "haus" in key else f"border_{key}", edge[key]) for key in list(edge)[1:]]
+                rows += [(one.name, key, n) for key, n in borders[one.label].named().items()]
         if self.instances is not None:
             of = vars(self.instances)
             rows += [("objects", key, n) for key, n in of.items() if key not in ("at", "curve", "objects")]
@@ -124,6 +123,12 @@ class Comparison:
                 name = f"objects, IoU {matching.threshold:g}"
                 rows += [(name, key, n) for key, n in vars(matching).items() if key != "threshold"]
         return rows
+
+    def value_of_class(self, one: ClassScores, score: str) -> float | int | None:
+        """Return a score of one of the classes, its border's among them; None if it was not computed."""
+        border = next((border.named() for border in self.borders if border.label == one.label), {})
+        value: float | int | None = border[score] if score in border else getattr(one, score, None)
+        return value
 
     def save_csv(self, path: Path) -> None:
         """Write one line per score."""

@@ -10,6 +10,7 @@ from napari_fcnseg.comparison.alignment.world import Aligned, align
 from napari_fcnseg.comparison.comparison import Comparison, scored, single_objects, unit_or_px
 from napari_fcnseg.comparison.metrics.contingency import Contingency, count
 from napari_fcnseg.comparison.metrics.objects import matches, rematched
+from napari_fcnseg.comparison.metrics.scores import CLASS_RANKS, OBJECT_RANKS
 from napari_fcnseg.comparison.settings import AUTO, INSTANCES, CompareSettings
 from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.instances.settings import background_classes
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.comparison.alignment.placed import Placed
 
-#: Scores of a whole mask, by which masks are ranked, the first before the others.
-CLASS_RANKS = ("mean_dice", "mean_jaccard", "accuracy", "kappa", "rand_error", "variation_of_information")
-OBJECT_RANKS = ("mean_average_precision", "average_precision", "panoptic_quality", "splits", "merges", "rand_error")
 _STEPS = 1000  # of the work that one mask is
 
 
@@ -50,6 +48,11 @@ class StudyEntry:
     comparison: Comparison
     table: Contingency
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def single(self) -> bool:
+        """Whether labels are single objects."""
+        return self.comparison.instances is not None
 
     def value(self, score: str) -> float | int | None:
         """Return a score of the whole mask."""
@@ -94,7 +97,7 @@ class Study:
     @property
     def single(self) -> bool:
         """Whether labels are single objects."""
-        return self.entries[0].comparison.instances is not None
+        return self.entries[0].single
 
     @property
     def ranks(self) -> tuple[str, ...]:

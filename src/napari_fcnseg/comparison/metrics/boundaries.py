@@ -43,6 +43,11 @@ class BoundaryScores:
     hausdorff_95: float | None
     hausdorff: float | None
 
+    def named(self) -> dict[str, float | None]:
+        """Return the scores by the names that tell them from those of the class's pixels."""
+        own = {key: value for key, value in vars(self).items() if key != "label"}
+        return {key if key.startswith("hausdorff") else f"border_{key}": value for key, value in own.items()}
+
 
 def default_tolerance(shape: Sequence[int], spacing: Sequence[float]) -> float:
     """Return 0.75 % of the image's diagonal, as the benchmark of Csurka et al. has it."""
