@@ -90,7 +90,7 @@ def segment(
         Both are exact: ``"dense"`` is the converted network, ``"patchwise"`` the patch network at one pixel after the
         other. ``"auto"`` takes the one with less arithmetic.
     every : int
-        Only every so-manieth pixel along the model's axes gets a label: the result is smaller by that factor, its
+        Only every Nth pixel along the model's axes gets a label: the result is smaller by that factor, its
         entry ``i`` is pixel ``i * every``.
     region : sequence of (int, int), optional
         Only pixels ``start <= i < stop`` along each of the model's axes get a label; the others stay 0.
@@ -128,6 +128,16 @@ def segment(
     ----------
     H. Li, R. Zhao, X. Wang, "Highly efficient forward and backward propagation of convolutional neural networks for
     pixelwise classification", 2014, arXiv 1412.4526.
+
+    Examples
+    --------
+    >>> import napari_fcnseg as fcn
+    >>> from napari_fcnseg.samples import SAMPLES
+    >>> sample = SAMPLES["cells"]
+    >>> image = sample.image()[:64, :64]
+    >>> result = fcn.segment(image, sample.model_path, preprocess=sample.preprocess, confidence=True)
+    >>> image.shape, result.labels.shape, result.labels.dtype.name, result.confidence.shape
+    ((64, 64, 2), (64, 64), 'uint8', (64, 64))
     """
     settings = RunSettings(
         channel_axis, preprocess, border, precision, device, tile, memory_limit,  # type: ignore[arg-type]
@@ -142,7 +152,7 @@ def segment(
 
 
 def _claimed(run: Run, outs: Iterable[Any], read: Sequence[Any], overwrite: bool) -> AbstractContextManager[None]:
-    """Keep what a run reads from being written over, and other processes from writing what it writes.
+    """Protect a run's inputs from being overwritten, and its outputs from other processes.
 
     Raises
     ------
@@ -177,7 +187,7 @@ def iter_segment(
         A pixel of the labels: what is nearest to it comes first, in a long run beginning with a small tile that comes
         again with the one it lies in. It changes no number.
     preview : bool
-        Whether every so-manieth pixel of the whole frame comes after the first tile, at a fraction of the work and as
+        Whether every Nth pixel of the whole frame comes after the first tile, at a fraction of the work and as
         exact as all. A run of a few seconds has no preview.
     **settings
         The other arguments of :func:`segment` but ``progress`` and those that end with ``out``.
@@ -192,6 +202,19 @@ def iter_segment(
     ------
     FcnSegError
         As for :func:`segment`; what does not fit is found before the first tile.
+
+    Examples
+    --------
+    >>> import napari_fcnseg as fcn
+    >>> from napari_fcnseg.samples import SAMPLES
+    >>> sample = SAMPLES["cells"]
+    >>> image = sample.image()[:64, :64]
+    >>> for tile in fcn.iter_segment(image, sample.model_path, preprocess=sample.preprocess, tile=32):
+    ...     print(tile.done, "of", tile.total, tile.labels.shape)
+    1 of 4 (32, 32)
+    2 of 4 (32, 32)
+    3 of 4 (32, 32)
+    4 of 4 (32, 32)
     """
     plan = make_plan(image, as_ensemble(model), RunSettings.from_dict(settings), focus, mask)
     return iter_tiles(Run(plan), preview)
@@ -206,7 +229,7 @@ def segment_patchwise(
     progress: Callable[[int, int], object] | None = None,
     **settings: Any,
 ) -> Segmentation:
-    """Segment patch by patch with the patch network itself: the slow exact reference.
+    """Segment with the patch network itself, patch by patch: the slow, exact reference.
 
     Nothing of the conversion is used.
 
