@@ -1,4 +1,4 @@
-"""Which images a batch takes: those of a folder, or some that are named one by one."""
+"""The images of a batch: those of a folder, or some that are named one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files that one image's results are in: whether they are there and whole, and whether they may be replaced."""
+"""The result files of one image of a batch: are they there and whole, may they be replaced."""
 
 from __future__ import annotations
 

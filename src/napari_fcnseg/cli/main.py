@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("napari-fcnseg: stopped.", file=sys.stderr)
         return STOPPED
-    except BrokenPipeError:  # the reader of our output has gone, as in `… | head`
+    except BrokenPipeError:  # the reader of the output has gone, as in `… | head`
         sys.stderr.close()
         return OK
 
@@ -125,7 +125,7 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
 
 
 def _foretell(run: Run, quiet: bool) -> None:
-    """Say what arithmetic costs that is not exact, and how long it takes to run patch by patch."""
+    """Print a comparison with float32 if the precision is not exact, and an estimate for a run patch by patch."""
     from napari_fcnseg.proof.precision_trial import try_run
     from napari_fcnseg.run.time_estimate import estimate_run
     from napari_fcnseg.settings import EXACT
@@ -210,7 +210,7 @@ def _progress(title: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
 
 
 class _Version(argparse.Action):
-    """Prints the version, which is looked up only then."""
+    """Prints the version, which takes a moment to look up."""
 
     def __call__(self, *_: object) -> None:
         from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""Label maps to scores: on one grid, counted block by block into one table of overlaps, and what follows from it."""
+"""Compare label maps: align them on one grid, count their overlaps block by block, and derive scores."""
 
 from napari_fcnseg.comparison.agreement_map import (
     AGREEMENT,

@@ -1,4 +1,4 @@
-"""Several masks against one truth: where they lie, what they score, which is best."""
+"""Compare several masks with one truth: align, score and rank them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.comparison.alignment.placed import Placed
 
-_STEPS = 1000  # of the work that one mask is
+_STEPS = 1000  # steps that one mask counts for
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class StudyEntry:
     table : Contingency
         What they follow from.
     provenance : mapping
-        Where it comes from; empty if nobody knows.
+        Where it comes from; empty if unknown.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Study:
     entries : tuple of StudyEntry
         The masks, in the order given.
     truth_provenance : mapping
-        Where the truth comes from; empty if nobody knows.
+        Where the truth comes from; empty if unknown.
     """
 
     truth: str
@@ -208,7 +208,7 @@ def study(
     provenance : sequence of mapping
         Where the maps come from, the truth first.
     progress : callable, optional
-        Called with the steps done and their number; what it raises ends the comparison.
+        Called with the numbers of finished and of all steps; what it raises ends the comparison.
 
     Raises
     ------
@@ -253,13 +253,13 @@ def study(
 
 
 class _Progress:
-    """How far it is, of counting all masks and then searching the borders of all."""
+    """Progress of counting all masks and then searching the borders of all."""
 
     def __init__(self, masks: int, progress: Callable[[int, int], None] | None) -> None:
         self._masks, self._progress = masks, progress
 
     def part(self, mask: int, phase: int) -> Callable[[int, int], None]:
-        """Return what is called with the steps of a mask in one of the two phases."""
+        """Return a callback for the steps of a mask in one of the two phases."""
 
         def tell(done: int, total: int) -> None:
             if self._progress is not None:

@@ -1,4 +1,4 @@
-"""Where ``napari-fcnseg segment`` puts its results: in files written at the end, or in Zarr while it computes."""
+"""Write the results of a run to files: at its end, or to Zarr while it computes."""
 
 from __future__ import annotations
 
@@ -59,12 +59,11 @@ def result_arrays_for(
 def publish(
     arrays: ResultArrays, image: ImageFile, outputs: Mapping[str, Path], provenance: Mapping[str, Any], plan: Plan
 ) -> None:
-    """Write what is in memory, and give all results and their provenance their names, one right after the other.
+    """Write the arrays in memory, then publish all results and their provenance, one right after the other.
 
-    Who is killed before has written nothing. The provenance comes first, and knows each result by its hash: so no
-    result is there without it, and it speaks for no other one. Until all have their names it holds the one that it
-    replaces, too. Where one result cannot be written, the others are all
-    the same.
+    A process that is killed before has published nothing. The provenance comes first and holds the hash of each result,
+    so that no result is without one, and none is described by another's. Until all results are published it also holds
+    the provenance that it replaces. Where one result cannot be written, the others still are.
 
     Parameters
     ----------
@@ -91,7 +90,7 @@ def publish(
         partial(one.publish, overwrite=plan.overwrite, inputs=plan.inputs) for one in staged
     ]
     try:
-        if outputs["labels"].name in results:  # without them, what is there keeps its own
+        if outputs["labels"].name in results:  # without labels, the earlier ones keep theirs
             beside = stage_provenance(plan.beside[0], provenance, results)
             steps.insert(0, partial(beside.publish, overwrite=plan.overwrite, inputs=plan.inputs))
     except OutputError as error:
@@ -106,7 +105,7 @@ def publish(
 
 
 def keep(arrays: ResultArrays, image: ImageFile, outputs: Mapping[str, Path], plan: Plan) -> None:
-    """Write what a run has done that was stopped, under names that say so.
+    """Write the finished tiles of a stopped run, under ``.partial`` names.
 
     Raises
     ------
@@ -123,7 +122,7 @@ def keep(arrays: ResultArrays, image: ImageFile, outputs: Mapping[str, Path], pl
 
 
 def note(beside: Path, provenance: Mapping[str, Any], outputs: Iterable[Path]) -> None:
-    """Write a provenance again that is known to be of these results.
+    """Rewrite the provenance of results that are known to be intact.
 
     Raises
     ------
@@ -136,7 +135,7 @@ def note(beside: Path, provenance: Mapping[str, Any], outputs: Iterable[Path]) -
 def _staged(
     arrays: ResultArrays, image: ImageFile, outputs: Mapping[str, Path]
 ) -> tuple[list[Staged], list[FcnSegError]]:
-    """Write what is in memory under hidden names; return it, and what could not be written."""
+    """Write the arrays in memory to temporary files; return these, and the errors."""
     image = _like_result(arrays.run, image)
     staged, problems = [], []
     for kind in OUTPUT_KINDS:

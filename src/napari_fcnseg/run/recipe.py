@@ -1,4 +1,4 @@
-"""A result's provenance as a script, a command line, and settings: each gives the same result again, bit for bit."""
+"""A script, a command line or settings from a result's provenance; each gives the same result again, bit for bit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHORT = 12  # digits of a hash that a sentence shows
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where the image of a run, and what it was kept inside of, can be read again.
+    """Where the image and the mask of a run can be read again.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ def settings_of(provenance: Mapping[str, Any], inputs: Inputs | None = None) -> 
     try:
         settings = dict(provenance["settings"])
         every = settings.get("every", 1)
-        settings["tile"] = tuple(int(n) * every for n in provenance["tile"])  # it is given in places
+        settings["tile"] = tuple(int(n) * every for n in provenance["tile"])  # it is stored in output pixels
         settings["channel_axis"] = provenance["channel_axis"]
         if inputs is not None and inputs.channel_axis is not None:
             settings["channel_axis"] = inputs.channel_axis
@@ -79,7 +79,7 @@ def settings_of(provenance: Mapping[str, Any], inputs: Inputs | None = None) -> 
 
 
 def check_models(provenance: Mapping[str, Any], models: Sequence[PatchModel]) -> None:
-    """Find out whether models are those that a result was made with.
+    """Check that models are those that a result was made with.
 
     Raises
     ------

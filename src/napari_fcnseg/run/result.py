@@ -1,4 +1,4 @@
-"""What a run's tiles are written into: arrays in memory, or on disk while the run goes on."""
+"""The result of a run: arrays in memory, or on disk, that tiles are written into as they are finished."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.run.run import Run, Tile
 
-_BEHIND = 2  # tiles that wait to be written while the next ones are computed
+_BEHIND = 2  # tiles in memory that wait to be written
 #: Pixels along an axis of a stored chunk. Whole chunks make a tile, or whole tiles a chunk, so that few are rewritten.
 _LEAST, _MOST = 256, 2048
 
@@ -59,7 +59,7 @@ class Segmentation:
 
 
 class ResultArrays:
-    """The arrays that a run's tiles are written into; what is in them stays when the run ends early.
+    """Arrays that a run's tiles are written into; finished tiles are kept when the run ends early.
 
     Arrays on disk are written by a thread of their own, while the next tiles are computed.
 
@@ -114,7 +114,7 @@ class ResultArrays:
             self.abandon()
 
     def write(self, tile: Tile) -> None:
-        """Take over a finished tile.
+        """Accept a finished tile.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class ResultArrays:
             name, growing = self._growing.pop(0)
             try:
                 self.arrays[name] = growing.finish()
-            except OutputError as error:  # the others are complete all the same
+            except OutputError as error:  # finish the others
                 problems.append(str(error))
         if problems:
             raise OutputError(" ".join(problems))
@@ -180,7 +180,7 @@ class ResultArrays:
         return kept[::-1]
 
     def segmentation(self) -> Segmentation:
-        """Return what is there."""
+        """Return the result so far."""
         arrays = {kind.name: self.arrays.get(kind.name) for kind in OUTPUT_KINDS}
         return Segmentation(provenance=self.run.provenance(), **arrays)
 
@@ -194,7 +194,7 @@ class ResultArrays:
             raise OutputError(f"A tile could not be written: {reason}.{kept} Make room and run again.") from None
 
     def _written(self, behind: int) -> None:
-        """Wait until no more than so many tiles are still to be written."""
+        """Wait until at most ``behind`` tiles are unwritten."""
         while len(self._writing) > behind:
             self._writing.popleft().result()
 
@@ -237,7 +237,7 @@ def iter_tiles(run: Run, preview: bool = False) -> Iterator[Tile]:
 def execute_into(
     run: Run, *sinks: Callable[[Tile], object], progress: Callable[[int, int], object] | None = None
 ) -> None:
-    """Execute a run to its end; give each tile to each sink in turn, then progress the tiles done and all tiles."""
+    """Execute a run to its end: call each sink with each tile, then ``progress`` with finished and all tiles."""
     for tile in iter_tiles(run):
         for sink in sinks:
             sink(tile)
@@ -246,7 +246,7 @@ def execute_into(
 
 
 def chunk_shape(plan: RunPlan, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the chunk shape that a run's labels, or its scores with the classes last, are best stored with."""
+    """Return a chunk shape for a run's labels, or for its scores with the classes last, that fits the tiles."""
     sizes = []
     for tile, n in zip(plan.tile, plan.result_shape[-len(plan.tile) :], strict=True):
         chunk = tile * -(-_LEAST // tile) if tile < _LEAST else min(tile, _MOST)

@@ -1,4 +1,4 @@
-"""How long a run will take, before it is begun."""
+"""Estimate how long a run will take."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will take.
+    """An estimated time.
 
     Attributes
     ----------

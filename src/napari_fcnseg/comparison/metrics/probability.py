@@ -1,4 +1,4 @@
-"""How well a map of probabilities foretells where the truth has a class: curves, the best threshold, calibration."""
+"""Scores of a probability map against a truth: precision-recall curve, best threshold, calibration."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_KEPT = 2**20  # points of a curve that are kept
+_KEPT = 2**20  # points of a curve that are kept at most
 
 
 @dataclass(frozen=True)
 class ProbabilityScores:
-    """How well one map of values foretells one label of the truth.
+    """How well one map predicts one label of the truth.
 
     A score that is not defined is None: where the truth has none of the label, or, for calibration, where values are
     no probabilities from 0 to 1.
@@ -138,7 +138,7 @@ def score_probability(
     ignore : sequence of int
         Labels of the truth whose pixels are left out.
     progress : callable, optional
-        Called with the blocks done and their number; what it raises ends it.
+        Called with the numbers of finished and of all blocks; what it raises ends it.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def compare_probability(
     ignore : sequence of int
         Labels of the truth whose pixels are left out.
     progress : callable, optional
-        Called with the steps done and their number; what it raises ends it.
+        Called with the numbers of finished and of all steps; what it raises ends it.
 
     Returns
     -------
@@ -281,5 +281,5 @@ def _scores(counted: ValueCounts, name: str, label: int) -> ProbabilityScores:
 
 
 def _spread(count: int, most: int) -> Ints:
-    """Return so many of the places of a list at most, the ends among them."""
+    """Return at most so many indices of a list, both ends included."""
     return np.arange(count) if count <= most else np.unique(np.linspace(0, count - 1, most).round().astype(np.int64))

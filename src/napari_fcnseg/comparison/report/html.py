@@ -105,7 +105,7 @@ def render_report(study: Study, index: int | None = None, look: LabelStyle | Non
 
 
 def format_score(value: Any) -> str:
-    """Return a score as it stands in the report."""
+    """Return a score as text."""
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Scores as tables: what stands in each cell, what explains it, and what is copied; nothing here knows Qt."""
+"""Scores as tables: cells, tooltips, and text to copy. Free of Qt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _NO_SCORE = "There is nothing that this score could be computed from."
 _NO_BORDER = "Borders were not searched here: label 0 has none, and very large maps are left out."
-#: Which objects are listed, by the words of the filter.
+#: Filters of the table of objects, by their names.
 FILTERS: Mapping[str, Callable[[ObjectRow], bool]] = {
     "all objects": lambda row: True,
     "missed": lambda row: row.side == "a" and not row.matched,
@@ -36,7 +36,7 @@ FILTERS: Mapping[str, Callable[[ObjectRow], bool]] = {
 
 
 def number(value: float | int | None) -> str:
-    """Return a number as people read it: four digits, thousands apart, a dash for none."""
+    """Return a number with four digits and thousands separators; a dash for None."""
     if value is None:
         return "–"
     if isinstance(value, int):
@@ -72,7 +72,7 @@ class Column:
     tips: Sequence[str] = ()
 
     def tip_of(self, row: int) -> str:
-        """Return what explains a cell."""
+        """Return the tooltip of a cell."""
         own = self.tips[row] if self.tips else self.tip
         return f"{own} {_NO_SCORE}" if self.values[row] is None else own
 
@@ -96,7 +96,7 @@ class Sheet:
         return len(self.columns[0].values) if self.columns else 0
 
     def text(self, rows: Sequence[int] | None = None) -> str:
-        """Return the table as text that a spreadsheet takes, with headings."""
+        """Return the table as tab-separated text with headings."""
         lines = ["\t".join(column.title for column in self.columns)]
         chosen = range(len(self)) if rows is None else rows
         lines += ["\t".join(column.text(column.values[row]) for column in self.columns) for row in chosen]

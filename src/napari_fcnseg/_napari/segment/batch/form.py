@@ -1,4 +1,4 @@
-"""What a batch is to take and to write: the choices at the top of its window."""
+"""The form at the top of the batch window: images, folder for results, format."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class BatchForm(QWidget):
         return [layer for row, layer in enumerate(self._listed) if self._item(row).checkState() == _TICKED]
 
     def check(self) -> None:
-        """Find out whether everything is chosen.
+        """Check that everything is chosen.
 
         Raises
         ------

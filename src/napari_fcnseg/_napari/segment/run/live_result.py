@@ -1,4 +1,4 @@
-"""What a run has computed, as the layers show it: the preview first, and finished tiles in its place."""
+"""The arrays that the layers show during a run: first the preview, then finished tiles in its place."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LiveResult(ResultArrays):
         return None if scores is None else np.moveaxis(scores, -1, 0)
 
     def write(self, tile: Tile) -> None:
-        """Take over a finished tile, or paint one of a preview."""
+        """Accept a finished tile, or paint one of a preview."""
         self.written += 1
         if tile.preview:
             self._paint(tile)

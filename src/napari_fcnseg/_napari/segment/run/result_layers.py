@@ -136,7 +136,7 @@ def result_layers(request: RunRequest, result: LiveResult, provenance: dict[str,
                 name=f"{title} · {name}",
                 contrast_limits=result.limits,
                 rgb=False,
-                visible=False,  # they would hide the image
+                visible=False,  # else they would hide the image
                 **common,
             )
             for scores, name in zip(result.maps, shown, strict=True)
