@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def scores() -> Iterator[tuple[str, str]]:
     """Yield the name of each score, and what it means."""
-    from napari_fcnseg.comparison.report.definitions import DEFINITIONS
+    from napari_fcnseg.comparison.metrics.scores import DEFINITIONS
 
     for name, words in DEFINITIONS.items():
         yield f"`{name}`", words

@@ -1,4 +1,4 @@
-"""Everything that can go wrong because of what a person chose, as sentences they can act on."""
+"""Exceptions for everything that a user can cause; their messages say what to do."""
 
 from __future__ import annotations
 

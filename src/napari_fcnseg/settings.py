@@ -1,4 +1,4 @@
-"""What the user chose, as plain data: one frozen snapshot per run, JSON in and out."""
+"""The settings of a run as plain data: one frozen snapshot per run, JSON in and out."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RunSettings(PlainSettings):
         Both are exact. ``"dense"`` is the converted network, ``"patchwise"`` the patch network at one pixel after the
         other; ``"auto"`` takes the one with less arithmetic.
     every : int
-        Only every so-manieth pixel along each axis gets a label, and the result is smaller by that factor.
+        Only every Nth pixel along each axis gets a label, and the result is smaller by that factor.
     region : tuple of (int, int) or None
         Only the pixels ``start <= i < stop`` along each of the model's axes get a label; None for all.
     frames : tuple of (int, int) or None

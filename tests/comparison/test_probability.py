@@ -23,7 +23,8 @@ import zarr
 from napari_fcnseg.cli import main as cli
 from napari_fcnseg.comparison.alignment.placed import placed
 from napari_fcnseg.comparison.metrics import contingency, value_counts
-from napari_fcnseg.comparison.metrics.probability import PROBABILITY_DEFINITIONS, compare_probability, score_probability
+from napari_fcnseg.comparison.metrics.probability import compare_probability, score_probability
+from napari_fcnseg.comparison.metrics.scores import PROBABILITY_SCORES
 from napari_fcnseg.errors import ImageError
 
 EXACT = {"rel": 1e-9, "abs": 1e-12}
@@ -152,7 +153,7 @@ def test_what_is_not_defined_is_none_and_what_is_wrong_is_said() -> None:
             score_probability(hit, scores, 1, name="m")
     with pytest.raises(ImageError, match="no pixels"):
         score_probability(hit[:0], p[:0], 1)
-    assert set(none.values()) == set(PROBABILITY_DEFINITIONS)
+    assert set(none.values()) == set(PROBABILITY_SCORES)
 
 
 def test_maps_of_other_pixels_are_compared_where_they_lie() -> None:

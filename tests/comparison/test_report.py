@@ -12,7 +12,7 @@ import pytest
 
 from napari_fcnseg.comparison import CompareSettings, Study, placed, study
 from napari_fcnseg.comparison.agreement_map import AGREEMENT, BOTH, DIFFERENT, ONLY_A, ONLY_B
-from napari_fcnseg.comparison.report.definitions import DEFINITIONS, overall_scores, title
+from napari_fcnseg.comparison.metrics.scores import DEFINITIONS, title, whole_scores
 from napari_fcnseg.comparison.report.html import format_score, render_report, write_report
 from napari_fcnseg.comparison.report.pictures import LabelStyle, paint_labels, scenes
 from napari_fcnseg.errors import OutputError
@@ -101,7 +101,7 @@ def test_the_numbers_are_the_study_s() -> None:
     assert ranking[2][2:] == [format_score(found.ranked()[1].value(score)) for score in found.ranks]
     best = found.entries[0]
     whole = page.tables["As a whole"][1:]
-    assert whole == [[title(score), format_score(best.value(score))] for score in overall_scores(best)]
+    assert whole == [[title(score), format_score(best.value(score))] for score in whole_scores(single=best.single)]
     assert float(dict(whole)["Accuracy"]) == pytest.approx((maps()[0] == maps()[1]).mean(), rel=1e-3)
     pixels = page.tables["Pixels: truth (rows), mask (columns)"]
     assert [[int(n.replace(",", "")) for n in row[1:]] for row in pixels[1:]] == [

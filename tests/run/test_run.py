@@ -86,8 +86,8 @@ def fill(arrays: ResultArrays, tiles: Iterable[nf.Tile]) -> list[nf.Tile]:
     for tile in tiles:
         for array, part in (
             (arrays.labels, tile.labels),
-            (arrays.scores, tile.scores),
-            (arrays.confidence, tile.confidence),
+            (arrays.arrays["probabilities"], tile.scores),
+            (arrays.arrays["confidence"], tile.confidence),
         ):
             array[tile.where] = part
         if not tile.preview:
@@ -99,8 +99,8 @@ def assert_same_bits(arrays: ResultArrays, whole: nf.Segmentation, where: np.nda
     """Fail unless what was computed is the whole run's, and all else is 0."""
     where = np.ones(whole.labels.shape, bool) if where is None else where
     np.testing.assert_array_equal(arrays.labels, np.where(where, whole.labels, 0))
-    np.testing.assert_array_equal(arrays.scores, np.where(where[..., None], whole.probabilities, 0))
-    np.testing.assert_array_equal(arrays.confidence, np.where(where, whole.confidence, 0))
+    np.testing.assert_array_equal(arrays.arrays["probabilities"], np.where(where[..., None], whole.probabilities, 0))
+    np.testing.assert_array_equal(arrays.arrays["confidence"], np.where(where, whole.confidence, 0))
 
 
 def whole_of(image, *models, **settings) -> nf.Segmentation:
@@ -148,7 +148,7 @@ def test_a_run_that_goes_on_after_a_stop_has_the_bits_of_one_that_was_not_stoppe
     first.close()
     lost = np.random.default_rng(stop_after).random() * 61  # some of it, as if it could not be kept
     finished[int(lost) : int(lost) + 9] = False
-    for array in (arrays.labels, arrays.scores, arrays.confidence):
+    for array in (arrays.labels, arrays.arrays["probabilities"], arrays.arrays["confidence"]):
         array[~finished] = 0
     total = run.total
 

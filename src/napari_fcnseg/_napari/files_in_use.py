@@ -1,4 +1,4 @@
-"""The files that the window works with, of all viewers and docks: nothing is saved over one of them."""
+"""Files that open layers and chosen models come from; nothing is saved over them."""
 
 from __future__ import annotations
 

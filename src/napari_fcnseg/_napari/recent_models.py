@@ -1,4 +1,4 @@
-"""The models that the dock offers again: those used last, and those in the user's folder; nothing here knows Qt."""
+"""Recently used models, and those in the user's folder. Free of Qt."""
 
 from __future__ import annotations
 

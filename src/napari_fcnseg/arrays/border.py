@@ -1,4 +1,4 @@
-"""Read what a tile's pixels see, with the border continued as the user chose.
+"""Read the window of an image that a tile needs, continued over the border as the user chose.
 
 The patch that speaks for pixel ``i`` starts at ``i - P // 2``. A tile ``start … stop`` therefore reads
 ``start - P // 2 … stop - P // 2 + P - 1``, or less where the network does not look at all of a patch. Where that leaves

@@ -1,4 +1,4 @@
-"""Pixels of one frame that are read region by region: from memory, from an array on disk, or worked out when asked for.
+"""Pixels of one frame that are read region by region: from memory, from an array on disk, or computed on demand.
 
 Nothing here asks for more of an image than a region and what a local filter needs around it, so a frame may be of any
 size. A frame that is small is held in memory instead.
@@ -98,7 +98,7 @@ class MemorySource(FrameSource):
 
 
 class MappedSource(FrameSource):
-    """A frame that is worked out from another one.
+    """A frame that is computed from another one.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def chunk_shape_of(array: Any) -> tuple[int, ...] | None:
 
 
 class ChannelStack:
-    """Arrays of one shape as channels on a new last axis; read only where, and when, they are asked for.
+    """Arrays of one shape as channels on a new last axis; read lazily.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ class _FirstChannels:
         self.chunks = None if chunks is None else tuple(map(min, chunks, self.shape))
 
     def __getitem__(self, where: tuple[Any, ...]) -> npt.NDArray[Any]:
-        """Return the part that one index per axis chooses; all channels, whatever is asked of that axis."""
+        """Return the part that one index per axis chooses; all channels, whatever the index of that axis."""
         all_channels = (slice(0, self._count),)
         return np.asarray(self._array[(*where[: self._axis], *all_channels, *where[self._axis + 1 :])])
 

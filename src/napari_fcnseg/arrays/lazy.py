@@ -1,4 +1,4 @@
-"""Arrays that are worked out where they are looked at."""
+"""Arrays that are computed lazily, where they are indexed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Box: TypeAlias = tuple[tuple[int, int], ...]
 
 
 class LazyArray(ABC):
-    """An array of which only the part that is asked for is worked out.
+    """An array of which only the indexed part is computed.
 
     Attributes
     ----------

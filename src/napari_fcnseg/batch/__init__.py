@@ -1,4 +1,4 @@
-"""Many images one after the other: a folder, or some that are named; each alone, and each with its line in a report."""
+"""Segment many images one after the other, each on its own, with a line each in a report."""
 
 from napari_fcnseg.batch.batch import OUTPUT_FORMATS, Batch, BatchProgress
 from napari_fcnseg.batch.items import IMAGE_SUFFIXES, BatchItem, FoundImages, images_in, named_items

@@ -16,15 +16,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg import preprocess
-from napari_fcnseg.arrays.border import check_border
-from napari_fcnseg.batch.outcome import OUTPUT_KINDS, ResultFiles, discard, make_folder
+from napari_fcnseg.batch.outcome import ResultFiles, discard, make_folder
 from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, BatchReport, ReportLine, folder_lock, report_in
 from napari_fcnseg.errors import FcnSegError, OutputError, SettingsError
 from napari_fcnseg.imagefile import OUTPUTS
-from napari_fcnseg.model.sidecar import agreed_preprocess
-from napari_fcnseg.plan.run_plan import make_plan
+from napari_fcnseg.plan.run_plan import make_plan, resolve_settings
 from napari_fcnseg.proof.verification import VerificationSampler
 from napari_fcnseg.run import output_files
+from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.system.formatting import format_duration
 from napari_fcnseg.system.saving import PYTHON, Inputs
@@ -133,14 +132,9 @@ class Batch:
         self.overwrite, self._advice = overwrite, advice
         files = [file for model in self.models for file in model.files]
         self._inputs = Inputs([*inputs, *files, *(item.path for item in self.items if item.path is not None)])
-        steps = settings.preprocess
-        if steps is None:
-            steps = agreed_preprocess([(m.name, m.sidecar) for m in self.models])
-        self.settings = replace(settings, preprocess=tuple(map(str, preprocess.parse(steps))))
-        check_border(settings.border)
-        if settings.disagreement and len(self.models) == 1:
-            raise SettingsError("One model cannot disagree with itself. Choose several models, or no disagreement.")
-        self.kinds = tuple(kind for kind in OUTPUT_KINDS if kind == "labels" or getattr(settings, kind))
+        settings = resolve_settings(settings, self.models)
+        self.settings = replace(settings, preprocess=tuple(map(str, preprocess.parse(settings.preprocess or ()))))
+        self.kinds = kept_outputs(settings)
         if problem := self._inputs.problem(Path(out_dir) / "report.csv"):
             raise OutputError(f"{problem}. Choose another folder for the results.")
         self.out_dir = _made(Path(out_dir))

@@ -1,4 +1,4 @@
-"""Which images a batch takes: those of a folder, or some that are named one by one."""
+"""The images of a batch: those of a folder, or some that are named one by one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.batch.outcome import OUTPUT_KINDS
 from napari_fcnseg.batch.report import SKIPPED, ReportLine, is_report
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile import OUTPUTS, ZARR, read_image
 from napari_fcnseg.proof.certificate import image_sha256
+from napari_fcnseg.run.output_kinds import LABELS, OUTPUT_KINDS
 from napari_fcnseg.run.provenance_file import provenance_in, provenance_of_file, provenance_path
 from napari_fcnseg.system.saving.names import alike
 
@@ -181,13 +181,13 @@ def _why_none(path: Path, known: set[str]) -> str | None:
     if _says(provenance_path(path), path):
         return "This program wrote it, and it was changed since. If it is an image, give it another name."
     for kind in OUTPUT_KINDS:
-        source, mark, ending = path.name.rpartition(f".{kind}.")
+        source, mark, ending = path.name.rpartition(f".{kind.name}.")
         if not mark:
             continue
         labels = path.with_name(f"{source}.labels.{ending}")
         if ".partial." in f".{ending}" or _says(provenance_path(labels), labels):
             return None
-        if source in known or (kind != "labels" and labels.exists()):
+        if source in known or (kind is not LABELS and labels.exists()):
             return "It is called as a result is and this program did not write it. If it is an image, rename it."
     if _PARTIAL.search(path.name):
         return "It is called as what a stopped run leaves. If it is an image, rename it."

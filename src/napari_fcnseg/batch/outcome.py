@@ -1,4 +1,4 @@
-"""The files that one image's results are in: whether they are there and whole, and whether they may be replaced."""
+"""The result files of one image of a batch: are they there and whole, may they be replaced."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from napari_fcnseg.run.output_kinds import OutputKind
     from napari_fcnseg.run.result import ResultArrays
-
-#: What there may be for each image; part of the file's name.
-OUTPUT_KINDS = ("labels", "probabilities", "confidence", "disagreement")
 
 
 class ResultFiles:
@@ -29,8 +27,8 @@ class ResultFiles:
     ----------
     stem : Path
         How their names begin.
-    kinds : sequence of str
-        Which of :data:`OUTPUT_KINDS` there are; ``labels`` is the first.
+    kinds : sequence of OutputKind
+        What there is for each image; the labels come first. Part of the files' names.
     ending : str
         How their names end.
     record : mapping
@@ -51,7 +49,7 @@ class ResultFiles:
     def __init__(
         self,
         stem: Path,
-        kinds: Sequence[str],
+        kinds: Sequence[OutputKind],
         ending: str,
         record: Mapping[str, Any],
         *,
@@ -59,7 +57,7 @@ class ResultFiles:
         overwrite: bool = False,
         advice: str = PYTHON,
     ) -> None:
-        self.outputs = {kind: stem.with_name(f"{stem.name}.{kind}{ending}") for kind in kinds}
+        self.outputs = {kind.name: stem.with_name(f"{stem.name}.{kind.name}{ending}") for kind in kinds}
         self.labels = self.outputs["labels"]
         self._beside = provenance_path(self.labels)
         self._record = dict(record)

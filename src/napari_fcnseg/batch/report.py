@@ -1,4 +1,4 @@
-"""What became of each file of a batch: a line each, in a CSV file that is written while the batch goes on."""
+"""The report of a batch: a CSV file with a line per image, written while the batch goes on."""
 
 from __future__ import annotations
 

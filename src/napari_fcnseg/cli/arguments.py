@@ -1,4 +1,4 @@
-"""The arguments that say what is computed, and what becomes of them; ``segment`` and ``verify`` have them in common."""
+"""The arguments that ``segment`` and ``verify`` have in common, and what they are read into."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_run_arguments(command: argparse.ArgumentParser) -> None:
-    """Add what says which image, which models, and how."""
+    """Add the options that name the image, the models and the settings."""
     from napari_fcnseg.arrays.border import BORDERS
     from napari_fcnseg.preprocess import STEPS, usage
     from napari_fcnseg.settings import EXACT, METHODS, PRECISIONS
@@ -52,12 +52,12 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def add_overwrite(command: argparse.ArgumentParser, what: str = "replace earlier results; never what is read") -> None:
-    """Add what allows earlier results to be replaced."""
+    """Add ``--overwrite``."""
     command.add_argument("--overwrite", action="store_true", help=what)
 
 
 def read_by(chosen: argparse.Namespace) -> Inputs:
-    """Return what a run reads, as far as the command line names it; models add the files that they are in."""
+    """Return the files that a run reads, as named on the command line; models add theirs once they are read."""
     from napari_fcnseg.model.sidecar import sidecar_path
     from napari_fcnseg.run.provenance_file import provenance_path
     from napari_fcnseg.system.saving import Inputs
@@ -86,7 +86,7 @@ def inputs_of(
 
 
 def mask_of(chosen: argparse.Namespace) -> Any:
-    """Return the mask's pixels, None if there is none."""
+    """Return the mask's pixels, None if absent."""
     from napari_fcnseg.imagefile import read_image
 
     return read_image([chosen.mask]).data if chosen.mask is not None else None

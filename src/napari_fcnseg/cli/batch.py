@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from napari_fcnseg.settings import RunSettings
 
 _FAILED, _DIFFERENT = 1, 3  # exit codes, as of the command line as a whole
-_EXTRAS = ("probabilities", "confidence", "disagreement")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +78,7 @@ def segment_folder(
     inside = chosen.output if chosen.output.resolve() != source.resolve() else None
     found = images_in(source, chosen.recursive, inside)
     if chosen.output.is_dir():
-        with folder_lock(chosen.output):  # said before models are read, if another batch has it
+        with folder_lock(chosen.output):  # raises before models are read if another batch has the folder
             pass
     batch = Batch(
         found.items, models(), settings, chosen.output,
@@ -126,8 +125,10 @@ def _execute(batch: Batch, quiet: bool) -> list[ReportLine]:
 
 
 def _check(chosen: argparse.Namespace) -> None:
-    """Find out whether the options are those of a folder."""
-    for name in _EXTRAS:
+    """Check that the options fit a folder."""
+    from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
+
+    for name in (kind.name for kind in EXTRA_OUTPUTS):
         path = getattr(chosen, name)
         if path is not None and path.resolve() != chosen.output.resolve():
             raise SettingsError(

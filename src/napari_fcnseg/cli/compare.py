@@ -114,7 +114,7 @@ def _print(found: Study) -> None:
 
 
 def _check(chosen: argparse.Namespace) -> None:
-    """See that what was asked for belongs together."""
+    """Check that the options fit together."""
     if chosen.probabilities:
         if chosen.masks:
             raise SettingsError("Compare masks, or maps of probabilities, not both at once: run it twice.")

@@ -1,4 +1,4 @@
-"""The main job in one command: a sample image through its model, in napari where there is a display."""
+"""The demo: segment a sample image with its model, in napari if there is a display."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-#: Set by whoever provides a display that nobody looks at: the window closes when its pictures are taken.
+#: Set where the display is invisible: the window closes when its pictures are taken.
 UNATTENDED = "NAPARI_FCNSEG_HEADLESS"
 PICTURE, SUMMARY, WINDOW = FILES = ("segmentation.png", "summary.txt", "window.png")
 _FIRST = "Sample           "

@@ -58,17 +58,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("napari-fcnseg: stopped.", file=sys.stderr)
         return STOPPED
-    except BrokenPipeError:  # the reader of our output has gone, as in `… | head`
+    except BrokenPipeError:  # the reader of the output has gone, as in `… | head`
         sys.stderr.close()
         return OK
 
 
 def _segment(chosen: argparse.Namespace) -> int:
     from napari_fcnseg.imagefile import check_ending
+    from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
     from napari_fcnseg.run.provenance_file import check_provenance, provenance_path
     from napari_fcnseg.system.saving import COMMAND, Plan
 
-    wanted = {name: getattr(chosen, name) for name in ("probabilities", "confidence", "disagreement")}
+    wanted = {kind.name: getattr(chosen, kind.name) for kind in EXTRA_OUTPUTS}
     settings = settings_of(chosen, **{name: path is not None for name, path in wanted.items()})
     if batch.is_folder(chosen):
         return batch.segment_folder(chosen, settings, lambda: models_of(chosen))
@@ -124,7 +125,7 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
 
 
 def _foretell(run: Run, quiet: bool) -> None:
-    """Say what arithmetic costs that is not exact, and how long it takes to run patch by patch."""
+    """Print a comparison with float32 if the precision is not exact, and an estimate for a run patch by patch."""
     from napari_fcnseg.proof.precision_trial import try_run
     from napari_fcnseg.run.time_estimate import estimate_run
     from napari_fcnseg.settings import EXACT
@@ -209,7 +210,7 @@ def _progress(title: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
 
 
 class _Version(argparse.Action):
-    """Prints the version, which is looked up only then."""
+    """Prints the version, which takes a moment to look up."""
 
     def __call__(self, *_: object) -> None:
         from importlib.metadata import version
@@ -219,6 +220,8 @@ class _Version(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
+    from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
+
     parser = argparse.ArgumentParser(
         prog="napari-fcnseg",
         description="Run a trained patch classifier densely over whole images: exact, fast, proven.",
@@ -231,10 +234,8 @@ def _parser() -> argparse.ArgumentParser:
     segment = commands.add_parser("segment", help="segment an image, or all images in a folder")
     add_run_arguments(segment)
     segment.add_argument("-o", "--output", type=Path, required=True, metavar="LABELS", help=".tif, .zarr, .png or .npy")
-    segment.add_argument("--probabilities", type=Path, metavar="FILE", help="write the network's numbers too")
-    segment.add_argument("--confidence", type=Path, metavar="FILE", help="write the winning class's number too")
-    disagree = "write the share of the models that say another class than their mean too"
-    segment.add_argument("--disagreement", type=Path, metavar="FILE", help=disagree)
+    for kind in EXTRA_OUTPUTS:
+        segment.add_argument(f"--{kind.name}", type=Path, metavar="FILE", help=f"write {kind.about} too")
     segment.add_argument("--verify", action="store_true", help="compare with the patch model at 256 pixels too")
     batch.add_arguments(segment)
     add_overwrite(segment)

@@ -1,4 +1,4 @@
-"""Where the maps of several files lie to one another: in the unit of the truth, and as far as both files say."""
+"""Pixel spacing of the files to compare, in the unit of the truth."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def _with_channels(name: str, file: ImageFile, truth: ImageFile) -> ImageFile:
 
 
 class _Channel:
-    """One channel of an array whose last axis they are; nothing is read before it is asked for."""
+    """One channel of an array whose last axis they are; read lazily."""
 
     def __init__(self, array: Any, channel: int) -> None:
         self._array, self._channel = array, channel

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_WIDE = 240  # letters in a line of what is read by a program, or later
+_WIDE = 240  # columns if the output is no terminal
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str]) -> None:
@@ -36,5 +36,5 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 
 def number(value: float | int | None) -> str:
-    """Return a score as it is printed."""
+    """Return a score as text."""
     return "–" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

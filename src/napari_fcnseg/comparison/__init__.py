@@ -1,4 +1,4 @@
-"""Label maps to scores: on one grid, counted block by block into one table of overlaps, and what follows from it."""
+"""Compare label maps: align them on one grid, count their overlaps block by block, and derive scores."""
 
 from napari_fcnseg.comparison.agreement_map import (
     AGREEMENT,
@@ -20,8 +20,8 @@ from napari_fcnseg.comparison.metrics.boundaries import BoundaryScores
 from napari_fcnseg.comparison.metrics.classes import ClassScores, OverallScores
 from napari_fcnseg.comparison.metrics.contingency import Contingency, count
 from napari_fcnseg.comparison.metrics.objects import THRESHOLDS, InstanceScores, Matching, ObjectRow, matches, matchings
+from napari_fcnseg.comparison.metrics.scores import DEFINITIONS
 from napari_fcnseg.comparison.regions.connected import Place, places
-from napari_fcnseg.comparison.report.definitions import DEFINITIONS
 from napari_fcnseg.comparison.settings import AUTO, CLASSES, INSTANCES, KINDS, CompareSettings
 from napari_fcnseg.comparison.study import Study, StudyEntry, study
 from napari_fcnseg.system.csv_file import write_csv

@@ -1,4 +1,4 @@
-"""Where two label maps agree: a map of kinds that is worked out where it is looked at."""
+"""The map of agreement of two label maps, computed lazily."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 #: What a pixel is: outside both, the same in both, labelled in one map only, or unlike.
 NEITHER, BOTH, ONLY_A, ONLY_B, DIFFERENT = range(5)
 
-#: Name and colour of each kind that is shown. Of all fours of the colours of Okabe and Ito (2008) these are furthest
-#: apart for people with and without colour vision deficiency, and none looks grey: tests/comparison/test_agreement.py.
+#: Name and colour of each kind that is shown. Of the colours of Okabe and Ito (2008) these four are furthest
+#: apart with and without colour vision deficiency, and none looks grey (tests/comparison/test_agreement_map.py).
 AGREEMENT: Final[Mapping[int, tuple[str, str]]] = {
     BOTH: ("both", "#56b4e9"),
     ONLY_A: ("only A", "#0072b2"),
@@ -33,7 +33,7 @@ AGREEMENT: Final[Mapping[int, tuple[str, str]]] = {
     DIFFERENT: ("different", "#f0e442"),
 }
 
-_SHARE = 4  # of the free memory: what a map may take
+_SHARE = 4  # share of the free memory that a map may take
 #: Kind for each sum of: 1 if a has a label, 2 if b has one, 4 if they are the same.
 _KINDS = np.array([NEITHER, ONLY_A, ONLY_B, DIFFERENT, NEITHER, ONLY_A, ONLY_B, BOTH], np.uint8)
 
@@ -74,14 +74,14 @@ class _OfTwo(LazyArray):
         return kinds
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """Return all of it, worked out block by block."""
+        """Return all of it, computed block by block."""
         out = np.empty(self.shape, self.dtype)
         write_map(self, out)
         return out if dtype is None else out.astype(dtype, copy=False)
 
 
 class AgreementMap(_OfTwo):
-    """How two label maps agree at each pixel; read where, and when, it is asked for.
+    """How two label maps agree at each pixel; read lazily.
 
     ``NEITHER`` where both are 0, ``ONLY_A`` and ``ONLY_B`` where only one has a label, ``BOTH`` where both have the
     same, ``DIFFERENT`` where both have one and it is not the same.
@@ -186,7 +186,7 @@ class Differing(LazyArray):
 
 
 def write_map(array: _OfTwo, out: Any = None, progress: Callable[[int, int], None] | None = None) -> dict[int, int]:
-    """Work a map out, block by block.
+    """Compute a map, block by block.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def write_map(array: _OfTwo, out: Any = None, progress: Callable[[int, int], Non
     out : array_like of uint8, optional
         What it is written into: anything of its shape with slice assignment. Without, it is only counted.
     progress : callable, optional
-        Called with the blocks done and their number; what it raises ends the work, and what is written stays.
+        Called with the numbers of finished and of all blocks; what it raises ends the work, and what is written stays.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def write_map(array: _OfTwo, out: Any = None, progress: Callable[[int, int], Non
 
 
 def compute_map(array: _OfTwo, progress: Callable[[int, int], None] | None = None) -> tuple[Any, dict[int, int]]:
-    """Work a map out into memory if there is room; otherwise it stays one that is worked out where it is read.
+    """Compute a map into memory if there is room; otherwise it stays one that is computed where it is read.
 
     Parameters
     ----------

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.comparison.metrics.contingency import Contingency
 
-#: Labels from which on they are taken for single objects where nobody says.
+#: More labels than this are taken for single objects, unless the caller says.
 _MANY = 64
-#: Labels up to which a table of classes is of use.
+#: Most labels in a table of classes.
 _MOST = 2**12
-#: Pixels up to which borders are searched.
+#: Most pixels in which borders are searched.
 _SEARCHED = 2**24
 _SLICES = (
     "Borders were searched in each slice or frame of the last {} axes by itself, distances where both maps have the "
@@ -115,8 +115,7 @@ class Comparison:
             of = vars(one)
             rows += [(one.name, key, n) for key, n in of.items() if key not in ("label", "name")]
             if one.label in borders:
-                edge = vars(borders[one.label])
-                rows += [(one.name, key if "haus" in key else f"border_{key}", edge[key]) for key in list(edge)[1:]]
+                rows += [(one.name, key, n) for key, n in borders[one.label].named().items()]
         if self.instances is not None:
             of = vars(self.instances)
             rows += [("objects", key, n) for key, n in of.items() if key not in ("at", "curve", "objects")]
@@ -124,6 +123,12 @@ class Comparison:
                 name = f"objects, IoU {matching.threshold:g}"
                 rows += [(name, key, n) for key, n in vars(matching).items() if key != "threshold"]
         return rows
+
+    def value_of_class(self, one: ClassScores, score: str) -> float | int | None:
+        """Return a score of one class, also of its border; None if it was not computed."""
+        border = next((border.named() for border in self.borders if border.label == one.label), {})
+        value: float | int | None = border[score] if score in border else getattr(one, score, None)
+        return value
 
     def save_csv(self, path: Path) -> None:
         """Write one line per score."""
@@ -180,6 +185,15 @@ def compare(
         If the shapes differ, there are no pixels, or a value is no label.
     SettingsError
         If another argument is of no use.
+
+    Examples
+    --------
+    >>> import napari_fcnseg as fcn
+    >>> truth = [[1, 1, 2], [1, 2, 2]]
+    >>> mask = [[1, 1, 2], [1, 1, 2]]
+    >>> scores = fcn.compare(truth, mask, class_names={1: "nucleus", 2: "wall"})
+    >>> round(scores.overall.accuracy, 3), [(one.name, round(one.dice, 3)) for one in scores.classes]
+    (0.833, [('nucleus', 0.857), ('wall', 0.8)])
     """
     a, b = array_of(a, "first"), array_of(b, "second")
     lengths, named = _lengths(spacing, len(a.shape))
@@ -197,7 +211,7 @@ def kind_of(instances: bool | None) -> str:
 
 
 def single_objects(tables: Sequence[Contingency]) -> bool:
-    """Whether labels are more likely single objects than classes, by how many there are."""
+    """Guess by the number of labels whether they are single objects."""
     return any(len(union(table)) > _MANY for table in tables)
 
 
@@ -284,7 +298,7 @@ def _lengths(spacing: Sequence[float] | None, axes: int) -> tuple[tuple[float, .
 
 
 def _notes(pixels: int, single: bool, ignoring: bool, cut: bool) -> tuple[str, ...]:
-    """Say why there are no border scores, if so."""
+    """Return notes on border scores that were left out."""
     if single:
         return ()
     if ignoring:

@@ -1,4 +1,4 @@
-"""How masks are compared: what the user chose, as plain data."""
+"""Settings of a comparison, as plain data."""
 
 from __future__ import annotations
 

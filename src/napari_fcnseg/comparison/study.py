@@ -1,4 +1,4 @@
-"""Several masks against one truth: where they lie, what they score, which is best."""
+"""Compare several masks with one truth: align, score and rank them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from napari_fcnseg.comparison.alignment.world import Aligned, align
 from napari_fcnseg.comparison.comparison import Comparison, scored, single_objects, unit_or_px
 from napari_fcnseg.comparison.metrics.contingency import Contingency, count
 from napari_fcnseg.comparison.metrics.objects import matches, rematched
+from napari_fcnseg.comparison.metrics.scores import CLASS_RANKS, OBJECT_RANKS
 from napari_fcnseg.comparison.settings import AUTO, INSTANCES, CompareSettings
 from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.instances.settings import background_classes
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.comparison.alignment.placed import Placed
 
-#: Scores of a whole mask, by which masks are ranked, the first before the others.
-CLASS_RANKS = ("mean_dice", "mean_jaccard", "accuracy", "kappa", "rand_error", "variation_of_information")
-OBJECT_RANKS = ("mean_average_precision", "average_precision", "panoptic_quality", "splits", "merges", "rand_error")
-_STEPS = 1000  # of the work that one mask is
+_STEPS = 1000  # steps that one mask counts for
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +41,18 @@ class StudyEntry:
     table : Contingency
         What they follow from.
     provenance : mapping
-        Where it comes from; empty if nobody knows.
+        Where it comes from; empty if unknown.
     """
 
     name: str
     comparison: Comparison
     table: Contingency
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def single(self) -> bool:
+        """Whether labels are single objects."""
+        return self.comparison.instances is not None
 
     def value(self, score: str) -> float | int | None:
         """Return a score of the whole mask."""
@@ -80,7 +83,7 @@ class Study:
     entries : tuple of StudyEntry
         The masks, in the order given.
     truth_provenance : mapping
-        Where the truth comes from; empty if nobody knows.
+        Where the truth comes from; empty if unknown.
     """
 
     truth: str
@@ -94,7 +97,7 @@ class Study:
     @property
     def single(self) -> bool:
         """Whether labels are single objects."""
-        return self.entries[0].comparison.instances is not None
+        return self.entries[0].single
 
     @property
     def ranks(self) -> tuple[str, ...]:
@@ -205,7 +208,7 @@ def study(
     provenance : sequence of mapping
         Where the maps come from, the truth first.
     progress : callable, optional
-        Called with the steps done and their number; what it raises ends the comparison.
+        Called with the numbers of finished and of all steps; what it raises ends the comparison.
 
     Raises
     ------
@@ -250,13 +253,13 @@ def study(
 
 
 class _Progress:
-    """How far it is, of counting all masks and then searching the borders of all."""
+    """Progress of counting all masks and then searching the borders of all."""
 
     def __init__(self, masks: int, progress: Callable[[int, int], None] | None) -> None:
         self._masks, self._progress = masks, progress
 
     def part(self, mask: int, phase: int) -> Callable[[int, int], None]:
-        """Return what is called with the steps of a mask in one of the two phases."""
+        """Return a callback for the steps of a mask in one of the two phases."""
 
         def tell(done: int, total: int) -> None:
             if self._progress is not None:

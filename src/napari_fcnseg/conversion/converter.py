@@ -1,4 +1,4 @@
-"""Walk a patch network from its input to its answer and put each layer's dense form in place."""
+"""Convert a patch network, layer by layer from input to output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FLOAT = 4
 
 @dataclass
 class _Walk:
-    """What the walk has so far: the dense operations, and each layer's result and cost."""
+    """State of the conversion: dense operations, and each layer's result and cost."""
 
     emitter: NetworkBuilder
     result: dict[str, Value]
@@ -162,7 +162,7 @@ def _layer_reports(
 
 
 def _understood(network: Network, walk: _Walk) -> Understood:
-    """Return what is known of a network that is refused: what became of the layers until then."""
+    """Return what is known of a refused network: the reports of the layers before the refusal."""
     layers = tuple((node.name, node.layer_type) for node in network.nodes)
     done = [node for node in network.nodes if node.name in walk.patch_cost]
     if walk.emitter.dry:
@@ -186,7 +186,7 @@ def _numbers(value: Value) -> int:
 
 
 def _patch_by_patch(network: Network, walk: _Walk, outputs: int) -> DenseNetwork:
-    """Return what is known of a network whose dense form is not worth building."""
+    """Return the conversion of a network whose dense form is not worth building: patch by patch."""
     patch = network.patch_shape
     layers = tuple(
         patch_layer_report(node, walk.result[node.name], walk.patch_cost[node.name]) for node in network.nodes
@@ -236,7 +236,7 @@ def _head(network: Network) -> Head:
 
 
 def _last_ops(network: Network) -> Iterator[Op]:
-    """Yield the operations from the answer backwards, as long as there is one way back."""
+    """Yield the operations from the answer backwards, up to the first branch."""
     nodes = {node.name: node for node in network.nodes}
     name = network.output
     while name in nodes:

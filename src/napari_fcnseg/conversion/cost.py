@@ -32,12 +32,12 @@ def dense_flop(op: DenseOp, inputs: int, channels: int) -> int:
 
 
 def flop_per_pixel(network: DenseNetwork) -> int:
-    """Return the FLOP that a dense network spends on one place, tile borders not counted."""
+    """Return the FLOP that a dense network spends on one output pixel, without halos."""
     return sum(dense_flop(step.op, len(step.inputs), step.channels) * math.prod(step.density) for step in network.steps)
 
 
 def dense_bytes(steps: Sequence[Step], image_channels: int) -> int:
-    """Return the bytes that the dense network reads and writes for one place; inputs side by side are copied."""
+    """Return the bytes that the dense network reads and writes for one output pixel; inputs side by side are copied."""
     channels = {IMAGE: image_channels, **{number: step.channels for number, step in enumerate(steps)}}
     total = 0
     for step in steps:

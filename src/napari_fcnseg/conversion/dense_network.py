@@ -143,7 +143,7 @@ class StepInput:
     before, after : tuple of int
         Entries cut off at either end, per axis.
     stride : tuple of int
-        Of the entries between, every so-manieth is read.
+        Of the entries between, every Nth is read.
     """
 
     step: int
@@ -181,13 +181,13 @@ class Step:
     extra: tuple[int, ...]
 
     def shape(self, tile: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the spatial shape of its result for a tile of so many places."""
+        """Return the spatial shape of its result for a tile of so many output pixels."""
         return tuple(t * n + e for t, n, e in zip(tile, self.density, self.extra, strict=True))
 
 
 @dataclass(frozen=True)
 class DenseNetwork:
-    """A dense (fully convolutional) network that equals the patch network at every pixel, or at every so-manieth.
+    """A dense (fully convolutional) network that equals the patch network at every pixel, or at every Nth.
 
     Attributes
     ----------
@@ -196,7 +196,7 @@ class DenseNetwork:
     patch_shape : tuple of int
         Spatial shape of a patch; the pixel it speaks for is at ``patch_shape // 2``.
     every : tuple of int
-        It answers at places that are so many pixels apart; 1 is at every pixel.
+        Distance of the output pixels in image pixels; 1 is every pixel.
     strides : tuple of int
         The product of the patch network's strides.
     origin, reach : tuple of int
@@ -226,7 +226,7 @@ class DenseNetwork:
     report: ConversionReport = field(repr=False)
 
     def window(self, tile: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the spatial shape of the image that a tile of so many places sees."""
+        """Return the spatial shape of the image that a tile of so many output pixels needs."""
         return tuple((t - 1) * k + r for t, k, r in zip(tile, self.every, self.reach, strict=True))
 
     @property

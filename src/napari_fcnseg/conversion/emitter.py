@@ -1,4 +1,4 @@
-"""Collects the dense network's operations while the patch network is walked through, and never one twice."""
+"""Collect the dense network's operations during the conversion, equal ones only once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Operation:
 
 
 class NetworkBuilder:
-    """The operations so far.
+    """The operations emitted so far.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class NetworkBuilder:
         self._known: dict[Hashable, int] = {}
 
     def emit(self, op: DenseOp, inputs: Sequence[MapRef], channels: int, same: Hashable = None) -> MapRef:
-        """Append an operation, or find the one that computes the same.
+        """Append an operation, or return an equal one.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""How much memory and work a tile takes.
+"""Memory and work of a tile.
 
 Bytes are counted from the network: at each layer what it reads and its results are alive, in float32, and the
 convolution library may hold copies in an order of its own.

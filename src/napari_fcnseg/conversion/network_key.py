@@ -1,4 +1,4 @@
-"""A name for a network's contents."""
+"""A hash of a network's contents."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def network_key(network: DenseNetwork | Network) -> str:
-    """Return a name for a network's contents; it is computed once per object."""
+    """Return a hash of a network's contents, computed once per object."""
     key: str | None = network.__dict__.get("_key")
     if key is None:
         key = hashlib.sha256(pickle.dumps(network, 5)).hexdigest()
-        network.__dict__["_key"] = key  # frozen for users; this is a memo and no part of the value
+        network.__dict__["_key"] = key  # a memo, which is no part of the frozen value
     return key

@@ -1,4 +1,4 @@
-"""Which entries of every map are needed, and the dense network that computes no others."""
+"""Find which entries of every map are needed, and make the dense network that computes no others."""
 
 from __future__ import annotations
 

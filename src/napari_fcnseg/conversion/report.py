@@ -1,4 +1,4 @@
-"""What became of each layer, and what the dense network costs against patch by patch."""
+"""The conversion report: what became of each layer, and what the dense network costs against patch by patch."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class ConversionReport:
 
     @property
     def cheaper(self) -> Literal["dense", "patchwise"]:
-        """Which exact way is quicker by the model: the dense network, or the patch network at every pixel."""
+        """The quicker exact method by the cost model: dense, or patchwise."""
         return "dense" if self.dense and self.work_per_pixel <= self.work_per_patch else "patchwise"
 
     @property

@@ -1,4 +1,4 @@
-"""What became of each layer, in words."""
+"""Texts of the conversion report."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The dense network that answers only at places some pixels apart, and computes of every map what these need.
+"""The dense network that answers at every Nth pixel only, and computes of every map what these pixels need.
 
-Where the places are as far apart as the product of the patch network's strides, this is the patch network in its own
+Where these are as far apart as the product of the patch network's strides, this is the patch network in its own
 strides, run over the whole image.
 """
 
@@ -27,7 +27,7 @@ from napari_fcnseg.conversion.dense_network import (
 class _Comb:
     """The entries of a map along one axis that a tile needs: from ``first`` on, ``gap`` apart.
 
-    For a tile of ``n`` places ``every`` pixels apart the last one is ``last + (n - 1) * every``.
+    For a tile of ``n`` output pixels ``every`` pixels apart the last one is ``last + (n - 1) * every``.
     """
 
     first: int
@@ -53,7 +53,7 @@ def subsampled(network: DenseNetwork, every: tuple[int, ...]) -> DenseNetwork:
     network : DenseNetwork
         One that answers at every pixel.
     every : tuple of int
-        Pixels between places, per axis.
+        Pixels between output pixels, per axis.
 
     Returns
     -------

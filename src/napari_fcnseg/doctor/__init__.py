@@ -1,1 +1,1 @@
-"""What there is to compute with on this computer, and what mends what is missing."""
+"""Report on devices and frameworks of this computer, and how to install what is missing."""

@@ -1,4 +1,4 @@
-"""Why there is no GPU, and the one line that mends it: rules on collected facts, and nothing else."""
+"""Explain why no GPU is used, and name the command that mends it: rules on collected facts."""
 
 from __future__ import annotations
 

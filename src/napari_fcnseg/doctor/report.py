@@ -1,4 +1,4 @@
-"""What there is to compute with, how fast each device is, why there is no GPU, and what mends it."""
+"""The doctor's report: what is installed, how fast each device is, why no GPU is used, and what mends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the positions of a tensor of the patch network lie in the patch, as integers.
+"""The positions of a tensor of the patch network within the patch, as integers.
 
 Along one axis a tensor has positions ``0 … size - 1``. A position is *interior* when nothing it was computed from
 touched padding: its value depends only on where it lies in the image, so all patches share one dense map of it. Every

@@ -110,7 +110,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Pool:
-    """Maximum or mean over a window. Padded places are left out of both.
+    """Maximum or mean over a window. Padding is left out of both.
 
     With ``count_padding`` a mean counts them as zeros instead (PyTorch's default).
     """
@@ -196,6 +196,9 @@ class Activation:
 
     name: str
     params: Mapping[str, float | int | bool | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        assert self.name in ELEMENTWISE_ACTIVATIONS | AXIS_ACTIVATIONS, f"no activation is called {self.name!r}"
 
 
 @dataclass(frozen=True, eq=False)

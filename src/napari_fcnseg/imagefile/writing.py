@@ -33,7 +33,7 @@ _CHUNK = 1024  # pixels along the last two axes
 
 
 def check_picture(path: Path, ndim: int, dtype: np.dtype[Any]) -> None:
-    """Find out whether a name for a PNG is one for labels with two axes.
+    """Check that a PNG is for labels with two axes.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def check_picture(path: Path, ndim: int, dtype: np.dtype[Any]) -> None:
 
 
 def check_ending(path: Path) -> None:
-    """Find out whether a result can be written under a name that ends like this.
+    """Check that results can be written under a name with this ending.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def check_ending(path: Path) -> None:
 
 
 def check_output(path: Path, *, overwrite: bool = False) -> None:
-    """Find out before a long run whether a result can be written.
+    """Check before a long run that a result can be written.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def write_image(path: Path, image: ImageFile, *, overwrite: bool = False) -> Non
 
 
 def stage_image(path: Path, image: ImageFile) -> Staged:
-    """Write a result, but to Zarr, as far as that it only needs its name.
+    """Write a result (not Zarr) to a temporary file, to be published.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def _rows_and_columns_last(image: ImageFile) -> ImageFile:
 
 
 def grown(path: Path, image: ImageFile, *, overwrite: bool = False) -> GrowingZarr:
-    """Write an OME-Zarr image as far as that it only needs its name.
+    """Write an OME-Zarr image to a temporary folder, to be published.
 
     Its channels, if it has any, come before the axes of space.
 

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.integer[Any]]
     Depth = npt.NDArray[np.floating[Any]]
 
-#: Pixels that a neck has to be narrower than what it joins, where nobody says.
+#: Pixels that a neck has to be narrower than what it joins, if not given.
 _SEPARATION = 1.0
 _FEW = 2**16  # instances that 16 bits can number, and one
 
 
 class StoppedError(Exception):
-    """The search was given up because nobody waits for it any more."""
+    """The search was cancelled."""
 
 
 def find_instances(
@@ -118,7 +118,7 @@ def find_instances(
 
 
 class _Proceed:
-    """Raises StoppedError when it is called after somebody wants to stop."""
+    """Raises StoppedError when called after a stop was requested."""
 
     def __init__(self, stop: Callable[[], bool] | None) -> None:
         self._stop = stop

@@ -1,4 +1,4 @@
-"""What single instances are, as the user wants them, and what is said about those that were found."""
+"""Settings for instances, and a summary of those that were found."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class InstanceSizes:
     pixels : ndarray of int, shape (instances,)
         Pixels of each instance, that of instance 1 first.
     pixel_size : float or None
-        Area or volume of a pixel; None where nobody knows.
+        Area or volume of a pixel; None if unknown.
     unit : str
         Of that, for example ``"µm²"``.
     """

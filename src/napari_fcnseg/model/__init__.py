@@ -1,1 +1,1 @@
-"""A patch model, and its sidecar: what a model file cannot say of itself."""
+"""A patch model and its sidecar."""

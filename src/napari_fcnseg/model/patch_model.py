@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class PatchModel:
-    """A trained network that says what the centre pixel of a patch is.
+    """A trained network that classifies the centre pixel of a patch.
 
     Parameters
     ----------
@@ -73,16 +73,16 @@ class PatchModel:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What it was read from, and where its sidecar lies: never written over."""
+        """Files of the model and its sidecar, which are never overwritten."""
         if self.path is None:
             return ()
         folder = self.path if self.path.is_dir() else self.path.parent
-        names = (f"{self.path.name}.data", *self.network.files)  # the first is where ONNX may have its weights
+        names = (f"{self.path.name}.data", *self.network.files)  # ONNX may have its weights in the first
         return (self.path, *(folder / name for name in names), sidecar_path(self.path))
 
     @cached_property
     def sidecar(self) -> Sidecar | None:
-        """What ``NAME.fcnseg.json`` beside the file says, found to fit the model; None where there is none."""
+        """What ``NAME.fcnseg.json`` beside the file says, found to fit the model; None if absent."""
         if self.path is None:
             return None
         spatial = len(self.patch_shape)
@@ -104,7 +104,7 @@ class PatchModel:
         return FCN(convert_network(self.network), self.files)
 
     def predict(self, patches: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Apply the patch network itself, without any conversion: the reference for everything.
+        """Apply the patch network itself, without conversion: the reference for all results.
 
         Parameters
         ----------
@@ -198,7 +198,7 @@ class FCN:
         return target
 
 
-#: What a function that needs a model takes.
+#: What functions accept as a model.
 ModelLike: TypeAlias = "str | os.PathLike[str] | PatchModel"
 
 
@@ -220,6 +220,14 @@ def load_model(path: str | os.PathLike[str], output: str | None = None) -> Patch
         If it is no model file, or is damaged.
     UnsupportedLayerError
         If it holds a layer that is not known; the error names it.
+
+    Examples
+    --------
+    >>> import napari_fcnseg as fcn
+    >>> from napari_fcnseg.samples import SAMPLES
+    >>> model = fcn.load_model(SAMPLES["cells"].model_path)
+    >>> model.patch_shape, model.channels, model.classes
+    ((31, 31), 2, 3)
     """
     return _load([Path(path)], [output])[0]
 
@@ -264,6 +272,14 @@ def convert(model: ModelLike) -> FCN:
         If a layer has no exact dense form; the error names it, the reason, and what to do.
     ConversionError
         If the network is no patch classifier.
+
+    Examples
+    --------
+    >>> import napari_fcnseg as fcn
+    >>> from napari_fcnseg.samples import SAMPLES
+    >>> dense = fcn.convert(SAMPLES["cells"].model_path)
+    >>> dense.report.flop_per_patch // dense.report.flop_per_pixel
+    38
     """
     return (model if isinstance(model, PatchModel) else load_model(model)).fcn
 

@@ -1,4 +1,4 @@
-"""The tile for a frame where the user chose none: a second or so of work that fits into memory."""
+"""The default tile size: a second or so of work that fits into memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SMALLEST = 8
 def default_tile(
     networks: Sequence[DenseNetwork], frame: tuple[int, ...], budget: float, in_strips: bool = False
 ) -> tuple[int, ...]:
-    """Return the tile for a frame, in places: a second or so of work, shrunk until every network's tile fits.
+    """Return the tile for a frame, in output pixels: a second or so of work, shrunk until every network's tile fits.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def default_tile(
 
 
 def _strip(frame: tuple[int, ...], reach: Sequence[int], pixels: float) -> tuple[int, ...]:
-    """Return a strip of about so many places: as wide as it can be while it has some rows."""
+    """Return a strip of about so many output pixels: as wide as it can be while it has some rows."""
     rows = min(frame[0], _ROWS.get(len(frame), 1))
     sides = []
     for axis, length in enumerate(frame[1:], start=1):

@@ -1,4 +1,4 @@
-"""Which axis of an image is what, and its frames as ``(*spatial, channel)`` in float32."""
+"""The axes of an image, and its frames as ``(*spatial, channel)`` in float32."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Layout:
 
 
 class Frame(FrameSource):
-    """One frame of an image as it is, ``(*spatial, channel)`` in float32; only what is asked for is read.
+    """One frame of an image as it is, ``(*spatial, channel)`` in float32; read lazily.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The pixels that a run is about, where those are not all pixels of the image."""
+"""A mask: the pixels of an image that get labels."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Mask:
         self._every = every
 
     def at_every(self, every: int) -> Mask:
-        """Return the same mask, read at other places; its pixels are not copied."""
+        """Return the same mask, read at other output pixels; its pixels are not copied."""
         other = copy.copy(self)
         other._every = every
         return other
@@ -74,7 +74,7 @@ class Mask:
         return index if self._stacked else ()
 
     def read(self, index: tuple[int, ...], region: Region) -> npt.NDArray[np.bool_]:
-        """Return which places of a region of the image's frame are inside."""
+        """Return which output pixels of a region of the image's frame are inside."""
         pixels = tuple(slice(start * self._every, (stop - 1) * self._every + 1) for start, stop in region)
         inside: npt.NDArray[np.bool_] = np.asarray(self._array[(*self.frame(index), *pixels)]) != 0
         return inside[(slice(None, None, self._every),) * len(region)]

@@ -1,4 +1,4 @@
-"""What a tile may take: the memory limit, corrected by what tiles were measured to take and by what did not fit."""
+"""The memory that a tile may take: the limit, corrected by measurements of earlier tiles and by failures."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 #: Bytes that the computing process takes before it computes anything: TensorFlow and Numba, on Linux.
 FRAMEWORK = 700 * 2**20
 
-_LEAST_SHARE = 4  # a tile gets this part of the limit at least, however much the framework takes
-_TELLING = 2**26  # bytes; what smaller tiles take says nothing about large ones
+_LEAST_SHARE = 4  # share of the limit that a tile gets at least, however much the framework takes
+_TELLING = 2**26  # bytes; measurements of smaller tiles say nothing about large ones
 _MARGIN = 1.1  # on what was measured
 #: Bytes taken per byte counted, as long as nothing was measured: the allocator has holes, and kernels work on copies.
 #: Seven networks on TensorFlow's processor took 1.5 to 2.9, tiles of 200 MiB and more 2.1 as the median.
 _USUAL = 2.5
-_CORRECTIONS = 0.25, 8.0  # what is beyond was not the tile's doing
+_CORRECTIONS = 0.25, 8.0  # more than that was not taken by the tile
 _DEVICE_SHARE = 0.8  # of a device's free memory: its allocator leaves gaps
-_KIND, _DAYS = "memory", 7  # what did not fit may fit another day
+_KIND, _DAYS = "memory", 7  # factor by which a failed size is tried again in the next run
 
 
 @dataclass
@@ -40,8 +40,8 @@ class MemoryBudget:
     Parameters
     ----------
     predict : callable
-        Gives the bytes that a tile takes by the memory model, from its places per axis; infinite for one that the
-        framework cannot compute at all.
+        Gives the bytes that a tile takes by the memory model, from its output pixels per axis; infinite for one
+        that the framework cannot compute at all.
     limit : int or None
         Bytes that the user allows the computing process in all.
     budget : float
@@ -69,7 +69,7 @@ class MemoryBudget:
 
     @property
     def bytes(self) -> float:
-        """Bytes that a tile may take, as the memory model counts them."""
+        """Bytes that a tile may take, by the memory model."""
         return min(self.budget / self.correction, self.ceiling)
 
     def expected(self, size: tuple[int, ...]) -> float:
@@ -81,14 +81,14 @@ class MemoryBudget:
         return shrink_to_fit(size, lambda tile: self.predict(tile) <= self.bytes)
 
     def shrink(self, size: tuple[int, ...], part: int) -> tuple[int, ...] | None:
-        """Take note that a tile did not fit; return one of a ``part`` of its bytes, or None if there is no smaller."""
+        """Record that a tile did not fit; return one of a ``part`` of its bytes, or None if there is no smaller."""
         if halve(size) is None:
             return None
         self.ceiling = min(self.ceiling, self.predict(size) / part)
         return self.tile(size)
 
     def learn(self, size: tuple[int, ...], usages: Iterable[MemoryUsage | None]) -> None:
-        """Take note of what a tile took of the computing process's memory."""
+        """Record what a tile took of the computing process's memory."""
         self.largest = max(self.largest, self.predict(size))  # whose memory the process may have kept
         for usage in filter(None, usages):
             if self.base is None:
@@ -120,7 +120,7 @@ def memory_budget_for(methods: Sequence[Method], settings: RunSettings) -> Memor
     limit, free = settings.memory_limit, free_memory()
     if limit is not None:
         budget = _beside(FRAMEWORK, limit)
-    else:  # a tile that the user chose is taken at his word
+    else:  # a tile that the user chose is used as it is
         budget = free if settings.tile is not None else free / 2
     known = recall(_KIND, _key(methods, settings), _DAYS)
     known = known if isinstance(known, dict) else {}
@@ -132,7 +132,7 @@ def remember_budgets(memory_budgets: Sequence[MemoryBudget], methods: Sequence[M
     """Remember what a run's devices have learned, for the next run."""
     ceiling = min(memory_budget.ceiling for memory_budget in memory_budgets)
     measured = max(memory_budget.measured for memory_budget in memory_budgets)
-    # What so small a tile died of was not a want of memory: somebody ended the process, or it has a fault.
+    # So small a tile did not fail for want of memory: the process was ended from outside, or has a bug.
     value: dict[str, float] = {"ceiling": ceiling} if _TELLING / 4 <= ceiling < math.inf else {}
     if measured:
         value["correction"] = round(measured, 3)

@@ -1,6 +1,6 @@
-"""The two exact methods to get a model's numbers: the dense network, or the patch network at one pixel after the other.
+"""The two exact methods: the dense network, or the patch network pixel by pixel.
 
-Places are in steps of ``every`` pixels: place ``i`` is pixel ``i * every``.
+Sizes and regions are in output pixels: output pixel ``i`` is pixel ``i * every`` of the image.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.settings import RunSettings
 
-#: Putting one of the dense network's operations together takes as long as so much arithmetic (10 ms); the first ones
+#: Building one of the dense network's operations takes as long as so much arithmetic (10 ms); the first ones
 #: are not counted. It matters for a small image and a network with hundreds of edge variants.
 _BUILD, _QUICK = 1_000_000_000, 50
 WORTH_STRIPS = 2_000_000_000  # FLOP of a run, per step of the network
@@ -45,7 +45,7 @@ class Method:
     dense : DenseNetwork
         Its dense network that answers at every place.
     every : int
-        Pixels between places.
+        Pixels between output pixels.
     border : str
         What surrounds the image.
     in_strips : bool
@@ -60,7 +60,7 @@ class Method:
     in_strips: bool
 
     def reader(self, source: FrameSource) -> WindowReader:
-        """Return what reads a frame as this model needs it."""
+        """Return the reader of a frame for this model."""
         return WindowReader(source, self.model.patch_shape, self.border)  # type: ignore[arg-type]
 
     def pixels(self, region: Region) -> Region:
@@ -68,19 +68,19 @@ class Method:
         return tuple((start * self.every, (stop - 1) * self.every + 1) for start, stop in region)
 
     def bytes(self, size: tuple[int, ...]) -> float:
-        """Return the bytes that a region of so many places takes by the memory model; infinite if it is too large."""
+        """Return the bytes of a region of this size, by the memory model; infinite if it is too large."""
         if self.name == "patchwise":
             return patch_bytes(self.dense, _product(size))
         return tile_bytes(self.dense, size) if countable(self.dense, size) else math.inf
 
     def flop(self, size: tuple[int, ...]) -> int:
-        """Return the work of a region of so many places, halo included; a number is there where nothing is computed."""
+        """Return the FLOP of a region of this size, halo included; above 0 even for a network without arithmetic."""
         if self.name == "patchwise":
             return _product(size) * self.dense.report.flop_per_patch + 1
         return tile_flop(self.dense, size) + _product(size)
 
 
-def choose_method(model: PatchModel, settings: RunSettings, places: int) -> Method:
+def choose_method(model: PatchModel, settings: RunSettings, pixels: int) -> Method:
     """Return how a model's numbers are computed: as the user chose, or the quicker way.
 
     Parameters
@@ -89,17 +89,17 @@ def choose_method(model: PatchModel, settings: RunSettings, places: int) -> Meth
         The model.
     settings : RunSettings
         What the user chose.
-    places : int
-        How many places get a prediction in the whole run.
+    pixels : int
+        How many output pixels get a prediction in the whole run.
 
     Raises
     ------
     SettingsError
         If the dense network is asked for and there is none worth building.
     """
-    dense, name = model.fcn.subsampled(settings.every), _name(model, settings, places)
+    dense, name = model.fcn.subsampled(settings.every), _name(model, settings, pixels)
     # The network is built a second time for the strips that follow another one: in a large run that is nothing.
-    steps, work = len(dense.steps), places * flop_per_pixel(dense)
+    steps, work = len(dense.steps), pixels * flop_per_pixel(dense)
     worth = steps <= _STEPS and work >= WORTH_STRIPS * steps
     in_strips = name == "dense" and settings.every == 1 and worth
     return Method(name, model, dense, settings.every, settings.border, in_strips)
@@ -109,7 +109,7 @@ def _product(numbers: Sequence[int]) -> int:
     return int(np.prod(numbers, dtype=np.int64))
 
 
-def _name(model: PatchModel, settings: RunSettings, places: int) -> Literal["dense", "patchwise"]:
+def _name(model: PatchModel, settings: RunSettings, pixels: int) -> Literal["dense", "patchwise"]:
     report = model.fcn.report
     if settings.method == "patchwise":
         return "patchwise"
@@ -123,4 +123,4 @@ def _name(model: PatchModel, settings: RunSettings, places: int) -> Literal["den
     network = model.fcn.subsampled(settings.every)
     building = _BUILD * max(len(network.steps) - _QUICK, 0)
     work = flop_per_pixel(network) + FLOP_PER_BYTE * dense_bytes(network.steps, network.channels)
-    return "dense" if report.dense and work * places + building <= report.work_per_patch * places else "patchwise"
+    return "dense" if report.dense and work * pixels + building <= report.work_per_patch * pixels else "patchwise"

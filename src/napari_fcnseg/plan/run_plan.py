@@ -1,4 +1,4 @@
-"""How an image is going to be computed, decided before anything is: everything is checked, no process is started."""
+"""Plan a run: everything is checked and decided, nothing is computed, no process is started."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class RunPlan:
     layout : Layout
         The image's axes.
     extent : Region
-        The places that get a prediction. Places are in steps of ``every`` pixels.
+        The output pixels that get a prediction. In output pixels, ``every`` image pixels apart.
     methods : tuple of Method
         How each model's numbers are computed.
     memory_budget : MemoryBudget
         What one tile may take; each device learns on a copy of its own.
     tile : tuple of int
-        Largest tile, in places per axis.
+        Largest tile, in output pixels per axis.
     mask : Mask or None
         Where labels are wanted.
     focus : tuple of int or None
@@ -106,7 +106,7 @@ class RunPlan:
 
     @property
     def summary(self) -> PlanSummary:
-        """The plan in four figures."""
+        """The plan in four numbers, to show to the user."""
         tile, schedule = self.tile, self.schedule
         return PlanSummary(tile, schedule.total, schedule.pixels, self.memory_budget.expected(tile) + FRAMEWORK)
 
@@ -121,7 +121,7 @@ def make_plan(
     early: bool = True,
     separate: bool = False,
 ) -> RunPlan:
-    """Decide how an image is computed. Nothing is read of it, and of a mask what lies in its tiles.
+    """Decide how an image is computed. The image is not read, a mask only where tiles lie.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def make_plan(
     early : bool
         Whether a long run with a focus begins with a small tile around it.
     separate : bool
-        Whether every tile is computed alone, and none early, for somebody who wants a few that lie anywhere.
+        Whether every tile is computed alone, and none early, which suits a few tiles that lie anywhere.
 
     Returns
     -------
@@ -152,13 +152,13 @@ def make_plan(
         If they do not fit together.
     """
     image, models = _checked_image(image), tuple(models)
-    settings = _resolved(settings, models)
+    settings = resolve_settings(settings, models)
     steps = preprocess.parse(settings.preprocess or ())
-    layout, extent = _places(image, models, settings)
+    layout, extent = _layout_and_extent(image, models, settings)
     sizes = tuple(stop - start for start, stop in extent)
-    # All of them, however few are asked for: a part of a run has the numbers of the whole, to the last bit.
-    places = math.prod(sizes) * math.prod(layout.stack_shape)
-    methods = tuple(choose_method(model, settings, places) for model in models)
+    # Of the whole image, whatever the region and frames: a part of a run has the numbers of the whole, to the last bit.
+    pixels = math.prod(sizes) * math.prod(layout.stack_shape)
+    methods = tuple(choose_method(model, settings, pixels) for model in models)
     memory_budget, notes = memory_budget_for(methods, settings), list[str]()
     tile = tile_size_for(methods, sizes, settings, memory_budget, notes.append)
     mask = mask if mask is None or isinstance(mask, Mask) else Mask(mask, layout, settings.every)
@@ -179,8 +179,14 @@ def _checked_image(image: Any) -> Any:
     return image
 
 
-def _resolved(settings: RunSettings, models: tuple[PatchModel, ...]) -> RunSettings:
-    """Return what the user chose with the preprocessing that the models' sidecars agree on, if none was chosen."""
+def resolve_settings(settings: RunSettings, models: Sequence[PatchModel]) -> RunSettings:
+    """Return what the user chose with the preprocessing that the models' sidecars agree on, if none was chosen.
+
+    Raises
+    ------
+    SettingsError
+        If models cannot run with these settings, whatever the image.
+    """
     check_border(settings.border)
     if settings.disagreement and len(models) == 1:
         raise SettingsError("One model cannot disagree with itself. Choose several models, or no disagreement.")
@@ -189,8 +195,8 @@ def _resolved(settings: RunSettings, models: tuple[PatchModel, ...]) -> RunSetti
     return replace(settings, preprocess=steps)
 
 
-def _places(image: Any, models: tuple[PatchModel, ...], settings: RunSettings) -> tuple[Layout, Region]:
-    """Return the image's axes, and the places that get a prediction."""
+def _layout_and_extent(image: Any, models: tuple[PatchModel, ...], settings: RunSettings) -> tuple[Layout, Region]:
+    """Return the image's axes, and the output pixels that get a prediction."""
     networks = [model.fcn.network for model in models]
     first = networks[0]
     layout = Layout.of(tuple(image.shape), first.channels, len(first.patch_shape), settings.channel_axis)

@@ -1,4 +1,4 @@
-"""Which tiles of which frames a run computes, and in which order.
+"""The tiles that a run computes, and their order.
 
 The order changes no number. Where strips are computed from what is kept of the one above, they are in groups: the first
 strip of a group follows none, so what a group gives depends on nothing before it. A part of an image is computed group
@@ -45,7 +45,7 @@ class PlanSummary:
     Attributes
     ----------
     tile : tuple of int
-        Largest tile, in places per axis.
+        Largest tile, in output pixels per axis.
     tiles : int
         Tiles of the whole run.
     pixels : int
@@ -136,15 +136,15 @@ class Schedule:
 
     @property
     def pixels(self) -> int:
-        """Places that get a label."""
+        """Output pixels that get a label."""
         return self.pixels_of(self.planned())
 
     def separate(self) -> Schedule:
-        """Return every tile computed alone, and none early, for somebody who wants a few tiles that lie anywhere."""
+        """Return every tile computed alone, and none early, which suits a few tiles that lie anywhere."""
         return replace(self, groups=tuple((region,) for region in self.tiles), early=None)
 
     def nearest_to(self, stack: Sequence[float], place: tuple[float, ...]) -> Schedule:
-        """Return the same tiles with what is nearest to a place of a frame first."""
+        """Return the same tiles with the tiles nearest to an output pixel of a frame first."""
         frames = tuple(sorted(self.frames, key=lambda index: math.dist(index, stack)))
         return replace(self, groups=tuple(sort_nearest_first(self.groups, place)), frames=frames)
 
@@ -155,7 +155,7 @@ class Schedule:
         return replace(self, early=early)
 
     def __iter__(self) -> Iterator[tuple[Index, Region]]:
-        """Yield the frame and the place of every tile but the early one."""
+        """Yield the frame and the region of every tile but the early one."""
         for index in self.frames:
             for _, region in self.parts(index):
                 yield index, region
@@ -170,7 +170,7 @@ class Schedule:
     def planned(self, skip: Skip | None = None) -> Planned:
         """Return every frame that has something to compute with its tiles.
 
-        Without those that may be skipped; and where any may be, the early one is, since nobody waits for the first.
+        Tiles that may be skipped are left out, and with any of them the early tile, since a first tile is there.
         """
         if skip is not None:
             return [(index, parts) for index in self.frames if (parts := self._wanted(index, skip))]
@@ -203,14 +203,14 @@ class Schedule:
         for owner in np.unique(owners):
             index, region, count = tiles[owner]
             mine = owners == owner
-            places = np.argwhere(self.mask.read(index, region))[numbers[mine] - (ends[owner] - count)]
+            pixels = np.argwhere(self.mask.read(index, region))[numbers[mine] - (ends[owner] - count)]
             points[mine] = np.concatenate([[*index], [start for start, _ in region]]) + np.pad(
-                places, ((0, 0), (len(index), 0))
+                pixels, ((0, 0), (len(index), 0))
             )
         return points
 
     def pixels_of(self, planned: Planned) -> int:
-        """Return how many places get a label in tiles that :meth:`planned` returned."""
+        """Return how many output pixels get a label in tiles that :meth:`planned` returned."""
         total = 0
         for index, parts in planned:
             regions = [region for number, region in parts if number != EARLY]  # which lies over others

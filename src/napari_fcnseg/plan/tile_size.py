@@ -1,6 +1,6 @@
-"""Which places of an image a run computes, and in what tiles.
+"""The extent that a run computes, and the size of its tiles.
 
-Places are in steps of ``every`` pixels: place ``i`` is pixel ``i * every``.
+Sizes and regions are in output pixels: output pixel ``i`` is pixel ``i * every`` of the image.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from napari_fcnseg.plan.method import Method
     from napari_fcnseg.settings import RunSettings
 
-_FIRST_WORK = 2.5e10  # FLOP of the tile that somebody waits for: a quarter of a second on a laptop
-_FIRST_SHARE = 0.1  # of the work of a run that it may take at most, since it is done twice
+_FIRST_WORK = 2.5e10  # FLOP of a tile that the user waits for: a quarter of a second on a laptop
+_FIRST_SHARE = 0.1  # share of the run's work that it may take, since it is computed twice
 
 _ANEW = 0.03  # of a group's work, at most, that the last group has done already
 
 
 def extent_of(shape: tuple[int, ...], patches: Sequence[tuple[int, ...]], settings: RunSettings) -> Region:
-    """Return the places that get a prediction.
+    """Return the output pixels that get a prediction.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def extent_of(shape: tuple[int, ...], patches: Sequence[tuple[int, ...]], settin
     Raises
     ------
     ImageError, SettingsError
-        If there is none.
+        If no pixel gets one.
     """
     starts_stops = [predicted_region(shape, patch, settings.border) for patch in patches]  # type: ignore[arg-type]
     extent = tuple((max(a for a, _ in axis), min(b for _, b in axis)) for axis in zip(*starts_stops, strict=True))
@@ -56,10 +56,10 @@ def extent_of(shape: tuple[int, ...], patches: Sequence[tuple[int, ...]], settin
         )
     if settings.region is not None:
         extent = _within(extent, settings.region)
-    places = tuple((-(-start // settings.every), -(-stop // settings.every)) for start, stop in extent)
-    if any(stop <= start for start, stop in places):
+    subsampled = tuple((-(-start // settings.every), -(-stop // settings.every)) for start, stop in extent)
+    if any(stop <= start for start, stop in subsampled):
         raise SettingsError(f"With every={settings.every} no pixel is left to predict. Choose a smaller number.")
-    return places
+    return subsampled
 
 
 def _within(extent: Region, region: Region) -> Region:
@@ -78,7 +78,7 @@ def tile_size_for(
     memory_budget: MemoryBudget,
     tell: Callable[[str], object],
 ) -> tuple[int, ...]:
-    """Return the largest tile, in places per axis.
+    """Return the largest tile, in output pixels per axis.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def strips_per_group(methods: Sequence[Method], tile: tuple[int, ...]) -> int:
 
 
 def first_tile(methods: Sequence[Method], most: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the tile that somebody waits for: no larger than another one, and done in less than a second."""
+    """Return a tile that takes less than a second, no larger than the given sizes."""
     return shrink_to_fit(most, lambda size: _work(methods, size) <= _FIRST_WORK)
 
 
@@ -151,7 +151,7 @@ def early_tile(
     tiles: int,
     focus: Sequence[float],
 ) -> Region | None:
-    """Return a small tile around a place for those who wait, or None where it does not pay.
+    """Return a small first tile around an output pixel, or None where it does not pay.
 
     What it covers is computed again in its turn. So there is none where that is a good part of the run, or where the
     first of the other tiles is there nearly as soon.

@@ -1,4 +1,4 @@
-"""Which tiles an image is cut into, and in which order they come."""
+"""Cut an extent into tiles, and group and sort them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepare a frame: take the statistics that the steps need, then work out any part of it."""
+"""Prepare a frame: take the statistics that the steps need, then compute any part of it."""
 
 from __future__ import annotations
 

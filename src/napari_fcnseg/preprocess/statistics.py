@@ -90,7 +90,7 @@ class Statistics:
 
 
 class ChannelStatistics:
-    """What a step may ask about the channel it is for.
+    """Statistics of one channel, computed on demand.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The steps: what each does to a channel, once its numbers are known.
 
 Each takes the statistics of the channel and its arguments, and returns what is done to pixels of the channel. That is
-the same for every pixel wherever it is read, so a frame may be worked out piece by piece.
+the same for every pixel wherever it is read, so a frame may be computed piece by piece.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _Channel: TypeAlias = npt.NDArray[np.float32]
 _Act: TypeAlias = "Callable[[_Channel], _Channel]"
 
-_EPSILON = 1e-6  # the default of the bioimage.io specification
-_ROWS = 64  # of a local mean that are worked out together: what fits into a processor's cache
+_EPSILON = 1e-6  # default of the bioimage.io specification
+_ROWS = 64  # rows of a local mean that are computed together; they fit into a processor's cache
 
 
 def binarize(channel: ChannelStatistics, threshold: float) -> _Act:
@@ -37,7 +37,7 @@ def scale_linear(channel: ChannelStatistics, gain: float = 1.0, offset: float = 
 
 def sigmoid(channel: ChannelStatistics) -> _Act:
     """``1 / (1 + exp(-x))`` (bioimage.io)."""
-    from scipy import special  # late: a window that opens would wait for it
+    from scipy import special  # imported late, to open the window sooner
 
     act: _Act = special.expit
     return act

@@ -1,1 +1,1 @@
-"""How far a result is from the patch model itself: verification, certificates, the cost of inexact arithmetic."""
+"""Compare results with the patch model itself: verification, certificates, the error of inexact arithmetic."""

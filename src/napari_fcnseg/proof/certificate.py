@@ -1,4 +1,4 @@
-"""The proof of one run, to keep and to hand on: how far it was from the patch model itself, and what ran where."""
+"""The certificate of a run: how far it was from the patch model itself, and what ran where."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Region: TypeAlias = tuple[tuple[int, ...], ...]
 #: Largest difference that counts as equal: some rounding steps of float32 arithmetic. It grows with numbers above 1.
 TOLERANCE: Final = 1e-5
 FORMAT_VERSION: Final = "2"
-_ADDED: Final = {"1": {"frames": None, "mask": None}}  # by version: what a certificate of that one did not say yet
+_ADDED: Final = {"1": {"frames": None, "mask": None}}  # by version: fields that certificates of that version lack
 
 _MAX_BYTES: Final = 2**24
-_HASHED_BYTES: Final = 2**28  # an image above this is not hashed: a certificate costs no waiting
+_HASHED_BYTES: Final = 2**28  # bytes; a larger image is not hashed, which would take long
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class CertifiedModel:
     Attributes
     ----------
     name, file, sha256 : str
-        Its name, and the file's own name and hash; the folder is nobody's business.
+        Its name, and the file's own name and hash; never the folder.
     output : str
         The output chosen, of a model that has several.
     method : {"dense", "patchwise"}

@@ -1,4 +1,4 @@
-"""What arithmetic other than exact float32 would bring and cost, measured on the user's own image before a run."""
+"""Measure speed and error of tf32, bfloat16 or float16 against float32, on a part of the user's image."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from napari_fcnseg.model.patch_model import ModelLike
     from napari_fcnseg.plan.run_plan import RunPlan
 
-#: Work of one pass over the windows that are looked at, in FLOP: about a second.
+#: Work of one pass over the compared regions, in FLOP: about a second.
 _WORK: Final = {True: 3e10, False: 2e12}  # on a processor, on an accelerator
-_SIDE: Final = 512  # places per axis of a window, at most
+_SIDE: Final = 512  # output pixels per axis of a region, at most
 _ROUNDS: Final = 3
-_ENOUGH: Final = 4.0  # seconds of one pass: it is not done again
+_ENOUGH: Final = 4.0  # seconds of a pass that is not repeated
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class PrecisionTrial:
     def __str__(self) -> str:
         if self.computed == EXACT:
             return f"{self.precision}: {self.device} computes this in float32, which is exact."
-        agree = math.floor(self.label_agreement * 10_000) / 100  # never rounded up to all of them
+        agree = math.floor(self.label_agreement * 10_000) / 100  # never round up to 100 %
         labels = "all labels agree" if self.label_agreement == 1 else f"{agree:.2f} % of labels agree"
         return (
             f"{self.precision}: {self.speed:.1f} × as fast as float32; {labels}, largest difference "
@@ -113,10 +113,10 @@ def try_run(run: Run) -> PrecisionTrial:
     frames = run.plan.schedule.frames
     source = run.source(frames[len(frames) // 2])
     readers = [method.reader(source) for method in run.plan.methods]
-    regions = _windows(run.plan, device)
+    regions = _trial_regions(run.plan, device)
     answers: dict[Device, list[npt.NDArray[np.float32]]] = {}
     seconds = dict.fromkeys((exact, device), math.inf)
-    for round_ in range(_ROUNDS + 1):  # in the first one it is compiled
+    for round_ in range(_ROUNDS + 1):  # the first round compiles
         for one in (exact, device):
             start = time.perf_counter()
             answers[one] = [_scores(run, readers, region, one) for region in regions]
@@ -146,8 +146,8 @@ def _scores(run: Run, readers: Sequence[WindowReader], region: Region, device: D
     return mean
 
 
-def _windows(plan: RunPlan, device: Device) -> list[Region]:
-    """Return up to two windows per axis, apart from each other and away from the border where there is room."""
+def _trial_regions(plan: RunPlan, device: Device) -> list[Region]:
+    """Return up to two regions per axis, apart from each other and away from the border if possible."""
     per_place = sum(method.flop((64,) * len(plan.patch)) / 64 ** len(plan.patch) for method in plan.methods)
     side = (_WORK[device.is_cpu] / per_place / 2 ** len(plan.patch)) ** (1 / len(plan.patch))
     most = min(max(int(side), 8), _SIDE, *plan.tile)

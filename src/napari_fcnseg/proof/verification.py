@@ -72,7 +72,7 @@ class Verification:
         )
 
     def _why_not(self) -> str:
-        """Return what is wrong and what to look at, as the rest of the sentence; empty if nothing is."""
+        """Return the rest of the sentence: what is wrong, and what to check; empty if passed."""
         if self.passed:
             return ""
         allowed = self.certificate.tolerance * max(1.0, self.scale)
@@ -83,7 +83,7 @@ class Verification:
 
 
 class VerificationSampler:
-    """Keeps a run's numbers at some pixels while its tiles come in, to compare them with the patch model later.
+    """Keeps a run's numbers at some pixels, to compare them with the patch model later.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class VerificationSampler:
         self._more: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]] = []
 
     def see(self, tile: Tile) -> None:
-        """Keep the numbers of a tile at the points in it."""
+        """Keep a tile's numbers at the points in it."""
         start = np.array([w.start if isinstance(w, slice) else w for w in tile.where])
         stop = np.array([w.stop if isinstance(w, slice) else w + 1 for w in tile.where])
         inside = ((self.points >= start) & (self.points < stop)).all(axis=1)
@@ -114,7 +114,7 @@ class VerificationSampler:
         local = (self.points[inside] - start)[:, -spatial:]
         self._scores[inside] = tile.scores[tuple(local.T)]
         self._seen |= inside
-        if self.run.in_part:  # of a part of the tiles, few of the points may come
+        if self.run.in_part:  # where tiles are skipped, few of the points may be seen
             random = np.random.default_rng([self.seed, *map(int, start)])
             local = random.integers(0, tile.labels.shape, (_MORE, spatial))
             local = local[tile.labels[tuple(local.T)] > 0]
@@ -194,6 +194,15 @@ def verify(
     ------
     FcnSegError
         As for :func:`napari_fcnseg.segment`.
+
+    Examples
+    --------
+    >>> import napari_fcnseg as fcn
+    >>> from napari_fcnseg.samples import SAMPLES
+    >>> sample = SAMPLES["cells"]
+    >>> verification = fcn.verify(sample.image()[:64, :64], sample.model_path, n=64, preprocess=sample.preprocess)
+    >>> verification.passed, verification.label_agreement
+    (True, 1.0)
     """
     run = Run(make_plan(image, as_ensemble(model), RunSettings.from_dict(settings), mask=mask))
     sampler = VerificationSampler(run, n, seed)
@@ -215,13 +224,13 @@ def choose_points(plan: RunPlan, n: int, seed: int) -> npt.NDArray[np.intp]:
         across[:, axis] = np.clip([s - side for s in seams for side in (1, 0)], start, stop - 1)
         special.append(across)
     fixed = np.concatenate(special)
-    if len(fixed) > n // 2:  # leave half of the points to chance, and keep the corners
+    if len(fixed) > n // 2:  # keep the corners, and leave half of the points to chance
         corners = len(special[0])
         keep = random.permutation(len(fixed) - corners)[: max(n // 2 - corners, 0)] + corners
         fixed = np.concatenate([fixed[: min(corners, n)], fixed[keep]])
     rest = np.stack([random.integers(a, b, 2 * n) for a, b in plan.extent], axis=1)
     spatial = np.concatenate([fixed, rest])
-    frames = np.array(sorted(schedule.frames), np.intp)  # of no axis where the image is no stack
+    frames = np.array(sorted(schedule.frames), np.intp)  # without axes if the image is no stack
     points = np.concatenate([frames[random.integers(0, len(frames), len(spatial))], spatial], axis=1)
     if plan.mask is not None:
         points = np.concatenate([points[schedule.holds(points)], schedule.drawn(n, random)])

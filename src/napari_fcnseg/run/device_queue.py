@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Numbers: TypeAlias = npt.NDArray[np.float32]
 
 
-_numbers = itertools.count()  # of tiles, in all queues and runs: a computing process must not take one for another
+_numbers = itertools.count()  # numbers of tiles, unique over all queues and runs
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class TileJob:
     index : tuple of int
         Of its frame in the stack.
     region : Region
-        Its places in the frame.
+        Its output pixels in the frame.
     readers : tuple of WindowReader
         What each method reads the frame with.
     group : int
@@ -58,13 +58,13 @@ class TileJob:
 
     @property
     def size(self) -> tuple[int, ...]:
-        """Places per axis."""
+        """Output pixels per axis."""
         return tuple(stop - start for start, stop in self.region)
 
 
 @dataclass
 class DeviceQueue:
-    """A device, what a tile may take on it, and the tiles that it has.
+    """The tiles that one device computes, and what a tile may take there.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class DeviceQueue:
     _begun: deque[tuple[TileJob, list[Future[Numbers]]]] = field(default_factory=deque, init=False)
 
     def __post_init__(self) -> None:
-        """Nothing is kept yet."""
+        """Start without a kept strip."""
         self._strips = [None] * len(self.runners)
 
     def __len__(self) -> int:
@@ -101,12 +101,12 @@ class DeviceQueue:
 
     @property
     def awaited(self) -> list[Future[Numbers]]:
-        """What its oldest tile still waits for."""
+        """Unfinished futures of its oldest tile."""
         return [future for future in self._begun[0][1] if not future.done()] if self._begun else []
 
     @property
     def ready(self) -> bool:
-        """Whether its oldest tile is finished, well or badly."""
+        """Whether its oldest tile is finished, or has failed."""
         return bool(self._begun) and not self.awaited
 
     def request(self) -> list[Future[float]]:
@@ -119,7 +119,7 @@ class DeviceQueue:
             while future not in wait([future], poll).done:
                 yield None
             future.result()
-        engine().release()  # what compiling left behind is no part of what tiles take
+        engine().release()  # memory that compiling takes is not counted as a tile's
 
     def begin(self, job: TileJob) -> None:
         """Read what a tile sees and hand it to the device.
@@ -150,14 +150,14 @@ class DeviceQueue:
         self._begun.append((job, futures))
 
     def _let_go(self) -> None:
-        """Say that no tile follows the last one."""
+        """Let go of the strip that was kept for a following one."""
         for runner, number in zip(self.runners, self._strips, strict=True):
             if number is not None:
                 runner.end_strip(self.device, number)
         self._last, self._strips = None, [None] * len(self.runners)
 
     def take(self) -> list[Numbers]:
-        """Return what every method says of the oldest tile, ``(*places, output)``, and take it from the queue.
+        """Return every method's numbers of the oldest tile, ``(*size, output)``, and take it from the queue.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Hand tiles to the devices and take their answers, however much memory there turns out to be.
+"""Distribute tiles over devices, and recover when memory runs out.
 
 Each device has a queue of its own. A tile that does not fit into memory is cut and tried again, in a new computing
 process if the old one died of it; what has come so far is kept, and later tiles are no larger than what worked. A
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NO_ROOM = "A tile of the image does not fit into memory. Choose a smaller tile, or close other programs."
-_AHEAD = 1  # tiles that wait in a device's queue behind the one it computes
-_DEATHS = 3  # of computing processes, without a finished tile between them: it is no want of memory then
+_AHEAD = 1  # tiles in a device's queue behind the one that it computes
+_DEATHS = 3  # deaths of the process without a finished tile between: then memory is not the cause
 
 
 class Dispatcher:
@@ -66,7 +66,7 @@ class Dispatcher:
             DeviceQueue(device, budget_on(device, memory_budget, len(devices)), runners) for device in devices
         ]
         self._left: list[MemoryBudget] = []  # of devices that were too small
-        self._deaths: set[int] = set()  # process ids since the last finished tile
+        self._deaths: set[int] = set()  # ids of processes that died since the last finished tile
         self._jobs: Iterator[TileJob | Future[Any]] = iter(())
         self._again: deque[TileJob] = deque()
         self._coming: Future[Any] | None = None
@@ -108,7 +108,7 @@ class Dispatcher:
         Yields
         ------
         (TileJob, list of ndarray) or None
-            Each finished tile with every method's numbers, ``(*places, output)``, in the order in which they are
+            Each finished tile with every method's numbers, ``(*size, output)``, in the order in which they are
             finished.
 
         Raises
@@ -140,7 +140,7 @@ class Dispatcher:
             raise self._problem
 
     def _fill(self) -> None:
-        """Give every device as many tiles as it has room for, in turns."""
+        """Fill the devices' queues in turns."""
         for depth in range(_AHEAD + 1):
             for queue in self._queues:
                 if len(queue) == depth and (job := self._next(queue)) is not None:
@@ -155,7 +155,7 @@ class Dispatcher:
             self._end(error)
 
     def _next(self, queue: DeviceQueue) -> TileJob | None:
-        """Return the next tile for a device, cut to what it may take; None if there is none now."""
+        """Return the next tile for a device, cut to what it may take; None if no tile can be begun now."""
         job = self._again.popleft() if self._again else self._given()
         if job is None:
             return None
@@ -179,7 +179,7 @@ class Dispatcher:
         return given
 
     def _end(self, error: FcnSegError) -> None:
-        """Begin no other tile; what is with the devices is finished first."""
+        """Begin no further tile; queued tiles are finished first."""
         self._again.clear()
         self._problem = self._problem or error
 
@@ -202,7 +202,7 @@ class Dispatcher:
         return job, answers
 
     def _retry(self, queue: DeviceQueue, job: TileJob, error: OutOfMemoryError) -> None:
-        """Put a tile that did not fit, and those that the device has, back: to be cut, or to be done by the CPU."""
+        """Take back a tile that did not fit, and those queued after it: to be cut, or computed by the CPU."""
         waiting = [other for other in queue.withdraw() if other is not job]
         if error.pid is not None:
             self._deaths.add(error.pid)
@@ -222,10 +222,10 @@ class Dispatcher:
                 f"A tile of {format_shape(job.size)} pixels {happened} on {queue.device.key}. It is computed again in "
                 "smaller ones, and so are the others; the result is the same."
             )
-        engine().release()  # what the failed tile left behind is room for the next
+        engine().release()  # give memory of the failed tile back first
 
     def _to_cpu(self, queue: DeviceQueue, error: OutOfMemoryError) -> None:
-        """Have the CPU do what a device cannot.
+        """Let the CPU compute what a device cannot.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A network's numbers as labels, how sure it is, and how far the members of an ensemble agree."""
+"""Labels, confidence and disagreement from a network's numbers."""
 
 from __future__ import annotations
 

@@ -43,12 +43,12 @@ class MethodRunner:
         return self.method.in_strips
 
     def load(self, device: Device) -> Future[float]:
-        """Have the engine compile what is needed."""
+        """Compile the network on a device."""
         method = self.method
         return engine().load(method.dense if method.name == "dense" else method.model.network, device)
 
     def begin(self, reader: WindowReader, region: Region, device: Device) -> Future[_Image]:
-        """Hand a region of places to the engine; :meth:`finish` makes its numbers of what comes back."""
+        """Hand a region of output pixels to the engine; :meth:`finish` makes its numbers of what comes back."""
         method, pixels = self.method, self.method.pixels(region)
         if method.name == "dense":
             window = reader.read(pixels, method.dense.reach, method.dense.origin)
@@ -72,11 +72,11 @@ class MethodRunner:
         return engine().run_strip(dense, device, window[None], number, follows)
 
     def end_strip(self, device: Device, number: int) -> None:
-        """Say that no strip will follow that one."""
+        """Let the engine forget a strip: none will follow it."""
         engine().forget_strip(self.method.dense, device, number)
 
     def finish(self, answer: _Image) -> _Image:
-        """Return the numbers of a region: ``(*places, output)``."""
+        """Return the numbers of a region: ``(*size, output)``."""
         numbers: _Image = answer if self.method.name == "patchwise" else answer[0]
         return numbers
 
@@ -90,7 +90,7 @@ class MethodRunner:
         else:
             most = max(1, round(patch_batch(method.dense) ** (1 / len(first))))
         region = tuple((a, min(a + most, stop)) for a, (_, stop) in zip(first, tiles[0], strict=True))
-        self.begin(reader, region, device).result()  # the first time is slower
+        self.begin(reader, region, device).result()  # the first call is slower
         start = time.perf_counter()
         self.begin(reader, region, device).result()
         seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Where ``napari-fcnseg segment`` puts its results: in files written at the end, or in Zarr while it computes."""
+"""Write the results of a run to files: at its end, or to Zarr while it computes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import ZARR, GrowingZarr, check_picture, stage_image
+from napari_fcnseg.run.output_kinds import OUTPUT_KINDS, kept_outputs
 from napari_fcnseg.run.provenance_file import settle_provenance, stage_provenance
-from napari_fcnseg.run.result import ResultArrays, chunk_shape, output_arrays
+from napari_fcnseg.run.result import ResultArrays, chunk_shape
 from napari_fcnseg.system.saving import partial_of
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.run.run import Run
     from napari_fcnseg.system.saving import Plan, Staged
-
-
-_PUBLIC = {"scores": "probabilities"}  # where the arrays have another name for it
 
 
 def result_arrays_for(
@@ -35,8 +33,8 @@ def result_arrays_for(
     image : ImageFile
         The image, whose axes and pixel size the results get.
     outputs : mapping of str to Path
-        Where the labels, and what else is wanted, go, by their names: ``"labels"``, ``"probabilities"``,
-        ``"confidence"``, ``"disagreement"``; those that end with ``.zarr`` are begun now.
+        Where the labels, and what else is kept, go, by the names of their kinds; those that end with ``.zarr`` are
+        begun now.
     overwrite, batch : bool
         As for :class:`GrowingZarr`.
 
@@ -45,29 +43,27 @@ def result_arrays_for(
     OutputError
         If a file cannot hold what it is for, or a Zarr folder cannot be begun.
     """
-    growing: list[GrowingZarr | None] = []
-    for name, (shape, dtype) in output_arrays(run).items():
-        path = outputs.get(_PUBLIC.get(name, name))
-        if path is not None and shape is not None:
-            check_picture(path, len(shape), dtype)
-        if path is None or shape is None or path.suffix.lower() != ZARR:
-            growing.append(None)
+    growing: dict[str, GrowingZarr] = {}
+    for kind in kept_outputs(run.plan.settings):
+        path, shape, dtype = outputs.get(kind.name), kind.shape(run.plan), kind.dtype(run.plan)
+        if path is None:
             continue
-        meaning, chunks = _like_result(run, image), chunk_shape(run.plan, shape)
-        options: dict[str, Any] = {"classes": name == "scores", "overwrite": overwrite, "batch": batch}
-        growing.append(GrowingZarr(path, shape, chunks, dtype, meaning, **options))
-    return ResultArrays(run, *growing)
+        check_picture(path, len(shape), dtype)
+        if path.suffix.lower() == ZARR:
+            meaning, chunks = _like_result(run, image), chunk_shape(run.plan, shape)
+            options: dict[str, Any] = {"classes": kind.per_class, "overwrite": overwrite, "batch": batch}
+            growing[kind.name] = GrowingZarr(path, shape, chunks, dtype, meaning, **options)
+    return ResultArrays(run, growing)
 
 
 def publish(
     arrays: ResultArrays, image: ImageFile, outputs: Mapping[str, Path], provenance: Mapping[str, Any], plan: Plan
 ) -> None:
-    """Write what is in memory, and give all results and their provenance their names, one right after the other.
+    """Write the arrays in memory, then publish all results and their provenance, one right after the other.
 
-    Who is killed before has written nothing. The provenance comes first, and knows each result by its hash: so no
-    result is there without it, and it speaks for no other one. Until all have their names it holds the one that it
-    replaces, too. Where one result cannot be written, the others are all
-    the same.
+    A process that is killed before has published nothing. The provenance comes first and holds the hash of each result,
+    so that no result is without one, and none is described by another's. Until all results are published it also holds
+    the provenance that it replaces. Where one result cannot be written, the others still are.
 
     Parameters
     ----------
@@ -94,7 +90,7 @@ def publish(
         partial(one.publish, overwrite=plan.overwrite, inputs=plan.inputs) for one in staged
     ]
     try:
-        if outputs["labels"].name in results:  # without them, what is there keeps its own
+        if outputs["labels"].name in results:  # without labels, the earlier ones keep theirs
             beside = stage_provenance(plan.beside[0], provenance, results)
             steps.insert(0, partial(beside.publish, overwrite=plan.overwrite, inputs=plan.inputs))
     except OutputError as error:
@@ -109,7 +105,7 @@ def publish(
 
 
 def keep(arrays: ResultArrays, image: ImageFile, outputs: Mapping[str, Path], plan: Plan) -> None:
-    """Write what a run has done that was stopped, under names that say so.
+    """Write the finished tiles of a stopped run, under ``.partial`` names.
 
     Raises
     ------
@@ -126,7 +122,7 @@ def keep(arrays: ResultArrays, image: ImageFile, outputs: Mapping[str, Path], pl
 
 
 def note(beside: Path, provenance: Mapping[str, Any], outputs: Iterable[Path]) -> None:
-    """Write a provenance again that is known to be of these results.
+    """Rewrite the provenance of results that are known to be intact.
 
     Raises
     ------
@@ -139,16 +135,16 @@ def note(beside: Path, provenance: Mapping[str, Any], outputs: Iterable[Path]) -
 def _staged(
     arrays: ResultArrays, image: ImageFile, outputs: Mapping[str, Path]
 ) -> tuple[list[Staged], list[FcnSegError]]:
-    """Write what is in memory under hidden names; return it, and what could not be written."""
+    """Write the arrays in memory to temporary files; return these, and the errors."""
     image = _like_result(arrays.run, image)
     staged, problems = [], []
-    for name, path in outputs.items():
-        if path.suffix.lower() == ZARR:
+    for kind in OUTPUT_KINDS:
+        path = outputs.get(kind.name)
+        if path is None or path.suffix.lower() == ZARR:
             continue
         try:
-            scores = name == _PUBLIC["scores"]
-            labelled = image.scored(arrays.scores) if scores else image.labelled(getattr(arrays, name))
-            staged.append(stage_image(path, labelled))
+            show = image.scored if kind.per_class else image.labelled
+            staged.append(stage_image(path, show(arrays.arrays[kind.name])))
         except FcnSegError as error:
             problems.append(error)
         except BaseException:

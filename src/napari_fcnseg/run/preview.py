@@ -1,4 +1,4 @@
-"""A run with a preview: its first tile, then every so-manieth pixel of the whole frame, then all pixels.
+"""A run with a preview: first a tile, then every Nth pixel of the whole frame, then all pixels.
 
 Where those pixels are as far apart as the product of the model's strides, computing them is running the patch network
 in its own strides over the whole frame: a fraction of the work, and exact where computed.
@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.plan.run_plan import make_plan
+from napari_fcnseg.run.output_kinds import OUTPUT_KINDS
 from napari_fcnseg.run.run import Run
 
 if TYPE_CHECKING:
@@ -26,20 +27,20 @@ if TYPE_CHECKING:
     from napari_fcnseg.plan.tile_order import Skip
     from napari_fcnseg.run.run import Tile
 
-_WORTH = 3e11  # FLOP; a run of less, about two seconds on a laptop, is its own preview
-_SHARE = 0.25  # of the run's work on a frame that a preview may take at most
-_FINEST, _COARSEST = 4, 32  # pixels; coarser than the model's own strides only where those make it too dear
+_WORTH = 3e11  # FLOP; a run of less, about two seconds on a laptop, needs no preview
+_SHARE = 0.25  # share of the run's work on a frame that a preview may take
+_FINEST, _COARSEST = 4, 32  # pixels; coarser than the model's strides only where these cost too much
 
 
 class CoarsePass(Run):
-    """A run over the first frame of another one, at some of its places only, with the frame it has already read.
+    """A run over the first frame of another one, at every Nth pixel only, which shares the frame that is read already.
 
     Parameters
     ----------
     run : Run
         The other one.
     every : int
-        Pixels between places: a multiple of the other run's.
+        Pixels between output pixels: a multiple of the other run's.
     """
 
     def __init__(self, run: Run, every: int) -> None:
@@ -55,7 +56,7 @@ class CoarsePass(Run):
         return self._run.opened if self._run.opened is not None else super().source(index)
 
     def placed(self, tile: Tile) -> Tile:
-        """Return a tile of this run as one of the other: its place has steps, and it does not count."""
+        """Return a tile of this run as a preview tile of the other: ``where`` has steps, and it is not counted."""
         stack = len(tile.where) - len(self.plan.extent)
         where = tuple(
             slice(s.start * self._step, (s.stop - 1) * self._step + 1, self._step)
@@ -68,7 +69,7 @@ class CoarsePass(Run):
 
 
 def coarse_pass(run: Run, skip: Skip | None = None) -> CoarsePass | None:
-    """Return the preview of a run; None where there is none.
+    """Return the preview of a run; None if absent.
 
     That is so where the run is too short for one, where a preview would take too long, where the frame that the user
     looks at is not computed, and where tiles are skipped since they are there already.
@@ -85,7 +86,7 @@ def coarse_pass(run: Run, skip: Skip | None = None) -> CoarsePass | None:
     while every <= _COARSEST and every > plan.settings.every:
         try:
             coarse = CoarsePass(run, every)
-        except SettingsError:  # no pixel of a small region, or of a mask, would be left
+        except SettingsError:  # a small region, or a mask, has no such pixel
             return None
         if _work(coarse.plan) <= _SHARE * work:
             return coarse
@@ -122,12 +123,11 @@ def execute_with_preview(
                 with closing(coarse.execute(poll)) as parts:
                     for part in parts:
                         yield _continued(coarse.placed(part), tile) if part is not None else None
-                run.opened = None
                 hold.set_result(None)
 
 
 def _continued(part: Tile, first: Tile) -> Tile:
-    """Return a part of a preview with the numbers of the first tile where that is finished: another cut rounds anew."""
+    """Return a preview tile with the first tile's numbers where they overlap: another cut rounds differently."""
     axes = part.labels.ndim
     if part.where[:-axes] != first.where[:-axes]:
         return part
@@ -135,16 +135,16 @@ def _continued(part: Tile, first: Tile) -> Tile:
     for a, b in zip(part.where[-axes:], first.where[-axes:], strict=True):
         assert isinstance(a, slice)
         assert isinstance(b, slice)
-        places = np.arange(a.start, a.stop, a.step)
-        inside = np.flatnonzero((places >= b.start) & (places < b.stop))
+        pixels = np.arange(a.start, a.stop, a.step)
+        inside = np.flatnonzero((pixels >= b.start) & (pixels < b.stop))
         here.append(inside)
-        there.append(places[inside] - b.start)
+        there.append(pixels[inside] - b.start)
     changed: dict[str, Any] = {}
-    for name in ("labels", "scores", "confidence", "disagreement"):
-        array, finished = getattr(part, name), getattr(first, name)
+    for kind in OUTPUT_KINDS:
+        array, finished = getattr(part, kind.array), getattr(first, kind.array)
         if array is not None:
-            changed[name] = np.array(array)
-            changed[name][np.ix_(*here)] = finished[np.ix_(*there)]
+            changed[kind.array] = np.array(array)
+            changed[kind.array][np.ix_(*here)] = finished[np.ix_(*there)]
     return replace(part, **changed)
 
 

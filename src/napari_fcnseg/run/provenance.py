@@ -1,4 +1,4 @@
-"""What another person needs to get the same result."""
+"""Provenance of a result: what another person needs to get the same one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def provenance_of(plan: RunPlan, devices: Sequence[Device], seconds: float, notes: Sequence[str]) -> dict[str, Any]:
-    """Return what another person needs to get a run's result, as plain data for JSON.
+    """Return the provenance of a run, as plain data for JSON.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], seconds: float, note
 
 
 def precision_of(plan: RunPlan, devices: Sequence[Device]) -> str:
-    """Return the arithmetic that a run's devices have for the one asked for; that one before they are known."""
+    """Return the precision that a run's devices really use; the chosen one before they are known."""
     if all(method.name == "patchwise" for method in plan.methods):  # the patch network itself
         return EXACT
     return " and ".join(sorted({device.precision for device in devices})) or plan.settings.precision

@@ -1,4 +1,4 @@
-"""The provenance beside a result, and whether it is that of the very file that lies there.
+"""The provenance file beside a result, and checks that it belongs to that very file.
 
 It holds the size and the hash of each file that it is about, so that it never speaks for another one: not after the
 program was killed between two files, not after somebody painted in the labels. A provenance that takes the place of
@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from napari_fcnseg.system.saving import Plan
 
 PROGRAM = "napari-fcnseg"
-_OF_FILE = ("files", "written", "class_names", "class_colors", "inputs")  # what another file of the same run may have
+_OF_FILE = (
+    "files",
+    "written",
+    "class_names",
+    "class_colors",
+    "inputs",
+)  # keys that may differ between files of one run
 _REPLACED = "replaced"  # the earlier provenance, while the results are not all replaced
 _MOST_BYTES = 2**24  # of a provenance, with a certificate in it
 
@@ -53,7 +59,7 @@ def provenance_of_file(result: Path) -> dict[str, Any]:
 
 
 def settle_provenance(path: Path, *, complete: bool) -> None:
-    """Have a provenance forget the one that it has replaced, or give its place back.
+    """Remove the replaced provenance from a new one, or restore it.
 
     Parameters
     ----------
@@ -94,7 +100,7 @@ def _is_there(path: Path, provenance: Mapping[str, Any]) -> bool:
 
 
 def print_of(path: Path) -> dict[str, Any]:
-    """Return what tells a file, or a Zarr folder, from all others, as plain data."""
+    """Return a fingerprint of a file or a Zarr folder, as plain data."""
     size, modified = _facts(path)
     return {"bytes": size, "modified": str(modified), "sha256": _sha256(path)}  # JSON's numbers are not that long
 
@@ -113,7 +119,7 @@ def is_as_written(path: Path, entry: Any) -> bool:
 
 
 def stage_provenance(path: Path, provenance: Mapping[str, Any], results: Mapping[str, Path]) -> Staged:
-    """Write a provenance as far as that it only needs its name.
+    """Write a provenance to a temporary file, to be published.
 
     Parameters
     ----------
@@ -179,7 +185,7 @@ def write_with_provenance(plan: Plan, image: ImageFile, provenance: Mapping[str,
 
 
 def check_provenance(path: Path, results: Iterable[Path], provenance: Mapping[str, Any] | None = None) -> None:
-    """Find out whether a provenance may be replaced by that of other results: if it is that of one of them, or of none.
+    """Check that a provenance may be replaced: it is that of one of the new results, or of none that exists.
 
     Parameters
     ----------
@@ -225,7 +231,7 @@ def _same_run(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _facts(path: Path) -> tuple[int, int]:
-    """Return how many bytes a file has, or all files in a folder, and when the newest was written, in nanoseconds."""
+    """Return the bytes of a file, or of all files in a folder, and the time of the newest, in nanoseconds."""
     files = [file for file in path.rglob("*") if not file.is_dir()] if path.is_dir() else [path]
     found = [file.stat() for file in files]
     return sum(one.st_size for one in found), max((one.st_mtime_ns for one in found), default=0)

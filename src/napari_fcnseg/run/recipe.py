@@ -1,4 +1,4 @@
-"""A result's provenance as a script, a command line, and settings: each gives the same result again, bit for bit."""
+"""A script, a command line or settings from a result's provenance; each gives the same result again, bit for bit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
 from napari_fcnseg.samples.catalogue import SAMPLES
 from napari_fcnseg.settings import RunSettings
 
@@ -16,19 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_fcnseg.model.patch_model import PatchModel
+    from napari_fcnseg.run.output_kinds import OutputKind
 
 #: Settings that the command line has a flag of its own for, with as many words as there are numbers.
 _NUMBERS = ("channel_axis", "every", "tile")
 _SPANS = ("region", "frames")
 _WORDS = ("border", "precision", "device", "method")
-#: Arrays that a run may give beside the labels; the setting, the flag and the file are called alike.
-_EXTRAS = ("probabilities", "confidence", "disagreement")
 _SHORT = 12  # digits of a hash that a sentence shows
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where the image of a run, and what it was kept inside of, can be read again.
+    """Where the image and the mask of a run can be read again.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ def settings_of(provenance: Mapping[str, Any], inputs: Inputs | None = None) -> 
     try:
         settings = dict(provenance["settings"])
         every = settings.get("every", 1)
-        settings["tile"] = tuple(int(n) * every for n in provenance["tile"])  # it is given in places
+        settings["tile"] = tuple(int(n) * every for n in provenance["tile"])  # it is stored in output pixels
         settings["channel_axis"] = provenance["channel_axis"]
         if inputs is not None and inputs.channel_axis is not None:
             settings["channel_axis"] = inputs.channel_axis
@@ -79,7 +79,7 @@ def settings_of(provenance: Mapping[str, Any], inputs: Inputs | None = None) -> 
 
 
 def check_models(provenance: Mapping[str, Any], models: Sequence[PatchModel]) -> None:
-    """Find out whether models are those that a result was made with.
+    """Check that models are those that a result was made with.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def as_python(provenance: Mapping[str, Any], inputs: Inputs, output: str = "labe
     if mask is not None:
         image_lines.append(f"mask = read_image([{inputs.mask!r}]).data{_hash_comment(mask)}")
         arguments.append("mask=mask")
-    files = [output, *(_beside(output, name) for name in _wanted(settings))]
+    files = [output, *(_beside(output, kind.name) for kind in _extras(settings))]
     lines = [
         f"# {_origin(provenance)}",
         "from pathlib import Path",
@@ -144,9 +144,9 @@ def as_python(provenance: Mapping[str, Any], inputs: Inputs, output: str = "labe
         *_like(settings, models),
         f"write_image(Path({output!r}), image.labelled(result.labels))",
     ]
-    for name in _wanted(settings):
-        shown = "scored" if name == "probabilities" else "labelled"
-        lines.append(f"write_image(Path({_beside(output, name)!r}), image.{shown}(result.{name}))")
+    for kind in _extras(settings):
+        shown = "scored" if kind.per_class else "labelled"
+        lines.append(f"write_image(Path({_beside(output, kind.name)!r}), image.{shown}(result.{kind.name}))")
     return "\n".join(lines) + "\n"
 
 
@@ -185,8 +185,8 @@ def as_command_line(
     for name, value in chosen.items():
         words += _flag(name, value)
     words += ["-o", output]
-    for name in _wanted(settings):
-        words += [f"--{name}", _beside(output, name)]
+    for kind in _extras(settings):
+        words += [f"--{kind.name}", _beside(output, kind.name)]
     windows = sys.platform == "win32" if windows is None else windows
     return subprocess.list2cmdline(words) if windows else shlex.join(words)
 
@@ -197,8 +197,8 @@ def _chosen(settings: RunSettings) -> dict[str, Any]:
     return {name: value for name, (value, default) in values.items() if value != default}
 
 
-def _wanted(settings: RunSettings) -> list[str]:
-    return [name for name in _EXTRAS if name in _chosen(settings)]
+def _extras(settings: RunSettings) -> list[OutputKind]:
+    return [kind for kind in EXTRA_OUTPUTS if kind.is_kept(settings)]
 
 
 def _flag(name: str, value: Any) -> list[str]:
@@ -214,7 +214,7 @@ def _flag(name: str, value: Any) -> list[str]:
         return [flag, value]
     if name == "memory_limit":
         return [flag, repr(value / 2**20)]  # MiB; the division is exact
-    assert name in _EXTRAS, f"the command line has no flag for {name}"
+    assert name in {kind.name for kind in EXTRA_OUTPUTS}, f"the command line has no flag for {name}"
     return []  # given with the file that it is written to
 
 

@@ -1,4 +1,4 @@
-"""What a run's tiles are written into: arrays in memory, or on disk while the run goes on."""
+"""The result of a run: arrays in memory, or on disk, that tiles are written into as they are finished."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import ZARR, GrowingZarr, check_output
+from napari_fcnseg.run.output_kinds import OUTPUT_KINDS, kept_outputs
 from napari_fcnseg.run.preview import execute_with_preview
 from napari_fcnseg.system.formatting import format_bytes, format_shape
 from napari_fcnseg.system.memory import free_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Future
 
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.run.run import Run, Tile
 
-_BEHIND = 2  # tiles that wait to be written while the next ones are computed
+_BEHIND = 2  # tiles in memory that wait to be written
 #: Pixels along an axis of a stored chunk. Whole chunks make a tile, or whole tiles a chunk, so that few are rewritten.
 _LEAST, _MOST = 256, 2048
 
@@ -57,7 +59,7 @@ class Segmentation:
 
 
 class ResultArrays:
-    """The arrays that a run's tiles are written into; what is in them stays when the run ends early.
+    """Arrays that a run's tiles are written into; finished tiles are kept when the run ends early.
 
     Arrays on disk are written by a thread of their own, while the next tiles are computed.
 
@@ -65,20 +67,16 @@ class ResultArrays:
     ----------
     run : Run
         The run.
-    out, probabilities_out, confidence_out, disagreement_out : array_like, path or GrowingZarr, optional
-        Where labels, scores, confidence and disagreement go: anything with ``shape``, ``dtype`` and slice assignment,
-        or the name of a new Zarr array; memory otherwise.
+    targets : mapping of str to array_like, path or GrowingZarr, optional
+        Where arrays go, by the names of their kinds (:data:`~napari_fcnseg.run.output_kinds.OUTPUT_KINDS`): anything
+        with ``shape``, ``dtype`` and slice assignment, or the name of a new Zarr array; memory otherwise.
     overwrite : bool
         Whether Zarr arrays of these names are replaced.
 
     Attributes
     ----------
-    labels : array_like, shape (*spatial)
-        Zero where no tile has come yet.
-    scores : array_like of float32, shape (*spatial, class), or None
-        If the settings ask for probabilities.
-    confidence, disagreement : array_like of float32, shape (*spatial), or None
-        If the settings ask for them.
+    arrays : dict of str to array_like
+        What the run gives, by the names of the kinds; zero where no tile has come yet.
     done : int
         Tiles taken over.
 
@@ -88,26 +86,25 @@ class ResultArrays:
         If they cannot be written into, or do not fit into memory.
     """
 
-    def __init__(
-        self, run: Run, out: Any = None, probabilities_out: Any = None, confidence_out: Any = None,
-        disagreement_out: Any = None, *, overwrite: bool = False,
-    ) -> None:  # fmt: skip
+    def __init__(self, run: Run, targets: Mapping[str, Any] = MappingProxyType({}), *, overwrite: bool = False) -> None:
         self.run = run
+        self.arrays: dict[str, Any] = {}
         self._overwrite = overwrite
         self.done = 0
         self._growing: list[tuple[str, GrowingZarr]] = []
         self._needed = 0
-        self.labels: Any = None
-        self.scores: Any = None
-        self.confidence: Any = None
-        self.disagreement: Any = None
-        given = (out, probabilities_out, confidence_out, disagreement_out)
-        for target, (name, (shape, dtype)) in zip(given, output_arrays(run).items(), strict=True):
-            if shape is not None:
-                setattr(self, name, self._opened(name, target, shape, dtype))
-        on_disk = any(type(array) is not np.ndarray for array in self._arrays().values())
+        self._kinds = kept_outputs(run.plan.settings)
+        for kind in self._kinds:
+            shape, dtype = kind.shape(run.plan), kind.dtype(run.plan)
+            self.arrays[kind.name] = self._opened(kind.name, targets.get(kind.name), shape, dtype)
+        on_disk = any(type(array) is not np.ndarray for array in self.arrays.values())
         self._writer = ThreadPoolExecutor(1, "napari-fcnseg-writer") if on_disk else None
         self._writing: deque[Future[None]] = deque()
+
+    @property
+    def labels(self) -> Any:
+        """The labels: array_like, shape (*spatial)."""
+        return self.arrays["labels"]
 
     def __enter__(self) -> Self:
         return self
@@ -117,7 +114,7 @@ class ResultArrays:
             self.abandon()
 
     def write(self, tile: Tile) -> None:
-        """Take over a finished tile.
+        """Accept a finished tile.
 
         Raises
         ------
@@ -150,8 +147,8 @@ class ResultArrays:
         while self._growing:
             name, growing = self._growing.pop(0)
             try:
-                setattr(self, name, growing.finish())
-            except OutputError as error:  # the others are complete all the same
+                self.arrays[name] = growing.finish()
+            except OutputError as error:  # finish the others
                 problems.append(str(error))
         if problems:
             raise OutputError(" ".join(problems))
@@ -183,24 +180,21 @@ class ResultArrays:
         return kept[::-1]
 
     def segmentation(self) -> Segmentation:
-        """Return what is there."""
-        return Segmentation(self.labels, self.scores, self.run.provenance(), self.confidence, self.disagreement)
-
-    def _arrays(self) -> dict[str, Any]:
-        """Return the arrays that there are, by their names; a tile has what goes into them under the same."""
-        return {name: array for name in output_arrays(self.run) if (array := getattr(self, name)) is not None}
+        """Return the result so far."""
+        arrays = {kind.name: self.arrays.get(kind.name) for kind in OUTPUT_KINDS}
+        return Segmentation(provenance=self.run.provenance(), **arrays)
 
     def _put(self, tile: Tile) -> None:
         try:
-            for name, array in self._arrays().items():
-                array[tile.where] = getattr(tile, name)
+            for kind in self._kinds:
+                self.arrays[kind.name][tile.where] = getattr(tile, kind.array)
         except OSError as error:
             reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
             kept = "".join(f" What is finished is kept in {growing.part}." for _, growing in self._growing)
             raise OutputError(f"A tile could not be written: {reason}.{kept} Make room and run again.") from None
 
     def _written(self, behind: int) -> None:
-        """Wait until no more than so many tiles are still to be written."""
+        """Wait until at most ``behind`` tiles are unwritten."""
         while len(self._writing) > behind:
             self._writing.popleft().result()
 
@@ -243,7 +237,7 @@ def iter_tiles(run: Run, preview: bool = False) -> Iterator[Tile]:
 def execute_into(
     run: Run, *sinks: Callable[[Tile], object], progress: Callable[[int, int], object] | None = None
 ) -> None:
-    """Execute a run to its end; give each tile to each sink in turn, then progress the tiles done and all tiles."""
+    """Execute a run to its end: call each sink with each tile, then ``progress`` with finished and all tiles."""
     for tile in iter_tiles(run):
         for sink in sinks:
             sink(tile)
@@ -251,20 +245,8 @@ def execute_into(
             progress(tile.done, tile.total)
 
 
-def output_arrays(run: Run) -> dict[str, tuple[tuple[int, ...] | None, np.dtype[Any]]]:
-    """Return shape and type of each array that a run can fill, by its name; None for a shape that it does not."""
-    plan, real = run.plan, np.dtype(np.float32)
-    chosen, shape = plan.settings, plan.result_shape
-    return {
-        "labels": (shape, plan.label_dtype),
-        "scores": ((*shape, plan.outputs) if chosen.probabilities else None, real),
-        "confidence": (shape if chosen.confidence else None, real),
-        "disagreement": (shape if chosen.disagreement else None, real),
-    }
-
-
 def chunk_shape(plan: RunPlan, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the chunk shape that a run's labels, or its scores with the classes last, are best stored with."""
+    """Return a chunk shape for a run's labels, or for its scores with the classes last, that fits the tiles."""
     sizes = []
     for tile, n in zip(plan.tile, plan.result_shape[-len(plan.tile) :], strict=True):
         chunk = tile * -(-_LEAST // tile) if tile < _LEAST else min(tile, _MOST)

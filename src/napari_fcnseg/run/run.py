@@ -1,4 +1,4 @@
-"""A run: what a plan says, one finished tile after the other."""
+"""A run: execute a plan, and yield one finished tile after the other."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Run:
 
     @property
     def device(self) -> str | None:
-        """The names of the devices that compute, None before they are known."""
+        """Names of the devices in use; None before they are known."""
         return ", ".join(map(str, self.devices)) or None
 
     @property
@@ -139,7 +139,7 @@ class Run:
             Seconds after which None is yielded while a tile is not ready, so that the caller can stop. Without it
             only tiles are yielded.
         skip : callable, optional
-            Of a frame's index and a tile's places: whether the tile is there already. It then counts as done, and is
+            Of a frame's index and a tile's region: whether the tile is there already. It then counts as done, and is
             computed only where one below it is computed from what is kept of it.
         hold : Future, optional
             No tile but the first is begun before it is done; ``opened`` is the first frame meanwhile.
@@ -173,7 +173,7 @@ class Run:
                 engine().release()
 
     def provenance(self) -> dict[str, Any]:
-        """Return what another person needs to get the same result, as plain data for JSON."""
+        """Return the provenance of the result, as plain data for JSON."""
         return provenance_of(self.plan, self.devices, self.seconds, self.notes)
 
     def _jobs(
@@ -192,10 +192,11 @@ class Run:
                 if number == 0 and tile == 1 and hold is not None:
                     self.opened = coming.result()
                     yield hold
+                    self.opened = None
                 yield TileJob(index, region, readers, group)
 
     def _tell(self, note: str) -> None:
-        """Tell the user something: who computes by hand is told by the log, whose warnings go to standard error."""
+        """Add a note for the user, and log it as a warning, which Python shows on standard error."""
         self.notes.append(note)
         _log.warning(note)
 

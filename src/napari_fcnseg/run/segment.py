@@ -21,7 +21,7 @@ from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.system.saving import Inputs, Plan, files_behind, same_array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from napari_fcnseg.model.patch_model import ModelLike
@@ -90,7 +90,7 @@ def segment(
         Both are exact: ``"dense"`` is the converted network, ``"patchwise"`` the patch network at one pixel after the
         other. ``"auto"`` takes the one with less arithmetic.
     every : int
-        Only every so-manieth pixel along the model's axes gets a label: the result is smaller by that factor, its
+        Only every Nth pixel along the model's axes gets a label: the result is smaller by that factor, its
         entry ``i`` is pixel ``i * every``.
     region : sequence of (int, int), optional
         Only pixels ``start <= i < stop`` along each of the model's axes get a label; the others stay 0.
@@ -128,6 +128,16 @@ def segment(
     ----------
     H. Li, R. Zhao, X. Wang, "Highly efficient forward and backward propagation of convolutional neural networks for
     pixelwise classification", 2014, arXiv 1412.4526.
+
+    Examples
+    --------
+    >>> import napari_fcnseg as fcn
+    >>> from napari_fcnseg.samples import SAMPLES
+    >>> sample = SAMPLES["cells"]
+    >>> image = sample.image()[:64, :64]
+    >>> result = fcn.segment(image, sample.model_path, preprocess=sample.preprocess, confidence=True)
+    >>> image.shape, result.labels.shape, result.labels.dtype.name, result.confidence.shape
+    ((64, 64, 2), (64, 64), 'uint8', (64, 64))
     """
     settings = RunSettings(
         channel_axis, preprocess, border, precision, device, tile, memory_limit,  # type: ignore[arg-type]
@@ -135,23 +145,25 @@ def segment(
         confidence or confidence_out is not None, disagreement or disagreement_out is not None,
     )  # fmt: skip
     run = Run(make_plan(image, as_ensemble(model), settings, mask=mask))
-    outs = (out, probabilities_out, confidence_out, disagreement_out)
-    with _claimed(run, outs, (image, mask), overwrite), ResultArrays(run, *outs, overwrite=overwrite) as arrays:
+    outs = {"labels": out, "probabilities": probabilities_out, "confidence": confidence_out,
+            "disagreement": disagreement_out}  # fmt: skip
+    with _claimed(run, outs.values(), (image, mask), overwrite), ResultArrays(run, outs, overwrite=overwrite) as arrays:
         return arrays.fill(progress)
 
 
-def _claimed(run: Run, outs: Sequence[Any], read: Sequence[Any], overwrite: bool) -> AbstractContextManager[None]:
-    """Keep what a run reads from being written over, and other processes from writing what it writes.
+def _claimed(run: Run, outs: Iterable[Any], read: Sequence[Any], overwrite: bool) -> AbstractContextManager[None]:
+    """Protect a run's inputs from being overwritten, and its outputs from other processes.
 
     Raises
     ------
     OutputError
         If an array that is to be written into is read.
     """
-    for array in outs:
-        if array is not None and any(same_array(array, other) for other in read):
+    given = [out for out in outs if out is not None]
+    for array in given:
+        if any(same_array(array, other) for other in read):
             raise OutputError("The result would be written into the image or the mask itself. Give another array.")
-    paths = tuple(Path(out) for out in outs if isinstance(out, str | os.PathLike))
+    paths = tuple(Path(out) for out in given if isinstance(out, str | os.PathLike))
     inputs = Inputs([*files_behind(*read), *(file for model in run.plan.models for file in model.files)])
     return Plan(paths, inputs, stoppable=True, overwrite=overwrite).claim() if paths else nullcontext()
 
@@ -175,7 +187,7 @@ def iter_segment(
         A pixel of the labels: what is nearest to it comes first, in a long run beginning with a small tile that comes
         again with the one it lies in. It changes no number.
     preview : bool
-        Whether every so-manieth pixel of the whole frame comes after the first tile, at a fraction of the work and as
+        Whether every Nth pixel of the whole frame comes after the first tile, at a fraction of the work and as
         exact as all. A run of a few seconds has no preview.
     **settings
         The other arguments of :func:`segment` but ``progress`` and those that end with ``out``.
@@ -190,6 +202,19 @@ def iter_segment(
     ------
     FcnSegError
         As for :func:`segment`; what does not fit is found before the first tile.
+
+    Examples
+    --------
+    >>> import napari_fcnseg as fcn
+    >>> from napari_fcnseg.samples import SAMPLES
+    >>> sample = SAMPLES["cells"]
+    >>> image = sample.image()[:64, :64]
+    >>> for tile in fcn.iter_segment(image, sample.model_path, preprocess=sample.preprocess, tile=32):
+    ...     print(tile.done, "of", tile.total, tile.labels.shape)
+    1 of 4 (32, 32)
+    2 of 4 (32, 32)
+    3 of 4 (32, 32)
+    4 of 4 (32, 32)
     """
     plan = make_plan(image, as_ensemble(model), RunSettings.from_dict(settings), focus, mask)
     return iter_tiles(Run(plan), preview)
@@ -204,7 +229,7 @@ def segment_patchwise(
     progress: Callable[[int, int], object] | None = None,
     **settings: Any,
 ) -> Segmentation:
-    """Segment patch by patch with the patch network itself: the slow exact reference.
+    """Segment with the patch network itself, patch by patch: the slow, exact reference.
 
     Nothing of the conversion is used.
 

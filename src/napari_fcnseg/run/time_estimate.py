@@ -1,4 +1,4 @@
-"""How long a run will take, before it is begun."""
+"""Estimate how long a run will take."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will take.
+    """An estimated time.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ def estimate(image: Any, model: ModelLike | Sequence[ModelLike], *, mask: Any = 
 
 def estimate_run(run: Run, skip: Skip | None = None) -> Estimate:
     """Estimate how long a run will take, without the tiles that :meth:`~napari_fcnseg.run.run.Run.execute` skips."""
-    devices = run.devices = engine().devices_for(run.plan.settings.device, run.plan.settings.precision)
+    devices = engine().devices_for(run.plan.settings.device, run.plan.settings.precision)
     planned = run.plan.schedule.planned(skip)
     seconds = 0.0
     if planned:
@@ -77,4 +77,4 @@ def estimate_run(run: Run, skip: Skip | None = None) -> Estimate:
         regions = [region for _, parts in planned for _, region in parts]
         seconds = sum(r.estimate(r.method.reader(source), regions, devices[0]) for r in run.runners) / len(devices)
     pixels = run.plan.schedule.pixels_of(planned)
-    return Estimate(seconds, pixels, tuple(method.name for method in run.plan.methods), str(run.device))
+    return Estimate(seconds, pixels, tuple(method.name for method in run.plan.methods), ", ".join(map(str, devices)))

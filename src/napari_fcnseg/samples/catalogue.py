@@ -42,13 +42,13 @@ class Sample:
     channel_names : tuple of str
         One per channel, in the model's order.
     class_names, class_colors : tuple of str
-        One per class, in the model's order; colours as ``#rrggbb``, told apart by colour-blind readers.
+        One per class, in the model's order; colours as ``#rrggbb``, colour-blind safe.
     preprocess : tuple of str
         Steps that the image goes through before the model, each as ``name`` or ``name:argument``.
     learned_from : str
         What the model was taught with, as a sentence or two.
     truth : callable or None
-        Returns what is known to be true, label value = class index + 1; None where nobody knows.
+        Returns what is known to be true, label value = class index + 1; None if unknown.
     teacher : callable or None
         Returns the labels of an automatic method that taught the model. They are an opinion, not the truth.
     pixel_size : tuple of float or None

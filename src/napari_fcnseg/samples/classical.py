@@ -1,4 +1,4 @@
-"""A mask as people made them before networks: something for the cells sample to be compared with."""
+"""A mask of the cells sample by classical thresholding, to compare with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this computer has learned from earlier runs, in one small JSON file per kind in the user's cache folder.
+"""Measurements of earlier runs on this computer, in one small JSON file per kind in the user's cache folder.
 
 It only makes later runs start better: a file that is missing, broken, of another version or not writable is as good as
 an empty one, and deleting the folder loses nothing but time. ``NAPARI_FCNSEG_CACHE`` names another folder.
@@ -55,7 +55,7 @@ def recall(kind: str, key: str, days: float | None = None) -> Any:
 
 
 def remember(kind: str, key: str, value: Any) -> None:
-    """Remember plain data under a key; without a word where it cannot be written.
+    """Remember plain data under a key; failures to write are ignored.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def _path(kind: str) -> Path:
 
 
 def _entries(kind: str) -> dict[str, Any]:
-    """Return the entries of a file, the oldest first; those that are none are left out."""
+    """Return the valid entries of a file, the oldest first."""
     try:
         with _path(kind).open(encoding="utf-8") as file:
             data = json.loads(file.read(_BYTES))

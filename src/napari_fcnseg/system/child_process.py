@@ -1,4 +1,4 @@
-"""A process of its own that answers calls, and the parent's handle on it.
+"""A child process that answers calls, and the parent's handle on it.
 
 What may crash, hang, exhaust the memory or take seconds to import belongs in a process that can be killed: then it is
 an error message and never a lost session. The engine's framework is one such thing (TensorFlow and Mesa's OpenGL end
@@ -46,7 +46,7 @@ STUCK_AFTER = 24
 
 
 class PendingCall(Future[Any]):
-    """What a call will answer.
+    """The answer to a call, once it comes.
 
     Attributes
     ----------
@@ -85,9 +85,9 @@ class ChildProcess:
         self._lock = threading.Lock()
         self._pending: dict[int, PendingCall] = {}
         self._count = 0
-        self._epitaph: EngineError | None = None  # why it ended, once it has
-        self._unwanted = False  # it is we who end it
-        self._stuck = False  # because it stood still
+        self._epitaph: EngineError | None = None  # why it ended
+        self._unwanted = False  # ended by this program
+        self._stuck = False  # ended because it was stuck
         self._trusted = tuple(trusted)
         self._over = threading.Event()
         self._reader = threading.Thread(target=self._read, name="napari-fcnseg-child", daemon=True)
@@ -123,13 +123,13 @@ class ChildProcess:
             if not sent:
                 del self._pending[number]
         if not sent:
-            self._reader.join()  # it sees the same end of the pipe and says why
+            self._reader.join()  # the reader sees the end of the pipe as well, and says why
             future.set_exception(self._epitaph)
         future.add_done_callback(lambda done: self._withdraw(number) if done.cancelled() else None)
         return future
 
     def _send(self, message: list[Any]) -> bool:
-        """Write a message; return False if the child is gone."""
+        """Write a message; return False if the child has ended."""
         try:
             write(_open(self._process.stdin), message)
         except (OSError, ValueError):
@@ -154,7 +154,7 @@ class ChildProcess:
         while True:
             try:
                 message = Message(stdout)
-            except Exception:  # whatever is wrong with the stream, nothing more can be read from it
+            except Exception:  # whatever is wrong with the stream, it cannot be read any further
                 break
             with self._lock:
                 future = self._pending.pop(message.number, None)
@@ -206,7 +206,7 @@ class ChildProcess:
 
     def _close(self) -> None:
         for stream in (self._process.stdin, self._process.stdout, self._stderr):
-            with suppress(OSError):  # what was still to be written to a process that is gone
+            with suppress(OSError):  # unsent data for a process that has ended
                 _open(stream).close()
 
     def _obituary(self) -> EngineError:
@@ -233,7 +233,7 @@ class ChildProcess:
 
 
 def usage_of(future: Future[Any]) -> MemoryUsage | None:
-    """Return the child's memory around an answered call, None where nobody knows."""
+    """Return the child's memory around an answered call, None if unknown."""
     return future.usage if isinstance(future, PendingCall) else None
 
 
@@ -243,7 +243,7 @@ def _open(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def _computed(pid: int) -> float:
-    """Return the seconds of computing that a process has taken; always another number where nobody knows."""
+    """Return the seconds of computing that a process has taken; always another number if unknown."""
     import psutil
 
     try:

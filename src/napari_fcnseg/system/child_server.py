@@ -1,4 +1,4 @@
-"""What runs in a child process: it answers calls from standard input until that closes."""
+"""The loop of a child process: it answers calls from standard input until that closes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What memory the system has left, and what a process takes of it."""
+"""Free memory of the system, and memory that a process takes."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def resident_bytes() -> int:
 
 
 def peak_bytes() -> int:
-    """Return the most bytes of this process in memory since :func:`resident_bytes`, or ever if nobody knows."""
+    """Return the most bytes of this process in memory since :func:`resident_bytes`, or ever if unknown."""
     try:
         status = _OWN_STATUS.read_text()
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))

@@ -122,7 +122,7 @@ def test_two_views_that_go_together(qtbot, viewer, box) -> None:
     box.side_by_side.click()
     seen = shot(qtbot, viewer)
     assert [at(seen, 0.5, x) for x in (0.25, 0.75)] == [RED, BLUE]
-    copy = box.beside.copies[0]
+    copy = box.beside._copies[0]
     assert np.shares_memory(copy.data, image.data), "the pixels are not copied"
     assert not hidden.visible
     a.visible = b.visible = False

@@ -1,4 +1,4 @@
-"""A comparison that goes on: what is worked out in the background, and what is shown of it."""
+"""Run a comparison in the background and show it in the viewer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class CompareController(QObject):
-    """Compares, shows where, and goes there.
+    """Compares masks, shows where they differ, and moves the view there.
 
     Parameters
     ----------
@@ -48,13 +48,13 @@ class CompareController(QObject):
         How that one agrees with the truth; None until it is known.
     """
 
-    #: Emitted when something begins, when it ends, and with how far it is.
+    #: Emitted when something begins, when it ends, and with the progress.
     begun, ended, advanced = Signal(), Signal(), Signal(int, int)
     #: Emitted when there is another study, another mask of it or another threshold.
     studied = Signal()
     #: Emitted when it is known where the mask differs.
     viewed = Signal()
-    #: Emitted when the camera went to a place, with what is to be said of it.
+    #: Emitted when the camera has moved to a region, with the region's description.
     walked = Signal(str)
     #: Emitted with what went wrong.
     problem = Signal(object)
@@ -130,7 +130,7 @@ class CompareController(QObject):
             self._lights.ask(partial(highlight_cell, self.study, self.index, (a, b)))
 
     def go_to_object(self, row: ObjectRow) -> None:
-        """Look at an object, and light up its outline."""
+        """Look at an object, and highlight its outline."""
         self._go(row.centroid, row.box)
         if self.study is not None:
             self._lights.ask(partial(highlight_object, self.study, self.index, row))
@@ -139,14 +139,14 @@ class CompareController(QObject):
                 layer.selected_label = row.label
 
     def step(self, by: int) -> None:
-        """Look at the next place, or the one before."""
+        """Look at the next region, or the previous one."""
         place = self._walk.step(by)
         if place is not None:
             self._go(place.at, place.box)
         self.walked.emit(self.place_text())
 
     def place_text(self) -> str:
-        """Return what is said of the place that is looked at."""
+        """Return the description of the region that is looked at."""
         if self.study is None or self.view is None:
             return ""
         where = ""
@@ -156,7 +156,7 @@ class CompareController(QObject):
         return self._walk.text(where)
 
     def forget(self, layer: Layer) -> None:
-        """Take notice that a layer was removed."""
+        """React to a layer's removal."""
         if self._asked is not None and layer in (self._asked.truth, *self._asked.masks) and self.busy:
             self.stop()
         if layer is self.shown.agreement:
@@ -175,7 +175,7 @@ class CompareController(QObject):
         self._look(keep=True)
 
     def _look(self, keep: bool = False) -> None:
-        """Find out where the mask that is looked at differs."""
+        """Find where the shown mask differs."""
         assert self.study is not None, "called with one"
         if not keep:
             self._lights.give_up()  # of the mask before

@@ -1,4 +1,4 @@
-"""Where two masks differ, as arrays and places; it takes its time, so it runs in a worker. Nothing here knows Qt."""
+"""Find where two masks differ, as arrays and regions. Slow: call it in a worker. Free of Qt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Differences:
-    """How one mask agrees with the truth.
+    """Agreement of one mask with the truth, and the regions where they differ.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Differences:
 
 @dataclass(frozen=True, eq=False)
 class Highlight:
-    """Pixels that light up: those of one cell of a confusion matrix, or of one object.
+    """Highlighted pixels: those of one cell of a confusion matrix, or of one object.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ def highlight_object(study: Study, index: int, row: ObjectRow, progress: Callabl
 
     aligned, of_truth = study.aligned, row.side == "a"
     whole = aligned.maps[0 if of_truth else index + 1]
-    # with a pixel around it: napari draws no outline along the edge of a layer
+    # one pixel more on each side: napari draws no outline along the edge of a layer
     box = tuple((max(first - 1, 0), min(stop + 1, n)) for (first, stop), n in zip(row.box, whole.shape, strict=True))
     part = LazyBox(whole, box)
     inside = None if aligned.inside is None else LazyBox(aligned.inside, box)
@@ -108,13 +108,13 @@ def highlight_object(study: Study, index: int, row: ObjectRow, progress: Callabl
 
 
 def cell_name(study: Study, entry: StudyEntry, cell: tuple[int, int]) -> str:
-    """Return what a cell of the confusion matrix stands for."""
+    """Return the name of a cell of the confusion matrix."""
     a, b = (study.class_names.get(label, f"label {label}") for label in cell)
     return f"{a} in {study.truth}, {b} in {entry.name}"
 
 
 def spatial_of(study: Study) -> int:
-    """Return how many of the last axes are space: what is connected along others is not."""
+    """Return how many of the last axes are spatial; regions are connected along these alone."""
     return study.settings.axes(len(study.aligned.maps[0].shape))
 
 

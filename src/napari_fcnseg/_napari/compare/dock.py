@@ -35,7 +35,7 @@ _PROBABILITIES = "Hold maps of probabilities against the truth: precision and re
 
 
 class CompareMasks(Panel):
-    """See and measure how masks differ: which masks, where, by how much, and what is kept of it.
+    """The compare dock: choose masks, see and measure how they differ, save the scores.
 
     Parameters
     ----------
@@ -62,11 +62,11 @@ class CompareMasks(Panel):
         )  # which has brought the layers back before
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return a width at which the tables can be read."""
+        """Return a width at which the tables are readable."""
         return QSize(60 * self.fontMetrics().averageCharWidth(), super().sizeHint().height())
 
     def _connect(self) -> None:
-        """Say what happens when; nothing is decided here."""
+        """Connect signals; nothing is decided here."""
         controller = self.controller
         self.masks.compare.clicked.connect(self.start)
         self.masks.cancel.clicked.connect(self._cancel)
@@ -91,7 +91,7 @@ class CompareMasks(Panel):
         self._watch.removed.connect(controller.forget)
 
     def _arrange(self) -> None:
-        """Put the steps below each other."""
+        """Lay out the steps in a column."""
         folded = Section("Probability maps", self.probability, _PROBABILITIES)
         groups = (_group("2  See", self.see), _group("3  Measure", self.measure), _group("4  Keep", self.keep))
         self.lay_out((self.masks, *groups, folded))
@@ -109,7 +109,7 @@ class CompareMasks(Panel):
         self.controller.compare(request)
 
     def report_problem(self, error: Exception) -> None:
-        """Say what went wrong, in the dock and as a notification."""
+        """Report an error in the dock and as a notification."""
         self.masks.complain(notify_error(error))
 
     def _cancel(self) -> None:

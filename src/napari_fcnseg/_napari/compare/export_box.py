@@ -1,4 +1,4 @@
-"""What is kept of a comparison: tables as files and on the clipboard, and a page with pictures."""
+"""Save a comparison: tables as files and on the clipboard, and a report with pictures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TIPS = {
 
 
 class ExportBox(QWidget):
-    """Saves and copies a study."""
+    """Saves and copies the scores of a study."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -66,7 +66,7 @@ class ExportBox(QWidget):
         self.take(None)
 
     def take(self, study: Study | None, index: int = 0, look: Callable[[], LabelStyle] | None = None) -> None:
-        """Keep what is shown now.
+        """Set the study to save.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class ExportBox(QWidget):
         self._say("")
 
     def save(self, path: Path, *, replace: bool = False) -> None:
-        """Write a file of the kind that its name ends with: CSV, JSON or HTML.
+        """Write a CSV, JSON or HTML file, by the ending of its name.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class ExportBox(QWidget):
         if chosen:
             path = Path(chosen)
             whole = path if path.suffix else path.with_suffix(Path(name).suffix)
-            self.save(whole, replace=whole == path)  # under another name nobody was asked
+            self.save(whole, replace=whole == path)  # the dialog has asked about that name only
 
     def _done(self, path: Path) -> None:
         self._written = path

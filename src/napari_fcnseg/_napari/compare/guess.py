@@ -1,4 +1,4 @@
-"""Which of the labels are the truth, and which are masks that somebody wants compared; a guess that can be changed."""
+"""Guess which labels are the truth and which are masks to compare; the user can change it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from napari.layers import Labels
 
-#: What people call an annotation by hand.
+#: Words in the names of manual annotations.
 _TRUTH = re.compile(r"truth|annotat|manual|reference|by hand|(^|[^a-z])(gt|hand)([^a-z]|$)", re.IGNORECASE)
 
 
 def likely_truth(layers: Sequence[Labels]) -> Labels | None:
-    """Return the layer that is called a truth, or the last one that is no result, or the last; None of none.
+    """Return the layer whose name says that it is the truth, else the last that is no result, else the last one.
 
     Parameters
     ----------
@@ -36,6 +36,6 @@ def likely_mask(layer: Labels) -> bool:
 
 
 def made_here(layer: Labels) -> bool:
-    """Whether a layer shows a comparison, and is nothing to compare."""
+    """Whether a layer was made by a comparison, so that it is not offered as a mask."""
     entry = layer.metadata.get(METADATA)
     return isinstance(entry, dict) and "comparison" in entry

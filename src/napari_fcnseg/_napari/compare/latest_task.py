@@ -1,4 +1,4 @@
-"""One thing at a time in the background, of which only the latest counts."""
+"""A background task of which only the latest request counts."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from napari_fcnseg._napari.widgets.worker import Outcome, wait_in_worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-#: Does something, and tells how far it is: steps done and their number.
+#: A function that does the work; it is given one that it calls with finished and all steps.
 Work: TypeAlias = "Callable[[Callable[[int, int], None]], Any]"
 
 
 class TaskStopped(Exception):  # noqa: N818 - no error
-    """Nobody waits any more."""
+    """The task was cancelled."""
 
 
 @dataclass(eq=False)
 class Task:
-    """Something that is done in the background.
+    """A background task.
 
     Attributes
     ----------
     work : callable
         Gets :meth:`note`.
     stop : threading.Event
-        Set when nobody waits any more.
+        Set to cancel.
     progress : (int, int)
         Steps done, and their number.
     """
@@ -43,7 +43,7 @@ class Task:
     progress: tuple[int, int] = (0, 1)
 
     def note(self, done: int, total: int) -> None:
-        """Take notice of how far it is.
+        """Record the progress.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class Task:
 
 
 class LatestTask(QObject):
-    """Does in a worker what it was asked for last; what it was at before is stopped, and nobody hears of it.
+    """Runs the latest task in a worker; an earlier one is stopped, and its result dropped.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class LatestTask(QObject):
     done = Signal(object)
     #: Emitted with the exception.
     failed = Signal(object)
-    #: Emitted with steps done and their number.
+    #: Emitted with the numbers of finished and of all steps.
     advanced = Signal(int, int)
 
     def __init__(self, parent: QObject) -> None:
@@ -78,18 +78,18 @@ class LatestTask(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether there is something that is not done."""
+        """Whether a task is waiting or running."""
         return self._job is not None
 
     def ask(self, work: Work) -> None:
-        """Have something done instead of what is being done."""
+        """Start a task in place of the running one."""
         self.give_up()
         self._job = job = Task(work)
         slots = {"yielded": self._note, "returned": self._take}
         create_worker(_working, job, _connect=slots, _ignore_errors=True)
 
     def give_up(self) -> None:
-        """Stop what is being done."""
+        """Stop the running task."""
         if self._job is not None:
             self._job.stop.set()
             self._job = None

@@ -1,4 +1,4 @@
-"""How the labels look in the viewer, for tables and pictures of them; nothing here knows Qt."""
+"""Colours of the labels in the viewer, for tables and pictures. Free of Qt."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _look(colors: dict[int, str], under: Placed | None, study: Study) -> LabelSt
     grid = Placed("the labels", np.broadcast_to(np.uint8(0), shape), study.aligned.affine)
     try:
         found = align([grid, under])
-    except FcnSegError:  # it lies elsewhere, or has more axes: the labels alone then
+    except FcnSegError:  # the image lies elsewhere or has more axes: show the labels alone
         return LabelStyle(colors)
     image = found.maps[1]
     return LabelStyle(colors, image if tuple(image.shape) == shape and found.inside is None else None)

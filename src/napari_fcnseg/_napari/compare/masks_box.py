@@ -1,4 +1,4 @@
-"""Which layers are compared, and with which of them: read into one snapshot, nothing is decided here."""
+"""Widgets that choose the truth and the masks; a request is read from them, nothing is decided here."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _MASKS = (
     "The labels that are compared with A. Check one or several; several are ranked. They may have another size, scale "
     "or place: what counts is where they lie in the view."
 )
-_ROWS = 4  # of masks that are seen at once
+_ROWS = 4  # rows that are visible at once
 _FEW = "Open at least two Labels layers: results of runs, or files. One of them is the truth, or the first mask."
 
 
 class MasksBox(QGroupBox):
-    """Chooses a truth and masks; has the buttons that start and stop, and the line that says what happened."""
+    """Chooses a truth and masks; has Compare, Cancel and the message line."""
 
     #: Emitted when other layers were chosen.
     changed = Signal()
@@ -49,7 +49,7 @@ class MasksBox(QGroupBox):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("1  Masks", parent)
         self._layers: list[Labels] = []
-        self._known: list[Labels] = []  # those that were offered before: they keep their check marks
+        self._known: list[Labels] = []  # masks offered before; they keep their check marks
         self._by_hand = False
         self.truth = quiet_combo("Truth", _TRUTH)
         self.masks = QListWidget()
@@ -93,7 +93,7 @@ class MasksBox(QGroupBox):
         return tuple(layer for item, layer in self._items() if item.checkState() == Qt.CheckState.Checked)
 
     def offer(self, layers: Sequence[object]) -> None:
-        """Offer the Labels layers among some, the newest first; what was chosen stays chosen."""
+        """Offer Labels layers, the newest first; the choice is kept."""
         first, chosen = self.first, self.chosen
         self._layers = [layer for layer in reversed(layers) if isinstance(layer, Labels) and not made_here(layer)]
         kept = self._by_hand and any(layer is first for layer in self._layers)
@@ -110,7 +110,7 @@ class MasksBox(QGroupBox):
         self.changed.emit()
 
     def ready(self) -> None:
-        """Take the next request."""
+        """Get ready for the next request."""
         self.compare.setEnabled(True)
         self.cancel.setEnabled(False)
         self.bar.hide()
@@ -124,7 +124,7 @@ class MasksBox(QGroupBox):
         self.say("Comparing…")
 
     def advance(self, done: int, total: int) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         if (done, total) != (self.bar.value(), self.bar.maximum()):
             self.bar.setRange(0, total)
             self.bar.setValue(done)
@@ -148,12 +148,12 @@ class MasksBox(QGroupBox):
         self._by_hand = True
 
     def _offer_masks(self) -> None:
-        """Offer all other layers once another one is the truth."""
+        """Offer all layers but the truth as masks."""
         self._list(self.chosen)
         self.changed.emit()
 
     def _list(self, chosen: Sequence[Labels]) -> None:
-        """List the masks; a newcomer is checked if it is the only one, or looks like one."""
+        """List the masks; a new one is checked if it is the only one, or a result of a run."""
         others = [layer for layer in self._layers if layer is not self.first]
         checked = [layer for layer in others if any(layer is other for other in chosen)]
         new = [layer for layer in others if not any(layer is other for other in self._known)]

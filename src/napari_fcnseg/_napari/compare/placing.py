@@ -1,4 +1,4 @@
-"""Layers as arrays that lie somewhere, so that the core can compare them; nothing here knows Qt."""
+"""Layers as arrays with a place in the world, so that the core can compare them. Free of Qt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def placed_layer(layer: Layer, units: Sequence[Any] | None = None) -> Placed:
-    """Return a layer's data at full resolution, and where it lies.
+    """Return a layer's data at full resolution, with its place in the world.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def unit_of(layer: Layer, spatial: int) -> str:
 
 
 def geometry_over(layer: Layer, affine: npt.NDArray[np.float64], origin: Sequence[int]) -> dict[str, Any]:
-    """Return the arguments that put a new layer on a grid that is a part of a layer's.
+    """Return the keyword arguments that place a new layer on a part of another layer's grid.
 
     Parameters
     ----------

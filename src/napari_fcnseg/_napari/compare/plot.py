@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _STILL = 100  # milliseconds after the last change of size
 _DPI = 96
 _LINES = 14  # of text that it is high at least
-#: matplotlib's fonts are not made for two threads at a time.
+#: matplotlib's font cache is not thread-safe.
 _ONE = threading.Lock()
 
 
@@ -43,11 +43,11 @@ class Plot(QLabel):
         self.setAccessibleName("Plot")
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return a size that leaves the width to what is around."""
+        """Return a size hint without a width of its own."""
         return QSize(10, self.minimumHeight())
 
     def show_drawing(self, draw: Draw | None) -> None:
-        """Show what a function draws, given a figure and the colour of text; nothing for None."""
+        """Show what a function draws on a figure, given the colour of text; None clears the plot."""
         self._draw = draw
         if draw is None:
             self._latest.give_up()
@@ -61,7 +61,7 @@ class Plot(QLabel):
         self._timer.start()
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Draw what was put off until somebody looks."""
+        """Draw what was put off until the plot is visible."""
         super().showEvent(event)
         self._timer.start()
 

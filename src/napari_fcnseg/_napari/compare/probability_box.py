@@ -1,4 +1,4 @@
-"""Maps of probabilities held against the truth: which maps, of which label, their scores and curves."""
+"""Widgets to compare probability maps with the truth: which maps, of which label, their scores and curves."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _MAPS = (
     "Image layers with numbers that are larger where a class is more probable. Runs leave them when probabilities are "
     "kept; check those to score, and say which label of A each is about."
 )
-_BY_HAND = "by_hand"  # property of a label that a person gave
+_BY_HAND = "by_hand"  # Qt property of a label that the user set
 _EMPTY = "There are no maps of probabilities. Keep probabilities in a run, or open an image with numbers from 0 to 1."
 _BEST = "Add labels where the chosen map reaches its best threshold: a mask to compare above."
 _CURVES = ("precision and recall", "calibration")
@@ -154,7 +154,7 @@ class ProbabilityBox(QWidget):
         return found
 
     def start(self) -> None:
-        """Score what is checked."""
+        """Score the checked maps."""
         try:
             request = ProbabilityRequest.of(self._truth, self.chosen)
         except FcnSegError as error:
@@ -169,7 +169,7 @@ class ProbabilityBox(QWidget):
         self._work.ask(request.scores)
 
     def _guess(self) -> None:
-        """Guess anew which label each map is about, where nobody said so."""
+        """Guess anew which label each map is about, where the user did not say."""
         for row, layer in enumerate(self._layers):
             spin = self.maps.cellWidget(row, 1)
             if isinstance(spin, QSpinBox) and not spin.property(_BY_HAND):
@@ -177,7 +177,7 @@ class ProbabilityBox(QWidget):
                     spin.setValue(label_of(layer, self._truth, self._layers))
 
     def _offer(self) -> None:
-        """Offer the maps that the viewer has; what was checked, and the labels given, stay."""
+        """Offer the viewer's maps; check marks and labels are kept."""
         before = dict(zip(map(id, self._layers), range(len(self._layers)), strict=True))
         states = {key: (self.maps.item(row, 0), self.maps.cellWidget(row, 1)) for key, row in before.items()}
         kept = {
@@ -207,7 +207,7 @@ class ProbabilityBox(QWidget):
         self.score.setEnabled(bool(layers) and not self._work.busy)
 
     def _name(self) -> None:
-        """Show what the layers are called now."""
+        """Update the names of the layers."""
         with QSignalBlocker(self.maps):
             for row, layer in enumerate(self._layers):
                 item, spin = self.maps.item(row, 0), self.maps.cellWidget(row, 1)
@@ -256,7 +256,7 @@ class ProbabilityBox(QWidget):
                 self._request.truth.name if self._request is not None else "",
             )
             whole = path if path.suffix else path.with_suffix(".csv")
-            plan = Plan((whole,), in_use(), overwrite=whole == path, advice="")  # else nobody was asked
+            plan = Plan((whole,), in_use(), overwrite=whole == path, advice="")  # else Qt has not asked
             self._files.ask(lambda _: write_scores(plan, found, truth))
 
     def _stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Which layers are maps of probabilities, and of which class; and what is made of them. Nothing here knows Qt."""
+"""Find the layers that are probability maps, guess their classes, and score them. Free of Qt."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from napari_fcnseg._napari.layers.channels import full_resolution
 from napari_fcnseg._napari.layers.geometry import geometry
 from napari_fcnseg._napari.layers.metadata import METADATA, class_names, is_result
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.comparison.metrics.probability import ProbabilityScores
     from napari_fcnseg.system.saving import Plan
 
-_NO_MAPS = (" · confidence", " · disagreement")
+_NO_MAPS = tuple(f" · {kind.name}" for kind in EXTRA_OUTPUTS if not kind.per_class)  # ends of layers' names
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ class ProbabilityRequest:
     def scores(
         self, progress: Callable[[int, int], None]
     ) -> tuple[ProbabilityRequest, tuple[ProbabilityScores, ...], tuple[str, ...]]:
-        """Return itself, the scores, and what was done to the maps; takes its time, so it runs in a worker."""
+        """Return the request, its scores, and notes on what was done to the maps. Slow: call it in a worker."""
         from napari_fcnseg.comparison.metrics.probability import compare_probability
 
         found, notes = compare_probability(self.truth, self.maps, progress=progress)
@@ -89,7 +90,7 @@ def is_likely(layer: Image) -> bool:
 
 
 def label_of(layer: Image, truth: Labels | None, maps: Sequence[Image]) -> int:
-    """Return the label that a map most likely foretells: that of its class's name, or its place among its fellows."""
+    """Return the label that a map most likely predicts: by the name of its class, else by its rank among the maps."""
     own = layer.name.rpartition("· ")[2].strip().lower()
     for label, name in (class_names(truth) if truth is not None else {}).items():
         if name.lower() == own:
@@ -100,7 +101,7 @@ def label_of(layer: Image, truth: Labels | None, maps: Sequence[Image]) -> int:
 
 
 def thresholded(layer: Image, scores: ProbabilityScores) -> Labels:
-    """Return a layer with the label where a map reaches the best threshold; takes its time, so it runs in a worker."""
+    """Return a layer with the label where a map reaches the best threshold. Slow: call it in a worker."""
     assert scores.best_threshold is not None, "asked for where there is one"
     data = np.where(np.asarray(full_resolution(layer)) >= scores.best_threshold, scores.label, 0)
     about = {"map": layer.name, "threshold": scores.best_threshold, "label": scores.label}
@@ -111,7 +112,7 @@ def thresholded(layer: Image, scores: ProbabilityScores) -> Labels:
 
 
 def write_scores(plan: Plan, found: Sequence[ProbabilityScores], truth: str) -> Path:
-    """Write the one file of a plan, as JSON or else as CSV, as its name ends, and return it.
+    """Write the one file of a plan, as JSON or CSV by its ending, and return it.
 
     Raises
     ------

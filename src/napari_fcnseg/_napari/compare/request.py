@@ -1,4 +1,4 @@
-"""What was asked to be compared, as it was when Compare was pressed; nothing here knows Qt."""
+"""A request to compare masks: a snapshot taken when Compare is pressed. Free of Qt."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class CompareRequest:
         )  # fmt: skip
 
     def study(self, progress: Callable[[int, int], None]) -> Study:
-        """Compare; takes its time, so it runs in a worker."""
+        """Compare the masks. Slow: call it in a worker."""
         from napari_fcnseg.comparison import study
 
         return study(

@@ -1,4 +1,4 @@
-"""What the labels mean and what counts, as widgets; they are read into one snapshot and nothing is decided here."""
+"""Settings of a comparison as widgets; a snapshot is read from them, nothing is decided here."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SettingsForm(QWidget):
         self.setLayout(self._form)
 
     def offer_volume(self, may: bool) -> None:
-        """Offer to take slices for a volume where there are some."""
+        """Offer to treat slices as a volume, if there are any."""
         self._form.setRowVisible(self.volume, may)
 
     def settings(self, threshold: float = 0.5) -> CompareSettings:

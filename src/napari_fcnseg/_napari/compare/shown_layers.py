@@ -1,4 +1,4 @@
-"""The layers that show a comparison: the map of agreement, and the pixels of one cell of the matrix or one object."""
+"""Layers that show a comparison: the map of agreement, and the highlighted pixels of a cell or an object."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from napari_fcnseg.comparison import Study
 
 _OPACITY = 0.7
-#: Of what is lit: of Okabe and Ito (2008), and none of the colours of agreement.
+#: Colours of highlights: of Okabe and Ito (2008), other than those of agreement.
 _LIGHT = "#cc79a7"
 
 
 class ComparisonLayers:
-    """Keeps one layer for the agreement and one for what is lit; what the user removes comes again when asked for.
+    """Keeps a layer for the agreement and one for highlights; a layer that the user removed is added again on demand.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class ComparisonLayers:
         self._viewer = viewer
         self.agreement: Labels | None = None
         self.light: Labels | None = None
-        self._veiled: list[Labels] | None = None  # those that are hidden for a while
+        self._veiled: list[Labels] | None = None  # layers that are hidden temporarily
 
     def show_agreement(self, truth: Labels, view: Differences) -> None:
         """Show how a mask agrees with the truth; in the same layer as long as it lies in the same place."""
@@ -54,7 +54,7 @@ class ComparisonLayers:
         self.agreement = self._put(self.agreement, truth, view.agreement, study, look)
 
     def show_highlight(self, truth: Labels, study: Study, lit: Highlight) -> None:
-        """Light pixels up."""
+        """Highlight pixels."""
         features = {"index": [0, 1], "pixels": ["other pixels", lit.name]}
         look = {"name": lit.name, "features": features, "colormap": _colormap({1: _LIGHT})}
         self.light = self._put(self.light, truth, lit.pixels, study, look, lit.start)
@@ -72,7 +72,7 @@ class ComparisonLayers:
                 layer.visible = False
 
     def hide(self, *layers: Labels | None) -> None:
-        """Take layers away, if the viewer has them."""
+        """Remove layers from the viewer, if present."""
         for layer in layers:
             if layer is not None and layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
@@ -121,7 +121,7 @@ def _array(data: Any) -> Any:
 
 
 def _lies(layer: Layer, data: Any, place: dict[str, Any]) -> bool:
-    """Whether a layer has the size of some data and lies in a place."""
+    """Whether a layer has the shape of some data and the same place in the world."""
     same = ("scale", "translate", "rotate", "affine")
     parts: Sequence[str] = [name for name in same if name in place]
     return tuple(layer.data.shape) == tuple(data.shape) and all(

@@ -1,4 +1,4 @@
-"""From one place to the next: which one is looked at, where it is in the world, and what is said of it."""
+"""Step from one differing region to the next: which one is looked at, where it lies in the world, its description."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from napari_fcnseg.comparison import Place
 
 
-#: Places that are listed; nobody looks at more.
+#: Regions that are listed at most.
 MOST = 1000
 
 
 @dataclass
 class RegionWalk:
-    """Places in an order, and the one that is looked at.
+    """Regions in an order, and the current one.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class RegionWalk:
     at: int = -1
 
     def step(self, by: int) -> Place | None:
-        """Go on, or back; after the last comes the first. None if there is no place."""
+        """Step forwards or backwards, cyclically; None without regions."""
         if not self.places:
             return None
         if self.at < 0 and by < 0:
@@ -48,7 +48,7 @@ class RegionWalk:
         return f"{len(self.places):,}" + (" or more" if len(self.places) >= MOST else "")
 
     def text(self, where: str) -> str:
-        """Return what is said of the place that is looked at."""
+        """Return the description of the region that is looked at."""
         if not self.places:
             return "The masks do not differ anywhere."
         if self.at < 0:

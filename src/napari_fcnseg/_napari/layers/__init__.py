@@ -1,1 +1,1 @@
-"""napari's layers as images for the core: axes, channels, geometry, metadata. Nothing here knows Qt."""
+"""napari's layers as images for the core: axes, channels, geometry, metadata. Free of Qt."""

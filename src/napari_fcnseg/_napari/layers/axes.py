@@ -1,4 +1,4 @@
-"""Which axis of a layer is what for a model, found or chosen; nothing here knows Qt or napari."""
+"""The role of each axis of a layer for a model, found or chosen. Free of Qt and napari."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the axes of an image are called: by their names, and where they have none by what they most likely are."""
+"""Letters of an image's axes: from their names, or a guess where they have no names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which layers feed which channel of a model, and the layers as one image; nothing here knows Qt."""
+"""Assign layers to the channels of a model, and read them as one image. Free of Qt."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class InputSpec:
     channels, spatial : int
         Number of channels and of spatial axes.
     names : tuple of str
-        What the channels are called, in the model's order; empty where nobody said.
+        What the channels are called, in the model's order; empty if unknown.
     pixel_size : tuple of float
-        Length of a pixel along each spatial axis in the images of training; empty where nobody said.
+        Length of a pixel along each spatial axis in the images of training; empty if unknown.
     unit : str
         Of the pixel size.
     """

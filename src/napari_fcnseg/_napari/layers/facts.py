@@ -1,4 +1,4 @@
-"""What is in an image: its type, the range of its values, whether all are numbers; nothing here knows Qt."""
+"""Facts about an image: its type, the range of its values, whether all are finite. Free of Qt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a layer lies in the world, for a layer without its channels."""
+"""Scale, translation and rotation for a result layer, which lacks the channel axis of its image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def spanned_axis(ndim: int, channel_axis: int | None) -> int | None:
 
 
 def spanning(layer: Image, axis: int) -> dict[str, Any]:
-    """Return the arguments that put a layer of length 1 along an axis over the whole length of another layer."""
+    """Return the keyword arguments that stretch a layer of length 1 along an axis over all of another layer."""
     length = layer.data.shape[axis]
     place = geometry(layer)
     scale, translate = np.array(place["scale"]), np.array(place["translate"])
@@ -37,7 +37,7 @@ def spanning(layer: Image, axis: int) -> dict[str, Any]:
 def placed_over(
     layer: Image, dropped: int | None, spatial: Sequence[int], every: int = 1
 ) -> tuple[dict[str, Any], int | None]:
-    """Return the arguments that put a result over an image layer, and the axis of length 1 that it has to have.
+    """Return the keyword arguments that place a result over an image layer, and the axis of length 1 that it needs.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def placed_over(
 
 
 def coarser(place: dict[str, Any], axes: Sequence[int], every: int) -> dict[str, Any]:
-    """Return the arguments for a layer that has every so-manieth pixel along some axes, the first among them.
+    """Return the keyword arguments that place a layer with every Nth pixel along some axes, from the first on.
 
     The middle of its entry ``i`` is the middle of pixel ``i * every``.
     """
@@ -72,7 +72,7 @@ def coarser(place: dict[str, Any], axes: Sequence[int], every: int) -> dict[str,
 
 
 def geometry(layer: Image, dropped: int | None = None) -> dict[str, Any]:
-    """Return the arguments that put a new layer exactly where a layer is.
+    """Return the keyword arguments that place a new layer exactly over another one.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def geometry(layer: Image, dropped: int | None = None) -> dict[str, Any]:
 
 
 def looked_at(layer: Image, dropped: int | None, viewer: Viewer) -> tuple[int, ...]:
-    """Return the pixel of a layer in the middle of the view, or the nearest to it that there is.
+    """Return the pixel of a layer nearest to the middle of the view.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def looked_at(layer: Image, dropped: int | None, viewer: Viewer) -> tuple[int, .
 
 
 def middle_of_view(layer: Layer, viewer: Viewer) -> npt.NDArray[np.float64]:
-    """Return the place in the middle of the view in a layer's own coordinates, be it in the layer or beside it."""
+    """Return the middle of the view in a layer's coordinates; it may lie outside the layer."""
     displayed = viewer.dims.displayed
     world = list(viewer.dims.point)
     camera = getattr(viewer, "scene", viewer).camera  # it moved there in napari 0.9

@@ -1,4 +1,4 @@
-"""What this program writes into a layer: provenance in the metadata, names of classes in the features."""
+"""Metadata that this program writes into layers: provenance in the metadata, names of classes in the features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an image has pixels of the size that a model was trained on; nothing here knows Qt."""
+"""Compare an image's pixel size with the one that a model was trained on. Free of Qt."""
 
 from __future__ import annotations
 

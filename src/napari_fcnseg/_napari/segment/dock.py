@@ -73,7 +73,7 @@ class DenseSegmentation(Panel):
         self._offer_layers()
 
     def _connect(self) -> None:
-        """Say what happens when; nothing is decided here."""
+        """Connect signals; nothing is decided here."""
         self.choice.begun.connect(self.run.forgive)
         self.choice.loaded.connect(self._take_models)
         self.choice.problem.connect(self.report_problem)
@@ -110,7 +110,7 @@ class DenseSegmentation(Panel):
         ]
 
     def _arrange(self) -> None:
-        """Put the steps below each other; only then do threads begin to work: they would take turns with the window's.
+        """Lay out the steps in a column; only then do threads begin to work: they would take turns with the window's.
 
         At the first question about preferences napari looks through all its plugins, which is a turn of its own.
         """
@@ -186,7 +186,7 @@ class DenseSegmentation(Panel):
             self.controller.segment(request)
 
     def report_problem(self, error: Exception) -> None:
-        """Say what went wrong, in the dock and as a notification."""
+        """Report an error in the dock and as a notification."""
         self.controller.report_problem(error)
 
     def _request(self) -> RunRequest | None:

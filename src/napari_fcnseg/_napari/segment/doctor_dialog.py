@@ -1,4 +1,4 @@
-"""What there is to compute with, and why there is no GPU, in a window."""
+"""The doctor's report in a window."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ class DoctorDialog(TextDialog):
 
 def examine() -> DoctorReport:
     """Return the doctor's report; it takes seconds to minutes."""
-    from napari_fcnseg.doctor.report import doctor  # here, because importing it takes the window's time anywhere else
+    from napari_fcnseg.doctor.report import doctor  # imported here: anywhere else it would block the window
 
     return doctor()

@@ -1,4 +1,4 @@
-"""Which models are chosen: by the user, by a sample, or by the image; read in a worker, the latest request counts."""
+"""The chosen models, be it by the user, a sample or the image; a worker reads them, the latest request counts."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class ModelChoice(QObject):
         create_worker(load_worker, *arguments, _connect={"returned": self.take}, _ignore_errors=True)
 
     def take(self, loaded: LoadedModels) -> None:
-        """Take over what a worker has read."""
+        """Accept what a worker has read."""
         if loaded.request != self._request:
             return  # the user has chosen others meanwhile
         self.reading = False

@@ -1,4 +1,4 @@
-"""What is done when a Qt object ends."""
+"""Call a function when a Qt object is destroyed."""
 
 from __future__ import annotations
 

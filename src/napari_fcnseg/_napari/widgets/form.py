@@ -1,4 +1,4 @@
-"""What the docks' forms are made of."""
+"""Building blocks of the docks' forms."""
 
 from __future__ import annotations
 

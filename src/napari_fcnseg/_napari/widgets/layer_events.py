@@ -1,4 +1,4 @@
-"""What happens to a few layers as one Qt signal that ends with the widget that listens."""
+"""Events of a few layers as one Qt signal, disconnected when the listening widget is destroyed."""
 
 from __future__ import annotations
 

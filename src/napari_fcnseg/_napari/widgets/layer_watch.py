@@ -1,4 +1,4 @@
-"""The viewer's layer list as Qt signals that end with the widget that listens."""
+"""Events of the viewer's layer list as Qt signals, disconnected when the listening widget is destroyed."""
 
 from __future__ import annotations
 

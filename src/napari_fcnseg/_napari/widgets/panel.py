@@ -1,4 +1,4 @@
-"""What napari puts into a dock: parts below each other, which end when it is closed."""
+"""The base of the dock widgets: parts below each other, cleaned up when the dock is closed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Panel(QWidget):
         super().__init__()
 
     def lay_out(self, parts: Iterable[QWidget], *then: Callable[[], object]) -> None:
-        """Put parts below each other; a low window scrolls, for squeezed labels would lose their text.
+        """Lay out parts in a column; a low window scrolls, for squeezed labels would lose their text.
 
         They come one per turn of the event loop: styling them all takes Qt a tenth of a second.
 

@@ -1,4 +1,4 @@
-"""What went wrong, told to the user; nothing ends the session."""
+"""Report errors to the user without ending the session."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from napari_fcnseg._napari.widgets.worker import is_expected
 
 
 def notify_error(error: Exception) -> str:
-    """Notify the user of an error and return the sentence for the dock; a fault of the program keeps its traceback."""
+    """Notify the user of an error and return the sentence for the dock; a bug keeps its traceback."""
     if is_expected(error):
         show_error(str(error))
     else:
@@ -17,6 +17,6 @@ def notify_error(error: Exception) -> str:
 
 
 def error_sentence(error: Exception) -> str:
-    """Return an error as a sentence for the user, be it one or a fault of the program."""
+    """Return an error as a sentence for the user, whether the user caused it or it is a bug."""
     unexpected = f"Something went wrong that should not have: {type(error).__name__}: {error}"
     return str(error) if is_expected(error) else unexpected

@@ -1,4 +1,4 @@
-"""A label for sentences with long names in them."""
+"""A label that wraps long names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the keyboard does, in one table: it makes the keys work and is what the dock lists."""
+"""Keyboard shortcuts in one table, from which keys are bound and the dock's list is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What preprocessing steps there are, in the words of their docstrings."""
+"""Help on the preprocessing steps, from their docstrings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tooltips in the words of the docstrings, so that a setting is explained in one place only."""
+"""Tooltips from docstrings, so that a setting is explained in one place only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work in a thread while the window goes on: generators that give it its turn and never let an error out."""
+"""Work in a thread: generators that yield often and return errors instead of raising them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Outcome:
     Attributes
     ----------
     value : object
-        The result; None if there is none.
+        The result; None if absent.
     error : Exception or None
         What went wrong.
     cancelled : bool
@@ -67,12 +67,12 @@ def in_worker(function: Callable[[], Any]) -> Generator[None, None, Outcome]:
 
 
 def is_expected(error: Exception) -> bool:
-    """Whether an error is a sentence for the user, and no fault of the program."""
+    """Whether an error is a sentence for the user, and not a bug."""
     return isinstance(error, FcnSegError)
 
 
 def in_background(function: Callable[[], T], name: str) -> Future[T]:
-    """Call a function in a thread that nobody has to wait for, not even at the end of the program."""
+    """Call a function in a thread that does not keep the program from ending."""
     future: Future[T] = Future()
 
     def call() -> None:

@@ -1,1 +1,1 @@
-"""Maps of other sizes, scales and places on one grid."""
+"""Align maps of different sizes, scales and positions on one grid."""

@@ -1,4 +1,4 @@
-"""An array and where it lies in the world."""
+"""An array with its position in the world."""
 
 from __future__ import annotations
 

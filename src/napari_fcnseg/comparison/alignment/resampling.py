@@ -1,4 +1,4 @@
-"""From the pixels of one map to those of another: as they are, or the nearest ones, worked out where looked at."""
+"""Resample one map onto the grid of another, lazily: shifted, or by nearest neighbour."""
 
 from __future__ import annotations
 
@@ -58,22 +58,22 @@ class Scaled:
     def __init__(self, factors: Floats, offset: Floats) -> None:
         self._factors, self._offset = factors, offset
 
-    def _places(self, axis: int, pixels: Ints) -> Ints:
-        places: Floats = self._factors[axis] * pixels + self._offset[axis]
-        return np.floor(places + 0.5 + _NOISE).astype(np.int64)
+    def _coordinates(self, axis: int, pixels: Ints) -> Ints:
+        coordinates: Floats = self._factors[axis] * pixels + self._offset[axis]
+        return np.floor(coordinates + 0.5 + _NOISE).astype(np.int64)
 
     def reach(self, shape: Sequence[int], other: Sequence[int]) -> Box:
         """Return the grid's pixels that the map has."""
         box = []
         for axis, (n, m) in enumerate(zip(shape, other, strict=True)):
-            places = self._places(axis, np.arange(n))
-            hit = np.flatnonzero((places >= 0) & (places < m))
+            coordinates = self._coordinates(axis, np.arange(n))
+            hit = np.flatnonzero((coordinates >= 0) & (coordinates < m))
             box.append((int(hit[0]), int(hit[-1]) + 1) if len(hit) else (0, 0))
         return tuple(box)
 
     def on(self, data: Any, box: Box) -> Any:
         """Return the map on a box of the grid."""
-        return _Resampled(data, [self._places(axis, np.arange(*span)) for axis, span in enumerate(box)])
+        return _Resampled(data, [self._coordinates(axis, np.arange(*span)) for axis, span in enumerate(box)])
 
     def notes(self, first: Placed, other: Placed) -> list[str]:
         """Return what is to be said."""
@@ -131,17 +131,17 @@ class _Resampled(LazyArray):
     ----------
     array : array_like
         The other array.
-    places : sequence of ndarray of int
-        For each axis, the places in the other array; ascending or descending.
+    coordinates : sequence of ndarray of int
+        For each axis, the coordinates in the other array; ascending or descending.
     """
 
-    def __init__(self, array: Any, places: Sequence[Ints]) -> None:
-        self._array, self._places = array, places
-        self.shape, self.dtype = tuple(len(axis) for axis in places), np.dtype(array.dtype)
+    def __init__(self, array: Any, coordinates: Sequence[Ints]) -> None:
+        self._array, self._coordinates = array, coordinates
+        self.shape, self.dtype = tuple(len(axis) for axis in coordinates), np.dtype(array.dtype)
 
     def read(self, box: Box) -> npt.NDArray[Any]:
         """Return the part in a box."""
-        chosen = [axis[start:stop] for axis, (start, stop) in zip(self._places, box, strict=True)]
+        chosen = [axis[start:stop] for axis, (start, stop) in zip(self._coordinates, box, strict=True)]
         if any(not len(axis) for axis in chosen):
             return np.empty([len(axis) for axis in chosen], self.dtype)
         needed = tuple((int(axis.min()), int(axis.max()) + 1) for axis in chosen)
@@ -168,7 +168,7 @@ class AffineView(LazyArray):
         self._array, self._linear, self._offset = array, linear, offset
         self.shape, self.dtype = shape, np.dtype(array.dtype)
 
-    def places(self, box: Box) -> tuple[list[Ints], npt.NDArray[np.bool_]]:
+    def coordinates(self, box: Box) -> tuple[list[Ints], npt.NDArray[np.bool_]]:
         """Return which pixels of the other array the pixels of a box lie in, along each axis, and which do."""
         axes = [np.arange(start, stop, dtype=float) for start, stop in box]
         inside = np.ones([len(axis) for axis in axes], bool)
@@ -185,7 +185,7 @@ class AffineView(LazyArray):
 
     def read(self, box: Box) -> npt.NDArray[Any]:
         """Return the part in a box."""
-        found, inside = self.places(box)
+        found, inside = self.coordinates(box)
         result = np.zeros(inside.shape, self.dtype)
         if inside.any():
             chosen = [which[inside] for which in found]
@@ -204,9 +204,9 @@ class InsideView(LazyArray):
 
     def read(self, box: Box) -> npt.NDArray[np.bool_]:
         """Return the part in a box."""
-        inside = self._maps[0].places(box)[1]
+        inside = self._maps[0].coordinates(box)[1]
         for other in self._maps[1:]:
-            inside &= other.places(box)[1]
+            inside &= other.coordinates(box)[1]
         return inside
 
 

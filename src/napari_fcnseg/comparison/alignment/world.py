@@ -1,4 +1,4 @@
-"""Label maps of other sizes, scales and places on one grid, that of the truth."""
+"""Align label maps of different sizes, scales and positions on the grid of the truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far apart the borders of a class are in two label maps in memory, and which share of them is found."""
+"""Boundary scores of a class in two label maps in memory: Hausdorff distance, and boundary precision, recall and F1."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BoundaryScores:
     label : int
         The class.
     precision, recall, f1 : float or None
-        Share of the border in b that is within the tolerance of one in a, the other way round, and their harmonic
+        Share of the border in b that is within the tolerance of one in a, vice versa, and their harmonic
         mean (Csurka et al. 2013). None if b, a, or both have none of the class; f1 is 0 if only one has.
     hausdorff_95, hausdorff : float or None
         95th percentile and largest of the distances from each border pixel, of a and of b, to the other border
@@ -42,6 +42,11 @@ class BoundaryScores:
     f1: float | None
     hausdorff_95: float | None
     hausdorff: float | None
+
+    def named(self) -> dict[str, float | None]:
+        """Return the scores by the names that tell them from those of the class's pixels."""
+        own = {key: value for key, value in vars(self).items() if key != "label"}
+        return {key if key.startswith("hausdorff") else f"border_{key}": value for key, value in own.items()}
 
 
 def default_tolerance(shape: Sequence[int], spacing: Sequence[float]) -> float:
@@ -110,7 +115,7 @@ def _judged(
 
 
 def _distances(a: Mask, b: Mask, spacing: Sequence[float]) -> tuple[Floats, Floats]:
-    """Return how far each border pixel of a is from the border of b, and the other way round."""
+    """Return how far each border pixel of a is from the border of b, and vice versa."""
     from scipy.ndimage import distance_transform_edt
 
     border_a, border_b = _border(a), _border(b)

@@ -83,7 +83,7 @@ class OverallScores:
 
 
 def ratio(part: float, whole: float) -> float | None:
-    """Return a share, None of nothing."""
+    """Return a ratio; None if the denominator is 0."""
     return float(part / whole) if whole else None
 
 

@@ -1,4 +1,4 @@
-"""How many pixels have label i in one map and label j in the other: the table that all overlap scores follow from."""
+"""The contingency table of two label maps, from which all overlap scores follow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _BLOCK = 2**22  # pixels that are read at once
-_MERGE = 2**20  # pairs that are kept apart before they are added up
+_MERGE = 2**20  # pairs that are collected before they are summed
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,6 @@ class Contingency:
         """Pixels of each label of b."""
         return _sums(self.columns, self.pixels, len(self.b_labels))
 
-    def sparse(self) -> Any:
-        """Return the table as a SciPy array, rows in the order of ``a_labels``, columns in that of ``b_labels``."""
-        from scipy.sparse import csr_array
-
-        return csr_array((self.pixels, (self.rows, self.columns)), (len(self.a_labels), len(self.b_labels)))
-
 
 def count(
     a: Any, b: Any, *, ignore: Sequence[int] = (), where: Any = None, places: bool = False,
@@ -105,7 +99,7 @@ def count(
     places : bool
         Find where each label is, too.
     progress : callable, optional
-        Called with the blocks done and their number; what it raises ends the count.
+        Called with the numbers of finished and of all blocks; what it raises ends the count.
 
     Raises
     ------
@@ -156,7 +150,7 @@ def count(
 def blocks_of(shape: tuple[int, ...], chunks: Sequence[int] | None) -> Iterator[tuple[slice, ...]]:
     """Yield parts that cover an array once, each of a few million pixels and along whole chunks where it has some."""
     if chunks is not None and math.prod(chunks) > 4 * _BLOCK:
-        chunks = None  # rather read one again than hold it with all that is counted of it
+        chunks = None  # reading a block again is better than holding it with its counts
     sizes = list(shape)
     for axis, length in enumerate(shape):
         rest = math.prod(sizes) // sizes[axis]

@@ -1,4 +1,4 @@
-"""Scores of single objects: who is whose partner, and how many have none."""
+"""Scores of single objects, matched one to one."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def instance_scores(table: Contingency, threshold: float) -> InstanceScores:
 
 
 def rematched(table: Contingency, scores: InstanceScores, threshold: float) -> InstanceScores:
-    """Return the scores of a table at another threshold; only what depends on it is worked out again."""
+    """Return the scores of a table at another threshold; only what depends on it is computed again."""
     counts, rows, columns, _, iou = _overlaps(table)
     pairs = _pairs(rows, columns, iou, threshold)
     paired = {
@@ -193,7 +193,7 @@ def _matching(threshold: float, iou: Floats, counts: tuple[int, int]) -> Matchin
 
 
 def _pairs(rows: Ints, columns: Ints, iou: Floats, threshold: float) -> Ints:
-    """Return which of the overlaps are pairs.
+    """Return which of the overlaps are matched pairs.
 
     Above an IoU of 0.5 nothing has rivals. Below, the objects that hang together with rivals by any overlap are
     assigned together; in all others every overlap that is large enough is a pair.
@@ -215,7 +215,7 @@ def _pairs(rows: Ints, columns: Ints, iou: Floats, threshold: float) -> Ints:
 
 
 def _assigned(rows: Ints, columns: Ints, iou: Floats, good: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return which overlaps are pairs where there are rivals."""
+    """Return the matched overlaps among rivals, by optimal assignment."""
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 

@@ -1,9 +1,9 @@
-"""How well a map of probabilities foretells where the truth has a class: curves, the best threshold, calibration."""
+"""Scores of a probability map against a truth: precision-recall curve, best threshold, calibration."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from napari_fcnseg.arrays.frame_source import chunk_shape_of
 from napari_fcnseg.comparison.alignment.world import align
 from napari_fcnseg.comparison.metrics.contingency import array_of, blocks_of, whole_labels
+from napari_fcnseg.comparison.metrics.scores import PROBABILITY_SCORES
 from napari_fcnseg.comparison.metrics.value_counts import Bin, ValueCounts
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.system.csv_file import write_csv
@@ -20,7 +21,7 @@ from napari_fcnseg.system.saving.texts import SCORES
 from napari_fcnseg.system.serialization import to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_fcnseg.comparison.alignment.placed import Placed
@@ -28,29 +29,12 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_KEPT = 2**20  # points of a curve that are kept
-
-#: What each score means, and where it is from.
-PROBABILITY_DEFINITIONS: Final[Mapping[str, str]] = {
-    "average_precision": "Mean precision over all thresholds, weighted by the recall that each adds (Manning 2008; "
-    "scikit-learn). 1: a threshold parts the class from the rest.",
-    "best_threshold": "From this value on, calling a pixel the class gives the largest Dice; the highest of several.",
-    "best_dice": "Dice of the class at the best threshold (Dice 1945).",
-    "best_precision": "Precision at the best threshold.",
-    "best_recall": "Recall at the best threshold.",
-    "dice": "Dice of the class at the threshold 0.5 (Dice 1945).",
-    "calibration_error": "How far what is said to be probable is from how often it is so, over ten equal bins, by "
-    "their pixels (expected calibration error, Guo et al. 2017). 0: calibrated.",
-    "largest_calibration_error": "The largest of these distances (maximum calibration error, Guo et al. 2017).",
-    "brier": "Mean square of the distance from 1 where the class is and from 0 elsewhere (Brier 1950). 0: all right.",
-    "positives": "Pixels of the class in the truth.",
-    "pixels": "Pixels that were compared.",
-}
+_KEPT = 2**20  # points of a curve that are kept at most
 
 
 @dataclass(frozen=True)
 class ProbabilityScores:
-    """How well one map of values foretells one label of the truth.
+    """How well one map predicts one label of the truth.
 
     A score that is not defined is None: where the truth has none of the label, or, for calibration, where values are
     no probabilities from 0 to 1.
@@ -124,7 +108,7 @@ class ProbabilityScores:
 
     def values(self) -> dict[str, float | int | None]:
         """Return the scores by name, without curve and bins."""
-        return {key: getattr(self, key) for key in PROBABILITY_DEFINITIONS}
+        return {key: getattr(self, key) for key in PROBABILITY_SCORES}
 
 
 def score_probability(
@@ -154,7 +138,7 @@ def score_probability(
     ignore : sequence of int
         Labels of the truth whose pixels are left out.
     progress : callable, optional
-        Called with the blocks done and their number; what it raises ends it.
+        Called with the numbers of finished and of all blocks; what it raises ends it.
 
     Raises
     ------
@@ -202,7 +186,7 @@ def compare_probability(
     ignore : sequence of int
         Labels of the truth whose pixels are left out.
     progress : callable, optional
-        Called with the steps done and their number; what it raises ends it.
+        Called with the numbers of finished and of all steps; what it raises ends it.
 
     Returns
     -------
@@ -297,5 +281,5 @@ def _scores(counted: ValueCounts, name: str, label: int) -> ProbabilityScores:
 
 
 def _spread(count: int, most: int) -> Ints:
-    """Return so many of the places of a list at most, the ends among them."""
+    """Return at most so many indices of a list, both ends included."""
     return np.arange(count) if count <= most else np.unique(np.linspace(0, count - 1, most).round().astype(np.int64))

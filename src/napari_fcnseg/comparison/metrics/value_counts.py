@@ -1,4 +1,4 @@
-"""How many pixels have each value, in all and of one class: what curves and calibration follow from."""
+"""Count the pixels of each value, in all and of one class; curves and calibration follow from the counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_fcnseg.comparison.metrics.classes import ratio
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-#: Different values that are kept apart; if there are more, all are rounded.
+#: Most different values that are counted exactly; with more, all are rounded.
 _MOST = 2**22
 #: Parts of 1, or of the largest value, that they are rounded to then.
 _GRID = 2**16

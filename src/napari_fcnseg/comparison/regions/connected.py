@@ -1,4 +1,4 @@
-"""Connected regions of a map, such as those where two masks differ, in the order in which one would look at them."""
+"""Find connected regions of a map, such as those where two masks differ, the most important first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.comparison.regions.depth import Ints, Mask
 
-_BLOCK = 2**22  # pixels that are searched at once
+_BLOCK = 2**22  # pixels that are searched at a time
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def places(
     most : int
         How many regions are returned at most.
     progress : callable, optional
-        Called with the blocks done and their number; what it raises ends it.
+        Called with the numbers of finished and of all blocks; what it raises ends it.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Regions of a mask as runs of pixels, and how often their rim can be peeled off."""
+"""Regions of a mask as runs of pixels, and their depth: how often their rim can be eroded."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a comparison found, for people: definitions of the scores, plots, pictures, an HTML page."""
+"""A comparison for readers: plots, pictures, an HTML page."""

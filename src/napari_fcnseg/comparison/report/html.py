@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.comparison.agreement_map import AGREEMENT
-from napari_fcnseg.comparison.report.definitions import DEFINITIONS, overall_scores, title, with_unit
+from napari_fcnseg.comparison.metrics.scores import (
+    DEFINITIONS,
+    OF_CLASS,
+    OF_MATCHING,
+    OF_OBJECTS,
+    SCORES,
+    title,
+    whole_scores,
+)  # fmt: skip
 from napari_fcnseg.comparison.report.pictures import LabelStyle, Scene, scenes
 from napari_fcnseg.system.formatting import shorten_name
 from napari_fcnseg.system.saving import save_text
@@ -40,17 +48,7 @@ small, .said { color: #444; font-size: 9px }
 .key { display: inline-block; width: 9px; height: 9px; border: 1px solid #888 }
 @media print { body { margin: 0 } }
 """
-_CLASS = (
-    "dice",
-    "jaccard",
-    "precision",
-    "recall",
-    "volume_difference",
-    "border_f1",
-    "hausdorff_95",
-)
-_MATCHING = ("found", "missed", "spurious", "f1", "average_precision", "segmentation_quality", "panoptic_quality")
-_INSTANCES = ("mean_average_precision", "splits", "merges")
+_AT_THRESHOLD = tuple(score for score in OF_MATCHING if score not in ("precision", "recall"))  # F1 is of both
 _MOST_CLASSES, _MOST_PAIRED, _MOST_MASKS = 8, 6, 8  # in tables that are to fit on one page
 _CLASS_NAME, _MASK_NAME = 18, 44  # letters, so that they are read in one line
 _SETTINGS = {
@@ -107,7 +105,7 @@ def render_report(study: Study, index: int | None = None, look: LabelStyle | Non
 
 
 def format_score(value: Any) -> str:
-    """Return a score as it stands in the report."""
+    """Return a score as text."""
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -128,32 +126,28 @@ def _ranking(study: Study) -> Iterable[str]:
 
 def _numbers(study: Study, entry: StudyEntry) -> Iterable[str]:
     """Return tables that stand beside each other: of all pixels, and of objects or of each pair of classes."""
-    overall = [(title(score), entry.value(score)) for score in overall_scores(entry)]
+    overall = [(title(score), entry.value(score)) for score in whole_scores(single=entry.single)]
     yield _table("As a whole", ["Score", ""], overall)
     found = entry.comparison.instances
     if found is None:
         yield f"<div class=rest>{_classes(entry)}{_confusion(study, entry)}</div>"
         return
-    at = [(title(score), getattr(found.at, score)) for score in _MATCHING]
-    more = [(title(score), getattr(found, score)) for score in _INSTANCES]
+    at = [(title(score), getattr(found.at, score)) for score in _AT_THRESHOLD]
+    more = [(title(score), getattr(found, score)) for score in OF_OBJECTS]
     yield _table(f"Single objects, IoU {found.at.threshold:g}", ["Score", ""], at + more)
     yield f"<figure>{_curve(study)}<figcaption>Scores against the IoU threshold</figcaption></figure>"
 
 
 def _classes(entry: StudyEntry) -> str:
     comparison = entry.comparison
-    borders = {one.label: one for one in comparison.borders}
-    rows = []
-    for one in comparison.classes[:_MOST_CLASSES]:
-        edge = borders.get(one.label)
-        values = {"border_f1": edge and edge.f1, "hausdorff_95": edge and edge.hausdorff_95}
-        rows.append(
-            (
-                f"{shorten_name(one.name, _CLASS_NAME)} ({one.label})",
-                *(values.get(key, getattr(one, key, None)) for key in _CLASS),
-            )
+    rows = [
+        (
+            f"{shorten_name(one.name, _CLASS_NAME)} ({one.label})",
+            *(comparison.value_of_class(one, score) for score in OF_CLASS),
         )
-    heads = [with_unit(title(key), comparison.unit) if key == "hausdorff_95" else title(key) for key in _CLASS]
+        for one in comparison.classes[:_MOST_CLASSES]
+    ]
+    heads = [SCORES[score].heading(comparison.unit) for score in OF_CLASS]
     left = len(comparison.classes) - len(rows)
     heading = "Classes" if left <= 0 else f"The first {len(rows)} of {len(comparison.classes)} classes"
     if comparison.tolerance is not None:
@@ -171,8 +165,9 @@ def _confusion(study: Study, entry: StudyEntry) -> str:
 
 def _meanings(entry: StudyEntry) -> str:
     """Return what the scores of the report say, in one paragraph."""
-    own = (*_MATCHING, *_INSTANCES) if entry.comparison.instances is not None else _CLASS
-    said = (f"<b>{escape(title(score))}</b>: {escape(DEFINITIONS[score])}" for score in (*overall_scores(entry), *own))
+    own = (*_AT_THRESHOLD, *OF_OBJECTS) if entry.single else OF_CLASS
+    scores = (*whole_scores(single=entry.single), *own)
+    said = (f"<b>{escape(title(score))}</b>: {escape(DEFINITIONS[score])}" for score in scores)
     return f"<h2>What the scores say</h2><p class=said>{' '.join(said)}</p>"
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Picture = npt.NDArray[np.uint8]
 
-#: Of labels that have no colour of their own, in turns; those of Okabe and Ito (2008).
+#: Of labels that have no colour of their own, in turns; the palette of Okabe and Ito (2008).
 _PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 _WIDE, _CLOSE = 420, 160  # pixels of an overview and of a close-up along its longer side, about
 _LEAST = 24  # pixels of the maps that a close-up shows at least
@@ -123,7 +123,7 @@ def _scene(caption: str, maps: Sequence[Any], box: Box, look: LabelStyle, size: 
 
 
 def _cut(array: Any, box: Box, step: int) -> npt.NDArray[Any]:
-    """Return every so-manieth pixel of a plane, as rows and columns."""
+    """Return every Nth pixel of a plane, as rows and columns."""
     rows = box[-2] if len(box) > 1 else (0, 1)
     high = range(rows[0], rows[1], max(1, min(step * 256, 4096)) // step * step or step)
     parts = []

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.comparison.metrics.probability import ProbabilityScores
     from napari_fcnseg.comparison.study import Study
 
-#: Of Okabe and Ito (2008), told apart by colour-blind readers; dashes differ as well.
+#: Of Okabe and Ito (2008), colour-blind safe; dashes differ as well.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 _FINE = tuple(n / 100 for n in range(5, 100, 5))

@@ -1,4 +1,4 @@
-"""What each operation of the patch network becomes in the dense one: a pure function per operation.
+"""Conversion rules: a pure function per operation of the patch network, which returns its dense form.
 
 The rules follow Li, Zhao and Wang 2014 (arXiv 1412.4526): a stride becomes 1, every window is dilated by the strides
 before it, a ``Dense`` after a ``Flatten`` becomes a convolution as large as the map it flattened. What padding inside

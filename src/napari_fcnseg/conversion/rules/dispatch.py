@@ -1,4 +1,4 @@
-"""One rule per operation, and what a rule says when there is none."""
+"""Dispatch to one rule per operation, and the refusal that a rule returns where no exact form exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where branches meet."""
+"""Rules for the operations that join branches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model file cannot say of itself, in ``NAME.fcnseg.json`` beside it: names, colours, preprocessing, pixel size.
+"""The sidecar of a model, ``NAME.fcnseg.json``: names, colours, preprocessing and pixel size, which a model file lacks.
 
 The file is JSON, meant to be written by hand too, and read as a stranger's: bounded in size and depth, every value
 checked. Preprocessing steps are written as the bioimage.io model description 0.5 writes them.

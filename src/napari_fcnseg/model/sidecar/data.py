@@ -1,4 +1,4 @@
-"""A sidecar as data."""
+"""The contents of a sidecar."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COLORS = ("#999999", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#5
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What is known about a model beside its file. Every field may be empty.
+    """Facts about a model that its file lacks. Every field may be empty.
 
     Attributes
     ----------
@@ -224,7 +224,7 @@ def default_names(what: str, count: int) -> tuple[str, ...]:
 
 
 def palette(count: int) -> tuple[str, ...]:
-    """Return so many colours as ``#rrggbb``, the first eight told apart by colour-blind readers."""
+    """Return so many colours as ``#rrggbb``, the first eight colour-blind safe."""
     import colorsys
 
     more = (colorsys.hsv_to_rgb(n * 0.618034 % 1, 0.55 + 0.4 * (n % 2), 0.9) for n in range(len(_COLORS), count))

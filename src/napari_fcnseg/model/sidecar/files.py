@@ -1,4 +1,4 @@
-"""Where a model's sidecar lies, and reading and writing it."""
+"""Find, read and write a model's sidecar."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_sidecar(model: str | os.PathLike[str], spatial: int = 2) -> Sidecar | N
     Returns
     -------
     Sidecar or None
-        None if there is none.
+        None if absent.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def write_sidecar(
 
 
 def _update(model: str | os.PathLike[str], path: Path, sidecar: Sidecar, *, replace_unreadable: bool) -> Path:
-    """Read what is there, and write it with what is new, while nobody else does."""
+    """Read what is there, and write it with what is new, while no other process does."""
     try:
         present = read_sidecar(model, len(sidecar.axes))
     except ModelFileError as error:

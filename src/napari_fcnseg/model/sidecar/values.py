@@ -35,7 +35,7 @@ _DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>]{1,300}")
 _URL = re.compile(r"https?://[^\s\"<>]{1,2000}")
 _AXIS = re.compile(r"[a-z]{1,16}")
 _RESERVED: Final = ("batch", "b", "channel", "c")
-#: Characters that make a terminal or a label show something else than what is there.
+#: Control characters, with which a terminal or a label would show something else than the text.
 _HIDDEN: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -77,7 +77,7 @@ class Citation:
 
 
 def text(name: str, value: Any, *, lines: bool = False) -> str:
-    """Return a text that is short and prints as what it is; ``lines`` allows several lines."""
+    """Return a short text of printable characters; ``lines`` allows several lines."""
     if not isinstance(value, str):
         raise ValueError(f"{name!r} is {shown(value)} instead of a text")
     limit = MAX_LINES if lines else MAX_TEXT
@@ -109,7 +109,7 @@ def entries(name: str, value: Any) -> Sequence[Any]:
 
 
 def mapping(name: str, value: Any) -> Mapping[str, Any]:
-    """Return an object whose keys print as what they are."""
+    """Return an object with printable keys."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{name!r} is {shown(value)} instead of an object")
     for key in value:
@@ -216,5 +216,5 @@ def outputs(value: Any) -> dict[str, Classes]:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a sentence can show it."""
+    """Return a value as text for a message, shortened."""
     return repr(value)[:60]

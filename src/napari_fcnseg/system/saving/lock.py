@@ -42,7 +42,7 @@ class Lock:
     Raises
     ------
     OutputError
-        If somebody else writes it, with who that is; or if nothing can be written beside it.
+        If another process writes it, with its name; or if nothing can be written beside it.
     """
 
     def __init__(self, path: Path, *, within: bool = False) -> None:
@@ -112,7 +112,7 @@ class Lock:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Lock a file; return False if somebody else has, None where the file system knows no locks."""
+    """Lock a file; return False if another process has, None where the file system knows no locks."""
     try:
         if sys.platform == "win32":
             import msvcrt

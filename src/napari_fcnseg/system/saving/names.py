@@ -1,4 +1,4 @@
-"""Which file a name leads to, and the names that follow from a result's name."""
+"""Resolve file names, and derive the names that follow from a result's name."""
 
 from __future__ import annotations
 

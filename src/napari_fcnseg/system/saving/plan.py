@@ -1,4 +1,4 @@
-"""What a task reads and what it will write, found to be possible before it begins."""
+"""The files that a task reads and writes, checked before it begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process that was killed has left beside a result: put back what belongs there, remove the rest."""
+"""Clean up after a process that was killed while it wrote: put back what belongs there, remove the rest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PART, OLD, TRASH = ".part", ".old", ".trash"
 
 
 def sweep(target: Path) -> None:
-    """Tidy up beside a result; only while nobody else writes it.
+    """Tidy up beside a result; only while no other process writes it.
 
     An earlier result that was taken out of the way, where the new one has not come since, gets its name again.
     """

@@ -1,4 +1,4 @@
-"""What a text has to look like for another one to take its place: a table never replaces notes, nor a proof a model."""
+"""Kinds of text files: one is replaced by its own kind only; tables never replace notes, nor certificates a model."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def save_whole(path: Path, write: Callable[[Path], object], *, overwrite: bool) 
     OSError
         If it cannot be written.
     OutputError
-        If it is there already, or somebody else writes it.
+        If it is there already, or another process writes it.
     """
     if not overwrite and path.exists():
         raise OutputError(f"{path} exists already. Choose another name, or say overwrite=True to replace it.")
@@ -154,7 +154,7 @@ def save_text(path: Path, text: str, *, overwrite: bool, newline: str | None = "
     Raises
     ------
     OutputError
-        If it cannot be written, or is there already, or somebody else writes it.
+        If it cannot be written, or is there already, or another process writes it.
     """
     path = Path(path)  # callers in Python give text, too
 

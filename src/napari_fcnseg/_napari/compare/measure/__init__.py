@@ -1,1 +1,1 @@
-"""How masks differ by number: tables of scores, the confusion matrix, objects, and scores against the IoU threshold."""
+"""Scores of masks: tables of scores, the confusion matrix, objects, and scores against the IoU threshold."""

@@ -1,4 +1,4 @@
-"""How masks differ by number: the result in a sentence, and tables that explain themselves."""
+"""Show scores of masks: the result in a sentence, and tables with tooltips."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class MeasureBox(QWidget):
         return self.objects.spin.value()
 
     def set_colors(self, colors: Mapping[int, str]) -> None:
-        """Take the colours that classes have in the viewer, as ``#rrggbb``."""
+        """Set the colours of the classes, as ``#rrggbb``."""
         self._colors = colors
 
     def show_study(self, study: Study | None, index: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Single objects: from which overlap on two are a pair, how many are found, and each of them in a table."""
+"""The tab of single objects: the IoU threshold, scores, and a table of the objects."""
 
 from __future__ import annotations
 

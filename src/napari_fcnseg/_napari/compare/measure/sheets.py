@@ -1,12 +1,20 @@
-"""Scores as tables: what stands in each cell, what explains it, and what is copied; nothing here knows Qt."""
+"""Scores as tables: cells, tooltips, and text to copy. Free of Qt."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.comparison.metrics.probability import PROBABILITY_DEFINITIONS
-from napari_fcnseg.comparison.report.definitions import DEFINITIONS, overall_scores, title, with_unit
+from napari_fcnseg.comparison.metrics.scores import (
+    DEFINITIONS,
+    OF_CLASS,
+    OF_MATCHING,
+    OF_OBJECTS,
+    PROBABILITY_SCORES,
+    SCORES,
+    title,
+    whole_scores,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -14,19 +22,9 @@ if TYPE_CHECKING:
     from napari_fcnseg.comparison import ClassScores, InstanceScores, ObjectRow, Study, StudyEntry
     from napari_fcnseg.comparison.metrics.probability import ProbabilityScores
 
-_CLASS = ("dice", "jaccard", "precision", "recall", "volume_difference", "border_f1", "hausdorff_95")
-_BORDER = ("border_f1", "hausdorff_95")
-_MATCHING = (
-    "found", "missed", "spurious", "precision", "recall", "f1", "average_precision", "segmentation_quality",
-    "panoptic_quality",
-)  # fmt: skip
-_PROBABILITY = {
-    "average_precision": "AP", "dice": "Dice at 0.5", "calibration_error": "Calibration error",
-    "largest_calibration_error": "Largest calibration error", "brier": "Brier score",
-}  # fmt: skip
 _NO_SCORE = "There is nothing that this score could be computed from."
 _NO_BORDER = "Borders were not searched here: label 0 has none, and very large maps are left out."
-#: Which objects are listed, by the words of the filter.
+#: Filters of the table of objects, by their names.
 FILTERS: Mapping[str, Callable[[ObjectRow], bool]] = {
     "all objects": lambda row: True,
     "missed": lambda row: row.side == "a" and not row.matched,
@@ -38,7 +36,7 @@ FILTERS: Mapping[str, Callable[[ObjectRow], bool]] = {
 
 
 def number(value: float | int | None) -> str:
-    """Return a number as people read it: four digits, thousands apart, a dash for none."""
+    """Return a number with four digits and thousands separators; a dash for None."""
     if value is None:
         return "–"
     if isinstance(value, int):
@@ -74,7 +72,7 @@ class Column:
     tips: Sequence[str] = ()
 
     def tip_of(self, row: int) -> str:
-        """Return what explains a cell."""
+        """Return the tooltip of a cell."""
         own = self.tips[row] if self.tips else self.tip
         return f"{own} {_NO_SCORE}" if self.values[row] is None else own
 
@@ -98,7 +96,7 @@ class Sheet:
         return len(self.columns[0].values) if self.columns else 0
 
     def text(self, rows: Sequence[int] | None = None) -> str:
-        """Return the table as text that a spreadsheet takes, with headings."""
+        """Return the table as tab-separated text with headings."""
         lines = ["\t".join(column.title for column in self.columns)]
         chosen = range(len(self)) if rows is None else rows
         lines += ["\t".join(column.text(column.values[row]) for column in self.columns) for row in chosen]
@@ -117,39 +115,30 @@ def scores(values: Mapping[str, float | int | None]) -> Sheet:
 
 def overall(entry: StudyEntry) -> Sheet:
     """Return the scores of a mask as a whole."""
-    return scores({name: entry.value(name) for name in overall_scores(entry)})
+    return scores({name: entry.value(name) for name in whole_scores(single=entry.single)})
 
 
 def matching(found: InstanceScores) -> Sheet:
     """Return the scores of objects at the threshold, and those that need none."""
-    values = {name: getattr(found.at, name) for name in _MATCHING}
-    more = ("mean_average_precision", "splits", "merges", "a_objects", "b_objects")
+    values = {name: getattr(found.at, name) for name in OF_MATCHING}
+    more = (*OF_OBJECTS, "a_objects", "b_objects")
     return scores({**values, **{name: getattr(found, name) for name in more}})
 
 
 def classes(entry: StudyEntry, colors: Mapping[int, str]) -> Sheet:
     """Return the scores of each class."""
     comparison = entry.comparison
-    borders = {one.label: one for one in comparison.borders}
-
-    def value(one: ClassScores, score: str) -> float | int | None:
-        if score in _BORDER:
-            border = borders.get(one.label)
-            found: float | None = getattr(border, score.removeprefix("border_")) if border is not None else None
-            return found
-        own: float | int | None = getattr(one, score)
-        return own
-
+    searched = {one.label for one in comparison.borders}
     rows = comparison.classes
     columns = [Column("Class", "What the label means, and its number.", [_called(one) for one in rows], str)]
-    for score in (*_CLASS, "a_pixels", "b_pixels"):
-        heading = with_unit(title(score), comparison.unit) if score == "hausdorff_95" else title(score)
-        tip = DEFINITIONS[score]
-        if score == "border_f1" and comparison.tolerance is not None:
+    for score in (SCORES[name] for name in (*OF_CLASS, "a_pixels", "b_pixels")):
+        tip = score.definition
+        if score.name == "border_f1" and comparison.tolerance is not None:
             tip += f" The tolerance was {f'{number(comparison.tolerance)} {comparison.unit}'.strip()}."
-        form = percent if score == "volume_difference" else number
-        tips = [tip if one.label in borders else f"{tip} {_NO_BORDER}" for one in rows] if score in _BORDER else ()
-        columns.append(Column(heading, tip, [value(one, score) for one in rows], form, tips))
+        form = percent if score.is_change else number
+        tips = [tip if one.label in searched else f"{tip} {_NO_BORDER}" for one in rows] if score.of_border else ()
+        values = [comparison.value_of_class(one, score.name) for one in rows]
+        columns.append(Column(score.heading(comparison.unit), tip, values, form, tips))
     return Sheet(tuple(columns), tuple(colors.get(one.label) for one in rows))
 
 
@@ -246,6 +235,8 @@ def probabilities(found: Sequence[ProbabilityScores]) -> Sheet:
         Column("Map", "The layer.", [one.name for one in found], str),
         Column("Label", "The label in A that it is about.", [one.label for one in found]),
     ]
-    for score, text in PROBABILITY_DEFINITIONS.items():
-        columns.append(Column(_PROBABILITY.get(score, title(score)), text, [getattr(one, score) for one in found]))
+    columns += [
+        Column(score.heading(), score.definition, [getattr(one, score.name) for one in found])
+        for score in PROBABILITY_SCORES.values()
+    ]
     return Sheet(tuple(columns))

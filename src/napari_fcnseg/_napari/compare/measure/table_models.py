@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ROLE = Qt.ItemDataRole
 _NOWHERE = QModelIndex()
-#: Darkest shade of a cell of the confusion matrix: right ones and wrong ones, told apart by colour-blind readers.
+#: Darkest shade of a cell of the confusion matrix: right ones and wrong ones, colour-blind safe.
 _RIGHT, _WRONG = (0, 114, 178), (213, 94, 0)
 _SHADE = 200
 
@@ -39,11 +39,11 @@ class SheetModel(QAbstractTableModel):
         self.endResetModel()
 
     def source_row(self, row: int) -> int:
-        """Return which line of the sheet a row shows."""
+        """Return the line of the sheet that a row shows."""
         return self._order[row]
 
     def row_of(self, source: int) -> int:
-        """Return which row shows a line of the sheet."""
+        """Return the row that shows a line of the sheet."""
         return self._order.index(source)
 
     def text(self) -> str:
@@ -59,7 +59,7 @@ class SheetModel(QAbstractTableModel):
         return 0 if parent.isValid() else len(self.sheet.columns)
 
     def data(self, index: QModelIndex, role: int = _ROLE.DisplayRole) -> Any:
-        """Return what stands in a cell, what explains it, and how it is written."""
+        """Return the text, tooltip, colour or alignment of a cell."""
         column, row = self.sheet.columns[index.column()], self._order[index.row()]
         if role == _ROLE.DisplayRole:
             return column.text(column.values[row])
@@ -72,7 +72,7 @@ class SheetModel(QAbstractTableModel):
         return None
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = _ROLE.DisplayRole) -> Any:  # noqa: N802
-        """Return a heading, and what explains it."""
+        """Return a heading or its tooltip."""
         if orientation != Qt.Orientation.Horizontal or section >= len(self.sheet.columns):
             return None
         column = self.sheet.columns[section]
@@ -155,12 +155,12 @@ class ConfusionModel(QAbstractTableModel):
         return 0 if parent.isValid() else len(self._names)
 
     def data(self, index: QModelIndex, role: int = _ROLE.DisplayRole) -> Any:
-        """Return what stands in a cell, its shade, and what it says in words."""
+        """Return the text, shade or tooltip of a cell."""
         row, column = index.row(), index.column()
         if role == _ROLE.DisplayRole:
             return self._shown(row, column)
         if role == _ROLE.BackgroundRole and self._matrix[row, column]:
-            share = math.sqrt(self._share(row, column))  # few wrong pixels are what one looks for
+            share = math.sqrt(self._share(row, column))  # a few wrong pixels must not vanish
             return QColor(*(_RIGHT if row == column else _WRONG), round(_SHADE * share))
         if role == _ROLE.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

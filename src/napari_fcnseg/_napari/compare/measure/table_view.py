@@ -72,7 +72,7 @@ class Table(QTableView):
             super().keyPressEvent(event)
 
     def copy(self) -> None:
-        """Copy all of it, with headings, as a spreadsheet takes it."""
+        """Copy the whole table with headings, tab-separated."""
         clipboard = QGuiApplication.clipboard()
         if clipboard is not None:
             clipboard.setText(self._shown.text())

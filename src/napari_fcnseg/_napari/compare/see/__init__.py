@@ -1,1 +1,1 @@
-"""How masks differ to the eye: flicker, a swipe line, linked views side by side, and a walk to the worst places."""
+"""Views of how masks differ: flicker, a swipe line, linked views side by side, and a walk to the worst places."""

@@ -1,4 +1,4 @@
-"""Moves napari's camera and sliders to a place."""
+"""Move napari's camera and sliders to a region."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from napari.viewer import Viewer
 
-#: Part of the view that a place takes.
+#: Share of the view that a region takes.
 _SHARE = 1 / 3
-#: Pixels of a layer that are seen at least: a single one alone would say nothing.
+#: Pixels of a layer that stay visible at least; a single one alone would show nothing.
 _LEAST = 24
 
 
@@ -37,7 +37,7 @@ def view_size(viewer: Viewer) -> tuple[float, float]:
 
 
 def go_to(viewer: Viewer, point: Sequence[float], extent: Sequence[float], pixel: Sequence[float]) -> None:
-    """Look at a place: it is in the middle then, and takes a third of the view.
+    """Move the camera so that a region is in the middle and takes a third of the view.
 
     Parameters
     ----------

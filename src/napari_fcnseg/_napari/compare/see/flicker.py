@@ -1,4 +1,4 @@
-"""A and B in turns in the same place: what differs is what moves."""
+"""The flicker: A and B are shown in turns, so that what differs moves."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Flicker(QObject):
 
     @property
     def on(self) -> bool:
-        """Whether one of the two is hidden by this."""
+        """Whether the flicker is on."""
         return self._pair is not None
 
     @property
@@ -61,7 +61,7 @@ class Flicker(QObject):
         if self._pair is None:
             return
         self._shown = 1 - self._shown
-        # The new one first: there is no moment with none.
+        # show the new one first, so that one is always visible
         self._pair[self._shown].visible = True
         self._pair[1 - self._shown].visible = False
         self.turned.emit(self._shown)

@@ -1,4 +1,4 @@
-"""The ways to see how A and B differ, of which the last three exclude each other: each hides a part of them."""
+"""Widgets for the views of how A and B differ; flicker, swipe and side by side exclude each other."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _KEYS = (
 
 
 class SeeBox(QWidget):
-    """Shows A and B so that one sees where they differ.
+    """The views of A and B, and their buttons.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class SeeBox(QWidget):
 
     #: Emitted with whether the map of agreement is wanted.
     agreement_wanted = Signal(bool)
-    #: Emitted with whether A and B are looked at by themselves: what lies over them is in the way.
+    #: Emitted with whether A and B are viewed alone, so that layers over them are hidden.
     bare = Signal(bool)
     #: Emitted when another place is wanted.
     next_place, previous_place = Signal(), Signal()
@@ -126,7 +126,7 @@ class SeeBox(QWidget):
             shortcut.activated.connect(act)
 
     def take(self, a: Labels | None, b: Labels | None) -> None:
-        """Look at two layers; what was going on with others ends."""
+        """Set the two layers; views of others end."""
         if a is self._a and b is self._b:
             return
         self.end()
@@ -145,7 +145,7 @@ class SeeBox(QWidget):
         self._show()
 
     def turn(self) -> None:
-        """Show A instead of B, or the other way round, by hand."""
+        """Show A instead of B, or vice versa, by hand."""
         if self._a is None or self._b is None:
             return
         if self.flickering.on:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _SECOND = " (under B)"
-#: What an image looks like: it stays the same under both.
+#: Properties that both copies of an image share.
 _LOOKS = ("contrast_limits", "colormap", "gamma", "opacity", "blending", "visible")
 
 
@@ -34,7 +34,7 @@ class SideBySide:
         self._viewer = viewer
         self._before: dict[str, Any] | None = None
         self._copies: list[Layer] = []
-        self._shown: list[Layer] = []  # the first view's from the bottom, then the second's
+        self._shown: list[Layer] = []  # layers of the first view from the bottom, then of the second
 
     @property
     def on(self) -> bool:
@@ -45,11 +45,6 @@ class SideBySide:
     def intact(self) -> bool:
         """Whether each layer is still in its view: they are dealt out by their order, of which one may be gone."""
         return list(self._viewer.layers)[: len(self._shown)] == self._shown
-
-    @property
-    def copies(self) -> tuple[Layer, ...]:
-        """The second layers of the images."""
-        return tuple(self._copies)
 
     def start(self, a: Labels, b: Labels) -> None:
         """Show A left and B right."""

@@ -1,4 +1,4 @@
-"""A line over the canvas: A on one side of it, B on the other; cut by the graphics card, so that any size is fluid."""
+"""The swipe: a line over the canvas with A on one side and B on the other, clipped by the graphics card."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
     from qtpy.QtGui import QMouseEvent, QPaintEvent
 
-_HANDLE = 11  # points that are taken for the line
+_HANDLE = 11  # points within which the mouse takes hold of the line
 _NO_CANVAS = "The swipe line needs a canvas as napari 0.6 to 0.9 has it. Use flicker, or A and B side by side."
 _NO_GRID = "A line cannot cut layers that lie beside each other. Press the grid button below the layer list first."
 NO_3D = "The swipe line is for 2D. Press the 2D/3D button below the layer list, or use A and B side by side."
@@ -40,7 +40,7 @@ class Swipe(QObject):
     def __init__(self, viewer: Viewer, parent: QWidget) -> None:
         super().__init__(parent)
         self._viewer, self._parent = viewer, parent
-        self._cuts: list[tuple[Any, Any]] = []  # what is drawn, and the filter on it
+        self._cuts: list[tuple[Any, Any]] = []  # visual nodes and their clip filters
         self._layers: tuple[Labels, ...] = ()
         self._before: tuple[bool, ...] = ()
         self._native: QWidget | None = None
@@ -185,7 +185,7 @@ class Line(QWidget):
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Take hold."""
+        """Take hold of the line."""
         if event is not None:
             event.accept()
 

@@ -87,7 +87,7 @@ class BatchDialog(QDialog):
         self.busy, self._closing, self._held = False, False, False
         self._outcome: Outcome | None = None
         self._spots: dict[str, LabelsGeometry] = {}
-        self._stops = [threading.Event()]  # of what runs; in a list that outlives this object
+        self._stops = [threading.Event()]  # of what runs; in a list, which outlives this object
         stops = self._stops
         at_end(self, lambda: stops[-1].set())
         self.setWindowTitle("Batch")

@@ -1,4 +1,4 @@
-"""What a batch is to take and to write: the choices at the top of its window."""
+"""The form at the top of the batch window: images, folder for results, format."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 from napari_fcnseg._napari.segment.batch.layers import choosable
 from napari_fcnseg._napari.widgets.text_dialog import button
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,7 +125,7 @@ class BatchForm(QWidget):
     @property
     def extras(self) -> dict[str, QCheckBox]:
         """What may be written beside the labels, by the names of the settings."""
-        return {name: getattr(self, name) for name in ("probabilities", "confidence", "disagreement")}
+        return {kind.name: getattr(self, kind.name) for kind in EXTRA_OUTPUTS}
 
     @property
     def takes_layers(self) -> bool:
@@ -150,7 +151,7 @@ class BatchForm(QWidget):
         return [layer for row, layer in enumerate(self._listed) if self._item(row).checkState() == _TICKED]
 
     def check(self) -> None:
-        """Find out whether everything is chosen.
+        """Check that everything is chosen.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What a batch from the window works on, in its worker thread, and the layer that shows one of its results."""
+"""Run a batch in a worker thread, and open one of its results as a layer."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def batch_worker(
 ) -> Generator[tuple[BatchFiles | ReportLine | BatchProgress, ...], None, Outcome]:
     """Do a batch; yield what is new several times a second. The value of the outcome is the report's path.
 
-    The work is done in a thread that nobody has to wait for: reading a large file cannot be interrupted.
+    The work is done in a daemon thread: reading a large file cannot be interrupted.
     """
     news: queue.SimpleQueue[BatchFiles | ReportLine | BatchProgress] = queue.SimpleQueue()
     done = in_background(lambda: _work(request, news), "napari-fcnseg-batch")

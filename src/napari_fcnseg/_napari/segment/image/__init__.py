@@ -1,1 +1,1 @@
-"""What feeds the model: layers, axes, values, pixel size, and where a layer lies."""
+"""The image step of the dock: layers, axes, values, pixel size."""

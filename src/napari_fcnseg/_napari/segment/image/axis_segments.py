@@ -1,4 +1,4 @@
-"""What the strip of axes shows and offers: a segment per axis, in words; nothing here knows Qt."""
+"""Contents of the strip of axes: texts and choices for each axis. Free of Qt."""
 
 from __future__ import annotations
 

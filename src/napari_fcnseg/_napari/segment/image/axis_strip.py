@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg._napari.segment.image.axis_segments import AxisSegment
 
-_SKY, _ORANGE, _GREY = "#56b4e9", "#e69f00", "#a6a6a6"  # told apart by colour-blind people, and black is legible on all
+_SKY, _ORANGE, _GREY = "#56b4e9", "#e69f00", "#a6a6a6"  # colour-blind safe, and black is legible on all
 _COLOURS = {
     Role.FRAMES: _GREY,
     Role.CHANNELS: _ORANGE,

@@ -112,7 +112,7 @@ class FactsLine(QLabel):
         create_worker(in_worker, answer, _connect={"returned": self._take}, _ignore_errors=True)
 
     def _take(self, outcome: Outcome) -> None:
-        """Take over what a worker saw; of an image that cannot be read a run says more."""
+        """Accept what a worker saw; of an image that cannot be read a run says more."""
         if outcome.value is None or outcome.value[0] != self._request:
             return
         self.facts = outcome.value[1]

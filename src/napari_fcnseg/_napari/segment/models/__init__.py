@@ -1,1 +1,1 @@
-"""Which models: files, samples, recent ones, names and colours, what became of each layer."""
+"""The model step of the dock: files, samples, recent ones, names and colours, what became of each layer."""

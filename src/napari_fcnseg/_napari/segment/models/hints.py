@@ -1,4 +1,4 @@
-"""What is known about a model beside its file: what it is fed with and what its classes are called."""
+"""Hints from a layer or a sample about its model: input, preprocessing, names of classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in a model, or why it was refused, in words; nothing here knows Qt."""
+"""Describe a model, or the reason for its refusal, in words. Free of Qt."""
 
 from __future__ import annotations
 

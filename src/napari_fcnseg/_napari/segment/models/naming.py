@@ -1,4 +1,4 @@
-"""What the user says about a model, from the window into its sidecar and onto its results; nothing here knows Qt."""
+"""Write names and colours that the user gave into a model's sidecar and onto its results. Free of Qt."""
 
 from __future__ import annotations
 

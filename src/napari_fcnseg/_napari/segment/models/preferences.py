@@ -1,4 +1,4 @@
-"""What the user set under File, Preferences, FCNSeg; napari has such settings of plugins from 0.9 on."""
+"""Settings under File, Preferences, FCNSeg; napari offers them to plugins from 0.9 on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of each layer of a model, or which one it was refused for, as a table to read and to copy."""
+"""The conversion report as a table: each layer of a model, or the one that it was refused for."""
 
 from __future__ import annotations
 

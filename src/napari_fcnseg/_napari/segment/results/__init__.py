@@ -1,1 +1,1 @@
-"""What comes out: layers, provenance, certificates, files, instances, undo."""
+"""Results in the dock: layers, provenance, certificates, files, instances, undo."""

@@ -1,4 +1,4 @@
-"""Where the image of a result can be read again: in the files its layers come from, or in one that is saved now.
+"""Find files from which the image of a result can be read again, or save it to one.
 
 Everything here reads pixels: call it in a worker.
 """

@@ -1,4 +1,4 @@
-"""How instances are found, as widgets; they are read into one snapshot and nothing is decided here."""
+"""Settings for instances as widgets; a snapshot is read from them, nothing is decided here."""
 
 from __future__ import annotations
 

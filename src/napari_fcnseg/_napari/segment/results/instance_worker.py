@@ -1,4 +1,4 @@
-"""Instances of a Labels layer: what is asked for, and what a worker makes of it; nothing here knows Qt."""
+"""Instances of a Labels layer: what is asked for, and what a worker makes of it. Free of Qt."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class InstanceRequest:
     target : Labels or None
         The layer that gets the instances; None for a new one.
     stop : threading.Event
-        Set when nobody waits any more.
+        Set to cancel.
     """
 
     parent: Labels
@@ -82,7 +82,7 @@ class FoundInstances:
 
 
 def instance_layer(request: InstanceRequest) -> FoundInstances:
-    """Find instances; takes its time, so it runs in a worker."""
+    """Find instances. Slow: call it in a worker."""
     from napari_fcnseg.instances.labeling import find_instances
 
     place = geometry(request.parent)

@@ -221,7 +221,7 @@ class InstancesBox(QWidget):
         self._read_classes()
 
     def _read_classes(self) -> None:
-        """Find out which classes the labels have, if they do not say, once somebody looks: it reads all of them."""
+        """Find out which classes the labels have, unless they say so; only while visible, since all are read."""
         if not self._unread or not self.isVisibleTo(self.window()):
             return
         self._unread = False
@@ -230,7 +230,7 @@ class InstancesBox(QWidget):
         create_worker(in_worker, partial(classes_in, self._shown), _connect=slot, _ignore_errors=True)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Take up what was put off until somebody looks."""
+        """Do what was put off until the box is visible."""
         super().showEvent(event)
         self._read_classes()
 

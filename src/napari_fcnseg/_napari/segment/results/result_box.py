@@ -55,7 +55,7 @@ class ResultBox(QGroupBox):
     run_again = Signal(object)
     #: Emitted with the layer that is to be removed.
     remove = Signal(object)
-    #: Emitted with an error that is a fault of the program.
+    #: Emitted with an error that is a bug.
     problem = Signal(object)
 
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
@@ -97,7 +97,7 @@ class ResultBox(QGroupBox):
         return self._layer
 
     def remember(self, layers: Sequence[Layer], request: RunRequest) -> None:
-        """Take notice of the request that layers are the result of, as long as they exist."""
+        """Record the request that layers are the result of, as long as they exist."""
         for layer in layers:
             self._requests[layer] = request
         self.refresh()
@@ -107,7 +107,7 @@ class ResultBox(QGroupBox):
         self.show_layer(self._layer)
 
     def request_again(self, layer: Layer) -> RunRequest | None:
-        """Return a request that gives a layer's result again, bit for bit; None if nobody knows its image.
+        """Return a request that gives a layer's result again, bit for bit; None if its image is unknown.
 
         Raises
         ------
@@ -234,7 +234,7 @@ class ResultBox(QGroupBox):
         if path:
             ending = re.search(r"\*([.\w]+)\)", kind)
             whole = path if Path(path).suffix or ending is None else path + ending[1]
-            self.save_as(whole, replace=whole == path)  # under another name nobody was asked
+            self.save_as(whole, replace=whole == path)  # the dialog has asked about that name only
 
     def _enable(self) -> None:
         known = self._layer is not None and self._layer in self._requests

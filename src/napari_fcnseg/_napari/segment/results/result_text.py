@@ -1,4 +1,4 @@
-"""A result in words: what it was made with; as a text that makes it again; nothing here knows Qt."""
+"""A result in words: what it was made with; as a text that makes it again. Free of Qt."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Undo(QObject):
         return bool(self._waiting)
 
     def note(self, layers: Sequence[Layer]) -> None:
-        """Take notice of a result that is shown."""
+        """Record a result that is shown."""
         if tuple(layers) not in self._shown:  # a run that goes on shows the same layers again
             self._shown = [*self._shown, tuple(layers)][-_MOST:]
 
@@ -88,7 +88,7 @@ class Undo(QObject):
             self._do_next()
 
     def _do_next(self) -> None:
-        """Have a layer come or go, unless somebody else has done so."""
+        """Have a layer come or go, unless the user has done so."""
         if not self._waiting:
             self._timer.stop()
             return

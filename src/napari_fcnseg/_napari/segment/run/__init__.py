@@ -1,1 +1,1 @@
-"""Where and how to run, what it will take, and the run itself in a worker."""
+"""The run step of the dock: region, settings, forecast, and the run in a worker."""

@@ -41,7 +41,7 @@ class Activity:
         return self._bar is not None and bool(self._bar.is_canceled)
 
     def advance(self, done: int, total: int) -> None:
-        """Show how far it is, once a second; call it when nothing else was shown in this turn of the event loop.
+        """Show the progress, once a second; call it when nothing else was shown in this turn of the event loop.
 
         napari has the whole window drawn at once for it, and at the first time the whole event queue run.
         """

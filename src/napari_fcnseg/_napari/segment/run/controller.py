@@ -70,7 +70,7 @@ class RunController(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._box = box
-        self._work: list[Generator[Any, None, Outcome]] = []  # at most one; in a list that outlives this object
+        self._work: list[Generator[Any, None, Outcome]] = []  # at most one; in a list, which outlives this object
         self._outcome: Outcome | None = None
         self._ended = False
         self._finish: Callable[[Outcome | None], None] | None = None
@@ -87,7 +87,7 @@ class RunController(QObject):
         self._verify_next = False
         self.follows = False  # whether the last run goes where the view goes
         self.stopped = False  # whether the user stopped it, or it failed
-        self._stops = [threading.Event()]  # of what runs; as above
+        self._stops = [threading.Event()]  # of what runs; see above
         stops, work = self._stops, self._work
         at_end(parent, lambda: end_workers(stops[-1], work))
 
@@ -172,13 +172,13 @@ class RunController(QObject):
         self._stops[-1].set()
 
     def forget(self, layer: Layer) -> None:
-        """Take notice that a layer was removed from the viewer: nobody waits for a removed result."""
+        """React to a layer's removal from the viewer: a removed result is not computed any further."""
         if self.running and self._results is not None and self._results.labels is layer:
             self.stop()
         self._box.offer_resume(self.resumable)
 
     def report_problem(self, error: Exception) -> None:
-        """Say what went wrong, in the dock and as a notification; never end the session for it."""
+        """Report an error in the dock and as a notification; never end the session for it."""
         self._box.complain(notify_error(error))
 
     def _begin(

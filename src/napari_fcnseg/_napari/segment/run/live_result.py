@@ -1,4 +1,4 @@
-"""What a run has computed, as the layers show it: the preview first, and finished tiles in its place."""
+"""The arrays that the layers show during a run: first the preview, then finished tiles in its place."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ class LiveResult(ResultArrays):
     @property
     def maps(self) -> npt.NDArray[np.float32] | None:
         """The scores class by class, ``(class, *spatial)``, as a view."""
-        return None if self.scores is None else np.moveaxis(self.scores, -1, 0)
+        scores = self.arrays.get("probabilities")
+        return None if scores is None else np.moveaxis(scores, -1, 0)
 
     def write(self, tile: Tile) -> None:
-        """Take over a finished tile, or paint one of a preview."""
+        """Accept a finished tile, or paint one of a preview."""
         self.written += 1
         if tile.preview:
             self._paint(tile)
@@ -57,7 +58,7 @@ class LiveResult(ResultArrays):
         if early is None or where != as_slices(early):  # that one lies over others
             self.finished_pixels += tile.labels.size
         unbounded = self.run.plan.networks[0].head == "scores"  # and not known beforehand
-        if self.scores is not None and unbounded:
+        if "probabilities" in self.arrays and unbounded:
             low, high = float(tile.scores.min()), float(tile.scores.max())
             self.limits = (low, high) if tile.done == 1 else (min(low, self.limits[0]), max(high, self.limits[1]))
 

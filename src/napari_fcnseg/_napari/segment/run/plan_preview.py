@@ -1,4 +1,4 @@
-"""What a run will take, before it is begun: tiles, memory, time and device."""
+"""The forecast above Run: tiles, memory, time and device."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PlanPreview(QObject):
     ) -> None:
         super().__init__(parent)
         self._box, self._controller, self._request = box, controller, request
-        self._stops = [threading.Event()]  # of the latest question; in a list that outlives this object
+        self._stops = [threading.Event()]  # of the latest question; in a list, which outlives this object
         self._number = 0
         self._open = False  # whether the last question has no whole answer yet
         self._timer = QTimer(self)

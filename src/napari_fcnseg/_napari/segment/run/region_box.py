@@ -1,4 +1,4 @@
-"""Where to segment, as two combos: which pixels of the image, and which frames of a stack."""
+"""Two combo boxes that choose where to segment: which pixels of the image, and which frames of a stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where in an image a run labels pixels: all of it, what the view shows, or inside a region; nothing here knows Qt."""
+"""The part of an image that a run labels: all, what the view shows, or inside a region. Free of Qt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes into a worker thread and what comes out of it, as plain objects."""
+"""Requests to the worker thread, and its progress and results, as plain objects."""
 
 from __future__ import annotations
 
@@ -187,13 +187,13 @@ class RunResult:
         return not all(skip(*tile) for tile in self.sampler.run.plan.schedule)
 
     def see(self, tile: Tile) -> None:
-        """Take over a tile, of the preview or finished."""
+        """Accept a tile, of the preview or finished."""
         self.result.write(tile)
         if not tile.preview:
             self.sampler.see(tile)
             self.done, self.total = tile.done, tile.total
 
     def progress(self, layers: tuple[Layer, ...], seconds_left: float | None = None) -> RunProgress:
-        """Return how far it is."""
+        """Return the progress."""
         said = " ".join(filter(None, [self.forecast, *self.sampler.run.notes]))
         return RunProgress(self.result, layers, self.done, self.total, self.result.written, seconds_left, said)

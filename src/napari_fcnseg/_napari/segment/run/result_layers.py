@@ -11,6 +11,7 @@ from napari.layers import Image, Labels
 
 from napari_fcnseg._napari.layers.metadata import METADATA
 from napari_fcnseg._napari.segment.models.naming import class_look, models_name
+from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
 from napari_fcnseg.system.formatting import format_duration, format_shape
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.segment.run.live_result import LiveResult
     from napari_fcnseg._napari.segment.run.request import RunProgress, RunRequest, RunResult
 
+_SHARES = tuple(f"· {kind.name}" for kind in EXTRA_OUTPUTS if kind.is_share)  # ends of layers' names
 _REFRESH_SECONDS = 0.25
 _REFRESH_SHARE = 0.05  # of a processor core that drawing may take from what is computed, at most
 
@@ -93,7 +95,7 @@ class ResultLayers:
         for layer in self._layers:
             if provenance is not None:
                 layer.metadata[METADATA] = provenance
-            unbounded = isinstance(layer, Image) and not layer.name.endswith("· disagreement")
+            unbounded = isinstance(layer, Image) and not layer.name.endswith(_SHARES)
             if unbounded and progress is not None and progress.result.limits != (0, 1):
                 layer.contrast_limits_range = layer.contrast_limits = progress.result.limits
 
@@ -134,15 +136,15 @@ def result_layers(request: RunRequest, result: LiveResult, provenance: dict[str,
                 name=f"{title} · {name}",
                 contrast_limits=result.limits,
                 rgb=False,
-                visible=False,  # they would hide the image
+                visible=False,  # else they would hide the image
                 **common,
             )
             for scores, name in zip(result.maps, shown, strict=True)
         ]
-    for kept, what in ((result.confidence, "confidence"), (result.disagreement, "disagreement")):
-        if kept is not None:
-            limits = result.limits if what == "confidence" else (0, 1)
-            data, name = _spanned(kept, request), f"{title} · {what}"
+    for kind in EXTRA_OUTPUTS:
+        if kind.name in result.arrays and not kind.per_class:
+            limits = (0, 1) if kind.is_share else result.limits
+            data, name = _spanned(result.arrays[kind.name], request), f"{title} · {kind.name}"
             layers.append(Image(data, name=name, contrast_limits=limits, rgb=False, visible=False, **common))
     look = class_look(names, request.hints.class_colors)
     return [*layers, Labels(_spanned(result.labels, request), name=title, **look, **common)]

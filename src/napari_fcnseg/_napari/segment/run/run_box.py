@@ -1,4 +1,4 @@
-"""Where and how to run, what it will take, Run, Cancel, Resume and Verify, progress, and what became of it."""
+"""The run step of the dock: region, settings, forecast, Run, Cancel, Resume and Verify, progress and result."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class RunBox(QGroupBox):
         self._enable(running=self.cancel.isEnabled())
 
     def ready(self) -> None:
-        """Take the next request."""
+        """Get ready for the next request."""
         self._enable(running=False)
         self.cancel.setText("Cancel")
         self.bar.hide()
@@ -98,7 +98,7 @@ class RunBox(QGroupBox):
         self.cancel.setText("Stopping…")
 
     def advance(self, done: int, total: int, seconds_left: float | None) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         self.bar.setUpdatesEnabled(False)  # each of these would have the bar drawn at once, and the window with it
         self.bar.setRange(0, total)
         self.bar.setValue(done)

@@ -90,7 +90,7 @@ class SettingsBox(QWidget):
             box.valueChanged.connect(lambda _: self.changed.emit())
 
     def _arranged(self) -> QFormLayout:
-        """Put the settings below each other."""
+        """Lay out the settings in a column."""
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)

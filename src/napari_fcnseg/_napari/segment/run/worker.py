@@ -1,4 +1,4 @@
-"""What runs in a worker thread: generators that give the window its turn and never let an error out.
+"""Generators that run in a worker thread: they yield often, and return errors instead of raising them.
 
 An error that left a worker would end in a traceback dialog, and a ``RuntimeError`` would end the worker without a word
 (superqt takes it for a deleted worker). So each of these returns what became of it instead.
@@ -87,7 +87,7 @@ def small_tile(plan: RunPlan) -> tuple[int, ...]:
 def plan_of(request: RunRequest, *, separate: bool = False) -> RunPlan:
     """Return how a request is computed: everything is checked, nothing is read yet but what it has to lie in."""
     from napari_fcnseg.plan.run_plan import (
-        make_plan,  # here, because importing it takes the window's time anywhere else
+        make_plan,  # imported here: anywhere else it would block the window
     )
 
     settings = replace(request.settings, channel_axis=request.source.layout.channel_axis)
@@ -174,7 +174,7 @@ class _Pace:
         self.left: float | None = None
 
     def see(self, tile: Tile) -> None:
-        """Take notice of a tile."""
+        """Record a tile."""
         if not tile.preview:
             self._done += tile.labels.size
         if tile.preview or not self._since:
