@@ -29,7 +29,7 @@ _HOME = {
     "load_model": "model.patch_model",
     "score_probability": "comparison.metrics.probability",
     "segment": "run.segment",
-    "segment_patchwise": "run.segment",
+    "segment_patchwise": "run.patchwise",
     "try_precision": "proof.precision_trial",
     "verify": "proof.verification",
 }

@@ -15,10 +15,10 @@ from napari_fcnseg.proof.precision_trial import PrecisionTrial as PrecisionTrial
 from napari_fcnseg.proof.precision_trial import try_precision as try_precision
 from napari_fcnseg.proof.verification import Verification as Verification
 from napari_fcnseg.proof.verification import verify as verify
+from napari_fcnseg.run.patchwise import segment_patchwise as segment_patchwise
 from napari_fcnseg.run.result import Segmentation as Segmentation
 from napari_fcnseg.run.run import Tile as Tile
 from napari_fcnseg.run.segment import iter_segment as iter_segment
 from napari_fcnseg.run.segment import segment as segment
-from napari_fcnseg.run.segment import segment_patchwise as segment_patchwise
 from napari_fcnseg.run.time_estimate import Estimate as Estimate
 from napari_fcnseg.run.time_estimate import estimate as estimate

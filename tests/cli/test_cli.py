@@ -19,6 +19,7 @@ from _two_outputs import save_two_outputs
 
 import napari_fcnseg as nf
 from napari_fcnseg.cli import main as cli
+from napari_fcnseg.cli import segment as cli_segment
 from napari_fcnseg.engine import engine
 from napari_fcnseg.imagefile import GrowingZarr, ImageFile, read_image
 from napari_fcnseg.model.sidecar import Sidecar, blank, read_sidecar
@@ -379,7 +380,7 @@ def test_what_was_done_before_the_engine_died_is_kept(folder, capsys, tmp_path, 
         if done == 2:
             os.kill(engine().pid, signal.SIGKILL)
 
-    monkeypatch.setattr(cli, "_progress", lambda *_: contextlib.nullcontext(die_after_two))
+    monkeypatch.setattr(cli_segment, "progress_bar", lambda *_: contextlib.nullcontext(die_after_two))
     arguments = ("segment", folder / "image.tif", "--model", folder / "a.keras", "--tile", 8, "-o", tmp_path / "l.tif")
     code, _, err = run(capsys, *arguments)
     assert code == 1

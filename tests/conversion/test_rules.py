@@ -15,8 +15,8 @@ from napari_fcnseg.conversion.dense_network import (
     PerPatch,
     Zeros,
 )
-from napari_fcnseg.conversion.emitter import NetworkBuilder, TooLargeError
 from napari_fcnseg.conversion.feature_maps import FeatureMaps, MapRef, Vector
+from napari_fcnseg.conversion.network_builder import NetworkBuilder, TooLargeError
 from napari_fcnseg.conversion.rules import Refusal, rewrite
 from napari_fcnseg.errors import ConversionError, UnsupportedLayerError
 from napari_fcnseg.graph.geometry import INTERIOR, Axis

@@ -1,4 +1,4 @@
-"""The thinned network gives every so-manieth answer of the whole one, exactly, whatever the network.
+"""The thinned network gives every Nth answer of the whole one, exactly, whatever the network.
 
 The reference is the whole dense network itself, which is proven against Keras elsewhere; both run in the engine.
 """

@@ -1,4 +1,4 @@
-"""The preview: exact at every so-manieth pixel of the whole frame, a fraction of the work, and never in the way."""
+"""The preview: exact at every Nth pixel of the whole frame, a fraction of the work, and never in the way."""
 
 from __future__ import annotations
 

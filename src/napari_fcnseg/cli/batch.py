@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from napari_fcnseg.cli.exit_codes import DIFFERENT, MISFIT, OK
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.system.formatting import format_duration
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from napari_fcnseg.batch import Batch, ReportLine
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.settings import RunSettings
-
-_FAILED, _DIFFERENT = 1, 3  # exit codes, as of the command line as a whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,8 +86,8 @@ def segment_folder(
     )  # fmt: skip
     lines = _execute(batch, chosen.quiet)
     if any(line.status == "failed" for line in lines):
-        return _FAILED
-    return _DIFFERENT if any(line.verified is False for line in lines) else 0
+        return MISFIT
+    return DIFFERENT if any(line.verified is False for line in lines) else OK
 
 
 def _execute(batch: Batch, quiet: bool) -> list[ReportLine]:

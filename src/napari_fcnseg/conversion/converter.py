@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from napari_fcnseg.conversion.cost import dense_bytes, patch_flop
 from napari_fcnseg.conversion.dense_network import DenseNetwork, Head
-from napari_fcnseg.conversion.emitter import NetworkBuilder, TooLargeError
 from napari_fcnseg.conversion.feature_maps import FeatureMaps, MapRef, Value, Vector
 from napari_fcnseg.conversion.fold import fold_affine
+from napari_fcnseg.conversion.network_builder import NetworkBuilder, TooLargeError
 from napari_fcnseg.conversion.ranges import lowered, needed, receptive_fields
 from napari_fcnseg.conversion.report import ConversionReport
 from napari_fcnseg.conversion.report_text import layer_report, patch_layer_report
@@ -24,7 +24,7 @@ from napari_fcnseg.system.formatting import format_shape
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from napari_fcnseg.conversion.emitter import Operation
+    from napari_fcnseg.conversion.network_builder import Operation
     from napari_fcnseg.conversion.ranges import Span
     from napari_fcnseg.conversion.report import LayerReport
     from napari_fcnseg.graph.ops import Op

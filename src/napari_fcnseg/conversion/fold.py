@@ -18,7 +18,7 @@ from napari_fcnseg.conversion.feature_maps import MapRef
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
-    from napari_fcnseg.conversion.emitter import Operation
+    from napari_fcnseg.conversion.network_builder import Operation
 
 
 def fold_affine(

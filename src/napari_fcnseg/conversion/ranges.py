@@ -9,8 +9,8 @@ from napari_fcnseg.conversion.dense_network import IMAGE, Step, StepInput, windo
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fcnseg.conversion.emitter import Operation
     from napari_fcnseg.conversion.feature_maps import MapRef
+    from napari_fcnseg.conversion.network_builder import Operation
 
 #: First and last entry per axis that origin 0 needs.
 Span: TypeAlias = tuple[tuple[int, int], ...]

@@ -27,7 +27,7 @@ from napari_fcnseg.system.formatting import format_shape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fcnseg.conversion.emitter import Operation
+    from napari_fcnseg.conversion.network_builder import Operation
     from napari_fcnseg.graph.network import Node
 
 

@@ -1,4 +1,4 @@
-"""What the dense network's operations compute, as functions of tensors.
+"""The dense network's operations as functions of tensors.
 
 On TensorFlow they use its native operations: ``Conv2D(dilation_rate=…)`` and ``tf.nn.convolution`` shuffle every map
 into batches and back around each layer, ``tf.nn.conv2d(dilations=…)`` does not and is a quarter faster. On every other

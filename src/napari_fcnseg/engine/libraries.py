@@ -1,4 +1,4 @@
-"""Which library computes TensorFlow's convolutions on the processor."""
+"""Choose the library that computes TensorFlow's convolutions on the processor."""
 
 from __future__ import annotations
 

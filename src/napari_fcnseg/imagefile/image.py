@@ -55,7 +55,7 @@ class ImageFile:
         return replace(self, axes=others[:axis] + "C" + others[axis + 1 :])
 
     def sampled(self, every: int, axes: int) -> ImageFile:
-        """Return the file with the pixel size of every so-manieth pixel along its last axes, channels not counted."""
+        """Return the file with the pixel size of every Nth pixel along its last axes, channels not counted."""
         coarse = self.result_axes[-axes:]
         size = {axis: length * every if axis in coarse else length for axis, length in self.pixel_size.items()}
         return replace(self, pixel_size=size)

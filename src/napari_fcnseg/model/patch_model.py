@@ -248,8 +248,7 @@ def _sha256(path: Path, more: Sequence[str]) -> str:
     try:
         for name in sorted(names):
             with (folder / name).open("rb") as file:
-                while chunk := file.read(2**20):
-                    digest.update(chunk)
+                hashlib.file_digest(file, lambda: digest)
     except OSError as error:
         raise ModelFileError(f"The file {str(path)!r} cannot be read any more: {error.strerror}.") from None
     return digest.hexdigest()

@@ -16,9 +16,9 @@ from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.proof.certificate import TOLERANCE, Certificate, CertifiedModel, image_sha256, within_tolerance
 from napari_fcnseg.run.labels import labels_of
+from napari_fcnseg.run.patchwise import patchwise_scores
 from napari_fcnseg.run.result import execute_into
 from napari_fcnseg.run.run import Run, Tile
-from napari_fcnseg.run.segment import patchwise_scores
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.system.serialization import to_plain
 

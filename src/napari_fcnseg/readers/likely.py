@@ -1,4 +1,4 @@
-"""Which files and folders are models, told at a glance and without reading them: what a drop or a menu needs to know.
+"""Guess quickly which files and folders are models, for drops and menus.
 
 A file's name is believed where only models have it. Of an HDF5 file, which may hold anything, the first bytes are
 searched for what Keras writes there; nothing is parsed, so that nothing in it can do harm.

@@ -1,4 +1,4 @@
-"""What shape an operation makes of a patch: checks that a file's settings, arrays and topology fit together."""
+"""Output shapes of operations; with them it is checked that a file's settings, arrays and topology fit together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The method, the time said beforehand, and results with every so-manieth pixel."""
+"""The method, the time said beforehand, and results with every Nth pixel."""
 
 from __future__ import annotations
 

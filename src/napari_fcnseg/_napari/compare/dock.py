@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QGroupBox, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.compare.controller import CompareController
 from napari_fcnseg._napari.compare.export_box import ExportBox
-from napari_fcnseg._napari.compare.looks import colors_of, look_of
+from napari_fcnseg._napari.compare.label_style import colors_of, look_of
 from napari_fcnseg._napari.compare.masks_box import MasksBox
 from napari_fcnseg._napari.compare.measure.measure_box import MeasureBox
 from napari_fcnseg._napari.compare.probability_box import ProbabilityBox

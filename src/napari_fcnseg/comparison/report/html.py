@@ -20,7 +20,7 @@ from napari_fcnseg.comparison.metrics.scores import (
     SCORES,
     title,
     whole_scores,
-)  # fmt: skip
+)
 from napari_fcnseg.comparison.report.pictures import LabelStyle, Scene, scenes
 from napari_fcnseg.system.formatting import shorten_name
 from napari_fcnseg.system.saving import save_text

@@ -26,7 +26,7 @@ from napari_fcnseg.graph.ops import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_fcnseg.conversion.emitter import NetworkBuilder
+    from napari_fcnseg.conversion.network_builder import NetworkBuilder
 
     #: What a window reads: a map and, per axis, the taps that read it.
     Read = tuple[MapRef, tuple[slice, ...]]

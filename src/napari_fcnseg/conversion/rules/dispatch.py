@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from napari_fcnseg.conversion.feature_maps import FeatureMaps, Value, Vector
 
 if TYPE_CHECKING:
-    from napari_fcnseg.conversion.emitter import NetworkBuilder
+    from napari_fcnseg.conversion.network_builder import NetworkBuilder
     from napari_fcnseg.graph.ops import Op
 
 FOREIGN: Final = "The file contradicts itself; save the model again."

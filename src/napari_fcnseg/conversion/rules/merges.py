@@ -24,8 +24,8 @@ from napari_fcnseg.graph.ops import Merge
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from napari_fcnseg.conversion.emitter import NetworkBuilder
     from napari_fcnseg.conversion.feature_maps import Positions
+    from napari_fcnseg.conversion.network_builder import NetworkBuilder
 
     _Join: TypeAlias = Callable[[list[MapRef | None]], MapRef | None]
 

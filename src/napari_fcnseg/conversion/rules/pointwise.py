@@ -28,7 +28,7 @@ from napari_fcnseg.graph.ops import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fcnseg.conversion.emitter import NetworkBuilder
+    from napari_fcnseg.conversion.network_builder import NetworkBuilder
 
 _Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fcnseg.conversion.dense_network import Join
-from napari_fcnseg.conversion.emitter import TooLargeError
 from napari_fcnseg.conversion.feature_maps import FeatureMaps, FlattenedMaps, MapRef, Value, Vector
+from napari_fcnseg.conversion.network_builder import TooLargeError
 from napari_fcnseg.conversion.rules.dispatch import Refusal, as_map, rewrite
 from napari_fcnseg.graph.ops import Channels, Crop, Expand, Flatten, Identity, UpSample, ZeroPad
 
 if TYPE_CHECKING:
-    from napari_fcnseg.conversion.emitter import NetworkBuilder
+    from napari_fcnseg.conversion.network_builder import NetworkBuilder
 
 #: Numbers per pixel that are brought side by side at most.
 _MAX_JOINED = 2**16

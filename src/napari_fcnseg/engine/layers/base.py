@@ -1,4 +1,4 @@
-"""What all layers share."""
+"""The base of all layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether ``running_std`` of Keras 1 is a standard deviation or a variance: an experiment with the network itself.
+"""Decide whether ``running_std`` of Keras 1 is a standard deviation or a variance, by running the network.
 
 Keras up to 1.0.6 kept a running standard deviation under that name, Keras 1.0.7 and later a variance, and a file of
 weights alone has no version. But each channel's spread before a normalisation follows from the weights: here drawn

@@ -1,4 +1,4 @@
-"""What kind of file it is, by its first bytes and never by its name."""
+"""Recognise the kind of a file by its first bytes, never by its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the file says of the layers and of the whole network, before any array is read.
+"""The architecture in a model file: its layers and how they are connected, before any array is read.
 
 A file describes a tree: the outermost model lists its layers, and a layer may be a model that lists its own. Its
 leaves are :class:`LayerSpec` and own the arrays; its inner nodes are :class:`ModelSpec` and decide under what names a

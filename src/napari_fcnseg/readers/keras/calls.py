@@ -1,4 +1,4 @@
-"""How the layers of a Functional model are called, in the notations of Keras 2 and Keras 3."""
+"""Calls of layers in a Functional model, in the notations of Keras 2 and Keras 3."""
 
 from __future__ import annotations
 

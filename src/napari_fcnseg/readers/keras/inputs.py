@@ -1,4 +1,4 @@
-"""What goes into a network: one patch, or several inputs that are channels of the same patch."""
+"""The inputs of a network: one patch, or several inputs that are channels of the same patch."""
 
 from __future__ import annotations
 

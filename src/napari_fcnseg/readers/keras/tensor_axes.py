@@ -1,4 +1,4 @@
-"""How the axes of a tensor in the model file lie relative to those of the network's own, which keeps channels last.
+"""Map the axes of a tensor in the model file to those of the graph, which keeps channels last.
 
 The network's tensors are ``(*positions, channel)`` or ``(feature,)``. A model may see the same numbers with the
 channels first, with axes in another order, or with several axes joined into one. That is no operation but a way of

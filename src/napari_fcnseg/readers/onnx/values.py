@@ -1,4 +1,4 @@
-"""How the axes of an ONNX tensor lie in the tensor of the graph that stands for it.
+"""Map the axes of an ONNX tensor to those of the graph's tensor that stands for it.
 
 ONNX keeps channels first and moves axes about freely; the graph keeps channels last and never moves anything. A
 :class:`Tensor` is a result of the graph together with a *view* of it: for each ONNX axis after the batch axis the axes

@@ -1,4 +1,4 @@
-"""How much there is in an ONNX file, counted on its bytes before any library builds objects of them.
+"""Count the contents of an ONNX file on its bytes, before any library builds objects of them.
 
 A protocol buffer of two bytes per entry becomes hundreds of bytes per object, so that a small file could take all
 memory. Only the skeleton is walked: the nodes, their attributes, the arrays; not the numbers in them.

@@ -14,7 +14,7 @@ from napari_fcnseg.comparison.metrics.scores import (
     SCORES,
     title,
     whole_scores,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

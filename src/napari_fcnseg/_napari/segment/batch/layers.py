@@ -87,7 +87,7 @@ def result_layer(path: Path, hints: ModelHints, classes: int, spot: LabelsGeomet
     """
     from napari.layers import Labels
 
-    from napari_fcnseg._napari.segment.models.naming import class_look
+    from napari_fcnseg._napari.layers.class_colors import class_look
     from napari_fcnseg.imagefile import read_image
     from napari_fcnseg.run.provenance_file import provenance_of_file
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
-from napari.utils.colormaps import DirectLabelColormap
 
+from napari_fcnseg._napari.layers.class_colors import restyle
 from napari_fcnseg._napari.layers.metadata import METADATA
 
 if TYPE_CHECKING:
@@ -139,22 +139,6 @@ def _cited(entries: SidecarEntries, start: Sidecar) -> tuple[Any, ...]:
     return (replace(first, text=text or doi, doi=doi), *start.cite[1:])
 
 
-def restyle(layer: Labels, names: Sequence[str], colors: Sequence[str]) -> None:
-    """Give a layer of labels names and colours: label 1 is the first class."""
-    features = layer.features.copy()
-    features["class"] = ["not predicted", *names]
-    layer.features = features
-    if colors:
-        layer.colormap = class_colormap(colors)
-
-
-def class_colormap(colors: Sequence[str]) -> DirectLabelColormap:
-    """Return the colours of labels: 1 is the first class, 0 was not predicted."""
-    table: dict[int | None, str] = {None: "transparent", 0: "transparent"}
-    table.update(enumerate(colors, start=1))
-    return DirectLabelColormap(color_dict=table)
-
-
 def restyle_results(
     layers: Iterable[Layer], models: Sequence[PatchModel], names: Sequence[str], colors: Sequence[str]
 ) -> None:
@@ -197,11 +181,3 @@ def models_name(models: Sequence[PatchModel]) -> str:
     """Return the name of a model, or of an ensemble."""
     more = len(models) - 1
     return models[0].name + (f" + {more} more" if more else "")
-
-
-def class_look(names: Sequence[str], colors: Sequence[str]) -> dict[str, Any]:
-    """Return the arguments that name the classes in a labels layer, and colour them where each has a colour."""
-    look: dict[str, Any] = {"features": {"index": list(range(len(names) + 1)), "class": ["not predicted", *names]}}
-    if len(colors) == len(names):
-        look["colormap"] = class_colormap(colors)
-    return {**look, "opacity": 0.5}

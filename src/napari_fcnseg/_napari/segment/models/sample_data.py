@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from napari_fcnseg._napari.layers.class_colors import class_look
 from napari_fcnseg._napari.segment.models.hints import sample_hints
-from napari_fcnseg._napari.segment.models.naming import class_look
 from napari_fcnseg.samples.catalogue import SAMPLES
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 
+from napari_fcnseg._napari.layers.class_colors import class_look
 from napari_fcnseg._napari.layers.metadata import METADATA
-from napari_fcnseg._napari.segment.models.naming import class_look, models_name
+from napari_fcnseg._napari.segment.models.naming import models_name
 from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
 from napari_fcnseg.system.formatting import format_duration, format_shape
 

@@ -30,7 +30,7 @@ _COMPARE = (
     "labels agree."
 )
 _PREVIEW = (
-    "After the tile in the middle of the view, label every so-manieth pixel of the image, as exactly as all the "
+    "After the tile in the middle of the view, label every Nth pixel of the image, as exactly as all the "
     "others, and fill in the rest tile by tile. It takes a tenth to a fifth of a run's time more. A run of a few "
     "seconds goes without."
 )

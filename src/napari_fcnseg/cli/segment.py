@@ -1,0 +1,132 @@
+"""``napari-fcnseg segment``: an image into files of labels; a folder of images goes to ``batch``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_fcnseg.cli import batch
+from napari_fcnseg.cli.arguments import (
+    add_overwrite,
+    add_run_arguments,
+    inputs_of,
+    mask_of,
+    models_of,
+    on_axis,
+    read_by,
+    settings_of,
+)
+from napari_fcnseg.cli.exit_codes import DIFFERENT, OK
+from napari_fcnseg.cli.progress import progress_bar
+from napari_fcnseg.errors import FcnSegError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from napari_fcnseg.proof.verification import VerificationSampler
+    from napari_fcnseg.run.run import Run
+    from napari_fcnseg.settings import RunSettings
+    from napari_fcnseg.system.saving import Plan
+
+
+def add_arguments(segment: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
+
+    add_run_arguments(segment)
+    segment.add_argument("-o", "--output", type=Path, required=True, metavar="LABELS", help=".tif, .zarr, .png or .npy")
+    for kind in EXTRA_OUTPUTS:
+        segment.add_argument(f"--{kind.name}", type=Path, metavar="FILE", help=f"write {kind.about} too")
+    segment.add_argument("--verify", action="store_true", help="compare with the patch model at 256 pixels too")
+    batch.add_arguments(segment)
+    add_overwrite(segment)
+    segment.set_defaults(run=run_segment)
+
+
+def run_segment(chosen: argparse.Namespace) -> int:
+    """Segment an image into files, or a folder of images into a folder; return the exit code."""
+    from napari_fcnseg.imagefile import check_ending
+    from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
+    from napari_fcnseg.run.provenance_file import check_provenance, provenance_path
+    from napari_fcnseg.system.saving import COMMAND, Plan
+
+    wanted = {kind.name: getattr(chosen, kind.name) for kind in EXTRA_OUTPUTS}
+    settings = settings_of(chosen, **{name: path is not None for name, path in wanted.items()})
+    if batch.is_folder(chosen):
+        return batch.segment_folder(chosen, settings, lambda: models_of(chosen))
+    outputs = {name: path for name, path in {"labels": chosen.output, **wanted}.items() if path is not None}
+    for path in outputs.values():
+        check_ending(path)
+    plan = Plan(
+        tuple(outputs.values()), read_by(chosen), (provenance_path(chosen.output),), stoppable=True,
+        overwrite=chosen.overwrite, advice=COMMAND,
+    )  # fmt: skip
+    plan.check_names()
+    check_provenance(plan.beside[0], plan.outputs)
+    with plan.claim():
+        return _segment_into(chosen, settings, outputs, plan)
+
+
+def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: dict[str, Path], plan: Plan) -> int:
+    """Segment one image into files that are claimed."""
+    from napari_fcnseg.plan.run_plan import make_plan
+    from napari_fcnseg.proof.verification import VerificationSampler
+    from napari_fcnseg.run import output_files
+    from napari_fcnseg.run.result import execute_into
+    from napari_fcnseg.run.run import Run
+
+    image, models = inputs_of(chosen)
+    plan.read(file for model in models for file in model.files)
+    run = Run(make_plan(image.data, models, on_axis(settings, image), mask=mask_of(chosen)))
+    sampler = VerificationSampler(run) if chosen.verify else None
+    _print_forecast(run, chosen.quiet)
+    arrays = output_files.result_arrays_for(run, image, outputs, overwrite=plan.overwrite)
+    start = time.perf_counter()
+    try:
+        with progress_bar("Segmenting", chosen.quiet) as progress:
+            watching = (sampler.see,) if sampler is not None else ()
+            execute_into(run, arrays.write, *watching, progress=progress)
+        arrays.settle()
+    except (FcnSegError, KeyboardInterrupt, MemoryError):
+        arrays.abandon()
+        if arrays.done:
+            output_files.keep(arrays, image, outputs, plan)
+            print(
+                f"napari-fcnseg: {arrays.done} of {run.total} tiles are done and kept (*.partial.*).", file=sys.stderr
+            )
+        raise
+    seconds = time.perf_counter() - start
+    provenance = run.provenance()
+    output_files.publish(arrays, image, outputs, provenance, plan)
+    if not chosen.quiet:
+        written = " and ".join(map(str, outputs.values()))
+        what = run.plan.summary
+        print(f"{written}: {what.pixels:,} pixels in {seconds:.1f} s on {run.device}, tile {what.tile}.")
+    return OK if sampler is None else _verify_result(provenance, sampler, plan, quiet=chosen.quiet)
+
+
+def _print_forecast(run: Run, quiet: bool) -> None:
+    """Print a comparison with float32 if the precision is not exact, and an estimate for a run patch by patch."""
+    from napari_fcnseg.proof.precision_trial import try_run
+    from napari_fcnseg.run.time_estimate import estimate_run
+    from napari_fcnseg.settings import EXACT
+
+    if run.plan.settings.precision != EXACT and not quiet:
+        print(try_run(run), file=sys.stderr)
+    if not quiet and any(method.name == "patchwise" for method in run.plan.methods):
+        print(estimate_run(run), file=sys.stderr)
+
+
+def _verify_result(provenance: dict[str, Any], sampler: VerificationSampler, plan: Plan, *, quiet: bool) -> int:
+    """Compare the result with the patch model, and write the certificate into the provenance."""
+    from napari_fcnseg.run import output_files
+
+    verification = sampler.verify()
+    code = OK if verification.passed else DIFFERENT
+    if not quiet or code != OK:
+        print(verification)
+    certified = {**provenance, "certificate": verification.certificate.as_dict()}
+    output_files.note(plan.beside[0], certified, plan.outputs)
+    return code
