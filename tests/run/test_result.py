@@ -121,7 +121,7 @@ def test_what_cannot_take_a_result_is_said_before_the_run(model, tmp_path, monke
     ):
         with pytest.raises(OutputError, match=says):
             nf.segment(IMAGE, model, channel_axis=2, out=out)
-    with pytest.raises(OutputError, match=r"scores has the type uint8"):
+    with pytest.raises(OutputError, match=r"array for the probabilities has the type uint8"):
         nf.segment(IMAGE, model, channel_axis=2, probabilities_out=np.zeros((90, 110, 3), np.uint8))
     monkeypatch.setattr(canvas_module, "free_memory", lambda: 5000)
     with pytest.raises(OutputError, match=r"takes 9.67 KiB of memory and 4.88 KiB are free.*\.zarr"):
