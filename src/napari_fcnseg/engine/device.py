@@ -15,8 +15,12 @@ from napari_fcnseg.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: The frameworks that can compute, in the order in which they are asked for a device. All are backends of Keras.
-BACKENDS: Final = ("tensorflow", "jax", "torch")
+#: The frameworks that can compute, in the order in which they are asked for a device.
+BACKENDS: Final = ("tensorflow", "jax", "torch", "onnx")
+#: Those that Keras can compute with: they can run a patch network, too.
+KERAS: Final = ("tensorflow", "jax", "torch")
+#: The packages they come in, where those are called otherwise.
+PACKAGES: Final = {"onnx": "onnxruntime"}
 #: What their makers call an accelerator; here it is a GPU.
 _OTHER_NAMES: Final = {"CUDA": "GPU", "MPS": "GPU", "ROCM": "GPU", "XPU": "GPU"}
 _ALL: Final = "ALL"
@@ -34,7 +38,7 @@ class Device:
         The framework's name for it, in the process that runs it.
     name : str
         What it is, for a person: ``"NVIDIA H100"``.
-    backend : {"tensorflow", "jax", "torch"}
+    backend : {"tensorflow", "jax", "torch", "onnx"}
         The framework that runs it.
     process : int
         Which of the backend's computing processes runs it; each of several devices has its own.
@@ -63,6 +67,11 @@ class Device:
     def kind(self) -> str:
         """``"CPU"``, ``"GPU"``, or what else the framework calls it."""
         return self.key.split(":")[-2]
+
+    @property
+    def takes_strips(self) -> bool:
+        """Whether it can be given an image strip by strip, and keeps of each what the next one needs."""
+        return self.backend in ("tensorflow", "onnx")
 
     @property
     def is_cpu(self) -> bool:

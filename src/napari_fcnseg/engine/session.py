@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.conversion.dense_network import DenseNetwork
     from napari_fcnseg.graph.network import Network
 
-_EXTRAS = {"tensorflow": "", "jax": "[jax]", "torch": "[torch]"}
+_EXTRAS = {"tensorflow": "", "jax": "[jax]", "torch": "[torch]", "onnx": ""}
 
 
 class Engine:
