@@ -97,6 +97,8 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
     plan.read(file for model in models for file in model.files)
     run = Run(make_plan(image.data, models, on_axis(settings, image), mask=mask_of(chosen)))
     sampler = VerificationSampler(run) if chosen.verify else None
+    if sampler is not None:
+        sampler.expect()
     _foretell(run, chosen.quiet)
     arrays = output_files.result_arrays_for(run, image, outputs, overwrite=plan.overwrite)
     start = time.perf_counter()
@@ -182,6 +184,7 @@ def _verify_into(
     plan.read(file for model in models for file in model.files)
     run = Run(make_plan(image.data, models, on_axis(settings, image), mask=mask_of(chosen)))
     sampler = VerificationSampler(run, chosen.points, chosen.seed)
+    sampler.expect()
     with _progress("Segmenting", chosen.quiet) as progress:
         execute_into(run, sampler.see, progress=progress)
     verification = sampler.verify()

@@ -1,8 +1,9 @@
 """What a network can run on, and how a user names it.
 
-A name is ``[BACKEND:]KIND[:NUMBER]``: ``"CPU:0"``, ``"GPU:1"``, ``"torch:GPU:0"``. Devices of TensorFlow go without the
-backend's name. ``"GPU"`` is the first one of any backend, ``"torch"`` the fastest of PyTorch, ``"all"`` every
-accelerator of the fastest backend, ``"jax:all"`` every one of JAX; several stand with commas between them.
+A name is ``[BACKEND:]KIND[:NUMBER]``: ``"CPU:0"``, ``"GPU:1"``, ``"torch:GPU:0"``. The processor by ONNX Runtime and
+TensorFlow's cards go without the backend's name. ``"GPU"`` is the first one of any backend, ``"torch"`` the fastest of
+PyTorch, ``"all"`` every accelerator of the fastest backend, ``"jax:all"`` every one of JAX; several stand with commas
+between them.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from napari_fcnseg.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: The frameworks that can compute, in the order in which they are asked for a device.
+#: The frameworks that can compute, in the order in which they are asked for an accelerator.
 BACKENDS: Final = ("tensorflow", "jax", "torch", "onnx")
+#: The one that computes on the processor: it starts in a fraction of a second.
+PROCESSOR: Final = "onnx"
+#: The one that runs the patch network itself where the device's own cannot.
+REFERENCE: Final = "tensorflow"
 #: Those that Keras can compute with: they can run a patch network, too.
 KERAS: Final = ("tensorflow", "jax", "torch")
 #: The packages they come in, where those are called otherwise.
@@ -69,6 +74,11 @@ class Device:
         return self.key.split(":")[-2]
 
     @property
+    def runs_patches(self) -> bool:
+        """Whether it can run a patch network, and numbers shorter than float32."""
+        return self.backend in KERAS
+
+    @property
     def takes_strips(self) -> bool:
         """Whether it can be given an image strip by strip, and keeps of each what the next one needs."""
         return self.backend in ("tensorflow", "onnx")
@@ -84,7 +94,8 @@ class Device:
 
 def device_key(backend: str, kind: str, number: int) -> str:
     """Return the name by which a user chooses a device."""
-    return f"{kind}:{number}" if backend == BACKENDS[0] else f"{backend}:{kind}:{number}"
+    usual = PROCESSOR if kind == "CPU" else BACKENDS[0]
+    return f"{kind}:{number}" if backend == usual else f"{backend}:{kind}:{number}"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from napari_fcnseg.engine.device import BACKENDS, PACKAGES
+from napari_fcnseg.engine.device import BACKENDS, PACKAGES, PROCESSOR
 
 _SECONDS: Final = 10.0  # that the driver's tool may take
 _MIB: Final = 2**20
@@ -194,6 +194,6 @@ def order_of_looking() -> tuple[str, ...]:
 
     Where there is nothing to be found it is one: what is started in vain takes seconds and memory.
     """
-    there = [backend for backend in BACKENDS if installed(backend)]
-    hopeful = [backend for backend in there if may_have_accelerator(backend)]
+    there = sorted((backend for backend in BACKENDS if installed(backend)), key=lambda backend: backend != PROCESSOR)
+    hopeful = [backend for backend in BACKENDS if backend in there and may_have_accelerator(backend)]
     return (*hopeful, *(backend for backend in there[:1] if hopeful != [backend]))

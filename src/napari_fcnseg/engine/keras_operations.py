@@ -8,23 +8,21 @@ Imported inside functions of :mod:`napari_fcnseg.engine` alone: it imports Keras
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from keras import ops
 
 from napari_fcnseg.conversion import dense_network
 from napari_fcnseg.engine import functions
 from napari_fcnseg.engine.dense_function import rectified
-from napari_fcnseg.engine.kernels import choice
-from napari_fcnseg.engine.libraries import convolution_library
 from napari_fcnseg.engine.patch_network import patch_layer
 from napari_fcnseg.graph.ops import Activation, Channels, LayerNorm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    import numpy as np
 
     from napari_fcnseg.engine.dense_function import Apply, Ints
 
@@ -63,7 +61,7 @@ class KerasOperations:
         """Return each step as a function; a rectifier after a convolution becomes part of it."""
         joined = rectified(network)
         exact = self._dtype == "float32"
-        prepared = [_prepared(step, number in joined, exact) for number, step in enumerate(network.steps)]
+        prepared = [_prepared(step, number in joined) for number, step in enumerate(network.steps)]
         for number in joined.values():
             prepared[number] = lambda xs: xs[0]
         if not exact:  # layers of Keras answer in float32
@@ -79,16 +77,23 @@ def _in_type(function: Apply, read: str, answer: str) -> Apply:
     return lambda xs: functions.as_type(function([functions.as_type(x, read) for x in xs]), answer)
 
 
-def _prepared(step: dense_network.Step, relu: bool, exact: bool) -> Apply:
+def _prepared(step: dense_network.Step, relu: bool) -> Apply:
     op = step.op
     match op:
         case dense_network.DenseConv():
-            return _convolution(op, step.stride, relu, exact)
+            kernels, bias = [_tensor(kernel) for kernel in op.kernels], _tensor(op.bias)
+
+            def convolve(xs: Sequence[Any]) -> Any:
+                y = functions.convolve(xs, kernels, bias, op.dilations, op.side_by_side, step.stride)
+                return ops.relu(y) if relu else y
+
+            return convolve
         case dense_network.DenseDepthwise():
             kernels, bias = [_tensor(kernel) for kernel in op.kernels], _tensor(op.bias)
             return lambda xs: functions.convolve_channels(xs, kernels, bias, op.dilations, step.stride)
         case dense_network.DensePool():
-            return _pool(op, step.stride, exact)
+            dilations = (op.dilation,) * len(op.sizes)
+            return lambda xs: functions.pool(xs, op.kind, op.sizes, dilations, op.count, step.stride)
         case dense_network.DenseMerge():
             return lambda xs: functions.combine(xs, op.kind)
         case dense_network.Join():
@@ -98,47 +103,6 @@ def _prepared(step: dense_network.Step, relu: bool, exact: bool) -> Apply:
         case dense_network.PerPatch():
             return _per_patch(op, step.channels)
     return _of_one(op)
-
-
-def _convolution(op: dense_network.DenseConv, stride: tuple[int, ...], relu: bool, exact: bool) -> Apply:
-    kernels, bias = [_tensor(kernel) for kernel in op.kernels], _tensor(op.bias)
-
-    def plain(xs: Sequence[Any]) -> Any:
-        y = functions.convolve(xs, kernels, bias, op.dilations, op.side_by_side, stride)
-        return ops.relu(y) if relu else y
-
-    if not exact or max(stride) > 1 or not functions.on_processor():
-        return plain
-    library = f"{convolution_library()} {importlib.metadata.version('tensorflow')}"
-    quick = choice.convolution(op, relu, lambda: _of_arrays(plain, op), library)
-    return plain if quick is None else _in_graph(quick, len(op.dilations[0]), len(op.bias))
-
-
-def _pool(op: dense_network.DensePool, stride: tuple[int, ...], exact: bool) -> Apply:
-    if exact and max(stride) == 1 and functions.on_processor() and (quick := choice.pooling(op)) is not None:
-        return _in_graph(quick, len(op.dilation), None)
-    dilations = (op.dilation,) * len(op.sizes)
-    return lambda xs: functions.pool(xs, op.kind, op.sizes, dilations, op.count, stride)
-
-
-def _in_graph(function: Callable[[np.ndarray], np.ndarray], axes: int, channels: int | None) -> Apply:
-    """Return a function of arrays as one of TensorFlow's tensors ``(1, *spatial, channel)``."""
-    import tensorflow as tf
-
-    def compute(xs: Sequence[Any]) -> Any:
-        y = tf.numpy_function(function, [xs[0]], tf.float32, stateful=False)
-        return tf.ensure_shape(y, (1, *(None,) * axes, xs[0].shape[-1] if channels is None else channels))
-
-    return compute
-
-
-def _of_arrays(function: Apply, op: dense_network.DenseConv) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a convolution of TensorFlow's tensors as a function of arrays, to be timed."""
-    import tensorflow as tf
-
-    spec = tf.TensorSpec((1, *(None,) * len(op.dilations[0]), op.kernels[0].shape[-2]), tf.float32)
-    graph = tf.function(lambda x: function([x]), input_signature=[spec], autograph=False)
-    return lambda x: np.asarray(graph(tf.constant(x)))
 
 
 def _of_one(op: dense_network.DenseOp) -> Apply:

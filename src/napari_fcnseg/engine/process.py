@@ -34,14 +34,13 @@ _MEMORY: Final = {
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
 }
 _ENVIRONMENT: Final = {
-    # Its threads are those of the convolutions in `kernels`, and each calls the matrix library alone.
     "tensorflow": {
-        "OPENBLAS_NUM_THREADS": "1",
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
         **_MEMORY,
     },
     "jax": {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # or it takes three quarters of a card
     "torch": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"},  # what Apple's library lacks is computed by the processor
+    # Its threads are those of the convolutions in `kernels`, and each calls the matrix library alone.
     "onnx": {"OPENBLAS_NUM_THREADS": "1", **_MEMORY},
 }
 #: Whether TensorFlow computes with oneDNN: ``1``, ``0``, or not set for what suits the processor.
