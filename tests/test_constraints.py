@@ -103,7 +103,7 @@ def test_make_env_installed_these_versions(project: dict[str, Any]) -> None:
     """In ``.venv``, where its stamp says that ``make env`` made it; another environment may have what it likes."""
     if Path(sys.prefix).resolve() != ROOT / ".venv" or not (ROOT / ".venv" / "napari-fcnseg.json").exists():
         pytest.skip("not the environment of `make env`")
-    elsewhere = {"uv", "onnxruntime", "openvino"}  # uv where it can be had, the others after `make bench`
+    elsewhere = {"uv", "openvino"}  # uv where it can be had, the others after `make bench`
     for text in lines(f"3.{sys.version_info[1]}"):
         pin = Requirement(text)
         if pin.name in {canonicalize_name(each.name) for each in asked_for(project)} - elsewhere:

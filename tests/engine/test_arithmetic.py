@@ -109,14 +109,19 @@ def test_a_processor_without_onednn_computes_the_same(without, spatial) -> None:
         assert here.std() > 0.01, "answers that never vary prove nothing"
 
 
-def test_the_library_is_in_the_provenance() -> None:
+@pytest.mark.parametrize("device", ["CPU", "tensorflow:CPU"])
+def test_the_library_is_in_the_provenance(device) -> None:
     model = PatchModel(network(2))
-    run = Run(make_plan(np.zeros((12, 12, 4), np.float32), [model], RunSettings(channel_axis=2, device="CPU")))
+    run = Run(make_plan(np.zeros((12, 12, 4), np.float32), [model], RunSettings(channel_axis=2, device=device)))
     for _ in run.execute():
         pass
-    wanted = "Eigen" if os.environ.get(ONEDNN) == "0" else "oneDNN"
-    if arithmetic():
-        assert run.provenance()["libraries"] == {"CPU:0": wanted}
+    found = run.provenance()
+    package, library = ("onnxruntime", "MLAS") if device == "CPU" else ("tensorflow", "oneDNN")
+    assert {"onnxruntime", "tensorflow"} & set(found["versions"]) == {package}
+    if device != "CPU" and os.environ.get(ONEDNN) == "0":
+        library = "Eigen"
+    if device == "CPU" or arithmetic():
+        assert found["libraries"] == {f"{device}:0": library}
 
 
 def test_a_network_that_cannot_be_compiled_says_why() -> None:

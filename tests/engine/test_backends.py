@@ -23,7 +23,7 @@ from napari_fcnseg.samples import SAMPLES
 if TYPE_CHECKING:
     from napari_fcnseg.model.patch_model import PatchModel
 
-BACKENDS = ("tensorflow", "jax", "torch")
+BACKENDS = ("tensorflow", "onnx", "jax", "torch")
 OTHERS = [
     pytest.param(name, marks=pytest.mark.skipif(not hardware.installed(name), reason=f"{name} is not installed"))
     for name in BACKENDS[1:]
@@ -82,11 +82,10 @@ def test_a_framework_does_without_tensorflow(backend) -> None:
         loaded = host.child.call("frameworks").result()
     finally:
         host.child.kill()
-    assert backend in loaded
-    assert "tensorflow" not in loaded
+    assert loaded == [backend]
 
 
-@pytest.mark.parametrize("backend", HERE)
+@pytest.mark.parametrize("backend", [parameter for parameter in HERE if parameter.values != ("onnx",)])
 @pytest.mark.parametrize(("precision", "tolerance"), [("bfloat16", 0.1), ("float16", 0.02)])
 def test_other_precisions_are_near_and_not_the_same(model, window, truth, backend, precision, tolerance) -> None:
     device = engine().device(backend, precision)
@@ -97,11 +96,19 @@ def test_other_precisions_are_near_and_not_the_same(model, window, truth, backen
     assert 1e-4 < difference < tolerance  # float32 would be nearer: then it was not what was asked for
 
 
-@pytest.mark.parametrize("backend", HERE)
+@pytest.mark.parametrize("backend", [parameter for parameter in HERE if parameter.values != ("onnx",)])
 def test_numbers_too_large_for_float16_are_said(model, window, backend) -> None:
     device = engine().device(backend, "float16")
     with pytest.raises(errors.EngineError, match=r"too large for float16.*bfloat16"):
         engine().run(model.fcn.network, device, window * 1e5).result()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_processor_has_short_numbers_by_tensorflow(precision) -> None:
+    exact, short = (engine().device("CPU", p) for p in ("float32", precision))
+    assert (exact.backend, short.backend) == ("onnx", "tensorflow")
+    assert short.precision == precision
+    assert short.is_cpu
 
 
 def test_tf32_is_exact_where_a_device_has_none_of_it() -> None:

@@ -218,6 +218,8 @@ class Batch:
         settings = self.settings if axis is not None else replace(self.settings, channel_axis=image.channel_axis)
         run = Run(make_plan(image.data, self.models, settings))
         sampler = VerificationSampler(run) if self.verify else None
+        if sampler is not None:
+            sampler.expect()
         arrays = output_files.result_arrays_for(run, image, outcome.outputs, overwrite=plan.overwrite, batch=True)
         try:
             with closing(run.execute(_POLL)) as tiles:

@@ -115,6 +115,7 @@ def _without_window(sample: Sample, folder: Path) -> int:
     start = time.perf_counter()
     run = Run(make_plan(image, (load_model(sample.model_path),), settings))
     sampler = VerificationSampler(run)
+    sampler.expect()
     arrays = ResultArrays(run)
     execute_into(run, arrays.write, sampler.see)
     seconds = time.perf_counter() - start

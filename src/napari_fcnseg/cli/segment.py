@@ -81,6 +81,8 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
     plan.read(file for model in models for file in model.files)
     run = Run(make_plan(image.data, models, on_axis(settings, image), mask=mask_of(chosen)))
     sampler = VerificationSampler(run) if chosen.verify else None
+    if sampler is not None:
+        sampler.expect()
     _print_forecast(run, chosen.quiet)
     arrays = output_files.result_arrays_for(run, image, outputs, overwrite=plan.overwrite)
     start = time.perf_counter()

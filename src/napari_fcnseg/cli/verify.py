@@ -75,6 +75,7 @@ def _verify_into(
     plan.read(file for model in models for file in model.files)
     run = Run(make_plan(image.data, models, on_axis(settings, image), mask=mask_of(chosen)))
     sampler = VerificationSampler(run, chosen.points, chosen.seed)
+    sampler.expect()
     with progress_bar("Segmenting", chosen.quiet) as progress:
         execute_into(run, sampler.see, progress=progress)
     verification = sampler.verify()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.conversion import DenseNetwork
 
-_SHOWN: Final = ("napari-fcnseg", "napari", "tensorflow", "keras", "jax", "torch", "numpy")
+_SHOWN: Final = ("napari-fcnseg", "napari", "onnxruntime", "tensorflow", "keras", "jax", "torch", "numpy")
 _CUDA_PARTS: Final = ("cudnn", "cublas", "cuda-runtime", "cudart")
 _MAKERS: Final = {"0x10de": "nvidia", "0x1002": "amd", "0x8086": "intel"}
 _TILE: Final = 256  # pixels per axis of the tile that is timed
@@ -190,7 +190,12 @@ def collect(devices: Sequence[Device], errors: dict[str, str]) -> ComputerFacts:
     system = platform.system()
     gpus = hardware.nvidia_smi()
     there = [backend for backend in BACKENDS if hardware.installed(backend)]
-    builds = {"tensorflow": "cuda" if system == "Linux" else "cpu", "jax": hardware.jax_build() or "", "torch": ""}
+    builds = {
+        "tensorflow": "cuda" if system == "Linux" else "cpu",
+        "jax": hardware.jax_build() or "",
+        "torch": "",
+        "onnx": "cpu",
+    }
     builds["torch"] = hardware.torch_build() or ""
     nvidia = hardware.packages("nvidia-")
     return ComputerFacts(

@@ -1,43 +1,41 @@
-"""The dense network as one function of an image: what the engine runs.
-
-It computes what :func:`napari_fcnseg.engine.keras_export.dense_keras_model` computes, with the same functions. A Keras
-model of as many layers as a network with edge variants has steps takes ten times as long to put together.
-
-Imported inside functions of :mod:`napari_fcnseg.engine` alone: it imports Keras.
-"""
+"""The dense network as one function of an image: what the engine runs, whichever framework does the operations."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-from keras import ops
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_fcnseg.conversion import dense_network
-from napari_fcnseg.engine import activations, functions
-from napari_fcnseg.engine.kernels import choice
-from napari_fcnseg.engine.patch_network import patch_layer
-from napari_fcnseg.graph.ops import Activation, Channels, LayerNorm
+from napari_fcnseg.graph.ops import Activation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
-
+    Ints = tuple[int, ...]
     Apply = Callable[[Sequence[Any]], Any]
 
 
-def dense_function(network: dense_network.DenseNetwork, dtype: str = "float32") -> DenseFunction:
-    """Return the dense network, thinned or not, as a function of an image ``(1, *spatial, channel)``.
+class Operations(Protocol):
+    """What a framework does with its tensors, which are maps ``(1, *spatial, channel)``."""
 
-    Its arrays are put on the present device.
-    """
-    return DenseFunction(network, dtype)
+    def image(self, image: Any) -> Any:
+        """Return an image in the numbers that maps have."""
+
+    def below(self, above: Any, rows: Any) -> Any:
+        """Return rows put below others."""
+
+    def last(self, x: Any, rows: int) -> Any:
+        """Return the last rows."""
+
+    def cut(self, x: Any, before: Ints, after: Ints, stride: Ints) -> Any:
+        """Cut entries off both ends of each spatial axis, and keep every ``stride``-th of the others."""
+
+    def prepared(self, network: dense_network.DenseNetwork) -> list[Apply]:
+        """Return each step as a function of the maps that it reads."""
 
 
 class DenseFunction:
-    """A dense network as functions of tensors.
+    """A dense network, thinned or not, as functions of tensors.
 
     Called with an image ``(1, *spatial, channel)`` it returns its answer. A tall image can also come in strips, from
     top to bottom: then each operation keeps the last rows of what it read, and nothing is computed twice where two
@@ -46,9 +44,9 @@ class DenseFunction:
     Parameters
     ----------
     network : DenseNetwork
-        The network; its arrays are put on the present device.
-    dtype : str
-        Of maps and weights. The answer is float32, and so is what the last activation makes it of.
+        The network.
+    operations : Operations
+        What computes it.
 
     Attributes
     ----------
@@ -57,10 +55,10 @@ class DenseFunction:
         (:data:`~napari_fcnseg.conversion.dense_network.IMAGE`), where they are any.
     """
 
-    def __init__(self, network: dense_network.DenseNetwork, dtype: str = "float32") -> None:
+    def __init__(self, network: dense_network.DenseNetwork, operations: Operations) -> None:
         self._steps = network.steps
-        self._dtype = dtype
-        self._prepared = _all_prepared(network, dtype)
+        self._operations = operations
+        self._prepared = operations.prepared(network)
         self._dead = _last_reads(network)
         extra = {dense_network.IMAGE: network.reach[0] - 1} | {n: step.extra[0] for n, step in enumerate(network.steps)}
         # A strip has so many rows more than its answer. A reader whose strip begins `before` rows later than that
@@ -81,14 +79,15 @@ class DenseFunction:
 
     def first(self, image: Any) -> list[Any]:
         """Return the answer to the topmost strip, and the rows that :meth:`more` needs of it."""
-        tensors = self._compute(image)
-        return [tensors[len(self._steps) - 1], *(tensors[step][:, -rows:] for step, rows in self.kept.items())]
+        return self._with_kept(self._compute(image))
 
     def more(self, rows: Any, *kept: Any) -> list[Any]:
         """Return the answer to the next strip, of which only the rows that are new are given, and its last rows."""
-        above = dict(zip(self.kept, kept, strict=True))
-        tensors = self._compute(rows, above)
-        return [tensors[len(self._steps) - 1], *(tensors[step][:, -rows:] for step, rows in self.kept.items())]
+        return self._with_kept(self._compute(rows, dict(zip(self.kept, kept, strict=True))))
+
+    def _with_kept(self, tensors: dict[int, Any]) -> list[Any]:
+        kept = (self._operations.last(tensors[step], rows) for step, rows in self.kept.items())
+        return [tensors[len(self._steps) - 1], *kept]
 
     def _compute(self, image: Any, above: dict[int, Any] | None = None, drop: bool = False) -> dict[int, Any]:
         """Return every step's result; with the rows ``above`` a strip, these are put before it.
@@ -97,9 +96,9 @@ class DenseFunction:
         """
 
         def whole(number: int, result: Any) -> Any:
-            return ops.concatenate([above[number], result], axis=1) if above and number in above else result
+            return self._operations.below(above[number], result) if above and number in above else result
 
-        tensors = {dense_network.IMAGE: whole(dense_network.IMAGE, functions.as_type(image, self._dtype))}
+        tensors = {dense_network.IMAGE: whole(dense_network.IMAGE, self._operations.image(image))}
         cut: dict[tuple[dense_network.StepInput, int], Any] = {}
         for number, (step, function) in enumerate(zip(self._steps, self._prepared, strict=True)):
             inputs = []
@@ -107,7 +106,7 @@ class DenseFunction:
                 top = source.before[0] if above is None else self.kept.get(source.step, 0) - self._above[number, source]
                 if (source, top) not in cut:
                     seen = replace(source, before=(top, *source.before[1:]))
-                    cut[source, top] = _cut(tensors[source.step], seen)
+                    cut[source, top] = self._cut(tensors[source.step], seen)
                 inputs.append(cut[source, top])
             tensors[number] = whole(number, function(inputs))
             if drop and self._dead[number]:
@@ -115,6 +114,9 @@ class DenseFunction:
                     del tensors[read]
                 cut = {key: tensor for key, tensor in cut.items() if key[0].step in tensors}
         return tensors
+
+    def _cut(self, tensor: Any, source: dense_network.StepInput) -> Any:
+        return self._operations.cut(tensor, source.before, source.after, source.stride) if _cuts(source) else tensor
 
 
 def _last_reads(network: dense_network.DenseNetwork) -> list[list[int]]:
@@ -126,36 +128,15 @@ def _last_reads(network: dense_network.DenseNetwork) -> list[list[int]]:
     return dead
 
 
-def _cut(tensor: Any, source: dense_network.StepInput) -> Any:
-    return functions.cut(tensor, source.before, source.after, source.stride) if _cuts(source) else tensor
-
-
 def _cuts(source: dense_network.StepInput) -> bool:
     return any(source.before) or any(source.after) or max(source.stride) > 1
 
 
-def _all_prepared(network: dense_network.DenseNetwork, dtype: str) -> list[Apply]:
-    """Return each step as a function; a rectifier after a convolution becomes part of it."""
-    rectified = _rectified(network)
-    exact = dtype == "float32"
-    prepared = [_prepared(step, number in rectified, exact) for number, step in enumerate(network.steps)]
-    for number in rectified.values():
-        prepared[number] = lambda xs: xs[0]
-    if not exact:  # layers of Keras answer in float32
-        last = len(network.steps) - 1
-        head = isinstance(network.steps[last].op, Activation)
-        prepared[:last] = [_in_type(function, dtype, dtype) for function in prepared[:last]]
-        prepared[last] = _in_type(prepared[last], "float32" if head else dtype, "float32")
-    return prepared
+def rectified(network: dense_network.DenseNetwork) -> dict[int, int]:
+    """Return the convolutions whose result goes whole into a rectifier and nowhere else, each with that rectifier.
 
-
-def _in_type(function: Apply, read: str, answer: str) -> Apply:
-    """Return a function of maps that are read and answered as types of numbers."""
-    return lambda xs: functions.as_type(function([functions.as_type(x, read) for x in xs]), answer)
-
-
-def _rectified(network: dense_network.DenseNetwork) -> dict[int, int]:
-    """Return the convolutions whose result goes whole into a rectifier and nowhere else, each with that rectifier."""
+    A rectifier can be a part of the convolution before it; the step itself then does nothing.
+    """
     readers: dict[int, list[tuple[int, dense_network.StepInput]]] = {}
     for number, step in enumerate(network.steps):
         for source in step.inputs:
@@ -164,82 +145,11 @@ def _rectified(network: dense_network.DenseNetwork) -> dict[int, int]:
     for number, step in enumerate(network.steps):
         if isinstance(step.op, dense_network.DenseConv) and len(readers.get(number, ())) == 1:
             reader, source = readers[number][0]
-            if network.steps[reader].op == Activation("relu") and not _cuts(source):
+            if _rectifies(network.steps[reader].op) and not _cuts(source):
                 found[number] = reader
     return found
 
 
-def _prepared(step: dense_network.Step, relu: bool, exact: bool) -> Apply:
-    op = step.op
-    match op:
-        case dense_network.DenseConv():
-            return _convolution(op, step.stride, relu, exact)
-        case dense_network.DenseDepthwise():
-            kernels, bias = [_tensor(kernel) for kernel in op.kernels], _tensor(op.bias)
-            return lambda xs: functions.convolve_channels(xs, kernels, bias, op.dilations, step.stride)
-        case dense_network.DensePool():
-            return _pool(op, step.stride, exact)
-        case dense_network.DenseMerge():
-            return lambda xs: functions.combine(xs, op.kind)
-        case dense_network.Join():
-            return lambda xs: functions.join(xs, op.order)
-        case dense_network.Zeros():
-            return lambda xs: functions.zeros(xs[0], step.channels)
-        case dense_network.PerPatch():
-            return _per_patch(op, step.channels)
-    return _of_one(op)
-
-
-def _convolution(op: dense_network.DenseConv, stride: tuple[int, ...], relu: bool, exact: bool) -> Apply:
-    kernels, bias = [_tensor(kernel) for kernel in op.kernels], _tensor(op.bias)
-
-    def plain(xs: Sequence[Any]) -> Any:
-        y = functions.convolve(xs, kernels, bias, op.dilations, op.side_by_side, stride)
-        return ops.relu(y) if relu else y
-
-    if not exact or max(stride) > 1 or not functions.on_processor():
-        return plain
-    quick = choice.convolution(op, relu, lambda x: plain([x]))
-    return plain if quick is None else lambda xs: quick(xs[0])
-
-
-def _pool(op: dense_network.DensePool, stride: tuple[int, ...], exact: bool) -> Apply:
-    if exact and max(stride) == 1 and functions.on_processor() and (quick := choice.pooling(op)) is not None:
-        return lambda xs: quick(xs[0])
-    dilations = (op.dilation,) * len(op.sizes)
-    return lambda xs: functions.pool(xs, op.kind, op.sizes, dilations, op.count, stride)
-
-
-def _of_one(op: dense_network.DenseOp) -> Apply:
-    """Return an operation that acts on each pixel of one map."""
-    match op:
-        case dense_network.ChannelAffine():
-            center = _tensor(op.center) if op.center.any() else None
-            scale, offset = _tensor(op.scale), _tensor(op.offset)
-            return lambda xs: functions.affine(xs[0], center, scale, offset)
-        case dense_network.ChannelNorm():
-            norm, weights = patch_layer(LayerNorm(op.gamma, op.beta, op.epsilon, (-1,)), (None, len(op.gamma)))
-            norm.build((None, len(op.gamma)))
-            norm.set_weights(weights)
-            return lambda xs: norm(xs[0])
-        case dense_network.ChannelPReLU():
-            alpha = _tensor(op.alpha)
-            return lambda xs: functions.prelu(xs[0], alpha)
-        case Channels():
-            return lambda xs: xs[0][..., op.start : op.stop]
-        case Activation():
-            function = activations.activation(op.name, dict(op.params))
-            return lambda xs: function(xs[0])
-    raise TypeError(f"no function for {type(op).__name__}")
-
-
-def _per_patch(op: dense_network.PerPatch, channels: int) -> Apply:
-    shape = (None, *op.sizes, channels // math.prod(op.sizes))
-    layer, weights = patch_layer(op.op, shape)
-    layer.build(shape)
-    layer.set_weights(weights)
-    return lambda xs: functions.from_patches(layer(functions.to_patches(xs[0], op.sizes)), xs[0])
-
-
-def _tensor(array: np.ndarray) -> Any:
-    return ops.convert_to_tensor(array, "float32")
+def _rectifies(op: dense_network.DenseOp) -> bool:
+    """Return whether an operation is the plain rectifier: without a slope, a ceiling or a threshold."""
+    return isinstance(op, Activation) and op.name == "relu" and not any(op.params.values())

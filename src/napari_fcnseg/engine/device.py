@@ -1,8 +1,9 @@
 """What a network can run on, and how a user names it.
 
-A name is ``[BACKEND:]KIND[:NUMBER]``: ``"CPU:0"``, ``"GPU:1"``, ``"torch:GPU:0"``. Devices of TensorFlow go without the
-backend's name. ``"GPU"`` is the first one of any backend, ``"torch"`` the fastest of PyTorch, ``"all"`` every
-accelerator of the fastest backend, ``"jax:all"`` every one of JAX; several stand with commas between them.
+A name is ``[BACKEND:]KIND[:NUMBER]``: ``"CPU:0"``, ``"GPU:1"``, ``"torch:GPU:0"``. The processor by ONNX Runtime and
+TensorFlow's cards go without the backend's name. ``"GPU"`` is the first one of any backend, ``"torch"`` the fastest of
+PyTorch, ``"all"`` every accelerator of the fastest backend, ``"jax:all"`` every one of JAX; several stand with commas
+between them.
 """
 
 from __future__ import annotations
@@ -15,8 +16,16 @@ from napari_fcnseg.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: The frameworks that can compute, in the order in which they are asked for a device. All are backends of Keras.
-BACKENDS: Final = ("tensorflow", "jax", "torch")
+#: The frameworks that can compute, in the order in which they are asked for an accelerator.
+BACKENDS: Final = ("tensorflow", "jax", "torch", "onnx")
+#: The one that computes on the processor: it starts in a fraction of a second.
+PROCESSOR: Final = "onnx"
+#: The one that runs the patch network itself where the device's own cannot.
+REFERENCE: Final = "tensorflow"
+#: Those that Keras can compute with: they can run a patch network, too.
+KERAS: Final = ("tensorflow", "jax", "torch")
+#: The packages they come in, where those are called otherwise.
+PACKAGES: Final = {"onnx": "onnxruntime"}
 #: What their makers call an accelerator; here it is a GPU.
 _OTHER_NAMES: Final = {"CUDA": "GPU", "MPS": "GPU", "ROCM": "GPU", "XPU": "GPU"}
 _ALL: Final = "ALL"
@@ -34,7 +43,7 @@ class Device:
         The framework's name for it, in the process that runs it.
     name : str
         What it is, for a person: ``"NVIDIA H100"``.
-    backend : {"tensorflow", "jax", "torch"}
+    backend : {"tensorflow", "jax", "torch", "onnx"}
         The framework that runs it.
     process : int
         Which of the backend's computing processes runs it; each of several devices has its own.
@@ -65,6 +74,16 @@ class Device:
         return self.key.split(":")[-2]
 
     @property
+    def runs_patches(self) -> bool:
+        """Whether it can run a patch network, and numbers shorter than float32."""
+        return self.backend in KERAS
+
+    @property
+    def takes_strips(self) -> bool:
+        """Whether it can be given an image strip by strip, and keeps of each what the next one needs."""
+        return self.backend in ("tensorflow", "onnx")
+
+    @property
     def is_cpu(self) -> bool:
         """Whether it is the processor, which uses the computer's own memory."""
         return self.kind == "CPU"
@@ -75,7 +94,8 @@ class Device:
 
 def device_key(backend: str, kind: str, number: int) -> str:
     """Return the name by which a user chooses a device."""
-    return f"{kind}:{number}" if backend == BACKENDS[0] else f"{backend}:{kind}:{number}"
+    usual = PROCESSOR if kind == "CPU" else BACKENDS[0]
+    return f"{kind}:{number}" if backend == usual else f"{backend}:{kind}:{number}"
 
 
 @dataclass(frozen=True)

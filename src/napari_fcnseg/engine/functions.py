@@ -29,15 +29,6 @@ def native() -> bool:
     return bool(keras.backend.backend() == "tensorflow")
 
 
-def on_processor() -> bool:
-    """Return whether TensorFlow computes, and on a processor."""
-    if not native():
-        return False
-    import tensorflow as tf
-
-    return "CPU" in tf.constant(0.0).device
-
-
 def convolve(
     inputs: Sequence[Any], kernels: Sequence[Any], bias: Any, dilations: Sequence[Ints], side_by_side: Ints,
     stride: Ints | None = None,

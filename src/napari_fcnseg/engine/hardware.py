@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from napari_fcnseg.engine.device import BACKENDS
+from napari_fcnseg.engine.device import BACKENDS, PACKAGES, PROCESSOR
 
 _SECONDS: Final = 10.0  # that the driver's tool may take
 _MIB: Final = 2**20
@@ -118,7 +118,7 @@ def _output(command: list[str]) -> str | None:
 
 def installed(backend: str) -> bool:
     """Return whether a framework is installed; it is not imported."""
-    return importlib.util.find_spec(backend) is not None
+    return importlib.util.find_spec(PACKAGES.get(backend, backend)) is not None
 
 
 def version(package: str) -> str | None:
@@ -183,6 +183,8 @@ def may_have_accelerator(backend: str) -> bool:
         return False
     if backend == "tensorflow":  # without a card under macOS, and under Windows since 2.11
         return sys.platform.startswith("linux") and installed(backend)
+    if backend == "onnx":
+        return False
     build = torch_build() if backend == "torch" else jax_build()
     return build not in (None, "cpu")
 
@@ -192,6 +194,6 @@ def order_of_looking() -> tuple[str, ...]:
 
     Where there is nothing to be found it is one: what is started in vain takes seconds and memory.
     """
-    there = [backend for backend in BACKENDS if installed(backend)]
-    hopeful = [backend for backend in there if may_have_accelerator(backend)]
+    there = sorted((backend for backend in BACKENDS if installed(backend)), key=lambda backend: backend != PROCESSOR)
+    hopeful = [backend for backend in BACKENDS if backend in there and may_have_accelerator(backend)]
     return (*hopeful, *(backend for backend in there[:1] if hopeful != [backend]))

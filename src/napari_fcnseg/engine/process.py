@@ -8,6 +8,8 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from napari_fcnseg.engine.backends import BACKEND
+from napari_fcnseg.engine.device import KERAS
 from napari_fcnseg.engine.hardware import visible_names
 from napari_fcnseg.system import cache
 from napari_fcnseg.system.child_process import ChildProcess
@@ -32,14 +34,14 @@ _MEMORY: Final = {
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
 }
 _ENVIRONMENT: Final = {
-    # Its threads are those of the convolutions in `kernels`, and each calls the matrix library alone.
     "tensorflow": {
-        "OPENBLAS_NUM_THREADS": "1",
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
         **_MEMORY,
     },
     "jax": {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},  # or it takes three quarters of a card
     "torch": {"PYTORCH_ENABLE_MPS_FALLBACK": "1"},  # what Apple's library lacks is computed by the processor
+    # Its threads are those of the convolutions in `kernels`, and each calls the matrix library alone.
+    "onnx": {"OPENBLAS_NUM_THREADS": "1", **_MEMORY},
 }
 #: Whether TensorFlow computes with oneDNN: ``1``, ``0``, or not set for what suits the processor.
 ONEDNN: Final = "NAPARI_FCNSEG_ONEDNN"
@@ -94,7 +96,8 @@ class ProcessPurpose(NamedTuple):
     def environment(self) -> dict[str, str | None]:
         """Return the environment variables of such a process; None for one that it must not have."""
         variables: dict[str, str | None] = dict.fromkeys(_NOT_INHERITED)
-        variables |= {"KERAS_BACKEND": self.backend, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **_ENVIRONMENT[self.backend]}
+        variables |= {BACKEND: self.backend, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **_ENVIRONMENT[self.backend]}
+        variables["KERAS_BACKEND"] = self.backend if self.backend in KERAS else None
         variables["KERAS_HOME"] = str(cache.cache_folder() / "keras")  # the user's own may say float16, channels first
         if self.backend == "tensorflow":
             variables |= arithmetic()

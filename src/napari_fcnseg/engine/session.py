@@ -5,11 +5,12 @@ from __future__ import annotations
 import atexit
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.engine import hardware
-from napari_fcnseg.engine.device import BACKENDS, Device, DeviceRequest
+from napari_fcnseg.engine.device import BACKENDS, PROCESSOR, REFERENCE, Device, DeviceRequest, device_key
 from napari_fcnseg.engine.process import KEPT, EngineProcess, ProcessPurpose
 from napari_fcnseg.errors import EngineError, FcnSegError, SettingsError
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.conversion.dense_network import DenseNetwork
     from napari_fcnseg.graph.network import Network
 
-_EXTRAS = {"tensorflow": "", "jax": "[jax]", "torch": "[torch]"}
+_EXTRAS = {"tensorflow": "", "jax": "[jax]", "torch": "[torch]", "onnx": ""}
 
 
 class Engine:
@@ -69,7 +70,7 @@ class Engine:
             if self._found is None or (host is not None and not host.child.alive):
                 names = hardware.order_of_looking()
                 if not names:
-                    raise EngineError('TensorFlow is not installed here. Run: pip install "napari-fcnseg".')
+                    raise EngineError('ONNX Runtime is not installed here. Run: pip install "napari-fcnseg".')
                 self._first = ProcessPurpose(names[0])
                 if len(names) == 1:
                     self._found = self._host(self._first).devices
@@ -145,7 +146,7 @@ class Engine:
             chosen: tuple[Device, ...] = self.start().result()[:1]
         else:
             chosen = tuple(dict.fromkeys(d for wanted in DeviceRequest.all_of(setting) for d in self._chosen(wanted)))
-        return tuple(replace(d, precision=precision if precision in d.precisions else "float32") for d in chosen)
+        return tuple(_with_precision(device, precision) for device in chosen)
 
     def choose(self, setting: str | None, precision: str = "float32") -> Future[tuple[Device, ...]]:
         """Begin to find the devices a user chose, whose frameworks may take seconds to start; return at once.
@@ -172,8 +173,11 @@ class Engine:
                 f"There is no device {wanted.text!r} here: {wanted.backend} is not installed. "
                 f'Run: pip install "napari-fcnseg{_EXTRAS[wanted.backend]}".'
             )
-        if wanted.backend is None and (chosen := wanted.among(self.start().result())):
-            return chosen
+        if wanted.backend is None:
+            processor = wanted.kind == "CPU" and hardware.installed(PROCESSOR)
+            devices = self.devices_of(PROCESSOR) if processor else self.start().result()
+            if chosen := wanted.among(devices):
+                return chosen
         before, seen = set(self._hosts), list[Device]()
         for backend in (wanted.backend,) if wanted.backend is not None else BACKENDS:
             devices = self._tried(backend, wanted)
@@ -208,6 +212,17 @@ class Engine:
         with self._lock:
             host = self._host(ProcessPurpose(backend))
         return host.devices.result()
+
+    def expect(self, networks: Sequence[Network]) -> None:
+        """Begin to load patch networks where they will be run; return at once."""
+
+        def begin() -> None:
+            with suppress(FcnSegError):  # it is said when they are run
+                device = self.device()
+                for network in networks:
+                    self.load(network, device)
+
+        threading.Thread(target=begin, daemon=True).start()
 
     def load(self, network: DenseNetwork | Network, device: Device) -> Future[float]:
         """Have the child compile a network, once; return the seconds it took."""
@@ -247,7 +262,7 @@ class Engine:
         OutputError
             If the file cannot be written.
         """
-        self._host_of(self.device()).child.call("save_dense", network, str(path)).result()
+        self._host_of(_reference()).child.call("save_dense", network, str(path)).result()
 
     def measure_peak(self, device: Device | None = None, size: int = 4096, repeat: int = 3) -> float:
         """Return the measured peak of a device in its precision, in FLOP/s: a product of ``size`` × ``size`` matrices.
@@ -276,10 +291,27 @@ class Engine:
 
 
 def _for(network: DenseNetwork | Network, device: Device) -> Device:
-    """Return how a device runs a network: the patch network is the reference and always exact."""
+    """Return how a device runs a network: the patch network is the reference, always exact, and Keras's."""
     from napari_fcnseg.conversion.dense_network import DenseNetwork  # here, because the dock opens without it
 
-    return device if isinstance(network, DenseNetwork) else replace(device, precision="float32")
+    if isinstance(network, DenseNetwork):
+        return device
+    return replace(device, precision="float32") if device.runs_patches else _reference()
+
+
+def _reference() -> Device:
+    """Return the processor by TensorFlow, in a process of its own that is started when somebody asks for it."""
+    return Device(device_key(REFERENCE, "CPU", 0), "/device:CPU:0", hardware.cpu_name(), REFERENCE, process=1)
+
+
+def _with_precision(device: Device, precision: str) -> Device:
+    """Return a device with the arithmetic asked for, or exact where it has none of it.
+
+    The processor has numbers shorter than float32 by TensorFlow.
+    """
+    if precision not in device.precisions and device.key == device_key(PROCESSOR, "CPU", 0):
+        device = _reference() if precision in _reference().precisions else device
+    return replace(device, precision=precision if precision in device.precisions else "float32")
 
 
 _engine: Engine | None = None

@@ -8,19 +8,19 @@ import gc
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_fcnseg.engine.backends import present
-from napari_fcnseg.engine.device import BACKENDS
+from napari_fcnseg.engine.device import BACKENDS, PACKAGES
 from napari_fcnseg.errors import EngineError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_fcnseg.conversion.dense_network import DenseNetwork
-    from napari_fcnseg.engine.backends import Compiled, Places
+    from napari_fcnseg.engine.backends import Compiled
     from napari_fcnseg.engine.device import Device
     from napari_fcnseg.graph.network import Network
 
@@ -32,8 +32,6 @@ _failed: dict[tuple[str, str, str], Exception] = {}  # why a network could not b
 def warm_up(tf32: bool = False) -> tuple[Device, ...]:
     """Import the framework, set its arithmetic, and return its devices, the fastest first."""
     devices = present().start(tf32)
-    import napari_fcnseg.engine.keras_export  # noqa: F401 - Keras too is imported before the user waits for it
-
     # What libraries made when they were imported stays; looking through it takes half a second at every release.
     gc.collect()
     gc.freeze()
@@ -44,36 +42,12 @@ def load(network: DenseNetwork | Network, key: str, address: str, precision: str
     """Compile a network for a device under a key and return the seconds it took."""
     start = time.perf_counter()
     try:
-        _compiled[key, address, precision] = _compile(network, address, precision)
+        _compiled[key, address, precision] = present().compiled(network, address, _type_of(precision))
     except Exception as error:
         _failed[key, address, precision] = error
         raise
     _failed.pop((key, address, precision), None)
     return time.perf_counter() - start
-
-
-def _compile(network: DenseNetwork | Network, address: str, precision: str) -> Compiled:
-    from napari_fcnseg.conversion.dense_network import DenseNetwork
-    from napari_fcnseg.engine.dense_function import dense_function
-
-    if isinstance(network, DenseNetwork):
-        shape: tuple[int | None, ...] = (1, *(None,) * len(network.patch_shape), network.channels)
-        dense = functools.partial(dense_function, network, _type_of(precision))
-        return present().compiled(dense, address, shape, _places(network))
-    patch = functools.partial(_patch_function, network)
-    return present().compiled(patch, address, (None, *network.input_shape), None)
-
-
-def _patch_function(network: Network) -> Callable[[Any], Any]:
-    from napari_fcnseg.engine.patch_network import patch_model
-
-    return functools.partial(patch_model(network), training=False)
-
-
-def _places(network: DenseNetwork) -> Places:
-    return lambda shape: tuple(
-        (n - reach) // every + 1 for n, reach, every in zip(shape, network.reach, network.every, strict=True)
-    )
 
 
 def _type_of(precision: str) -> str:
@@ -167,11 +141,7 @@ def forget(key: str, address: str, precision: str) -> None:
 
 def release() -> None:
     """Give memory that is not in use back to the system."""
-    if not _compiled:
-        import keras
-
-        keras.backend.clear_session()
-    present().release()
+    present().release(empty=not _compiled)
     if sys.platform.startswith("linux"):
         with suppress(OSError, AttributeError):  # a C library other than GNU's
             ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -195,7 +165,7 @@ def save_dense(network: DenseNetwork, path: str) -> None:
 
 def frameworks() -> list[str]:
     """Return the frameworks that are imported here."""
-    return sorted(set(BACKENDS) & sys.modules.keys())
+    return sorted(backend for backend in BACKENDS if PACKAGES.get(backend, backend) in sys.modules)
 
 
 def free_memory(address: str) -> int | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.plan.run_plan import make_plan
@@ -104,6 +105,10 @@ class VerificationSampler:
         self._scores = np.zeros((len(self.points), run.plan.outputs), np.float32)
         self._seen = np.zeros(len(self.points), bool)
         self._more: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]] = []
+
+    def expect(self) -> None:
+        """Have the patch models' framework started while the tiles are computed; return at once."""
+        engine().expect([model.network for model in self.run.plan.models])
 
     def see(self, tile: Tile) -> None:
         """Keep a tile's numbers at the points in it."""
@@ -206,6 +211,7 @@ def verify(
     """
     run = Run(make_plan(image, as_ensemble(model), RunSettings.from_dict(settings), mask=mask))
     sampler = VerificationSampler(run, n, seed)
+    sampler.expect()
     execute_into(run, sampler.see)
     return sampler.verify()
 

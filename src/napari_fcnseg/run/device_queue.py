@@ -136,7 +136,7 @@ class DeviceQueue:
         self._last, self._strips = None, [None] * len(self.runners)
         try:
             for n, (runner, reader) in enumerate(zip(self.runners, job.readers, strict=True)):
-                if runner.in_strips and self.device.backend == "tensorflow":
+                if runner.in_strips and self.device.takes_strips:
                     number = self._strips[n] = next(_numbers)
                     futures.append(runner.begin_strip(reader, job.region, self.device, number, above[n]))
                 else:

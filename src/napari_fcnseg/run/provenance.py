@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 from typing import TYPE_CHECKING, Any
 
+from napari_fcnseg.engine.device import KERAS, PACKAGES, PROCESSOR, REFERENCE
 from napari_fcnseg.settings import EXACT
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], seconds: float, note
     notes : sequence of str
         What the user was told of it.
     """
-    backends = {device.backend for device in devices} or {"tensorflow"}
     return {
         "program": "napari-fcnseg",
         "models": [
@@ -56,9 +56,18 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], seconds: float, note
         "notes": list(notes),
         "versions": {
             "python": platform.python_version(),
-            **{name: _version(name) for name in ("napari-fcnseg", *sorted(backends), "keras", "numpy")},
+            **{name: _version(name) for name in ("napari-fcnseg", *_packages(plan, devices), "numpy")},
         },
     }
+
+
+def _packages(plan: RunPlan, devices: Sequence[Device]) -> list[str]:
+    """Return the packages that compute."""
+    backends = {device.backend for device in devices} or {PROCESSOR}
+    if any(method.name == "patchwise" for method in plan.methods):
+        backends |= {REFERENCE for device in devices if not device.runs_patches}
+    packages = {PACKAGES.get(backend, backend) for backend in backends}
+    return sorted(packages | ({"keras"} if backends & set(KERAS) else set()))
 
 
 def precision_of(plan: RunPlan, devices: Sequence[Device]) -> str:

@@ -1,14 +1,14 @@
 """What differs between the frameworks that can run a network: a module for each, with the same functions.
 
-All of it runs in a computing process, whose framework is that of the environment variable ``KERAS_BACKEND``. No other
-one is imported there.
+All of it runs in a computing process, whose framework is that of the environment variable ``NAPARI_FCNSEG_BACKEND``. No
+other one is imported there.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from napari_fcnseg.conversion.dense_network import DenseNetwork
     from napari_fcnseg.engine.device import Device
+    from napari_fcnseg.graph.network import Network
 
     #: A network on a device: float32 in, float32 out.
     Compiled: TypeAlias = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
-    #: How many answers a dense network has per axis, for the spatial shape of an image.
-    Places: TypeAlias = Callable[[tuple[int, ...]], tuple[int, ...]]
+
+#: Environment variable that names a computing process's framework.
+BACKEND: Final = "NAPARI_FCNSEG_BACKEND"
 
 
 class Backend(Protocol):
@@ -34,25 +37,17 @@ class Backend(Protocol):
         other: a process has one setting for all its life.
         """
 
-    def compiled(
-        self,
-        make: Callable[[], Callable[[Any], Any]],
-        address: str,
-        shape: tuple[int | None, ...],
-        places: Places | None,
-    ) -> Compiled:
+    def compiled(self, network: DenseNetwork | Network, address: str, dtype: str) -> Compiled:
         """Return a network as a function of arrays, ready to run on a device.
 
         Parameters
         ----------
-        make : callable
-            Returns the network as a function of tensors; called where its arrays shall be.
+        network : DenseNetwork or Network
+            A dense network takes ``(1, *spatial, channel)``, a patch network ``(n, *patch, channel)``.
         address : str
             The device.
-        shape : tuple of int or None
-            Of its input in float32; None where any length will do.
-        places : callable or None
-            Returns the number of answers per axis for the spatial shape of an image; None for a patch network.
+        dtype : str
+            Of a dense network's maps and weights. A patch network has float32.
         """
 
     def free_memory(self, address: str) -> int | None:
@@ -61,11 +56,11 @@ class Backend(Protocol):
     def product(self, address: str, size: int, dtype: str) -> Callable[[], object]:
         """Return a function that multiplies two ``size`` × ``size`` matrices and waits for the result."""
 
-    def release(self) -> None:
-        """Give memory that is not in use back to the system."""
+    def release(self, empty: bool) -> None:
+        """Give memory that is not in use back to the system; ``empty`` says that no network is left."""
 
 
 def present() -> Backend:
     """Return the backend of this process."""
-    name = os.environ["KERAS_BACKEND"]
+    name = os.environ[BACKEND]
     return cast("Backend", importlib.import_module(f"{__name__}.{name}"))

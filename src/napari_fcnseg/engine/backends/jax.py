@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import gc
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fcnseg.conversion.dense_network import DenseNetwork
 from napari_fcnseg.engine import hardware
+from napari_fcnseg.engine.backends.keras_functions import collect, function_of, import_all
 from napari_fcnseg.engine.device import Device, device_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fcnseg.engine.backends import Compiled, Places
+    from napari_fcnseg.engine.backends import Compiled
+    from napari_fcnseg.graph.network import Network
 
 _AMPERE = 8.0  # the first compute capability with TF32
 _WASTE = 1.25  # a smaller image is rather computed as a larger one by this factor than compiled for
@@ -25,6 +27,7 @@ def start(tf32: bool) -> tuple[Device, ...]:
     import jax
 
     jax.config.update("jax_default_matmul_precision", "tensorfloat32" if tf32 else "highest")
+    import_all()
     found = jax.devices()
     accelerators = [d for d in found if d.platform != "cpu"]
     processors = jax.devices("cpu")
@@ -69,9 +72,7 @@ def _device(address: str) -> Any:
     return jax.devices(platform)[int(number)]
 
 
-def compiled(
-    make: Callable[[], Callable[[Any], Any]], address: str, shape: tuple[int | None, ...], places: Places | None
-) -> Compiled:
+def compiled(network: DenseNetwork | Network, address: str, dtype: str) -> Compiled:
     """Return a network that is compiled for each shape of its input, and for few shapes.
 
     Where the input is somewhat smaller than one it is already compiled for, as at an image's end, zeros are put behind
@@ -81,7 +82,7 @@ def compiled(
 
     device = _device(address)
     with jax.default_device(device):
-        call = jax.jit(make())
+        call = jax.jit(function_of(network, dtype))
     known: list[tuple[int, ...]] = []
 
     def run(x: np.ndarray) -> np.ndarray:
@@ -92,11 +93,16 @@ def compiled(
         answer = np.asarray(call(jax.device_put(given, device)))
         if target == x.shape:
             return answer
-        if places is None:
+        if not isinstance(network, DenseNetwork):
             return answer[: len(x)]
-        return answer[(slice(None), *(slice(n) for n in places(x.shape[1:-1])))]
+        return answer[(slice(None), *(slice(n) for n in _places(network, x.shape[1:-1])))]
 
     return run
+
+
+def _places(network: DenseNetwork, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return how many answers a dense network has per axis for the spatial shape of an image."""
+    return tuple((n - reach) // every + 1 for n, reach, every in zip(shape, network.reach, network.every, strict=True))
 
 
 def fitting(known: list[tuple[int, ...]], shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -122,6 +128,6 @@ def product(address: str, size: int, dtype: str) -> Callable[[], object]:
     return lambda: multiply(a).block_until_ready()
 
 
-def release() -> None:
+def release(empty: bool) -> None:
     """Collect what nothing refers to any more."""
-    gc.collect()
+    collect(empty)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import gc
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fcnseg.engine import hardware
+from napari_fcnseg.engine.backends.keras_functions import collect, function_of, import_all, input_shape
+from napari_fcnseg.engine.backends.strips import Strips
 from napari_fcnseg.engine.device import Device, device_key
 from napari_fcnseg.engine.libraries import convolution_library
-from napari_fcnseg.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from napari_fcnseg.engine.backends import Compiled, Places
-    from napari_fcnseg.engine.dense_function import DenseFunction
+    from napari_fcnseg.conversion.dense_network import DenseNetwork
+    from napari_fcnseg.engine.backends import Compiled
+    from napari_fcnseg.graph.network import Network
 
-_RUNS = 8  # at once with one network
 _AMPERE = (8, 0)  # the first compute capability with TF32
 
 
@@ -28,6 +27,7 @@ def start(tf32: bool) -> tuple[Device, ...]:
     import tensorflow as tf
 
     tf.config.experimental.enable_tensor_float_32_execution(tf32)
+    import_all()
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
@@ -61,82 +61,35 @@ def _gpu(number: int, gpu: Any) -> Device:
     )
 
 
-def compiled(
-    make: Callable[[], Callable[[Any], Any]], address: str, shape: tuple[int | None, ...], places: Places | None
-) -> Compiled:
+def compiled(network: DenseNetwork | Network, address: str, dtype: str) -> Compiled:
     """Return a network as a graph for inputs of any size; a dense one can also be given strips of an image."""
     import tensorflow as tf
 
     from napari_fcnseg.engine.dense_function import DenseFunction
 
+    shape = input_shape(network)
+
+    def on_device(graph: Callable[..., Any]) -> Callable[..., list[np.ndarray | Any]]:
+        def run(x: np.ndarray, *kept: Any) -> list[Any]:
+            with tf.device(address):
+                answer, *keeps = graph(tf.constant(x), *kept)
+            return [np.asarray(answer), *keeps]
+
+        return run
+
     with tf.device(address):
-        network = make()
-        if isinstance(network, DenseFunction):
-            return Strips(network, address, shape)
-        function = _graph(network, shape)
+        function = function_of(network, dtype)
+        if not isinstance(function, DenseFunction):
+            patch = on_device(_graph(lambda x: [function(x)], shape))
+            return lambda x: patch(x)[0]
+        first = on_device(_graph(function.first, shape))
 
-    def run(x: np.ndarray) -> np.ndarray:
+    def more(above: Sequence[Any]) -> Callable[..., list[Any]]:
         with tf.device(address):
-            return np.asarray(function(tf.constant(x)))
+            shapes = [(*rows.shape[:2], *shape[2:-1], rows.shape[-1]) for rows in above]
+            return on_device(_graph(function.more, shape, *shapes))
 
-    return run
-
-
-class Strips:
-    """A dense network on a device, given an image whole or strip by strip.
-
-    Parameters
-    ----------
-    network : DenseFunction
-        The network.
-    address : str
-        The device.
-    shape : tuple of int or None
-        Of its input.
-    """
-
-    def __init__(self, network: DenseFunction, address: str, shape: tuple[int | None, ...]) -> None:
-        self._network, self._address, self._shape = network, address, shape
-        self._first = _graph(network.first, shape)
-        self._more: Any = None
-        self._kept: OrderedDict[int, list[Any]] = OrderedDict()  # of each run's last strip, by its number
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Return the answer to an image."""
-        import tensorflow as tf
-
-        with tf.device(self._address):
-            return np.asarray(self._first(tf.constant(x))[0])
-
-    def strip(self, x: np.ndarray, number: int, follows: int | None) -> np.ndarray:
-        """Return the answer to a strip: to a whole window, or to the rows that follow the strip of that number.
-
-        Raises
-        ------
-        EngineError
-            If nothing is kept of that strip.
-        """
-        import tensorflow as tf
-
-        above = self._kept.pop(follows, None) if follows is not None else None
-        if follows is not None and above is None:
-            raise EngineError("A strip of the image came without the one above it; run again.")
-        with tf.device(self._address):
-            if above is None:
-                answer, *kept = self._first(tf.constant(x))
-            else:
-                if self._more is None:
-                    shapes = [(*rows.shape[:2], *self._shape[2:-1], rows.shape[-1]) for rows in above]
-                    self._more = _graph(self._network.more, self._shape, *shapes)
-                answer, *kept = self._more(tf.constant(x), *above)
-        self._kept[number] = kept
-        if len(self._kept) > _RUNS:
-            self._kept.popitem(last=False)
-        return np.asarray(answer)
-
-    def forget(self, number: int) -> None:
-        """Give up what is kept of a strip."""
-        self._kept.pop(number, None)
+    return Strips(first, more)
 
 
 def _graph(function: Callable[..., Any], *shapes: tuple[int | None, ...]) -> Callable[..., Any]:
@@ -175,6 +128,6 @@ def product(address: str, size: int, dtype: str) -> Callable[[], object]:
     return multiply
 
 
-def release() -> None:
+def release(empty: bool) -> None:
     """Collect what nothing refers to any more."""
-    gc.collect()
+    collect(empty)

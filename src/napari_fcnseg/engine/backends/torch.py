@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_fcnseg.engine import hardware
+from napari_fcnseg.engine.backends.keras_functions import collect, function_of, import_all
 from napari_fcnseg.engine.device import Device, device_key
 
 if TYPE_CHECKING:
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from napari_fcnseg.engine.backends import Compiled, Places
+    from napari_fcnseg.conversion.dense_network import DenseNetwork
+    from napari_fcnseg.engine.backends import Compiled
+    from napari_fcnseg.graph.network import Network
 
 _AMPERE = (8, 0)  # the first compute capability with TF32
 
@@ -24,6 +26,7 @@ def start(tf32: bool) -> tuple[Device, ...]:
 
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
+    import_all()
     found = _cuda()
     if torch.backends.mps.is_available():
         found.append(Device(device_key("torch", "GPU", 0), "mps:0", f"{hardware.cpu_name()} GPU", "torch"))
@@ -66,15 +69,13 @@ def _intel(before: int) -> list[Device]:
     ]
 
 
-def compiled(
-    make: Callable[[], Callable[[Any], Any]], address: str, shape: tuple[int | None, ...], places: Places | None
-) -> Compiled:
+def compiled(network: DenseNetwork | Network, address: str, dtype: str) -> Compiled:
     """Return a network that runs one operation after the other."""
     import keras
     import torch
 
     with keras.device(address):
-        call = make()
+        call = function_of(network, dtype)
 
     def run(x: np.ndarray) -> np.ndarray:
         with keras.device(address), torch.inference_mode():
@@ -113,11 +114,11 @@ def product(address: str, size: int, dtype: str) -> Callable[[], object]:
     return multiply
 
 
-def release() -> None:
+def release(empty: bool) -> None:
     """Collect what nothing refers to any more, and empty the allocator's store."""
     import torch
 
-    gc.collect()
+    collect(empty)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if torch.backends.mps.is_available():

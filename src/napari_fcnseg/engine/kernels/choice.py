@@ -4,7 +4,7 @@ A way may do less arithmetic and still lose, by the memory it moves; no formula 
 convolution that is worth it is timed on a small map, every way in turn, and the winner is remembered for as long as the
 machine and the libraries are the same.
 
-Imported in the engine's child process alone, for TensorFlow on a processor.
+Imported in the engine's child process alone.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ import math
 import os
 import platform
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_fcnseg.engine.kernels.threads import cores
 from napari_fcnseg.engine.kernels.toom_cook import LENGTH
-from napari_fcnseg.engine.libraries import convolution_library
 from napari_fcnseg.system.cache import recall, remember
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.conversion.dense_network import DenseConv, DensePool
 
-    Convolution = Callable[[Any], Any]
+    Function = Callable[[np.ndarray], np.ndarray]
 
 #: The plain sum, as the framework computes it.
 PLAIN = "plain"
@@ -46,8 +45,8 @@ _LARGE = 5  # entries per axis from which on the Fourier transform is tried
 _WEIGHTS = 2**30  # bytes of transformed weights, at most
 
 
-def convolution(op: DenseConv, relu: bool, plain: Convolution) -> Convolution | None:
-    """Return the quickest way to compute a convolution on TensorFlow's processor, None for the plain one.
+def convolution(op: DenseConv, relu: bool, plain: Callable[[], Function], library: str) -> Function | None:
+    """Return the quickest way to compute a convolution, None for the plain one.
 
     Parameters
     ----------
@@ -56,7 +55,9 @@ def convolution(op: DenseConv, relu: bool, plain: Convolution) -> Convolution | 
     relu : bool
         Whether negative results become zero.
     plain : callable
-        The plain way, from a tensor ``(1, *spatial, in)`` to a tensor.
+        Makes the plain way: a function of an array ``(1, *spatial, in)``.
+    library : str
+        What computes the plain way, and its version.
     """
     wanted = os.environ.get(WAY, "auto")
     possible = _possible(op)
@@ -64,25 +65,25 @@ def convolution(op: DenseConv, relu: bool, plain: Convolution) -> Convolution | 
         return _made(wanted, op, relu) if wanted in possible else None
     if not possible or 2 * op.kernels[0].size < _WORTH:
         return None
-    key = f"{_machine(convolution_library())} {op.kernels[0].shape} {op.dilations[0]} {relu}"
+    key = f"{_machine(library)} {op.kernels[0].shape} {op.dilations[0]} {relu}"
     name = recall("convolutions", key)
     made = {}
     if name not in (PLAIN, *possible):
         made = {way: _made(way, op, relu) for way in possible}
         example = _example(op)
-        seconds = {way: _seconds(function, example) for way, function in {PLAIN: plain, **made}.items()}
+        seconds = {way: _seconds(function, example) for way, function in {PLAIN: plain(), **made}.items()}
         name = min(seconds, key=seconds.__getitem__)
         remember("convolutions", key, name)
     return None if name == PLAIN else made.get(name) or _made(name, op, relu)
 
 
-def pooling(op: DensePool) -> Convolution | None:
+def pooling(op: DensePool) -> Function | None:
     """Return the quicker way to pool one map, if there is one: it won every comparison, so none is made."""
     if os.environ.get(WAY) == PLAIN or len(op.sizes) != 1 or len(op.dilation) not in (2, 3):
         return None
     from napari_fcnseg.engine.kernels.pooling import Pooling
 
-    return _in_graph(Pooling(op.kind == "max", op.sizes[0], op.dilation, op.count), len(op.dilation), None)
+    return Pooling(op.kind == "max", op.sizes[0], op.dilation, op.count)
 
 
 def _possible(op: DenseConv) -> list[str]:
@@ -101,31 +102,19 @@ def _possible(op: DenseConv) -> list[str]:
     return ways
 
 
-def _made(way: str, op: DenseConv, relu: bool) -> Convolution:
-    """Return a way as a function of a tensor."""
+def _made(way: str, op: DenseConv, relu: bool) -> Function:
+    """Return a way as a function of an array."""
     from napari_fcnseg.engine.kernels.fourier import Fourier
     from napari_fcnseg.engine.kernels.winograd import Winograd
 
     make: type[Winograd | Fourier] = Winograd if way == "winograd" else Fourier
-    function = make(op.kernels[0], op.bias, op.dilations[0], relu)
-    return _in_graph(function, len(op.dilations[0]), len(op.bias))
-
-
-def _in_graph(function: Callable[[np.ndarray], np.ndarray], axes: int, channels: int | None) -> Convolution:
-    """Return a function of arrays as one of tensors ``(1, *spatial, channel)``."""
-    import tensorflow as tf
-
-    def compute(x: Any) -> Any:
-        y = tf.numpy_function(function, [x], tf.float32, stateful=False)
-        return tf.ensure_shape(y, (1, *(None,) * axes, x.shape[-1] if channels is None else channels))
-
-    return compute
+    return make(op.kernels[0], op.bias, op.dilations[0], relu)
 
 
 @functools.cache
 def _machine(library: str) -> str:
     """Return all that a time depends on but the convolution."""
-    versions = (importlib.metadata.version(name) for name in ("tensorflow", "numba", "numpy", "scipy"))
+    versions = (importlib.metadata.version(name) for name in ("numba", "numpy", "scipy"))
     return " ".join([str(_VERSION), platform.node(), platform.machine(), str(cores()), library, *versions])
 
 
@@ -140,16 +129,11 @@ def _example(op: DenseConv) -> np.ndarray:
     return np.linspace(-1, 1, size, dtype=np.float32).reshape(1, *spatial, -1)
 
 
-def _seconds(way: Convolution, example: np.ndarray) -> float:
+def _seconds(way: Function, example: np.ndarray) -> float:
     """Return the best time of some rounds; the first, which is slower, is not counted."""
-    import tensorflow as tf
-
-    spec = tf.TensorSpec((1, *(None,) * (example.ndim - 2), example.shape[-1]), tf.float32)
-    function = tf.function(way, input_signature=[spec], autograph=False)
-    x = tf.constant(example)
     times = []
     for _ in range(_ROUNDS + 1):
         start = time.perf_counter()
-        function(x)
+        way(example)
         times.append(time.perf_counter() - start)
     return min(times[1:])

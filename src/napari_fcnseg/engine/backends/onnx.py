@@ -1,0 +1,114 @@
+"""ONNX Runtime on the processor, with quicker convolutions of our own. Runs in a computing process alone."""
+
+from __future__ import annotations
+
+import functools
+import gc
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fcnseg.conversion.dense_network import IMAGE, DenseConv, DenseNetwork, DensePool
+from napari_fcnseg.engine import hardware
+from napari_fcnseg.engine.backends.strips import Strips
+from napari_fcnseg.engine.dense_function import DenseFunction
+from napari_fcnseg.engine.device import Device, device_key
+from napari_fcnseg.engine.kernels import choice
+from napari_fcnseg.engine.kernels.threads import cores
+from napari_fcnseg.engine.onnx_graph.builder import Builder
+from napari_fcnseg.engine.onnx_graph.operations import GraphOperations
+from napari_fcnseg.engine.onnx_graph.program import Program
+from napari_fcnseg.engine.onnx_graph.windows import add_convolution
+from napari_fcnseg.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_fcnseg.engine.backends import Compiled
+    from napari_fcnseg.engine.onnx_graph.builder import Function
+    from napari_fcnseg.engine.onnx_graph.operations import Quicker
+    from napari_fcnseg.graph.network import Network
+
+_PROCESSOR = "CPUExecutionProvider"
+
+
+def start(tf32: bool) -> tuple[Device, ...]:
+    """Import ONNX Runtime and return the processor (:class:`napari_fcnseg.engine.backends.Backend`)."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(3)
+    cpu = Device(
+        device_key("onnx", "CPU", 0), _PROCESSOR, hardware.cpu_name(), "onnx", precisions=("float32",), library="MLAS"
+    )
+    return (cpu,)
+
+
+def compiled(network: DenseNetwork | Network, address: str, dtype: str) -> Compiled:
+    """Return a dense network as a program for inputs of any size, and for strips of an image."""
+    if not isinstance(network, DenseNetwork) or dtype != "float32":
+        raise EngineError("ONNX Runtime computes dense networks in float32 alone here.")
+    quicker = functools.cache(_quicker)  # strips that follow another one are computed the same way
+    first = _program(network, quicker, DenseFunction.first)
+    return Strips(first, lambda _: _program(network, quicker, DenseFunction.more))
+
+
+def _program(network: DenseNetwork, quicker: Quicker, part: Callable[..., Any]) -> Program:
+    """Return the dense network's answer to an image, or to rows below others, as a function of arrays."""
+    build = Builder()
+    function = DenseFunction(network, GraphOperations(build, quicker))
+    axes = len(network.patch_shape)
+    given = [build.map("image", axes, network.channels)]
+    if part is DenseFunction.more:
+        channels = (network.channels if step == IMAGE else network.steps[step].channels for step in function.kept)
+        given += [build.map(f"above_{number}", axes, count) for number, count in enumerate(channels)]
+    return Program(build, given, part(function, *given), _session)
+
+
+def _quicker(op: DenseConv | DensePool, relu: bool) -> Function | None:
+    """Return our own way to compute a convolution or a pool, where it is the quicker one."""
+    if isinstance(op, DensePool):
+        return choice.pooling(op)
+    return choice.convolution(op, relu, lambda: _plain(op, relu), f"onnxruntime {hardware.version('onnxruntime')}")
+
+
+def _plain(op: DenseConv, relu: bool) -> Function:
+    """Return ONNX Runtime's way to compute a convolution of one map."""
+    build = Builder()
+    axes = len(op.dilations[0])
+    x = build.map("x", axes, op.kernels[0].shape[-2] * op.groups)
+    y = add_convolution(build, [x.name], op, (1,) * axes)
+    program = Program(build, [x], [build.map(build.add("Relu", y) if relu else y, axes, len(op.bias))], _session)
+    return lambda x: program(x)[0]
+
+
+def _session(model: bytes) -> Any:
+    """Return a session of ONNX Runtime on all cores of the processor that this process may use."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = cores()
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # it would never give memory back
+    options.enable_mem_pattern = False  # of shapes that change
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other threads compute next
+    return onnxruntime.InferenceSession(model, options, providers=[_PROCESSOR])
+
+
+def free_memory(address: str) -> int | None:
+    """Return None: the processor has no memory of its own."""
+    return None
+
+
+def product(address: str, size: int, dtype: str) -> Callable[[], object]:
+    """Return a function that multiplies two matrices."""
+    build = Builder()
+    a = np.random.default_rng(0).standard_normal((1, size, size), np.float32)
+    x = build.map("a", 1, size)
+    multiply = Program(build, [x], [build.map(build.add("MatMul", x.name, x.name), 1, size)], _session)
+    return lambda: multiply(a)
+
+
+def release(empty: bool) -> None:
+    """Collect what nothing refers to any more."""
+    gc.collect()
