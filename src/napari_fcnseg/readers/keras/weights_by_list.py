@@ -46,12 +46,14 @@ def stored_in_lists(content: Hdf5, architecture: Architecture, *root: str) -> St
 
     def stored(leaf: LayerSpec) -> list[StoredArray]:
         top = architecture.model.children[leaf.index[0]]
+        if isinstance(top, ModelSpec) and top in shared_out:  # its one list is read once, not for each of its layers
+            found = shared_out[top]
+            return found[first[leaf]] if first[leaf] in found else found[leaf]
         names, arrays = _listed(content, (*root, *top.name.split("/")))
         if isinstance(top, LayerSpec):
             return arrays
-        if top not in shared_out:
-            shared_out[top] = _share_out(top, names, arrays, first, architecture.generation)
-        return shared_out[top][first[leaf]] if first[leaf] in shared_out[top] else shared_out[top][leaf]
+        shared_out[top] = _share_out(top, names, arrays, first, architecture.generation)
+        return stored(leaf)
 
     return stored
 
