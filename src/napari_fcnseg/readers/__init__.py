@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from napari_fcnseg.errors import ModelFileError, UnreadableError
 from napari_fcnseg.readers.guard.sniff import HEAD, sniff
+from napari_fcnseg.readers.problem import too_much_memory
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
@@ -49,6 +50,9 @@ def read_model(path: str | os.PathLike[str], output: str | None = None) -> Netwo
         return _read(path, output)
     except UnreadableError as problem:
         reason, advice = problem.reason, problem.advice
+    except MemoryError:
+        reason, advice = too_much_memory()
+        reason = reason.removesuffix(".")
     except FileNotFoundError:
         reason, advice = "there is no such file", "Check the folder and the spelling."
     except PermissionError:
