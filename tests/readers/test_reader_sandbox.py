@@ -36,7 +36,8 @@ def test_refusals_name_the_file_as_it_was_given(tmp_path, monkeypatch) -> None:
 
 def test_a_file_that_takes_too_long_is_given_up() -> None:
     with pytest.raises(
-        ModelFileError, match=r"stopped after .* s of computing, the limit .*NAPARI_FCNSEG_READ_SECONDS=60 and open it again"
+        ModelFileError,
+        match=r"stopped after .* s of computing, the limit .*NAPARI_FCNSEG_READ_SECONDS=60 and open it again",
     ):
         read_models(MODELS, seconds=-100)
 

@@ -95,7 +95,7 @@ def cut(x: Any, before: Ints, after: Ints, stride: Ints | None = None) -> Any:
 
 
 def combine(inputs: Sequence[Any], kind: str) -> Any:
-    """Join inputs pixel by pixel: ``kind`` is add, subtract, multiply, average, maximum or minimum."""
+    """Join inputs pixel by pixel: ``kind`` is add, subtract, multiply, divide, average, maximum or minimum."""
     if kind == "average":
         return functools.reduce(ops.add, inputs) / len(inputs)
     return functools.reduce(getattr(ops, kind), inputs)
@@ -137,8 +137,24 @@ def activation(name: str, params: dict[str, Any]) -> Callable[[Any], Any]:
     """Return an activation of :mod:`napari_fcnseg.graph.ops` as a function of tensors."""
     if name == "hard_sigmoid_keras2":
         return lambda x: _keeping_nan(x, ops.clip(0.2 * x + 0.5, 0.0, 1.0))
+    if name in ("abs", "log", "rsqrt", "sqrt", "square"):
+        return getattr(ops, name)  # type: ignore[no-any-return]
+    if name in _NORMS:
+        return functools.partial(_NORMS[name], **params)
     function = getattr(keras.activations, name)
     return lambda x: _keeping_nan(x, function(x, **params))
+
+
+def _unit_norm(x: Any, axis: int, epsilon: float) -> Any:
+    total = ops.sum(ops.square(x), axis=axis, keepdims=True)
+    return x * ops.rsqrt(ops.maximum(total, epsilon * epsilon))
+
+
+def _rms_norm(x: Any, axis: int, epsilon: float) -> Any:
+    return x * ops.rsqrt(ops.mean(ops.square(x), axis=axis, keepdims=True) + epsilon)
+
+
+_NORMS = {"unit_norm": _unit_norm, "rms_norm": _rms_norm}
 
 
 def _keeping_nan(x: Any, y: Any) -> Any:
