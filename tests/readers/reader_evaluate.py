@@ -43,7 +43,7 @@ def merge(op: ops.Merge, inputs: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(inputs, op.axis)
     if op.kind == "average":
         return sum(inputs) / len(inputs)
-    ufuncs = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply}
+    ufuncs = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide}
     return reduce(ufuncs.get(op.kind, np.maximum if op.kind == "maximum" else np.minimum), inputs)
 
 
@@ -97,7 +97,7 @@ def _(op: ops.DepthwiseConv, x):
 
 @apply.register
 def _(op: ops.Pool, x):
-    windows = _windows(x, op.size, op.strides, (1,) * len(op.size), op.padding, np.nan)
+    windows = _windows(x, op.size, op.strides, op.taps_apart, op.padding, np.nan)
     reduce = np.nanmax if op.kind == "max" else np.nanmean
     return reduce(windows, axis=tuple(range(-len(op.size), 0)))
 
@@ -166,6 +166,29 @@ def _(op: ops.ConvTranspose, x):
 @apply.register
 def _(op: ops.Channels, x):
     return x[..., op.start : op.stop]
+
+
+@apply.register
+def _(op: ops.Take, x):
+    return x[..., list(op.order)]
+
+
+@apply.register
+def _(op: ops.Pick, x):
+    for axis, places in enumerate(op.places, 1):
+        x = x if places is None else np.take(x, places, axis)
+    return x
+
+
+@apply.register
+def _(op: ops.AxisToChannels, x):
+    parts = np.split(x, x.shape[op.axis + 1], op.axis + 1)
+    return np.concatenate(parts, -1)
+
+
+@apply.register
+def _(op: ops.ReduceGroups, x):
+    return merge(ops.Merge(op.kind), np.split(x, op.groups, -1))
 
 
 @apply.register
@@ -238,6 +261,13 @@ def _gelu(x, approximate):
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 _ACTIVATIONS = {
+    "abs": np.abs,
+    "log": np.log,
+    "rms_norm": lambda x, axis, epsilon: x / np.sqrt((x * x).mean(axis, keepdims=True) + epsilon),
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "sqrt": np.sqrt,
+    "square": np.square,
+    "unit_norm": lambda x, axis, epsilon: x / np.maximum(np.sqrt((x * x).sum(axis, keepdims=True)), epsilon),
     "celu": lambda x, alpha: np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(x / alpha)),
     "elu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x)),
     "exponential": np.exp,

@@ -13,6 +13,7 @@ from napari_fcnseg.errors import ModelFileError
 from napari_fcnseg.graph.network import INPUT
 from napari_fcnseg.graph.ops import Channels, Conv, Crop, Expand, Flatten, Merge
 from napari_fcnseg.readers import read_model
+from napari_fcnseg.readers.guard.hdf5 import Hdf5
 from napari_fcnseg.readers.sandbox import read_models
 
 if TYPE_CHECKING:
@@ -143,3 +144,31 @@ def test_settings_follow_the_axes_they_are_about(graph_files: Path) -> None:
     assert nodes[4].ops == (Flatten((1, 0, 2)),)
     crops = [n.ops[0].width for n in read_model(graph_files / "multi_resolution.keras").nodes if type(n.ops[0]) is Crop]
     assert ((1, 2), (2, 1)) in crops
+
+
+def save_deep_base(path: str, layers: int) -> None:
+    """Write a Sequential model around a base of many layers, as a pretrained one is."""
+    import keras
+    from keras import layers as kl
+
+    i = x = keras.Input((9, 9, 2))
+    for _ in range(layers):
+        x = kl.BatchNormalization()(kl.Conv2D(2, 1, use_bias=False)(x))
+    base = keras.Model(i, x)
+    base.trainable = False
+    keras.Sequential([base, kl.GlobalAveragePooling2D(), kl.Dense(2)]).save(path)
+
+
+def test_the_list_of_a_model_inside_is_read_once(
+    keras_child: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read, found = tmp_path / "deep.h5", list[str](), Hdf5.array
+    keras_child(save_deep_base, str(path), 30)
+
+    def counted(self: Hdf5, name: str | None, *where: str) -> Any:
+        read.append("/".join(where))
+        return found(self, name, *where)
+
+    monkeypatch.setattr(Hdf5, "array", counted)
+    assert len(read_model(path).nodes) == 62
+    assert len(read) == len(set(read)) == 30 * 5 + 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from _keras_side import save_model
 
-from napari_fcnseg.errors import ModelFileError
+from napari_fcnseg.errors import ModelFileError, SettingsError
 from napari_fcnseg.readers import read_model
 from napari_fcnseg.readers.sandbox import read_models
 from napari_fcnseg.samples import SAMPLES
@@ -35,8 +35,20 @@ def test_refusals_name_the_file_as_it_was_given(tmp_path, monkeypatch) -> None:
 
 
 def test_a_file_that_takes_too_long_is_given_up() -> None:
-    with pytest.raises(ModelFileError, match="took more than 0 seconds"):
-        read_models(MODELS, seconds=0.001)
+    with pytest.raises(
+        ModelFileError,
+        match=r"stopped after .* s of computing, the limit .*NAPARI_FCNSEG_READ_SECONDS=60 and open it again",
+    ):
+        read_models(MODELS, seconds=-100)
+
+
+def test_the_limits_are_the_user_s_to_set(monkeypatch) -> None:
+    monkeypatch.setenv("NAPARI_FCNSEG_READ_SECONDS", "long")
+    with pytest.raises(SettingsError, match=r"NAPARI_FCNSEG_READ_SECONDS is 'long': set it to a number above 0"):
+        read_models(MODELS[:1])
+    monkeypatch.delenv("NAPARI_FCNSEG_READ_SECONDS")
+    monkeypatch.setenv("NAPARI_FCNSEG_READ_MEMORY", "500")
+    assert read_models(MODELS[:1])
 
 
 def test_a_file_that_takes_too_much_memory_is_given_up(keras_child, tmp_path) -> None:
@@ -44,7 +56,7 @@ def test_a_file_that_takes_too_much_memory_is_given_up(keras_child, tmp_path) ->
     layers = [("Flatten", {}), ("Dense", {"units": 2000})]
     keras_child(save_model, {"input": (61, 61, 1), "layers": layers}, str(big))
     assert big.stat().st_size > 2**24
-    with pytest.raises(ModelFileError, match="cannot be used as a model"):
+    with pytest.raises(ModelFileError, match=r"took more memory than .*NAPARI_FCNSEG_READ_MEMORY"):
         read_models([big], memory=-8 * big.stat().st_size)  # not a byte beside what the child has already
     assert read_models([big])[0].output == "dense"
 

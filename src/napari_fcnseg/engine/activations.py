@@ -58,8 +58,26 @@ def _sparsemax(x: Any, axis: int = -1) -> Any:
     return ops.maximum(x - (ops.sum(support * sums, axis=axis, keepdims=True) - 1.0) / count, 0.0)
 
 
-#: What no version of Keras 3 has.
-OWN: dict[str, Callable[..., Any]] = {"hard_sigmoid_keras2": lambda x: ops.clip(0.2 * x + 0.5, 0.0, 1.0)}
+def _unit_norm(x: Any, axis: int, epsilon: float) -> Any:
+    total = ops.sum(ops.square(x), axis=axis, keepdims=True)
+    return x * ops.rsqrt(ops.maximum(total, epsilon * epsilon))
+
+
+def _rms_norm(x: Any, axis: int, epsilon: float) -> Any:
+    return x * ops.rsqrt(ops.mean(ops.square(x), axis=axis, keepdims=True) + epsilon)
+
+
+#: What ``keras.activations`` has in no version.
+OWN: dict[str, Callable[..., Any]] = {
+    "abs": ops.abs,
+    "hard_sigmoid_keras2": lambda x: ops.clip(0.2 * x + 0.5, 0.0, 1.0),
+    "log": ops.log,
+    "rms_norm": _rms_norm,
+    "rsqrt": ops.rsqrt,
+    "sqrt": ops.sqrt,
+    "square": ops.square,
+    "unit_norm": _unit_norm,
+}
 
 #: What Keras 3.4 lacks (3.9 lacks one of them still). A model file of a later one, or of another program, may hold it.
 NOT_IN_OLD_KERAS: dict[str, Callable[..., Any]] = {

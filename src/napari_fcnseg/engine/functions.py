@@ -88,7 +88,7 @@ def cut(x: Any, before: Ints, after: Ints, stride: Ints | None = None) -> Any:
 
 
 def combine(inputs: Sequence[Any], kind: str) -> Any:
-    """Join inputs pixel by pixel: ``kind`` is add, subtract, multiply, average, maximum or minimum."""
+    """Join inputs pixel by pixel: ``kind`` is add, subtract, multiply, divide, average, maximum or minimum."""
     if kind == "average":
         return functools.reduce(ops.add, inputs) / len(inputs)
     return functools.reduce(getattr(ops, kind), inputs)

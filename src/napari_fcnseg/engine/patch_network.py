@@ -52,12 +52,24 @@ def _apply(op: graph.Op, x: Any) -> Any:
                 # Keras cannot: take the positions it would have computed.
                 y = _apply(replace(op, strides=(1,) * len(op.strides)), x)
                 return y[(slice(None), *(slice(None, None, s) for s in op.strides))]
+        case graph.Pool() if max(op.taps_apart) > 1:
+            return _pooled_apart(op, x)
         case graph.Pool() if not isinstance(op.padding, str):
             return _pooled(op, op.padding, x)
         case graph.ConvTranspose():
             return _transposed(op, x)
         case graph.Channels():
             return x[..., op.start : op.stop]
+        case graph.Take():
+            return kops.take(x, list(op.order), axis=-1)
+        case graph.Pick():
+            for axis, places in enumerate(op.places, start=1):
+                x = x if places is None else kops.take(x, list(places), axis=axis)
+            return x
+        case graph.AxisToChannels():
+            return _beside(x, op.axis + 1)
+        case graph.ReduceGroups():
+            return _merged(graph.Merge(op.kind), kops.split(x, op.groups, axis=-1))
         case graph.ZeroPad():
             return _padded(x, op.width)
         case graph.Crop():
@@ -106,6 +118,33 @@ def _pooled(op: graph.Pool, width: Width, x: Any) -> Any:
     return mean / _apply(valid, _padded(kops.ones_like(x), width))
 
 
+def _pooled_apart(op: graph.Pool, x: Any) -> Any:
+    """Pool with positions between the taps of a window, tap by tap."""
+    width = padding_of(op.padding, x.shape[1:-1], op.size, op.strides, op.taps_apart)
+    ends = _padded(x, width, -math.inf if op.kind == "max" else 0.0)
+    inside = _padded(kops.ones_like(x), width, float(op.count_padding))
+    total: Any = None
+    count: Any = None
+    for tap in np.ndindex(*op.size):
+        cut = [slice(None)]
+        for t, k, n, s, d in zip(tap, op.size, ends.shape[1:-1], op.strides, op.taps_apart, strict=True):
+            cut.append(slice(t * d, n - (k - 1 - t) * d, s))
+        part, there = ends[tuple(cut)], inside[tuple(cut)]
+        if total is None:
+            total, count = part, there
+        else:
+            total = kops.maximum(total, part) if op.kind == "max" else total + part
+            count = count + there
+    return total if op.kind == "max" else total / count
+
+
+def _beside(x: Any, axis: int) -> Any:
+    order = [n for n in range(len(x.shape) - 1) if n != axis]
+    shape = [1 if n == axis else m for n, m in enumerate(x.shape[:-1])][1:]
+    moved = kops.transpose(x, (*order, axis, len(x.shape) - 1))
+    return kops.reshape(moved, (-1, *shape, x.shape[axis] * x.shape[-1]))
+
+
 def _transposed(op: graph.ConvTranspose, x: Any) -> Any:
     # Without oneDNN a processor has no dilation here: the zeros between the taps are written out.
     kernel = _spread(op.kernel, op.dilation)
@@ -133,6 +172,8 @@ def _merged(op: graph.Merge, given: list[Any]) -> Any:
         return keras.layers.Concatenate(op.axis)(given)
     if len(given) == 1:
         return given[0]
+    if op.kind == "divide":
+        return kops.divide(*given)
     return getattr(keras.layers, op.kind.capitalize())()(given)
 
 

@@ -19,12 +19,14 @@ Array: TypeAlias = npt.NDArray[np.float32]
 #: so many positions before and after, per spatial axis.
 Padding: TypeAlias = Literal["valid", "same"] | tuple[tuple[int, int], ...]
 PoolKind: TypeAlias = Literal["max", "average"]
-MergeKind: TypeAlias = Literal["add", "subtract", "multiply", "average", "maximum", "minimum", "concatenate"]
+MergeKind: TypeAlias = Literal["add", "subtract", "multiply", "divide", "average", "maximum", "minimum", "concatenate"]
 
 #: Activations that act on each number alone. The names and the parameters are those of ``keras.activations``;
-#: ``hard_sigmoid_keras2`` is ``clip(0.2 x + 0.5, 0, 1)``, which Keras 2 called ``hard_sigmoid``.
+#: ``hard_sigmoid_keras2`` is ``clip(0.2 x + 0.5, 0, 1)``, which Keras 2 called ``hard_sigmoid``; functions that are no
+#: activations are those of ``keras.ops``.
 ELEMENTWISE_ACTIVATIONS = frozenset(
     {
+        "abs",
         "celu",
         "elu",
         "exponential",
@@ -36,10 +38,12 @@ ELEMENTWISE_ACTIVATIONS = frozenset(
         "hard_tanh",
         "leaky_relu",
         "linear",
+        "log",
         "log_sigmoid",
         "mish",
         "relu",
         "relu6",
+        "rsqrt",
         "selu",
         "sigmoid",
         "silu",
@@ -48,14 +52,17 @@ ELEMENTWISE_ACTIVATIONS = frozenset(
         "softsign",
         "sparse_plus",
         "sparse_sigmoid",
+        "sqrt",
+        "square",
         "squareplus",
         "tanh",
         "tanh_shrink",
         "threshold",
     }
 )
-#: Activations that mix the numbers along ``axis``.
-AXIS_ACTIVATIONS = frozenset({"glu", "log_softmax", "softmax", "sparsemax"})
+#: Activations that mix the numbers along ``axis``. ``unit_norm`` divides by the length of the vector, which counts as
+#: ``epsilon`` at least; ``rms_norm`` by the root of the mean square plus ``epsilon``.
+AXIS_ACTIVATIONS = frozenset({"glu", "log_softmax", "rms_norm", "softmax", "sparsemax", "unit_norm"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +119,8 @@ class Dense:
 class Pool:
     """Maximum or mean over a window. Padding is left out of both.
 
-    With ``count_padding`` a mean counts them as zeros instead (PyTorch's default).
+    With ``count_padding`` a mean counts them as zeros instead (PyTorch's default). ``dilation`` are positions between
+    the taps of a window; None is 1 along every axis.
     """
 
     kind: PoolKind
@@ -120,6 +128,12 @@ class Pool:
     strides: tuple[int, ...]
     padding: Padding = "valid"
     count_padding: bool = False
+    dilation: tuple[int, ...] | None = None
+
+    @property
+    def taps_apart(self) -> tuple[int, ...]:
+        """Positions between the taps of a window, per axis."""
+        return (1,) * len(self.size) if self.dilation is None else self.dilation
 
 
 @dataclass(frozen=True)
@@ -231,7 +245,7 @@ class Merge:
 
     The inputs are of one shape, or have length 1 along axes where others do not and are repeated there.
     ``concatenate`` joins along ``axis`` instead, counted as Keras does, the batch axis being 0; ``subtract`` takes the
-    second from the first.
+    second from the first, ``divide`` the first by the second.
     """
 
     kind: MergeKind
@@ -244,6 +258,41 @@ class Channels:
 
     start: int
     stop: int
+
+
+@dataclass(frozen=True)
+class Take:
+    """The channels of a map or features of a vector in another order; some may be missing, or there several times."""
+
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Positions of a map: along each spatial axis those of these numbers, in this order; None for all as they are."""
+
+    places: tuple[tuple[int, ...] | None, ...]
+
+
+@dataclass(frozen=True)
+class AxisToChannels:
+    """The positions along one spatial axis side by side as channels; the axis stays, with length 1.
+
+    Channel ``p * channels + c`` of the result is channel ``c`` of position ``p``.
+    """
+
+    axis: int
+
+
+@dataclass(frozen=True)
+class ReduceGroups:
+    """The channels cut into ``groups`` runs of equal length, joined number by number (the maximum is a maxout).
+
+    ``kind`` is not ``concatenate``, ``subtract`` or ``divide``.
+    """
+
+    kind: MergeKind
+    groups: int
 
 
 @dataclass(frozen=True)
@@ -291,6 +340,10 @@ Op: TypeAlias = (
     | Expand
     | Merge
     | Channels
+    | Take
+    | Pick
+    | AxisToChannels
+    | ReduceGroups
     | ZeroPad
     | Crop
     | UpSample

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from napari_fcnseg.errors import ModelFileError, UnreadableError
 from napari_fcnseg.readers.guard.sniff import HEAD, sniff
+from napari_fcnseg.readers.options import PLAIN, ReadOptions
+from napari_fcnseg.readers.problem import too_much_memory
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["read_model"]
 
 
-def read_model(path: str | os.PathLike[str], output: str | None = None) -> Network:
+def read_model(path: str | os.PathLike[str], output: str | None = None, options: ReadOptions = PLAIN) -> Network:
     """Read a model file into an inert network.
 
     The format is told by the file's first bytes. Nothing is imported or run because the file says so.
@@ -29,6 +31,8 @@ def read_model(path: str | os.PathLike[str], output: str | None = None) -> Netwo
         weights published with DeepCell in 2016; an ONNX model as PyTorch exports it.
     output : str, optional
         Which of several outputs; the first where none is named.
+    options : ReadOptions
+        What the file does not say.
 
     Returns
     -------
@@ -46,9 +50,12 @@ def read_model(path: str | os.PathLike[str], output: str | None = None) -> Netwo
     """
     path = Path(path)
     try:
-        return _read(path, output)
+        return _read(path, output, options)
     except UnreadableError as problem:
         reason, advice = problem.reason, problem.advice
+    except MemoryError:
+        reason, advice = too_much_memory()
+        reason = reason.removesuffix(".")
     except FileNotFoundError:
         reason, advice = "there is no such file", "Check the folder and the spelling."
     except PermissionError:
@@ -59,7 +66,7 @@ def read_model(path: str | os.PathLike[str], output: str | None = None) -> Netwo
     raise ModelFileError(f"The file {str(path)!r} cannot be used as a model: {reason}. {advice}")
 
 
-def _read(path: Path, output: str | None) -> Network:
+def _read(path: Path, output: str | None, options: ReadOptions) -> Network:
     # Late: who has files read apart needs none of the libraries that read them.
     from napari_fcnseg.readers.keras import keras_file, weights_only
     from napari_fcnseg.readers.onnx import network as onnx_network
@@ -82,10 +89,10 @@ def _read(path: Path, output: str | None) -> Network:
             return onnx_network.read(file, path, output)
         if kind == "json":
             return weights_only.read_json(path, file, output)
-        return _read_hdf5(path, file, output)
+        return _read_hdf5(path, file, output, options)
 
 
-def _read_hdf5(path: Path, file: BinaryIO, output: str | None) -> Network:
+def _read_hdf5(path: Path, file: BinaryIO, output: str | None, options: ReadOptions) -> Network:
     from napari_fcnseg.readers.guard.hdf5 import Hdf5
     from napari_fcnseg.readers.keras import h5_file, weights_only
 
@@ -94,4 +101,4 @@ def _read_hdf5(path: Path, file: BinaryIO, output: str | None) -> Network:
         if weights_only.holds_weights_only(content):
             return weights_only.read_weights(path, content, output)
     file.seek(0)
-    return h5_file.read(file, size, output)
+    return h5_file.read(file, size, output, options)

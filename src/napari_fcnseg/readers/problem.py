@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from napari_fcnseg.errors import ConversionError, Understood, UnreadableError, UnsupportedLayerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+
+#: Names the megabytes that reading a file may take beside a few times its size.
+MEMORY_MEGABYTES: Final = "NAPARI_FCNSEG_READ_MEMORY"
+
+
+def too_much_memory() -> tuple[str, str]:
+    """Give the clause and the advice for what reached the limit of memory, or all there is."""
+    return (
+        "reading it was stopped because it took more memory than a file of its size may take.",
+        f"If it is a sound model, close other programs, allow more megabytes with the environment variable "
+        f"{MEMORY_MEGABYTES}=4000, and open it again. If that does not help, the file is damaged: copy or download it "
+        "again.",
+    )
 
 
 class RefusedError(Exception):

@@ -7,39 +7,45 @@ libraries that reading takes are not imported in the caller's process either, wh
 from __future__ import annotations
 
 import math
+import os
+import signal
 import time
+from concurrent.futures import TimeoutError as NotYetError
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from napari_fcnseg.errors import EngineError, ModelFileError
-from napari_fcnseg.system.child_process import ChildProcess
+from napari_fcnseg.errors import EngineError, ModelFileError, OutOfMemoryError, SettingsError
+from napari_fcnseg.readers.problem import MEMORY_MEGABYTES, too_much_memory
+from napari_fcnseg.system.child_process import ChildProcess, computed_by
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
     from napari_fcnseg.graph.network import Network
+    from napari_fcnseg.system.child_process import PendingCall
 
-#: Of computing, for one file, beside what its size takes. The honest ones that were tried took less than one.
-_SECONDS: Final = 5.0
-_BYTES_PER_SECOND: Final = 25e6
-#: A busy machine computes more slowly: so much longer may it take by the clock.
-_PATIENCE: Final = 8.0
+#: Of computing, for one file, beside what its size takes. The largest of Keras's own architectures take a few on a slow
+#: machine; only what never ends takes all.
+_SECONDS: Final = 30.0
+#: Names another number of them.
+SECONDS: Final = "NAPARI_FCNSEG_READ_SECONDS"
+_BYTES_PER_SECOND: Final = 10e6
 #: Bytes that reading may take beside the arrays themselves.
 _MEMORY: Final = 640 * 2**20
 #: Copies of the arrays that there may be at once: compressed, read, turned, sent to the parent.
 _COPIES: Final = 8
 #: One thread reads: more would take memory, and computing time of many processors at once.
 _ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_LOOK_EVERY: Final = 0.5  # seconds, where the system has no limits and the parent has to look
 
 
 def read_models(
     paths: Sequence[str | os.PathLike[str]],
     outputs: Sequence[str | None] | None = None,
     *,
-    seconds: float = _SECONDS,
-    memory: int = _MEMORY,
+    seconds: float | None = None,
+    memory: int | None = None,
 ) -> list[Network]:
     """Read model files as :func:`napari_fcnseg.readers.read_model` does, in a process of their own.
 
@@ -49,18 +55,24 @@ def read_models(
         The files.
     outputs : sequence of str or None, optional
         For every file which of several outputs; the first where none is named.
-    seconds : float
-        Of computing that one file may take beside a second for every 25 MB of its size.
-    memory : int
-        Bytes that reading a file may take beside a few times the file's size.
+    seconds : float, optional
+        Of computing that one file may take beside a second for every 10 MB of its size, however long a busy machine
+        takes over them; by default what :data:`SECONDS` says, or 30.
+    memory : int, optional
+        Bytes that reading a file may take beside a few times the file's size; by default what
+        :data:`MEMORY_MEGABYTES` says, or 640 MiB.
 
     Raises
     ------
     ModelFileError, UnsupportedLayerError, ConversionError
         As :func:`napari_fcnseg.readers.read_model`, and if a limit is exceeded.
+    SettingsError
+        A limit in the environment is no number.
     """
     if not paths:
         return []
+    seconds = _from_environment(SECONDS, _SECONDS) if seconds is None else seconds
+    memory = int(_from_environment(MEMORY_MEGABYTES, _MEMORY / 1e6) * 1e6) if memory is None else memory
     child = ChildProcess(__name__, _ENVIRONMENT)
     try:
         return [
@@ -71,24 +83,61 @@ def read_models(
         child.kill()
 
 
+def _from_environment(name: str, default: float) -> float:
+    text = os.environ.get(name, "").strip()
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise SettingsError(
+            f"The environment variable {name} is {text[:40]!r}: set it to a number above 0, or not at all."
+        )
+    return value
+
+
 def _read(child: ChildProcess, path: Path, output: str | None, seconds: float, memory: int) -> Network:
     size = _size(path)
     seconds += size / _BYTES_PER_SECOND
-    patience = _PATIENCE if _has_limits() else 1.0
+    call = child.call("read_limited", str(path), output, seconds, memory + _COPIES * size)
     try:
-        network: Network = child.call("read_limited", str(path), output, seconds, memory + _COPIES * size).result(
-            patience * seconds
-        )
-    except TimeoutError:
-        problem = f"reading it took more than {patience * seconds:.0f} seconds"
-    except EngineError:
-        problem = "reading it took too much time or memory, or ended the reading process"
+        network: Network = call.result() if _has_limits() else _in_time(child, call, seconds)
+    except NotYetError:
+        problem = _too_long(seconds)
+    except EngineError as error:
+        if child.exit_code == -getattr(signal, "SIGXCPU", math.inf):
+            problem = _too_long(seconds)
+        elif isinstance(error, OutOfMemoryError):
+            problem = " ".join(too_much_memory())
+        else:
+            problem = (
+                f"the process that read it ended ({error}) The file may be damaged: copy or download it again, or save "
+                "the model again."
+            )
     else:
         return network
-    raise ModelFileError(
-        f"The file {str(path)!r} cannot be used as a model: {problem}. It may be damaged: copy or download it "
-        "again, or save the model again."
+    raise ModelFileError(f"The file {str(path)!r} cannot be used as a model: {problem}")
+
+
+def _too_long(seconds: float) -> str:
+    return (
+        f"reading it was stopped after {seconds:.0f} s of computing, the limit for a file of its size. On a slow "
+        f"computer a large model may need more: set the environment variable {SECONDS}={max(10 * seconds, 60):.0f} and "
+        "open it again. If that does not help, the file is damaged: copy or download it again."
     )
+
+
+def _in_time(child: ChildProcess, call: PendingCall, seconds: float) -> Network:
+    """Wait for an answer as long as the child has not computed too much."""
+    before = computed_by(child.pid)
+    while True:
+        try:
+            network: Network = call.result(_LOOK_EVERY)
+        except NotYetError:
+            if computed_by(child.pid) - before > seconds:
+                raise
+        else:
+            return network
 
 
 def _size(path: Path) -> int:

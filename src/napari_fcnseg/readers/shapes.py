@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.ops import (
     Activation,
+    AxisToChannels,
     Channels,
     Conv,
     ConvTranspose,
@@ -19,7 +20,10 @@ from napari_fcnseg.graph.ops import (
     GlobalPool,
     Op,
     Padding,
+    Pick,
     Pool,
+    ReduceGroups,
+    Take,
     UpSample,
     ZeroPad,
 )
@@ -96,7 +100,7 @@ def _(op: DepthwiseConv, shape: Shape) -> Shape:
 
 @_after.register
 def _(op: Pool, shape: Shape) -> Shape:
-    return (*_windows(shape[:-1], op.size, op.strides, (1,) * len(op.size), op.padding), shape[-1])
+    return (*_windows(shape[:-1], op.size, op.strides, op.taps_apart, op.padding), shape[-1])
 
 
 @_after.register
@@ -138,6 +142,35 @@ def _(op: ConvTranspose, shape: Shape) -> Shape:
 @_after.register
 def _(op: Channels, shape: Shape) -> Shape:
     return (*shape[:-1], op.stop - op.start)
+
+
+@_after.register
+def _(op: Take, shape: Shape) -> Shape:
+    if not op.order or not all(0 <= n < shape[-1] for n in op.order):
+        raise UnreadableError(f"it takes channels that its input of the shape {shape} does not have")
+    return (*shape[:-1], len(op.order))
+
+
+@_after.register
+def _(op: Pick, shape: Shape) -> Shape:
+    sizes = []
+    for size, places in zip(shape[:-1], op.places, strict=True):
+        if places is not None and (not places or not all(0 <= n < size for n in places)):
+            raise UnreadableError(f"it takes positions that its input of the shape {shape} does not have")
+        sizes.append(size if places is None else len(places))
+    return (*sizes, shape[-1])
+
+
+@_after.register
+def _(op: AxisToChannels, shape: Shape) -> Shape:
+    return (*(1 if i == op.axis else n for i, n in enumerate(shape[:-1])), shape[op.axis] * shape[-1])
+
+
+@_after.register
+def _(op: ReduceGroups, shape: Shape) -> Shape:
+    if op.groups < 1 or shape[-1] % op.groups:
+        raise UnreadableError(f"its {op.groups} groups do not divide the {shape[-1]} channels that it reads")
+    return (*shape[:-1], shape[-1] // op.groups)
 
 
 @_after.register

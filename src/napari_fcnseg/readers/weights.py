@@ -50,6 +50,11 @@ class Weights:
         weights._taken = self._taken
         return weights
 
+    @property
+    def left(self) -> int:
+        """How many arrays were not taken yet."""
+        return len(self._stored)
+
     def take(self, shape: tuple[int, ...], *names: str) -> Array:
         """Take the next array.
 

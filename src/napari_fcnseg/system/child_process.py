@@ -104,6 +104,11 @@ class ChildProcess:
         """Whether calls can still be answered."""
         return self._epitaph is None and self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended: a signal as a negative number; None as long as it has not."""
+        return self._process.poll()
+
     def call(self, function: str, *args: object) -> PendingCall:
         """Call a function of the target module in the child.
 
@@ -196,7 +201,7 @@ class ChildProcess:
         while not self._over.wait(LOOK_EVERY):
             with self._lock:
                 waiting = bool(self._pending)
-            now = _computed(self.pid)
+            now = computed_by(self.pid)
             still = still + 1 if waiting and now == before else 0
             before = now
             if still >= STUCK_AFTER:
@@ -242,7 +247,7 @@ def _open(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
-def _computed(pid: int) -> float:
+def computed_by(pid: int) -> float:
     """Return the seconds of computing that a process has taken; always another number if unknown."""
     import psutil
 

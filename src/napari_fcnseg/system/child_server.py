@@ -20,7 +20,9 @@ WITHDRAW: Final = ""  # instead of a function's name: the call is not to be begu
 OUT_OF_MEMORY: Final = "The tile does not fit into memory. Choose a smaller tile or a lower memory limit and run again."
 #: How libraries say so, in an error or as a process's last words.
 NO_MEMORY: Final = re.compile(
-    r"bad_alloc|MemoryError|Resource_?Exhausted|out.of.memory|OOM when|(can't|cannot|unable to) allocate", re.IGNORECASE
+    r"bad_alloc|MemoryError|Resource_?Exhausted|out.of.memory|OOM when|(can't|cannot|unable to) allocate|"
+    r"failed to map segment",
+    re.IGNORECASE,
 )
 _EXPENDABLE: Final = "800"  # of 1000
 _NICENESS: Final = 5  # the window the user looks at goes first

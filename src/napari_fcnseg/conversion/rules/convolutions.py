@@ -115,9 +115,9 @@ def _conv_transpose(op: ConvTranspose, values: tuple[Value, ...], emitter: Netwo
 @rewrite.register(Pool)
 def _pool(op: Pool, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
     table = as_map(values, "a pooling")
-    padding = padding_of(op.padding, table.sizes, op.size, op.strides, (1,) * len(op.size))
+    padding = padding_of(op.padding, table.sizes, op.size, op.strides, op.taps_apart)
     for axis in range(len(table.axes)):  # a maximum or mean over a box is one over each axis in turn
-        laid = _lay(table.axes[axis], op.size[axis], op.strides[axis], 1, padding[axis])
+        laid = _lay(table.axes[axis], op.size[axis], op.strides[axis], op.taps_apart[axis], padding[axis])
         if not all(laid.runs.values()):
             raise Refusal("one of its windows lies on nothing but padding")
         table = _pooled(table, axis, laid, op.kind, op.size[axis] if op.count_padding else None, emitter)

@@ -19,7 +19,7 @@ from napari_fcnseg.conversion.feature_maps import (
 from napari_fcnseg.conversion.rules.dispatch import Refusal, last_axis, normal_axis, rewrite
 from napari_fcnseg.conversion.rules.positions import as_vector, joined
 from napari_fcnseg.graph.geometry import Axis
-from napari_fcnseg.graph.ops import Merge
+from napari_fcnseg.graph.ops import Channels, Merge, ReduceGroups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +46,24 @@ def _merge(op: Merge, values: tuple[Value, ...], emitter: NetworkBuilder) -> Val
             tuple(FlattenedMaps(_merge_tables(op, [b.table for b in bs], emitter), bs[0].order) for bs in blocks)
         )
     return as_vector(_merge_tables(op, [joined(vector, emitter) for vector in vectors], emitter))
+
+
+@rewrite.register(ReduceGroups)
+def _reduce_groups(op: ReduceGroups, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
+    (value,) = values
+    table = joined(value, emitter) if isinstance(value, Vector) else value
+    width, merge = table.channels // op.groups, DenseMerge(op.kind)
+    if width * op.groups != table.channels:
+        raise Refusal(f"its {op.groups} groups do not divide {table.channels} channels")
+
+    def reduced(ref: MapRef | None) -> MapRef | None:
+        if ref is None or op.groups == 1:
+            return ref
+        cuts = [Channels(n * width, (n + 1) * width) for n in range(op.groups)]
+        return emitter.emit(merge, [emitter.emit(cut, (ref,), width, same=cut) for cut in cuts], width, same=merge)
+
+    result = table.mapped(reduced, width)
+    return as_vector(result) if isinstance(value, Vector) else result
 
 
 def _structure(vector: Vector) -> tuple[object, ...]:

@@ -34,8 +34,8 @@ _Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 
 #: Activations that leave zero as it is, whatever their parameters.
 _KEEP_ZERO: Final = frozenset(
-    {"celu", "elu", "gelu", "hard_shrink", "hard_silu", "hard_tanh", "leaky_relu", "mish", "relu6", "selu", "silu",
-     "soft_shrink", "softsign", "tanh", "tanh_shrink"}
+    {"abs", "celu", "elu", "gelu", "hard_shrink", "hard_silu", "hard_tanh", "leaky_relu", "mish", "relu6", "selu",
+     "silu", "soft_shrink", "softsign", "sqrt", "square", "tanh", "tanh_shrink"}
 )  # fmt: skip
 
 

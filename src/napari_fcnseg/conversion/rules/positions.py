@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fcnseg.conversion.dense_network import Join
-from napari_fcnseg.conversion.feature_maps import FeatureMaps, FlattenedMaps, MapRef, Value, Vector
+from napari_fcnseg.conversion.feature_maps import FeatureMaps, FlattenedMaps, Key, MapRef, Value, Vector, maps_of
 from napari_fcnseg.conversion.network_builder import TooLargeError
 from napari_fcnseg.conversion.rules.dispatch import Refusal, as_map, rewrite
-from napari_fcnseg.graph.ops import Channels, Crop, Expand, Flatten, Identity, UpSample, ZeroPad
+from napari_fcnseg.graph.geometry import Axis
+from napari_fcnseg.graph.ops import (
+    AxisToChannels,
+    Channels,
+    Crop,
+    Expand,
+    Flatten,
+    Identity,
+    Pick,
+    Take,
+    UpSample,
+    ZeroPad,
+)
 
 if TYPE_CHECKING:
     from napari_fcnseg.conversion.network_builder import NetworkBuilder
@@ -59,6 +71,54 @@ def _sliced(table: FeatureMaps, op: Channels, emitter: NetworkBuilder) -> Featur
         return ref and emitter.emit(op, (ref,), width, same=op)
 
     return table.mapped(slice_, width)
+
+
+@rewrite.register(Take)
+def _take(op: Take, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
+    (value,) = values
+    if isinstance(value, Vector):
+        return as_vector(_taken(joined(value, emitter), op, emitter))
+    return _taken(value, op, emitter)
+
+
+def _taken(table: FeatureMaps, op: Take, emitter: NetworkBuilder) -> FeatureMaps:
+    if not all(0 <= n < table.channels for n in op.order):
+        raise Refusal(f"it takes channels that are none of the {table.channels} there are")
+    join = Join(op.order)
+    return table.mapped(lambda ref: ref and emitter.emit(join, (ref,), len(op.order), same=join), len(op.order))
+
+
+@rewrite.register(Pick)
+def _pick(op: Pick, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
+    table = as_map(values, "taking positions")
+    for axis, places in enumerate(op.places):
+        if places is not None:
+            if not all(0 <= n < table.axes[axis].size for n in places):
+                raise Refusal(f"it takes positions that are none of the {table.axes[axis].size} there are")
+            table = table.selected(axis, places)
+    return table
+
+
+@rewrite.register(AxisToChannels)
+def _axis_to_channels(op: AxisToChannels, values: tuple[Value, ...], emitter: NetworkBuilder) -> Value:
+    table = as_map(values, "a reshape")
+    axis, size = op.axis, table.axes[op.axis].size
+    channels = size * table.channels
+    if channels > _MAX_JOINED and not emitter.dry:
+        raise TooLargeError
+    axes = (*table.axes[:axis], Axis.of_patch(1), *table.axes[axis + 1 :])
+
+    def beside(key: Key) -> MapRef | None:
+        refs = []
+        for position in range(size):
+            place = [(c, 0) for c in key]
+            place[axis] = table.axes[axis].place(position)
+            refs.append(table.ref(place))
+        if not any(refs):
+            return None
+        return emitter.emit(Join(), [ref or emitter.zeros(table.channels) for ref in refs], channels, same=Join())
+
+    return FeatureMaps(axes, channels, maps_of(axes, beside, table.everywhere))
 
 
 @rewrite.register(ZeroPad)

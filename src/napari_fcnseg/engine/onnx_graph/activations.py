@@ -36,6 +36,8 @@ def activation(build: Builder, x: str, op: Activation, shape: Sequence[int | Non
         return _FORMULAS[op.name](build, x, op.params)
     axis = int(op.params.get("axis") or -1)
     axis -= len(shape) if axis >= 0 else 0
+    if op.name in ("rms_norm", "unit_norm"):
+        return _norm(build, x, axis, float(op.params["epsilon"] or 0.0), of_length=op.name == "unit_norm")
     if op.name == "sparsemax":
         return _sparsemax(build, x, axis, shape[axis] or 0)
     if op.name == "glu":
@@ -122,7 +124,24 @@ def _clip(build: Builder, x: str, low: float, high: float) -> str:
     return build.add("Clip", x, build.constant(low), build.constant(high))
 
 
+def _rsqrt(build: Builder, x: str) -> str:
+    return build.add("Reciprocal", build.add("Sqrt", x))
+
+
+def _norm(build: Builder, x: str, axis: int, epsilon: float, *, of_length: bool) -> str:
+    """Add a division by a vector's length, which counts as ``epsilon`` at least, or by its root mean square."""
+    square = build.add("Mul", x, x)
+    if of_length:
+        total = build.add("ReduceSum", square, build.constant([axis], np.int64), keepdims=1)
+        size = build.add("Max", total, build.constant(epsilon * epsilon))
+    else:
+        mean = build.add("ReduceMean", square, axes=[axis], keepdims=1)
+        size = build.add("Add", mean, build.constant(epsilon))
+    return build.add("Mul", x, _rsqrt(build, size))
+
+
 _FORMULAS: Final[Mapping[str, Formula]] = {
+    "abs": lambda b, x, _: b.add("Abs", x),
     "celu": _celu,
     "elu": lambda b, x, p: b.add("Elu", x, alpha=float(p.get("alpha", 1.0))),
     "exponential": lambda b, x, _: b.add("Exp", x),
@@ -134,10 +153,12 @@ _FORMULAS: Final[Mapping[str, Formula]] = {
     "hard_tanh": lambda b, x, _: _clip(b, x, -1.0, 1.0),
     "leaky_relu": lambda b, x, p: b.add("LeakyRelu", x, alpha=float(p.get("negative_slope", 0.2))),
     "linear": lambda _, x, __: x,
+    "log": lambda b, x, _: b.add("Log", x),
     "log_sigmoid": _log_sigmoid,
     "mish": _mish,
     "relu": _relu,
     "relu6": lambda b, x, _: _clip(b, x, 0.0, 6.0),
+    "rsqrt": lambda b, x, _: _rsqrt(b, x),
     "selu": lambda b, x, _: b.add("Selu", x),
     "sigmoid": lambda b, x, _: b.add("Sigmoid", x),
     "silu": lambda b, x, _: b.add("Mul", x, b.add("Sigmoid", x)),
@@ -146,6 +167,8 @@ _FORMULAS: Final[Mapping[str, Formula]] = {
     "softsign": lambda b, x, _: b.add("Softsign", x),
     "sparse_plus": _sparse_plus,
     "sparse_sigmoid": _sparse_sigmoid,
+    "sqrt": lambda b, x, _: b.add("Sqrt", x),
+    "square": lambda b, x, _: b.add("Mul", x, x),
     "squareplus": _squareplus,
     "tanh": lambda b, x, _: b.add("Tanh", x),
     "tanh_shrink": lambda b, x, _: b.add("Sub", x, b.add("Tanh", x)),

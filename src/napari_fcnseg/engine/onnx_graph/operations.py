@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     #: Returns a quicker way to compute a convolution or a pool, rectified or not; None for the graph's own.
     Quicker = Callable[[dense_network.DenseConv | dense_network.DensePool, bool], Function | None]
 
-_MERGES = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "average": "Add", "maximum": "Max", "minimum": "Min"}
+_MERGES = {
+    "add": "Add",
+    "average": "Add",
+    "divide": "Div",
+    "maximum": "Max",
+    "minimum": "Min",
+    "multiply": "Mul",
+    "subtract": "Sub",
+}
 
 
 class GraphOperations:

@@ -9,7 +9,9 @@ import h5py
 import numpy as np
 
 from napari_fcnseg.errors import UnreadableError
+from napari_fcnseg.readers.problem import too_much_memory
 from napari_fcnseg.readers.weights import StoredArray
+from napari_fcnseg.system.child_server import NO_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +33,6 @@ _ERRORS: Final = (
     AttributeError,
     IndexError,
     OverflowError,
-    MemoryError,
     NotImplementedError,
     SystemError,
 )
@@ -42,8 +43,17 @@ COPY_AGAIN: Final = "Copy or download the file again, or save the model again."
 def _guarded() -> Iterator[None]:
     try:
         yield
-    except _ERRORS:
+    except MemoryError:
+        raise _no_memory() from None
+    except _ERRORS as error:
+        if NO_MEMORY.search(str(error)):
+            raise _no_memory() from None
         raise UnreadableError("its HDF5 content is cut off or damaged", COPY_AGAIN) from None
+
+
+def _no_memory() -> UnreadableError:
+    reason, advice = too_much_memory()
+    return UnreadableError(reason.removesuffix("."), advice)
 
 
 class Hdf5:

@@ -67,6 +67,12 @@ _KERAS_2: Final = {
         "leaky_relu": "leaky_relu",
         "relu6": "relu6",
     },
+    # Registered names of the add-ons' functions, as far as they mean what Keras's of the same name mean.
+    **{"Addons>mish": "mish", "Addons>hardshrink": "hard_shrink", "Addons>softshrink": "soft_shrink"},
+    "Addons>tanhshrink": "tanh_shrink",
+    "FixedSwish": "silu",
+    "hard_swish": "hard_silu",
+    "swish_f32": "silu",
 }
 
 

@@ -55,6 +55,10 @@ class LayerSpec:
         Its position in the ``layers`` of every model on that path, as listed in the file (input layers count).
     shared_id : int or None
         The file's ``shared_object_id``: leaves with the same one are the same layer, listed several times.
+    foreign : bool
+        Whether it is known by another name than the one in the file, which is none of Keras's own.
+    wrapped : bool
+        Whether it lies in a wrapper that changes nothing when a trained model is applied; ``stored`` is the wrapper's.
     """
 
     name: str
@@ -65,6 +69,13 @@ class LayerSpec:
     path: tuple[str, ...]
     index: tuple[int, ...]
     shared_id: int | None = None
+    foreign: bool = False
+    wrapped: bool = False
+
+    @property
+    def written_type(self) -> str:
+        """Its class as the file has it, that of the wrapper around it if there is one."""
+        return str(self.stored.get("class_name", self.layer_type))
 
     @property
     def is_operation(self) -> bool:

@@ -6,10 +6,12 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from napari_fcnseg.errors import UnreadableError
-from napari_fcnseg.graph.ops import Crop, Expand, Flatten, Identity, Op, UpSample, ZeroPad
+from napari_fcnseg.graph.ops import Crop, DepthwiseConv, Expand, Flatten, Identity, Op, Pick, UpSample, ZeroPad
 from napari_fcnseg.readers.keras.convolutions import channels_first, grid_of
-from napari_fcnseg.readers.keras.tensor_axes import Tensor, advance, expanded
+from napari_fcnseg.readers.keras.tensor_axes import Tensor, advance, expanded, joined
 from napari_fcnseg.readers.problem import RefusedError
 from napari_fcnseg.system.safe_json import is_whole
 
@@ -91,9 +93,42 @@ def permuted(tensor: Tensor, order: Sequence[int]) -> Built:
 
 
 def _repeat(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
-    if layer.config.whole("n") > 1 or len(tensor.axes) != 1:
-        raise RefusedError("it copies features to several positions", _NO_RESHAPE)
-    return reshaped(tensor, (1, *tensor.seen))
+    count = layer.config.whole("n")
+    if len(tensor.axes) != 1:
+        raise UnreadableError(f"it repeats a vector, but its input has {len(tensor.axes)} axes")
+    if count == 1:
+        return reshaped(tensor, (1, *tensor.seen))
+    before, flat = joined(tensor) if not tensor.is_flat else ((), tensor)
+    rank = tensor.rank
+    wide = Tensor((1,) * rank + flat.shape, ((0,), (rank,)), rank)
+    ops, result = advance(wide, UpSample((count,) + (1,) * (rank - 1)))
+    return (*before, Expand(), *ops), result
+
+
+def _center_crop(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
+    grid = grid_of(2, layer, tensor)
+    wanted = grid.sort([layer.config.whole("height"), layer.config.whole("width")], 1)
+    spare = [n - m for n, m in zip(grid.tensor.shape, wanted, strict=False)]
+    if min(spare) < 0:
+        raise RefusedError(
+            f"its input {grid.tensor.shape[:-1]} is smaller than {wanted}, so that it would resize it",
+            "Crop to a size that is not larger than the patch and train again.",
+        )
+    ops, result = advance(grid.tensor, Crop(tuple((n // 2, n - n // 2) for n in spare)))
+    return (*grid.before, *ops), result
+
+
+def _reflection(rank: int, layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
+    """Read deepcell-tf's mirrored border."""
+    grid = grid_of(rank, layer, tensor)
+    width = grid.sort(_widths(layer.config.raw("padding"), rank, "padding"), (0, 0))
+    places = []
+    for size, (before, behind) in zip(grid.tensor.shape[:-1], width, strict=True):
+        if max(before, behind) >= size:
+            raise UnreadableError(f"it mirrors {max(before, behind)} positions of {size}")
+        places.append((*range(before, 0, -1), *range(size), *range(size - 2, size - 2 - behind, -1)))
+    ops, result = advance(grid.tensor, Pick(tuple(places)))
+    return (*grid.before, *ops), result
 
 
 def _border(
@@ -121,17 +156,40 @@ def _widths(stored: Any, rank: int, key: str) -> tuple[tuple[int, int], ...]:
 
 def _up_sample(rank: int, layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     method = layer.config.text("interpolation", "nearest")
-    if method != "nearest":
+    if method not in ("nearest", "bilinear"):
         raise RefusedError(
-            f"it interpolates ({method[:40]}), which mixes neighbouring positions by weights that depend on the place",
-            'Use interpolation="nearest" and train again.',
+            f"it interpolates ({method[:40]}) in a way that has no exact form here",
+            'Use interpolation="nearest" or "bilinear" and train again.',
         )
     grid = grid_of(rank, layer, tensor)
-    ops, result = advance(grid.tensor, UpSample(grid.sort(layer.config.wholes("size", rank, 2), 1)))
+    size = grid.sort(layer.config.wholes("size", rank, 2), 1)
+    found = (UpSample(size),) if method == "nearest" else _bilinear(grid.tensor.shape, size)
+    ops, result = advance(grid.tensor, *found)
     return (*grid.before, *ops), result
 
 
+def _bilinear(shape: Shape, size: tuple[int, ...]) -> tuple[Op, ...]:
+    """Interpolate between the centres of positions, as TensorFlow does: positions repeated, then a mean that moves.
+
+    A line between two values is the mean of ``size`` repeated ones; of an even number the outermost count half. At
+    the border the outermost value goes on.
+    """
+    places, kernel = [], np.ones((1,) * len(size))
+    for axis, (n, times) in enumerate(zip(shape, size, strict=False)):
+        half = times // 2
+        places.append(tuple(min(max(i, 0), n * times - 1) // times for i in range(-half, n * times + half)))
+        weights = np.full(times + (times % 2 == 0), 1 / times)
+        if times % 2 == 0:
+            weights[[0, -1]] /= 2
+        kernel = kernel * weights.reshape([-1 if i == axis else 1 for i in range(len(size))])
+    ones = (1,) * len(size)
+    full = np.broadcast_to(kernel[..., None, None], (*kernel.shape, shape[-1], 1)).astype(np.float32)
+    return Pick(tuple(places)), DepthwiseConv(full, None, ones, ones)
+
+
 AXIS_LAYERS: Final[dict[str, Builder]] = {
+    "CenterCrop": _center_crop,
+    **{f"ReflectionPadding{n}D": partial(_reflection, n) for n in (2, 3)},
     "Flatten": flatten,
     "Permute": _permute,
     "RepeatVector": _repeat,

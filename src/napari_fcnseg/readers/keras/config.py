@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.network import INPUT
 from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, Architecture, Generation, LayerSpec, ModelSpec
+from napari_fcnseg.readers.keras.foreign import known_as
 from napari_fcnseg.readers.keras.graph import flatten
 from napari_fcnseg.readers.keras.unsupported import is_builtin
 from napari_fcnseg.readers.problem import inside
@@ -19,8 +21,8 @@ MAX_LAYERS: Final = 2_000
 #: The same for all models inside the model together.
 MAX_ALL_LAYERS: Final = 20_000
 MODELS: Final = ("Sequential", "Functional", "Model")
-#: Settings that only Keras 1 wrote.
-_KERAS_1: Final = frozenset({"nb_filter", "nb_row", "border_mode", "output_dim", "subsample", "dim_ordering"})
+#: Layers around a layer that act during training only: they change its kernel after each step, and keep it changed.
+_WRAPPERS: Final = ("SpectralNormalization",)
 
 
 def read_architecture(model: JsonFields) -> Architecture:
@@ -98,17 +100,33 @@ def _child(stored: Any, path: tuple[str, ...], index: tuple[int, ...], generatio
         # The settings of a bare operation may have no name.
         name = config.text("name", None) if "name" in config else outer.text("name", f"{layer_type} number {number}")
     path = (*path, name)
+    if layer_type in _WRAPPERS or (known_as(stored) or ("",))[0] in _WRAPPERS:
+        return _unwrapped(stored, name, path, index, generation)
     if layer_type in MODELS and is_builtin(stored) and isinstance(config.raw("layers"), list):
         with inside(f"the model {name[:60]!r} inside it"):
             children = _children(config, path, index, generation)
         return ModelSpec(name, layer_type, _kind(layer_type), config, stored, children, path, index)
-    if _KERAS_1 & config.keys() and "units" not in config and "filters" not in config:
-        raise UnreadableError(
-            "it was written by Keras 1 (2017 or older)",
-            "Load its weights into the same network in Keras 3 (the arrays of a convolution may have to be flipped and "
-            "transposed), save that with model.save('my_model.keras'), and open that file.",
-        )
-    return LayerSpec(name, layer_type, config, stored, generation, path, index, _shared_id(stored))
+    known = known_as(stored)
+    if known is not None:
+        layer_type, config = known[0], JsonFields({**stored["config"], **known[1]})
+    foreign = known is not None
+    return LayerSpec(name, layer_type, config, stored, generation, path, index, _shared_id(stored), foreign)
+
+
+def _unwrapped(
+    stored: dict[str, Any], name: str, path: tuple[str, ...], index: tuple[int, ...], generation: Generation
+) -> LayerSpec:
+    """Give the layer in a wrapper that acts during training only, under the wrapper's name."""
+    inner = stored["config"].get("layer")
+    if not isinstance(inner, dict) or inner.get("class_name") in (*MODELS, *_WRAPPERS):
+        raise UnreadableError("it wraps something that is no layer")
+    own = is_builtin(stored) or known_as(stored) is not None
+    layer = _child(inner, path[:-1], index, generation)
+    assert isinstance(layer, LayerSpec)
+    if not own or not is_builtin(inner):
+        return LayerSpec(name, stored["class_name"], JsonFields(stored["config"]), stored, generation, path, index)
+    shared = _shared_id(stored)
+    return replace(layer, name=name, stored=stored, path=path, shared_id=shared, foreign=True, wrapped=True)
 
 
 def _shared_id(stored: dict[str, Any]) -> int | None:

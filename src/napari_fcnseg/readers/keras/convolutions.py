@@ -98,6 +98,17 @@ def _pool(kind: PoolKind, rank: int, layer: LayerSpec, tensor: Tensor, weights: 
     return (*grid.before, *ops), result
 
 
+def _dilated_pool(rank: int, layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
+    """Read deepcell-tf's maximum over positions that lie apart."""
+    grid = grid_of(rank, layer, tensor)
+    if _padding_name(layer) != "valid":
+        raise RefusedError("its padding is not 'valid'", "Use padding='valid' and train again.")
+    size, strides = layer.config.wholes("pool_size", rank), layer.config.wholes("strides", rank, 1)
+    apart = grid.sort(layer.config.wholes("dilation_rate", rank, 1), 1)
+    ops, result = advance(grid.tensor, Pool("max", grid.sort(size, 1), grid.sort(strides, 1), dilation=apart))
+    return (*grid.before, *ops), result
+
+
 def _global_pool(kind: PoolKind, rank: int, layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     keepdims = layer.config.flag("keepdims", False)
     if len(tensor.axes) != rank + 1:
@@ -140,9 +151,23 @@ def _padding(rank: int, layer: LayerSpec, grid: Grid, window: Shape, dilation: S
     padding = _padding_name(layer)
     if padding == "causal" and rank == 1:
         return grid.sort([((window[0] - 1) * dilation[0], 0)], (0, 0))
+    if padding == "half":
+        return _half(
+            grid, layer.config.wholes("strides", rank, window), window, dilation, pool="Pooling" in layer.layer_type
+        )
     if padding not in ("valid", "same"):
         raise UnreadableError(f"its padding is {padding[:40]!r} instead of 'valid' or 'same'")
     return cast("Padding", padding)
+
+
+def _half(grid: Grid, strides: Shape, window: Shape, dilation: Shape, *, pool: bool) -> Padding:
+    """Give the ``same`` of Keras 1 with Theano: every window begins half its length before, a pool's still earlier."""
+    spans = tuple((k - 1) * d + 1 for k, d in zip(window, dilation, strict=True))
+    padding = []
+    for size, span, stride in zip(grid.tensor.shape, grid.sort(spans, 1), grid.sort(strides, 1), strict=False):
+        before = max(span - 2 if span % 2 else span - 1, 0) if pool else span // 2
+        padding.append((before, max((-(-size // stride) - 1) * stride + span - size - before, 0)))
+    return tuple(padding)
 
 
 def _padding_name(layer: LayerSpec) -> str:
@@ -161,6 +186,7 @@ WINDOW_LAYERS: Final[dict[str, Builder]] = {
     **{f"{word}{n}DTranspose": partial(_transpose, n) for word in ("Conv", "Convolution") for n in (1, 2, 3)},
     **{f"MaxPooling{n}D": partial(_pool, "max", n) for n in (1, 2, 3)},
     **{f"AveragePooling{n}D": partial(_pool, "average", n) for n in (1, 2, 3)},
+    **{f"DilatedMaxPool{n}D": partial(_dilated_pool, n) for n in (2, 3)},
     **{f"GlobalMaxPooling{n}D": partial(_global_pool, "max", n) for n in (1, 2, 3)},
     **{f"GlobalAveragePooling{n}D": partial(_global_pool, "average", n) for n in (1, 2, 3)},
 }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.readers.guard.hdf5 import Hdf5
+from napari_fcnseg.readers.keras import keras1
 from napari_fcnseg.readers.keras.config import read_architecture
 from napari_fcnseg.readers.keras.network import assemble
 from napari_fcnseg.readers.keras.weights_by_list import stored_in_lists
+from napari_fcnseg.readers.options import PLAIN, ReadOptions
 from napari_fcnseg.readers.problem import inside
 from napari_fcnseg.system import safe_json
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 _WEIGHTS: Final = "model_weights"
 
 
-def read(file: BinaryIO, size: int, output: str | None = None) -> Network:
+def read(file: BinaryIO, size: int, output: str | None = None, options: ReadOptions = PLAIN) -> Network:
     """Read an HDF5 file.
 
     Parameters
@@ -29,6 +32,8 @@ def read(file: BinaryIO, size: int, output: str | None = None) -> Network:
         Its length in bytes.
     output : str, optional
         Which of several outputs; the first where none is named.
+    options : ReadOptions
+        What the file does not say.
 
     Returns
     -------
@@ -49,5 +54,14 @@ def read(file: BinaryIO, size: int, output: str | None = None) -> Network:
                 "it is an HDF5 file that holds no Keras model", "Open a file written by Keras with model.save."
             )
         with inside("its description of the model"):
-            architecture = read_architecture(safe_json.parse(text.encode(), "model_config"))
-        return assemble(architecture, stored_in_lists(content, architecture, _WEIGHTS), output)
+            model = safe_json.parse(text.encode(), "model_config")
+            version = content.text("keras_version")
+            written = None
+            if keras1.written_by_keras_1(model, version):
+                model, written = keras1.upgraded(model, version, options.keras_1_backend)
+            architecture = read_architecture(model)
+        stored = stored_in_lists(content, architecture, _WEIGHTS)
+        if written is None:
+            return assemble(architecture, stored, output)
+        network = assemble(architecture, keras1.stored_as_keras_2(stored, written), output)
+        return replace(network, notes=(*keras1.notes(architecture, written), *network.notes))

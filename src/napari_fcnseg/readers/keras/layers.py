@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from napari_fcnseg.errors import UnreadableError
-from napari_fcnseg.graph.ops import Activation, Dense, Identity, Op, PReLU
+from napari_fcnseg.graph.ops import Activation, Dense, Identity, Op, PReLU, ReduceGroups
 from napari_fcnseg.readers.keras.activations import ACTIVATION_LAYERS, activated, activation_ops, placed
 from napari_fcnseg.readers.keras.architecture import INPUT_LAYER
 from napari_fcnseg.readers.keras.axes import AXIS_LAYERS
-from napari_fcnseg.readers.keras.convolutions import WINDOW_LAYERS
+from napari_fcnseg.readers.keras.compounds import COMPOUNDS
+from napari_fcnseg.readers.keras.convolutions import WINDOW_LAYERS, channels_first
 from napari_fcnseg.readers.keras.merges import MERGE_LAYERS
 from napari_fcnseg.readers.keras.normalization import NORM_LAYERS
 from napari_fcnseg.readers.keras.tensor_axes import TRAIN_AGAIN, Tensor, advance, joined
 from napari_fcnseg.readers.keras.unsupported import is_builtin
 from napari_fcnseg.readers.problem import RefusedError
+from napari_fcnseg.system.safe_json import JsonFields
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_fcnseg.readers.keras.architecture import LayerSpec
     from napari_fcnseg.readers.keras.tensor_axes import Builder, Built
     from napari_fcnseg.readers.weights import Weights
@@ -28,9 +35,9 @@ _AUGMENTATION: Final = "image augmentation is off when a trained model is applie
 
 def is_known(layer: LayerSpec) -> bool:
     """Say whether a layer is one of Keras's own that can be read."""
-    if not is_builtin(layer.stored):
+    if not (layer.foreign or is_builtin(layer.stored)):
         return False
-    return layer.layer_type in LAYERS or layer.layer_type in MERGE_LAYERS or layer.layer_type == INPUT_LAYER
+    return layer.layer_type in (*LAYERS, *COMPOUNDS, *MERGE_LAYERS, INPUT_LAYER)
 
 
 def build(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
@@ -88,6 +95,29 @@ def _dense(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     return (*before, *ops, *more), result
 
 
+def _maxout(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
+    """Read Keras 1's MaxoutDense: the largest of several dense layers."""
+    if not tensor.is_flat or len(tensor.axes) != 1:
+        raise UnreadableError("it reads something else than a vector")
+    units, count, (width,) = layer.config.whole("output_dim"), layer.config.whole("nb_feature"), tensor.shape
+    kernel = weights.take((count, width, units), "kernel").transpose(1, 0, 2).reshape(width, count * units)
+    bias = weights.take((count, units), "bias").reshape(-1) if layer.config.flag("use_bias", True) else None
+    return advance(tensor, Dense(np.ascontiguousarray(kernel), bias), ReduceGroups("maximum", count))
+
+
+def _tensor_product(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
+    """Read deepcell-tf's name for a dense layer along the channels."""
+    settings = {key: layer.config.raw(key) for key in layer.config.keys()}
+    view = tensor
+    if channels_first(layer) and len(tensor.axes) > 1:
+        view = tensor.permuted([*range(1, len(tensor.axes)), 0])
+    config = JsonFields({**settings, "units": settings.get("output_dim")})
+    ops, result = _dense(replace(layer, config=config), view, weights)
+    if view is not tensor:
+        result = result.permuted([len(result.axes) - 1, *range(len(result.axes) - 1)])
+    return ops, result
+
+
 def _activation(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     found = activation_ops(layer.config.raw("activation"), layer.generation) or (Activation("linear"),)
     return placed(tensor, *found)
@@ -110,11 +140,11 @@ def _identity(reason: str, layer: LayerSpec, tensor: Tensor, weights: Weights) -
     return advance(tensor, Identity(reason))
 
 
-_INERT: Final = {
+_INERT: Final[Mapping[str, str]] = {
     "it does nothing": "Identity",
     _TRAINING_ONLY: (
         "Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D AlphaDropout GaussianDropout GaussianNoise "
-        "ActivityRegularization"
+        "ActivityRegularization StochasticDepth"
     ),
     # Each was seen to return its input unchanged when a trained model is applied (Keras 3.15), also for values
     # outside 0 … 255; AutoContrast, Equalization, Solarization, RandomCrop and CenterCrop are not of this kind.
@@ -126,6 +156,10 @@ _INERT: Final = {
     ),
 }
 
+#: Layers that change images, which Keras 3 calls with ``training=True`` unless it is told otherwise, as it is when a
+#: trained model is applied.
+IMAGE_LAYERS: Final = frozenset({*_INERT[_AUGMENTATION].split(), "CenterCrop"})
+
 #: Class -> function of (layer, what it reads, its arrays). A class that is neither here nor a merge is not read.
 LAYERS: Final[dict[str, Builder]] = {
     **WINDOW_LAYERS,
@@ -135,5 +169,7 @@ LAYERS: Final[dict[str, Builder]] = {
     **{name: partial(_identity, reason) for reason, names in _INERT.items() for name in names.split()},
     "Activation": _activation,
     "Dense": _dense,
+    "MaxoutDense": _maxout,
+    **dict.fromkeys(("TensorProduct", "TensorProd2D", "TensorProd3D"), _tensor_product),
     "PReLU": _prelu,
 }

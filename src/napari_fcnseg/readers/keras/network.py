@@ -9,8 +9,10 @@ from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Channels, Op
 from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, LayerCall, call_results_in
 from napari_fcnseg.readers.keras.calls import check_arguments
+from napari_fcnseg.readers.keras.compounds import COMPOUNDS
+from napari_fcnseg.readers.keras.compounds import INPUT as INPUT_STEP
 from napari_fcnseg.readers.keras.inputs import ModelInput, model_inputs
-from napari_fcnseg.readers.keras.layers import build, is_known
+from napari_fcnseg.readers.keras.layers import IMAGE_LAYERS, build, is_known
 from napari_fcnseg.readers.keras.merges import MERGE_LAYERS, merged
 from napari_fcnseg.readers.keras.operations import is_operation, operate, operation_name
 from napari_fcnseg.readers.keras.unsupported import refuse
@@ -132,7 +134,9 @@ def _check(use: LayerCall) -> None:
             return
         if not is_known(leaf):
             raise refuse(leaf.layer_type, leaf.stored)
-        check_arguments({key: value for key, value in use.kwargs.items() if not any(call_results_in(value))})
+        ignored = ("training",) if leaf.layer_type in IMAGE_LAYERS else ()  # Keras 3 writes it, and overrules it
+        given = {key: value for key, value in use.kwargs.items() if key not in ignored}
+        check_arguments({key: value for key, value in given.items() if not any(call_results_in(value))})
         if any(not any(call_results_in(value)) for value in use.args):
             raise UnreadableError("it is called with something that is no result of another layer")
         if leaf.layer_type not in MERGE_LAYERS and len(use.sources) > 1:
@@ -165,6 +169,9 @@ class _Assembly:
         if not is_operation(use):
             self._precisions[_policy(leaf.config.raw("dtype"))] = None
         before: tuple[tuple[Op, ...], ...] = ((),)
+        if leaf.layer_type in COMPOUNDS and not is_operation(use):
+            self._compound(use)
+            return
         if is_operation(use) or leaf.layer_type in MERGE_LAYERS:
             before, ops, result = self._merge(use)
         else:
@@ -176,6 +183,20 @@ class _Assembly:
         for source, first in zip(sources, before, strict=True):
             inputs.append(self._node(use, f"{use.name}/expand", first, (source,)) if first else source)
         self._node(use, use.name, ops, tuple(inputs))
+        self._tensors[use.name] = result
+
+    def _compound(self, use: LayerCall) -> None:
+        """Make the nodes of a layer that is several steps."""
+        weights = self._weights(use.leaf)
+        before, steps, result = COMPOUNDS[use.leaf.layer_type](use.leaf, self._tensors[use.sources[0]], weights)
+        weights.finish()
+        source = self.ends[use.sources[0]]
+        if before:
+            source = self._node(use, f"{use.name}/expand", before, (source,))
+        made: list[str] = []
+        for number, (ops, reads) in enumerate(steps):
+            name = use.name if number == len(steps) - 1 else f"{use.name}/{number + 1}"
+            made.append(self._node(use, name, ops, tuple(source if n == INPUT_STEP else made[n] for n in reads)))
         self._tensors[use.name] = result
 
     def _merge(self, use: LayerCall) -> Merged:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_fcnseg.errors import UnreadableError
-from napari_fcnseg.graph.ops import Affine, BatchNorm, GroupNorm, LayerNorm
+from napari_fcnseg.graph.ops import Activation, Affine, BatchNorm, GroupNorm, LayerNorm
+from napari_fcnseg.readers.keras.activations import placed
 from napari_fcnseg.readers.keras.tensor_axes import TRAIN_AGAIN, Tensor, advance
 from napari_fcnseg.readers.problem import RefusedError
 from napari_fcnseg.system.safe_json import is_number
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: ``keras.backend.epsilon()``, below which Normalization lets no standard deviation fall.
 _LEAST_DEVIATION: Final = 1e-7
+#: What UnitNormalization takes a vector's length for at least.
+_SHORTEST: Final = 1e-12
 
 
 def _batch_norm(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
@@ -34,6 +37,11 @@ def _batch_norm(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     axes = config.axes("axis", -1)
     if len(axes) != 1:
         raise RefusedError("it normalises along several axes at once", "Use axis=-1 and train again.")
+    if config.raw("mode") in (1, 2):
+        raise RefusedError(
+            f"its mode={config.raw('mode')} (of Keras 1) normalises by the statistics of the patches at hand",
+            "Use mode=0 and train again.",
+        )
     index = tensor.index(axes[0])
     size = (tensor.seen[index],)
     gamma, beta = _scale_and_center(config, size, weights)
@@ -101,6 +109,36 @@ def _epsilon(config: JsonFields) -> float:
     if epsilon < 0:
         raise UnreadableError("its epsilon is negative")
     return epsilon
+
+
+def _layer_scale(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
+    """Read what ConvNeXt has at the end of each block: a number for each channel."""
+    width = tensor.seen[-1]
+    if layer.config.whole("projection_dim", width) != width:
+        raise UnreadableError(f"its projection_dim is not the {width} channels that it reads")
+    # Keras gives this array no name, so that the backend's stands in the file.
+    return affine(tensor, 0.0, weights.take((width,), "gamma", "variable", "Variable"), 0.0)
+
+
+def _unit_norm(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
+    return _along("unit_norm", layer.config.axes("axis", -1), _SHORTEST, tensor)
+
+
+def _rms_norm(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
+    axes = layer.config.axes("axis", -1)
+    ops, result = _along("rms_norm", axes, layer.config.number("epsilon", 1e-6), tensor)
+    size = tensor.seen[tensor.index(axes[0])]
+    if size not in (1, tensor.seen[-1]):
+        raise UnreadableError(f"its {size} numbers are multiplied with the last axis of {tensor.seen}, as Keras does")
+    # Whichever axis it is, Keras lays the scale along the last one.
+    more, result = affine(result, 0.0, weights.take((size,), "scale"), 0.0)
+    return (*ops, *more), result
+
+
+def _along(name: str, axes: tuple[int, ...], epsilon: float, tensor: Tensor) -> Built:
+    if len(axes) != 1:
+        raise RefusedError("it normalises along several axes at once", "Use axis=-1 and train again.")
+    return placed(tensor, Activation(name, {"axis": axes[0], "epsilon": epsilon}))
 
 
 def _rescaling(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
@@ -204,4 +242,7 @@ NORM_LAYERS: Final[dict[str, Builder]] = {
     "LayerNormalization": _layer_norm,
     "Normalization": _normalization,
     "Rescaling": _rescaling,
+    "LayerScale": _layer_scale,
+    "RMSNormalization": _rms_norm,
+    "UnitNormalization": _unit_norm,
 }

@@ -23,7 +23,6 @@ _MODEL = (
 _RECURRENT = ("it is recurrent: it reads positions one after the other", _PLAIN)
 _ATTENTION = ("it is an attention layer: it mixes all positions of a patch", _PLAIN)
 _MOVES = ("it moves values to other positions or axes", _PLAIN)
-_NORMALISES = ("its kind of normalisation cannot be read", "Use BatchNormalization instead and train again.")
 _WRAPPER = ("it wraps another layer", "Use the inner layer itself and train again.")
 _OPERATION = (
     "it is a bare TensorFlow or Keras operation rather than a layer",
@@ -35,6 +34,10 @@ _SOUND = ("it works on sound, not on images", "Open a model that classifies patc
 _LAMBDA = (
     "it holds Python code, which is never run",
     "Replace it by one of Keras's own layers (for example Rescaling or Activation) and save the model again.",
+)
+_LAMBDA_MERGE = (
+    "it joins its inputs by Python code or in a way that cannot be read",
+    "Use one of Keras's own modes (sum, mul, ave, max, concat) and train again.",
 )
 _POOL = ("its windows have no fixed size", "Use MaxPooling, AveragePooling or a global pooling and train again.")
 _OLD = ("it belongs to an old version of Keras", _PLAIN)
@@ -49,8 +52,7 @@ _GROUPS: Final = (
     ),
     (_ATTENTION, "Attention AdditiveAttention MultiHeadAttention GroupQueryAttention GroupedQueryAttention"),
     (_MOVES, "EinsumDense LocallyConnected1D LocallyConnected2D"),
-    (_NORMALISES, "RMSNormalization UnitNormalization"),
-    (_WRAPPER, "TimeDistributed SpectralNormalization Wrapper"),
+    (_WRAPPER, "TimeDistributed Wrapper"),
     (_OPERATION, "TFOpLambda SlicingOpLambda TensorFlowOpLayer ClassMethod InstanceMethod InstanceProperty TFSMLayer"),
     (
         _TEXT,
@@ -59,7 +61,7 @@ _GROUPS: Final = (
     ),
     (
         _IMAGE,
-        "Resizing CenterCrop RandomCrop AutoContrast ContrastLimitedAdaptiveHistogramEqualization "
+        "Resizing RandomCrop AutoContrast ContrastLimitedAdaptiveHistogramEqualization "
         "Equalization Solarization MaxNumBoundingBoxes Pipeline",
     ),
     (_SOUND, "MelSpectrogram STFTSpectrogram"),
@@ -69,7 +71,8 @@ _GROUPS: Final = (
         "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D "
         "AdaptiveMaxPooling2D AdaptiveMaxPooling3D",
     ),
-    (_OLD, "Merge Highway MaxoutDense RandomFourierFeatures Deconvolution2D Deconvolution3D"),
+    (_OLD, "RandomFourierFeatures Deconvolution2D Deconvolution3D TimeDistributedDense SReLU ParametricSoftplus"),
+    (_LAMBDA_MERGE, "Merge"),
 )
 
 #: Class -> (reason, advice).

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: tf.keras 2.12 and 2.13 kept the layers under this name, and counted those with arrays twice.
 OLD_GROUP: Final = "_layer_checkpoint_dependencies"
 _GROUP: Final = "layers"
+#: What a wrapper calls the layer in it.
+_WRAPPED: Final = "layer"
 
 
 def stored_in_groups(arrays: Hdf5, architecture: Architecture) -> Stored:
@@ -67,12 +69,12 @@ class _Groups:
         used: Counter[str] = Counter()
         filled = False
         for child in children:
-            stem = _snake_case(child.layer_type)
+            stem = _snake_case(child.layer_type if isinstance(child, ModelSpec) else child.written_type)
             group = (*prefix, OLD_GROUP if self._old else _GROUP, f"{stem}_{used[stem]}" if used[stem] else stem)
             if isinstance(child, ModelSpec):
                 owns = self._walk(child, group)
             else:
-                self._groups[child] = group
+                self._groups[child] = (*group, _WRAPPED) if child.wrapped else group
                 owns = self._old and self._owns(child)
             used[stem] += 2 if self._old and owns else 1
             filled |= owns
@@ -93,7 +95,7 @@ def _snake_case(name: str) -> str:
 def _arrays(arrays: Hdf5, group: tuple[str, ...], leaf: LayerSpec) -> list[StoredArray]:
     path = (*group, "vars")
     found = arrays.text("name", *path)
-    if found is not None and found != leaf.name:
+    if found is not None and found != leaf.name and not leaf.wrapped:
         raise UnreadableError(
             f"its arrays are labelled {found[:60]!r}: the description and the arrays do not belong together"
         )

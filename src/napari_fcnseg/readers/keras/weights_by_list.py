@@ -6,7 +6,8 @@ the settings of every layer in it to tell whose an array is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.readers.keras.architecture import TENSORFLOW_OPERATIONS, Generation, LayerSpec, ModelSpec, Stored
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from napari_fcnseg.readers.keras.architecture import Architecture
     from napari_fcnseg.readers.weights import StoredArray
 
+#: What a wrapper keeps beside the arrays of the layer in it.
+WRAPPERS_OWN: Final = ("vector_u", "sn_u")
 #: One array: whose it is, and the how-manieth of that leaf.
 _Item = tuple[LayerSpec, int]
 
@@ -46,12 +49,14 @@ def stored_in_lists(content: Hdf5, architecture: Architecture, *root: str) -> St
 
     def stored(leaf: LayerSpec) -> list[StoredArray]:
         top = architecture.model.children[leaf.index[0]]
+        if isinstance(top, ModelSpec) and top in shared_out:  # its one list is read once, not for each of its layers
+            found = shared_out[top]
+            return found[first[leaf]] if first[leaf] in found else found[leaf]
         names, arrays = _listed(content, (*root, *top.name.split("/")))
         if isinstance(top, LayerSpec):
-            return arrays
-        if top not in shared_out:
-            shared_out[top] = _share_out(top, names, arrays, first, architecture.generation)
-        return shared_out[top][first[leaf]] if first[leaf] in shared_out[top] else shared_out[top][leaf]
+            return [array for array in arrays if array.name not in WRAPPERS_OWN] if top.wrapped else arrays
+        shared_out[top] = _share_out(top, names, arrays, first, architecture.generation)
+        return stored(leaf)
 
     return stored
 
@@ -94,7 +99,14 @@ def _share_out(
         if owner and owner[0] != leaf.name and owner[0] in leaf_names:
             raise UnreadableError(f"the file holds the array {name[:60]!r} where one of {leaf.name[:60]!r} belongs")
         found.setdefault(leaf, []).append((number, array))
-    return {leaf: [array for _, array in sorted(pairs, key=_number)] for leaf, pairs in found.items()}
+    return {
+        leaf: [array for _, array in sorted(pairs, key=_number) if not _is_wrapper_s(leaf, array)]
+        for leaf, pairs in found.items()
+    }
+
+
+def _is_wrapper_s(leaf: LayerSpec, array: StoredArray) -> bool:
+    return leaf.wrapped and array.name in WRAPPERS_OWN
 
 
 def _number(pair: tuple[int, StoredArray]) -> int:
@@ -135,6 +147,9 @@ def _items(leaf: LayerSpec, numbers: Iterable[int]) -> list[_Item]:
 
 def _variables(leaf: LayerSpec) -> tuple[int, int]:
     """Say how many arrays a leaf has that can be trained, and how many that cannot."""
+    if leaf.wrapped:
+        own, kept = _variables(replace(leaf, wrapped=False))
+        return own, kept + 1
     config, kind = leaf.config, leaf.layer_type
     if leaf.is_operation or kind in TENSORFLOW_OPERATIONS:
         return 0, 0
@@ -147,7 +162,7 @@ def _variables(leaf: LayerSpec) -> tuple[int, int]:
     bias = config.flag("use_bias", True)
     if kind.startswith("Separable"):
         return 2 + bias, 0
-    if kind.startswith(("Conv", "Depthwise", "Dense")):
+    if kind.startswith(("Conv", "Depthwise", "Dense", "TensorProd")):
         return 1 + bias, 0
     if kind in ("BatchNormalization", "SyncBatchNormalization", "LayerNormalization", "GroupNormalization"):
         scaled = config.flag("scale", True) + config.flag("center", True)
@@ -155,4 +170,4 @@ def _variables(leaf: LayerSpec) -> tuple[int, int]:
         return scaled, statistics if kind.endswith("BatchNormalization") else 0
     if kind == "Normalization":
         return 0, 0 if "mean" in config else 3
-    return int(kind == "PReLU"), 0
+    return int(kind in ("PReLU", "LayerScale", "RMSNormalization")), 0
