@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 from patience import patience
 
-from napari_fcnseg.engine.process import ProcessPurpose
+from napari_fcnseg.engine.environment import ProcessPurpose
 from napari_fcnseg.errors import EngineError
 from napari_fcnseg.system.child_process import ChildProcess
 

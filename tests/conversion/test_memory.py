@@ -8,7 +8,8 @@ from napari_fcnseg.conversion import convert_network
 from napari_fcnseg.conversion.memory import countable, patch_bytes, tile_bytes
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Conv, Pool
-from napari_fcnseg.plan.default_tile import SMALLEST, default_tile
+from napari_fcnseg.plan.default_tile import default_tile
+from napari_fcnseg.plan.smaller_tile import SMALLEST
 
 
 def dense(channels: int = 8):

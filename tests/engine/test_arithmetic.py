@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from napari_fcnseg.engine import engine
-from napari_fcnseg.engine.process import ONEDNN, EngineProcess, ProcessPurpose, arithmetic
+from napari_fcnseg.engine.environment import ONEDNN, ProcessPurpose, onednn_switch
+from napari_fcnseg.engine.process import EngineProcess
 from napari_fcnseg.errors import EngineError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Conv, ConvTranspose, Dense, DepthwiseConv, Flatten, Op
@@ -40,7 +41,7 @@ def test_onednn_is_our_choice_and_not_what_is_set_for_others(monkeypatch, machin
         if value is not None:
             monkeypatch.setenv(name, value)
     assert ProcessPurpose("tensorflow").environment()[SWITCH] == switch
-    assert arithmetic() == ({SWITCH: switch} if switch else {})
+    assert onednn_switch() == ({SWITCH: switch} if switch else {})
     assert SWITCH not in {k for k, v in ProcessPurpose("torch").environment().items() if v is not None}
 
 
@@ -120,7 +121,7 @@ def test_the_library_is_in_the_provenance(device) -> None:
     assert {"onnxruntime", "tensorflow"} & set(found["versions"]) == {package}
     if device != "CPU" and os.environ.get(ONEDNN) == "0":
         library = "Eigen"
-    if device == "CPU" or arithmetic():
+    if device == "CPU" or onednn_switch():
         assert found["libraries"] == {f"{device}:0": library}
 
 

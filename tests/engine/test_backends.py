@@ -74,7 +74,8 @@ def test_random_architectures_equal_keras_on_other_frameworks(keras_child, monke
 
 @pytest.mark.parametrize("backend", OTHERS)
 def test_a_framework_does_without_tensorflow(backend) -> None:
-    from napari_fcnseg.engine.process import EngineProcess, ProcessPurpose
+    from napari_fcnseg.engine.environment import ProcessPurpose
+    from napari_fcnseg.engine.process import EngineProcess
 
     host = EngineProcess(ProcessPurpose(backend))
     try:

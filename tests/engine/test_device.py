@@ -6,7 +6,7 @@ import pytest
 
 from napari_fcnseg.engine import hardware
 from napari_fcnseg.engine.device import Device, DeviceRequest
-from napari_fcnseg.engine.process import ProcessPurpose
+from napari_fcnseg.engine.environment import ProcessPurpose
 from napari_fcnseg.errors import SettingsError
 
 CPU = Device("CPU:0", "/device:CPU:0", "a processor", process=2)

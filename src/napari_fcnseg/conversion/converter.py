@@ -10,10 +10,10 @@ from napari_fcnseg.conversion.cost import dense_bytes, patch_flop
 from napari_fcnseg.conversion.dense_network import DenseNetwork, Head
 from napari_fcnseg.conversion.feature_maps import FeatureMaps, MapRef, Value, Vector
 from napari_fcnseg.conversion.fold import fold_affine
+from napari_fcnseg.conversion.layer_words import layer_report, patch_layer_report
 from napari_fcnseg.conversion.network_builder import NetworkBuilder, TooLargeError
 from napari_fcnseg.conversion.ranges import lowered, needed, receptive_fields
 from napari_fcnseg.conversion.report import ConversionReport
-from napari_fcnseg.conversion.report_text import layer_report, patch_layer_report
 from napari_fcnseg.conversion.rules import Refusal, rewrite
 from napari_fcnseg.conversion.rules.positions import joined
 from napari_fcnseg.errors import ConversionError, Understood, UnsupportedLayerError

@@ -3,7 +3,7 @@
 A name is ``[BACKEND:]KIND[:NUMBER]``: ``"CPU:0"``, ``"GPU:1"``, ``"torch:GPU:0"``. The processor by ONNX Runtime and
 TensorFlow's cards go without the backend's name. ``"GPU"`` is the first one of any backend, ``"torch"`` the fastest of
 PyTorch, ``"all"`` every accelerator of the fastest backend, ``"jax:all"`` every one of JAX; several stand with commas
-between them.
+between them. Which one is taken where none is named: :meth:`napari_fcnseg.engine.session.Engine.devices_for`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from napari_fcnseg.engine import hardware
 from napari_fcnseg.engine.device import BACKENDS, PROCESSOR, REFERENCE, Device, DeviceRequest, device_key
-from napari_fcnseg.engine.process import KEPT, EngineProcess, ProcessPurpose
+from napari_fcnseg.engine.environment import ProcessPurpose
+from napari_fcnseg.engine.process import KEPT, EngineProcess
 from napari_fcnseg.errors import EngineError, FcnSegError, SettingsError
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from napari_fcnseg.conversion.cost import flop_per_pixel
 from napari_fcnseg.conversion.memory import countable, tile_bytes
+from napari_fcnseg.plan.smaller_tile import shrink_to_fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from napari_fcnseg.conversion.dense_network import DenseNetwork
 
@@ -21,8 +22,6 @@ _ROWS = {2: 64, 3: 8}  # of a strip, at least, by the number of axes
 _WIDEST = {2: 4096, 3: 512}  # of a strip along the others: memory must not grow with the image
 _PIXELS = 1024**2  # at most, however cheap the network is
 _PATCH_WORK = 1e11  # the same patch by patch
-#: Pixels per axis: a smaller tile takes hardly less, since its halo stays.
-SMALLEST = 8
 
 
 def default_tile(
@@ -63,21 +62,6 @@ def _strip(frame: tuple[int, ...], reach: Sequence[int], pixels: float) -> tuple
         most = max(most, 4 * reach[axis])
         sides.append(math.ceil(length / math.ceil(length / most)))
     return (min(frame[0], max(rows, round(pixels / math.prod(sides)))), *sides)
-
-
-def shrink_to_fit(tile: tuple[int, ...], fits: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
-    """Return a tile halved along its longest axis until it fits, or the smallest if none does."""
-    while not fits(tile) and (smaller := halve(tile)) is not None:
-        tile = smaller
-    return tile
-
-
-def halve(tile: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return a tile halved along its longest axis, None if it is as small as makes a difference."""
-    axis = max(range(len(tile)), key=tile.__getitem__)
-    if tile[axis] <= SMALLEST:
-        return None
-    return (*tile[:axis], -(-tile[axis] // 2), *tile[axis + 1 :])
 
 
 def default_patch_tile(networks: Sequence[DenseNetwork], frame: tuple[int, ...]) -> tuple[int, ...]:

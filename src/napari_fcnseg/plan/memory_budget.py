@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.conversion.network_key import network_key
-from napari_fcnseg.plan.default_tile import halve, shrink_to_fit
+from napari_fcnseg.plan.smaller_tile import halve, shrink_to_fit
 from napari_fcnseg.system.cache import recall, remember
 from napari_fcnseg.system.memory import free_memory, total_memory
 

@@ -16,7 +16,7 @@ from napari_fcnseg.plan.layout import Layout, check_dtype
 from napari_fcnseg.plan.mask import Mask
 from napari_fcnseg.plan.memory_budget import FRAMEWORK, memory_budget_for
 from napari_fcnseg.plan.method import choose_method
-from napari_fcnseg.plan.tile_order import PlanSummary, Schedule, chosen_frames
+from napari_fcnseg.plan.schedule import PlanSummary, Schedule, chosen_frames
 from napari_fcnseg.plan.tile_size import early_tile, extent_of, strips_per_group, tile_size_for
 from napari_fcnseg.plan.tiles import cut_tiles
 

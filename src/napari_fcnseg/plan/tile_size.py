@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from napari_fcnseg.arrays.border import predicted_region
 from napari_fcnseg.errors import ImageError, SettingsError
-from napari_fcnseg.plan.default_tile import default_patch_tile, default_tile, shrink_to_fit
+from napari_fcnseg.plan.default_tile import default_patch_tile, default_tile
 from napari_fcnseg.plan.memory_budget import FRAMEWORK
+from napari_fcnseg.plan.smaller_tile import shrink_to_fit
 from napari_fcnseg.plan.tiles import tile_around
 from napari_fcnseg.system.formatting import format_bytes, format_shape
 

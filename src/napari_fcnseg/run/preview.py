@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.arrays.frame_source import FrameSource
     from napari_fcnseg.plan.run_plan import RunPlan
-    from napari_fcnseg.plan.tile_order import Skip
+    from napari_fcnseg.plan.schedule import Skip
     from napari_fcnseg.run.run import Tile
 
 _WORTH = 3e11  # FLOP; a run of less, about two seconds on a laptop, needs no preview

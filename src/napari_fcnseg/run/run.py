@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.arrays.frame_source import FrameSource
     from napari_fcnseg.plan.run_plan import RunPlan
-    from napari_fcnseg.plan.tile_order import Index, Planned, Skip
+    from napari_fcnseg.plan.schedule import Index, Planned, Skip
 
 _log = logging.getLogger("napari_fcnseg")
 

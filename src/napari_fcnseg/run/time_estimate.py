@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fcnseg.model.patch_model import ModelLike
-    from napari_fcnseg.plan.tile_order import Skip
+    from napari_fcnseg.plan.schedule import Skip
 
 
 @dataclass(frozen=True)

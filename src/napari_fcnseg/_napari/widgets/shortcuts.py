@@ -1,4 +1,4 @@
-"""Keyboard shortcuts in one table, from which keys are bound and the dock's list is made."""
+"""Binds the keys that a dock names (``segment/dock.py``, ``compare/see/see_box.py``), and lists them for the user."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.segment.run.region_of_interest import LayerMask, RegionOfInterest
     from napari_fcnseg.arrays.frame_source import Region
     from napari_fcnseg.model.patch_model import PatchModel
-    from napari_fcnseg.plan.tile_order import Skip
+    from napari_fcnseg.plan.schedule import Skip
     from napari_fcnseg.proof.verification import VerificationSampler
     from napari_fcnseg.run.run import Tile
     from napari_fcnseg.settings import RunSettings

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from napari_fcnseg.plan.layout import Layout
 from napari_fcnseg.plan.mask import Mask
-from napari_fcnseg.plan.tile_order import EARLY, Schedule
+from napari_fcnseg.plan.schedule import EARLY, Schedule
 from napari_fcnseg.plan.tiles import as_slices, cut_tiles
 
 EXTENT, TILE = ((1, 30), (0, 20)), (3, 7)
