@@ -123,7 +123,8 @@ def _pooled_apart(op: graph.Pool, x: Any) -> Any:
     width = padding_of(op.padding, x.shape[1:-1], op.size, op.strides, op.taps_apart)
     ends = _padded(x, width, -math.inf if op.kind == "max" else 0.0)
     inside = _padded(kops.ones_like(x), width, float(op.count_padding))
-    total = count = None
+    total: Any = None
+    count: Any = None
     for tap in np.ndindex(*op.size):
         cut = [slice(None)]
         for t, k, n, s, d in zip(tap, op.size, ends.shape[1:-1], op.strides, op.taps_apart, strict=True):
