@@ -51,7 +51,7 @@ def watch(path: str, output: str | None = None) -> Record:
         start = time.perf_counter()
         sentence = ""
         try:
-            sandbox.read_limited(path, output, sandbox._SECONDS, sandbox._MEMORY)
+            sandbox.read_limited(path, output, sandbox.PLAIN, sandbox._SECONDS, sandbox._MEMORY)
         except FcnSegError as error:
             sentence = str(error)
         seconds = time.perf_counter() - start

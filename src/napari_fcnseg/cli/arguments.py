@@ -29,6 +29,7 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
     add("image", nargs="+", metavar="IMAGE", help=images)
     add("--model", action="append", nargs="+", required=True, metavar="M", help="several are averaged")
     add("--model-output", metavar="NAME", help="which answer of a model with several (the first)")
+    add("--patch-size", type=int, nargs="+", metavar="N", help="sizes of the patch, for a model that takes any")
     add("--preprocess", action="append", nargs="+", metavar="STEP", help=steps)
     add("--border", default="reflect", metavar="RULE", help=f"what surrounds the image: {', '.join(BORDERS)} (reflect)")
     add("--method", default="auto", metavar="NAME", help=f"{', '.join(METHODS)}; all are exact (auto: the quicker)")
@@ -71,8 +72,10 @@ def models_of(chosen: argparse.Namespace) -> tuple[PatchModel, ...]:
     """Read the models."""
     from napari_fcnseg.model.patch_model import as_ensemble, load_model
 
-    paths, output = _flat(chosen.model), chosen.model_output
-    return as_ensemble(paths if output is None else [load_model(path, output) for path in paths])
+    paths, output, size = _flat(chosen.model), chosen.model_output, chosen.patch_size
+    if output is None and size is None:
+        return as_ensemble(paths)
+    return as_ensemble([load_model(path, output, patch_size=size) for path in paths])
 
 
 def inputs_of(

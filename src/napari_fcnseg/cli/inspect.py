@@ -27,6 +27,8 @@ def add_arguments(inspect: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     inspect.add_argument("model", metavar="MODEL", help="a trained model's file or folder")
     inspect.add_argument("--model-output", metavar="NAME", help="which answer of a model with several (the first)")
+    size = "sizes of the patch, for a model that takes any; --write-sidecar keeps them"
+    inspect.add_argument("--patch-size", type=int, nargs="+", metavar="N", help=size)
     inspect.add_argument("--json", action="store_true", help="report and sidecar as JSON")
     add = inspect.add_argument_group("sidecar (MODEL.fcnseg.json: what the model file cannot say)").add_argument
     add("--write-sidecar", action="store_true", help="write or update it with the options below")
@@ -48,7 +50,7 @@ def inspect_model(chosen: argparse.Namespace) -> int:
     """Print what is known about a model; write its sidecar first if asked to."""
     from napari_fcnseg.model.patch_model import load_model
 
-    model = load_model(chosen.model, chosen.model_output)
+    model = load_model(chosen.model, chosen.model_output, patch_size=chosen.patch_size)
     given = [name for name in _FIELDS if getattr(chosen, name) is not None]
     if chosen.write_sidecar:
         _write(chosen, model)
@@ -106,6 +108,8 @@ def _write(chosen: argparse.Namespace, model: PatchModel) -> None:
             raise
     start = present.for_output(model.output) if present is not None else blank(**numbers)
     sidecar = replace(start, **_changes(chosen, start, numbers))
+    if chosen.patch_size is not None:
+        sidecar = replace(sidecar, patch_size=tuple(chosen.patch_size))
     check(sidecar, **numbers)
     if model.output:
         sidecar = _under_output(sidecar, model.output, present)

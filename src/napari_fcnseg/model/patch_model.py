@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence  # noqa: TC003 - part of an alias that is read at run time
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,7 +18,7 @@ from napari_fcnseg.conversion.memory import patch_batch
 from napari_fcnseg.conversion.strided import subsampled
 from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import ImageError, ModelFileError, OutputError, SettingsError
-from napari_fcnseg.model.sidecar import Sidecar, default_names, palette, sidecar_for, sidecar_path
+from napari_fcnseg.model.sidecar import Sidecar, default_names, palette, read_options, sidecar_for, sidecar_path, values
 from napari_fcnseg.readers.sandbox import read_models
 from napari_fcnseg.system.saving import Inputs, Plan, save_whole
 
@@ -202,7 +203,9 @@ class FCN:
 ModelLike: TypeAlias = "str | os.PathLike[str] | PatchModel"
 
 
-def load_model(path: str | os.PathLike[str], output: str | None = None) -> PatchModel:
+def load_model(
+    path: str | os.PathLike[str], output: str | None = None, *, patch_size: Sequence[int] | None = None
+) -> PatchModel:
     """Read a trained patch model.
 
     Parameters
@@ -213,6 +216,8 @@ def load_model(path: str | os.PathLike[str], output: str | None = None) -> Patch
         weights published with DeepCell in 2016. It is parsed; nothing in it is ever run.
     output : str, optional
         Which answer of a model with several (:attr:`PatchModel.outputs`); the first otherwise.
+    patch_size : sequence of int, optional
+        Sizes of the patch, for a model that takes any; otherwise what its sidecar says.
 
     Raises
     ------
@@ -229,11 +234,20 @@ def load_model(path: str | os.PathLike[str], output: str | None = None) -> Patch
     >>> model.patch_shape, model.channels, model.classes
     ((31, 31), 2, 3)
     """
-    return _load([Path(path)], [output])[0]
+    return _load([Path(path)], [output], patch_size)[0]
 
 
-def _load(paths: Sequence[Path], outputs: Sequence[str | None] | None = None) -> list[PatchModel]:
-    networks = read_models(paths, outputs)
+def _load(
+    paths: Sequence[Path], outputs: Sequence[str | None] | None = None, patch_size: Sequence[int] | None = None
+) -> list[PatchModel]:
+    options = [read_options(path) for path in paths]
+    if patch_size is not None:
+        try:
+            sizes = values.patch_size(list(patch_size))
+        except ValueError as error:
+            raise SettingsError(f"The option {error}.") from None
+        options = [replace(said, patch_shape=sizes) for said in options]
+    networks = read_models(paths, outputs, options)
     chosen = outputs or [None] * len(networks)
     return [
         PatchModel(n, path, _sha256(path, n.files), (name or "") if n.outputs else "")

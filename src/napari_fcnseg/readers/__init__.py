@@ -77,18 +77,18 @@ def _read(path: Path, output: str | None, options: ReadOptions) -> Network:
     if folder is not None:
         if not saved_model.is_saved_model(folder):
             raise UnreadableError("it is a folder", "Choose the model file inside it.")
-        return saved_model.read(path, output)
+        return saved_model.read(path, output, options)
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableError("it is no ordinary file", "Copy its content into a file first.")
     with path.open("rb") as file:
         kind = sniff(file.read(HEAD))
         file.seek(0)
         if kind == "zip":
-            return keras_file.read(file, output)
+            return keras_file.read(file, output, options)
         if kind == "onnx":
-            return onnx_network.read(file, path, output)
+            return onnx_network.read(file, path, output, options)
         if kind == "json":
-            return weights_only.read_json(path, file, output)
+            return weights_only.read_json(path, file, output, options)
         return _read_hdf5(path, file, output, options)
 
 
@@ -99,6 +99,6 @@ def _read_hdf5(path: Path, file: BinaryIO, output: str | None, options: ReadOpti
     size = os.fstat(file.fileno()).st_size
     with Hdf5(file, size) as content:
         if weights_only.holds_weights_only(content):
-            return weights_only.read_weights(path, content, output)
+            return weights_only.read_weights(path, content, output, options)
     file.seek(0)
     return h5_file.read(file, size, output, options)

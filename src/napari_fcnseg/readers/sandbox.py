@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari_fcnseg.errors import EngineError, ModelFileError, OutOfMemoryError, SettingsError
+from napari_fcnseg.readers.options import PLAIN, ReadOptions
 from napari_fcnseg.readers.problem import MEMORY_MEGABYTES, too_much_memory
 from napari_fcnseg.system.child_process import ChildProcess, computed_by
 
@@ -43,6 +44,7 @@ _LOOK_EVERY: Final = 0.5  # seconds, where the system has no limits and the pare
 def read_models(
     paths: Sequence[str | os.PathLike[str]],
     outputs: Sequence[str | None] | None = None,
+    options: Sequence[ReadOptions] | None = None,
     *,
     seconds: float | None = None,
     memory: int | None = None,
@@ -55,6 +57,8 @@ def read_models(
         The files.
     outputs : sequence of str or None, optional
         For every file which of several outputs; the first where none is named.
+    options : sequence of ReadOptions, optional
+        For every file what it does not say.
     seconds : float, optional
         Of computing that one file may take beside a second for every 10 MB of its size, however long a busy machine
         takes over them; by default what :data:`SECONDS` says, or 30.
@@ -76,8 +80,10 @@ def read_models(
     child = ChildProcess(__name__, _ENVIRONMENT)
     try:
         return [
-            _read(child, Path(path), output, seconds, memory)
-            for path, output in zip(paths, outputs or [None] * len(paths), strict=True)
+            _read(child, Path(path), output, said, seconds, memory)
+            for path, output, said in zip(
+                paths, outputs or [None] * len(paths), options or [PLAIN] * len(paths), strict=True
+            )
         ]
     finally:
         child.kill()
@@ -96,10 +102,12 @@ def _from_environment(name: str, default: float) -> float:
     return value
 
 
-def _read(child: ChildProcess, path: Path, output: str | None, seconds: float, memory: int) -> Network:
+def _read(
+    child: ChildProcess, path: Path, output: str | None, options: ReadOptions, seconds: float, memory: int
+) -> Network:
     size = _size(path)
     seconds += size / _BYTES_PER_SECOND
-    call = child.call("read_limited", str(path), output, seconds, memory + _COPIES * size)
+    call = child.call("read_limited", str(path), output, options, seconds, memory + _COPIES * size)
     try:
         network: Network = call.result() if _has_limits() else _in_time(child, call, seconds)
     except NotYetError:
@@ -165,7 +173,7 @@ def _has_limits() -> bool:
     return True
 
 
-def read_limited(path: str, output: str | None, seconds: float, memory: int) -> Network:
+def read_limited(path: str, output: str | None, options: ReadOptions, seconds: float, memory: int) -> Network:
     """Read one file with limits on time and memory, where the system has them to set. Runs in the child."""
     import h5py  # noqa: F401  # not to be counted among what the file takes
 
@@ -173,7 +181,7 @@ def read_limited(path: str, output: str | None, seconds: float, memory: int) -> 
 
     if _has_limits():
         _limit(seconds, memory)
-    return read_model(path, output)
+    return read_model(path, output, options)
 
 
 def _limit(seconds: float, memory: int) -> None:

@@ -7,7 +7,14 @@ checked. Preprocessing steps are written as the bioimage.io model description 0.
 from __future__ import annotations
 
 from napari_fcnseg.model.sidecar.data import Sidecar, blank, check, default_names, palette
-from napari_fcnseg.model.sidecar.files import agreed_preprocess, read_sidecar, sidecar_for, sidecar_path, write_sidecar
+from napari_fcnseg.model.sidecar.files import (
+    agreed_preprocess,
+    read_options,
+    read_sidecar,
+    sidecar_for,
+    sidecar_path,
+    write_sidecar,
+)
 from napari_fcnseg.model.sidecar.values import Citation, Classes
 
 __all__ = [
@@ -19,6 +26,7 @@ __all__ = [
     "check",
     "default_names",
     "palette",
+    "read_options",
     "read_sidecar",
     "sidecar_for",
     "sidecar_path",

@@ -43,6 +43,12 @@ class Sidecar:
         What to cite.
     outputs : mapping of str to Classes
         Names and colours of the classes of an output, where a model has several.
+    patch_size : tuple of int
+        Of a model that takes patches of any size.
+    keras_1_backend : str
+        What computed for a model of Keras 1: ``"theano"`` or ``"tensorflow"``.
+    bands_axis : int or None
+        The spatial axis of the patch that holds spectral bands and is used up whole; -1 for none.
     other : mapping
         Fields of the file that this program does not know; they are kept when it is written.
 
@@ -63,6 +69,9 @@ class Sidecar:
     unit: str = ""
     cite: tuple[Citation, ...] = ()
     outputs: Mapping[str, Classes] = field(default_factory=dict)
+    patch_size: tuple[int, ...] = ()
+    keras_1_backend: str = ""
+    bands_axis: int | None = None
     other: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -80,6 +89,9 @@ class Sidecar:
                 "cite": values.citations([citation.as_dict() for citation in self.cite]),
                 "outputs": values.outputs({name: classes.as_dict() for name, classes in self.outputs.items()}),
             }
+            checked["patch_size"] = values.patch_size(self.patch_size)
+            checked["keras_1_backend"] = values.backend(self.keras_1_backend)
+            checked["bands_axis"] = values.bands_axis(self.bands_axis)
             checked["pixel_size"] = values.pixel_size(self.pixel_size, checked["axes"])
         except ValueError as error:
             raise SettingsError(f"The sidecar's field {error}.") from None
@@ -121,7 +133,7 @@ class Sidecar:
     def as_dict(self) -> dict[str, Any]:
         """Return the content of the file, as plain data for JSON; empty fields are left out."""
         size = dict(zip(self.axes, self.pixel_size, strict=True)) if self.pixel_size else {}
-        known = {
+        known: dict[str, Any] = {
             "name": self.name,
             "description": self.description,
             "class_names": list(self.class_names),
@@ -134,7 +146,10 @@ class Sidecar:
             "cite": [citation.as_dict() for citation in self.cite],
             "outputs": {name: classes.as_dict() for name, classes in self.outputs.items()},
         }
-        filled = {key: value for key, value in known.items() if value}
+        known |= {"patch_size": list(self.patch_size), "keras_1_backend": self.keras_1_backend}
+        filled: dict[str, Any] = {key: value for key, value in known.items() if value}
+        if self.bands_axis is not None:
+            filled["bands_axis"] = self.bands_axis
         other = {key: value for key, value in self.other.items() if key not in KEYS}
         return {"format_version": FORMAT_VERSION, **filled, **other}
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari_fcnseg.errors import ModelFileError, OutputError, SettingsError
+from napari_fcnseg.model.sidecar import values
 from napari_fcnseg.model.sidecar.data import Sidecar, check
+from napari_fcnseg.readers.options import ReadOptions
 from napari_fcnseg.system.json_file import MAX_BYTES, read_json, write_json
 from napari_fcnseg.system.saving import Inputs, Plan
 
@@ -50,6 +52,28 @@ def read_sidecar(model: str | os.PathLike[str], spatial: int = 2) -> Sidecar | N
         return Sidecar.from_dict(read_json(path, "sidecar"), spatial)
     except SettingsError as error:
         raise _in_file(path, error) from None
+
+
+def read_options(model: str | os.PathLike[str]) -> ReadOptions:
+    """Read what a model's sidecar says about how the model is to be read.
+
+    Raises
+    ------
+    ModelFileError
+        If the sidecar cannot be read, or one of these fields is not of its kind.
+    """
+    path = sidecar_path(model)
+    if not os.path.exists(path):
+        return ReadOptions()
+    data = read_json(path, "sidecar")
+    try:
+        return ReadOptions(
+            values.patch_size(data.get("patch_size") or ()),
+            values.backend(data.get("keras_1_backend") or "") or None,  # type: ignore[arg-type]
+            values.bands_axis(data.get("bands_axis")),
+        )
+    except ValueError as error:
+        raise _in_file(path, SettingsError(f"The sidecar's field {error}.")) from None
 
 
 def write_sidecar(

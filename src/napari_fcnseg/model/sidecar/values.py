@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from napari_fcnseg.model.sidecar import bioimageio
-from napari_fcnseg.system.safe_json import is_number
+from napari_fcnseg.system.safe_json import is_number, is_whole
 
 MAX_TEXT: Final = 500
 MAX_LINES: Final = 20_000
@@ -37,6 +37,28 @@ _AXIS = re.compile(r"[a-z]{1,16}")
 _RESERVED: Final = ("batch", "b", "channel", "c")
 #: Control characters, with which a terminal or a label would show something else than the text.
 _HIDDEN: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def patch_size(value: object) -> tuple[int, ...]:
+    """Check the sizes of a patch."""
+    sizes = tuple(value) if isinstance(value, list | tuple) else (0,)
+    if len(sizes) > 3 or not all(is_whole(n) and 0 < n < 2**16 for n in sizes):
+        raise ValueError(f"'patch_size' is {str(value)[:60]!r} instead of up to three whole numbers above 0")
+    return sizes
+
+
+def backend(value: object) -> str:
+    """Check what computed for Keras 1."""
+    if value not in ("", "theano", "tensorflow"):
+        raise ValueError(f"'keras_1_backend' is {str(value)[:60]!r} instead of 'theano' or 'tensorflow'")
+    return str(value)
+
+
+def bands_axis(value: object) -> int | None:
+    """Check the number of an axis."""
+    if value is not None and not (is_whole(value) and -1 <= value <= 2):
+        raise ValueError(f"'bands_axis' is {str(value)[:60]!r} instead of the number of a spatial axis, or -1 for none")
+    return value
 
 
 @dataclass(frozen=True)

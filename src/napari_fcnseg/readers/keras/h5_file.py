@@ -62,6 +62,6 @@ def read(file: BinaryIO, size: int, output: str | None = None, options: ReadOpti
             architecture = read_architecture(model)
         stored = stored_in_lists(content, architecture, _WEIGHTS)
         if written is None:
-            return assemble(architecture, stored, output)
-        network = assemble(architecture, keras1.stored_as_keras_2(stored, written), output)
+            return assemble(architecture, stored, output, options)
+        network = assemble(architecture, keras1.stored_as_keras_2(stored, written), output, options)
         return replace(network, notes=(*keras1.notes(architecture, written), *network.notes))

@@ -37,7 +37,9 @@ class ModelInput:
     stop: int
 
 
-def model_inputs(model: str, inputs: Sequence[LayerCall], uses: Sequence[LayerCall]) -> tuple[Shape, list[ModelInput]]:
+def model_inputs(
+    model: str, inputs: Sequence[LayerCall], uses: Sequence[LayerCall], patch: Shape = ()
+) -> tuple[Shape, list[ModelInput]]:
     """Find the patch that a network reads.
 
     Parameters
@@ -48,6 +50,8 @@ def model_inputs(model: str, inputs: Sequence[LayerCall], uses: Sequence[LayerCa
         Its input layers.
     uses : sequence of LayerCall
         The whole network, which tells which axis of an input are its channels.
+    patch : tuple of int
+        Sizes of the patch for a model that takes any, where the user said them.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def model_inputs(model: str, inputs: Sequence[LayerCall], uses: Sequence[LayerCa
     found: list[ModelInput] = []
     first: Tensor | None = None
     for use in inputs:
-        sizes = _sizes(model, use)
+        sizes = _sizes(model, use, patch)
         with about_layer(use.name, use.leaf.layer_type):
             if len(sizes) < 2:
                 raise _no_patch(sizes, len(inputs))
@@ -101,7 +105,7 @@ def _no_patch(sizes: Shape, count: int) -> Exception:
     )
 
 
-def _sizes(model: str, use: LayerCall) -> Shape:
+def _sizes(model: str, use: LayerCall, patch: Shape) -> Shape:
     config = use.leaf.config
     batch_shape = config.raw("batch_shape") if "batch_shape" in config else config.raw("batch_input_shape")
     if batch_shape is not None and not isinstance(batch_shape, list):
@@ -113,14 +117,32 @@ def _sizes(model: str, use: LayerCall) -> Shape:
         )
     sizes = batch_shape[1:]
     if any(size is None for size in sizes):
-        raise ConversionError(
-            f"The model {model!r} has no fixed patch size: its input is {_shown(sizes)}. Build it again with "
-            "keras.Input((height, width, channels)), with the size of your training patches in place of None, load the "
-            "weights and save it."
-        )
+        sizes = with_patch(model, sizes, patch)
     if not all(is_whole(size) and 0 < size <= MAX_WHOLE for size in sizes) or math.prod(sizes) > MAX_ELEMENTS:
         raise UnreadableError(f"the shape of its input, {_shown(sizes)}, is malformed or too large to be true")
     return tuple(sizes)
+
+
+def with_patch(model: str, sizes: Sequence[int | None], patch: Shape) -> list[int]:
+    """Put the sizes that the user said in place of those that a model leaves open.
+
+    Raises
+    ------
+    ConversionError
+        The user said none, or another number of them.
+    """
+    free = sum(size is None for size in sizes)
+    if len(patch) != free:
+        example = " ".join(["61"] * free)
+        said = f", and {len(patch)} sizes were given" if patch else ""
+        raise ConversionError(
+            f"The model {model!r} has no fixed patch size: its input is {_shown(sizes)}{said}. Say the size of the "
+            f"patches that it was trained on, {free} numbers: --patch-size {example} on the command line, "
+            f"patch_size=({', '.join(['61'] * free)}{',' * (free == 1)}) in Python, or "
+            f'"patch_size": [{", ".join(["61"] * free)}] in the sidecar.'
+        )
+    given = iter(patch)
+    return [next(given) if size is None else size for size in sizes]
 
 
 def _tensor(name: str, sizes: Shape, uses: Sequence[LayerCall]) -> Tensor:

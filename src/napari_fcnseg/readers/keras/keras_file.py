@@ -11,6 +11,7 @@ from napari_fcnseg.readers.guard.hdf5 import Hdf5
 from napari_fcnseg.readers.keras.config import read_architecture
 from napari_fcnseg.readers.keras.network import assemble
 from napari_fcnseg.readers.keras.weights_by_group import stored_in_groups
+from napari_fcnseg.readers.options import PLAIN, ReadOptions
 from napari_fcnseg.readers.problem import inside
 from napari_fcnseg.system import safe_json
 
@@ -21,7 +22,7 @@ _CONFIG: Final = "config.json"
 _ARRAYS: Final = "model.weights.h5"
 
 
-def read(file: BinaryIO, output: str | None = None) -> Network:
+def read(file: BinaryIO, output: str | None = None, options: ReadOptions = PLAIN) -> Network:
     """Read a ``.keras`` file.
 
     Parameters
@@ -30,6 +31,8 @@ def read(file: BinaryIO, output: str | None = None) -> Network:
         Open for reading.
     output : str, optional
         Which of several outputs; the first where none is named.
+    options : ReadOptions
+        What the file does not say.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def read(file: BinaryIO, output: str | None = None) -> Network:
         architecture = read_architecture(model)
     content = archive.read(_ARRAYS)
     with Hdf5(io.BytesIO(content), len(content)) as arrays:
-        return assemble(architecture, stored_in_groups(arrays, architecture), output)
+        return assemble(architecture, stored_in_groups(arrays, architecture), output, options)
 
 
 def _foreign(names: frozenset[str]) -> UnreadableError:

@@ -16,6 +16,7 @@ from napari_fcnseg.readers.keras.layers import IMAGE_LAYERS, build, is_known
 from napari_fcnseg.readers.keras.merges import MERGE_LAYERS, merged
 from napari_fcnseg.readers.keras.operations import is_operation, operate, operation_name
 from napari_fcnseg.readers.keras.unsupported import refuse
+from napari_fcnseg.readers.options import PLAIN, ReadOptions
 from napari_fcnseg.readers.problem import RefusedError, about_layer, with_overview
 from napari_fcnseg.readers.weights import Weights
 
@@ -38,7 +39,9 @@ _POLICIES: Final = {
 _POLICY_CLASSES: Final = ("DTypePolicy", "FloatDTypePolicy", "Policy", "PolicyV1")
 
 
-def assemble(architecture: Architecture, stored: Stored, output: str | None = None) -> Network:
+def assemble(
+    architecture: Architecture, stored: Stored, output: str | None = None, options: ReadOptions = PLAIN
+) -> Network:
     """Join what the file says of the layers with its arrays.
 
     Parameters
@@ -50,6 +53,8 @@ def assemble(architecture: Architecture, stored: Stored, output: str | None = No
         :data:`napari_fcnseg.readers.keras.architecture.Stored`.
     output : str, optional
         Which of several outputs; the first where none is named. Layers that it does not need are left out unseen.
+    options : ReadOptions
+        What the file does not say.
 
     Returns
     -------
@@ -69,15 +74,22 @@ def assemble(architecture: Architecture, stored: Stored, output: str | None = No
     uses = _needed(architecture, end)
     layers = [(use.name, use.leaf.layer_type) for use in uses if use.leaf.layer_type != INPUT_LAYER]
     with with_overview(layers, [name for name, _ in architecture.outputs]):
-        return _assembled(architecture, stored, chosen, end, uses)
+        return _assembled(architecture, stored, chosen, end, uses, options)
 
 
-def _assembled(architecture: Architecture, stored: Stored, chosen: str, end: str, uses: Sequence[LayerCall]) -> Network:
+def _assembled(
+    architecture: Architecture,
+    stored: Stored,
+    chosen: str,
+    end: str,
+    uses: Sequence[LayerCall],
+    options: ReadOptions,
+) -> Network:
     """Join the layers that an answer needs."""
     for use in uses:
         _check(use)
     inputs = [use for use in uses if use.name in architecture.inputs]
-    shape, ways_in = model_inputs(architecture.name, inputs, uses)
+    shape, ways_in = model_inputs(architecture.name, inputs, uses, options.patch_shape)
     assembly = _Assembly(stored, ways_in)
     for use in uses:
         if use.leaf.layer_type != INPUT_LAYER:

@@ -11,10 +11,12 @@ from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.readers.deepcell import deepcell2016
 from napari_fcnseg.readers.guard.folder import open_inside, read_inside
 from napari_fcnseg.readers.guard.hdf5 import Hdf5
+from napari_fcnseg.readers.keras import keras1
 from napari_fcnseg.readers.keras.config import read_architecture
 from napari_fcnseg.readers.keras.network import assemble
 from napari_fcnseg.readers.keras.weights_by_group import stored_in_groups
 from napari_fcnseg.readers.keras.weights_by_list import stored_in_lists
+from napari_fcnseg.readers.options import PLAIN, ReadOptions
 from napari_fcnseg.readers.problem import inside
 from napari_fcnseg.system import safe_json
 
@@ -48,7 +50,7 @@ def holds_weights_only(content: Hdf5) -> bool:
     return bool(groups) or content.names("layer_names") is not None
 
 
-def read_weights(path: Path, content: Hdf5, output: str | None = None) -> Network:
+def read_weights(path: Path, content: Hdf5, output: str | None = None, options: ReadOptions = PLAIN) -> Network:
     """Read a weights-only file: a published network of DeepCell, or one with its architecture beside it.
 
     Parameters
@@ -59,6 +61,8 @@ def read_weights(path: Path, content: Hdf5, output: str | None = None) -> Networ
         Its content.
     output : str or None
         Which of several outputs; the first where none is named.
+    options : ReadOptions
+        What the file does not say.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def read_weights(path: Path, content: Hdf5, output: str | None = None) -> Networ
     UnreadableError
         There is not exactly one architecture beside it, the two do not fit, or one is damaged.
     """
-    if deepcell2016.is_keras_1(content):
+    if deepcell2016.is_keras_1(content) and not _has_partner(path):
         return deepcell2016.read(content)
     name = _partner(
         path,
@@ -80,11 +84,11 @@ def read_weights(path: Path, content: Hdf5, output: str | None = None) -> Networ
         "it holds the weights of a model only, not its structure",
         "Put the text of model.to_json() beside it as {stem}.json",
     )
-    network = _read(name, read_inside(path.parent, name, limit=safe_json.MAX_BYTES), content, output)
+    network = _read(name, read_inside(path.parent, name, limit=safe_json.MAX_BYTES), content, output, options)
     return replace(network, files=(name,))
 
 
-def read_json(path: Path, file: BinaryIO, output: str | None = None) -> Network:
+def read_json(path: Path, file: BinaryIO, output: str | None = None, options: ReadOptions = PLAIN) -> Network:
     """Read an architecture with its weights beside it.
 
     Parameters
@@ -95,6 +99,8 @@ def read_json(path: Path, file: BinaryIO, output: str | None = None) -> Network:
         Its content, open for reading.
     output : str or None
         Which of several outputs; the first where none is named.
+    options : ReadOptions
+        What the file does not say.
 
     Returns
     -------
@@ -121,15 +127,24 @@ def read_json(path: Path, file: BinaryIO, output: str | None = None) -> Network:
                 raise UnreadableError(
                     f"the file {name!r} beside it holds no weights alone", "If that is a whole model, open it instead."
                 )
-            return replace(_read(path.name, text, content, output), files=(name,))
+            return replace(_read(path.name, text, content, output, options), files=(name,))
 
 
-def _read(name: str, text: bytes, content: Hdf5, output: str | None) -> Network:
+def _read(name: str, text: bytes, content: Hdf5, output: str | None, options: ReadOptions) -> Network:
     with inside(f"the description of the model, {name[:100]!r}"):
-        architecture = read_architecture(safe_json.parse(text, repr(name)))
+        model = safe_json.parse(text, repr(name))
+        version, written = model.raw("keras_version"), None
+        if keras1.written_by_keras_1(model, version if isinstance(version, str) else None):
+            model, written = keras1.upgraded(model, str(version or ""), options.keras_1_backend)
+        architecture = read_architecture(model)
     if content.names("layer_names") is None:
-        return assemble(architecture, _with_shared(architecture, stored_in_groups(content, architecture)), output)
-    return assemble(architecture, stored_in_lists(content, architecture), output)
+        stored = _with_shared(architecture, stored_in_groups(content, architecture))
+    else:
+        stored = stored_in_lists(content, architecture)
+    if written is None:
+        return assemble(architecture, stored, output, options)
+    network = assemble(architecture, keras1.stored_as_keras_2(stored, written), output, options)
+    return replace(network, notes=(*keras1.notes(architecture, written), *network.notes))
 
 
 def _with_shared(architecture: Architecture, stored: Stored) -> Stored:
@@ -148,6 +163,14 @@ def _with_shared(architecture: Architecture, stored: Stored) -> Stored:
         return ()
 
     return found
+
+
+def _has_partner(path: Path) -> bool:
+    """Say whether there is a text beside a file of weights that may be its architecture."""
+    try:
+        return bool(_partner(path, _JSON_ENDS, "", ""))
+    except UnreadableError:
+        return False
 
 
 def _partner(path: Path, ends: tuple[str, ...], problem: str, advice: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
@@ -23,6 +24,7 @@ from napari_fcnseg.readers.onnx.slices import CUT_OPERATORS
 from napari_fcnseg.readers.onnx.unsupported import refuse
 from napari_fcnseg.readers.onnx.values import BATCH, PLAIN, GroupedMap, PendingFormula, Tensor, Value, channels_first
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
+from napari_fcnseg.readers.options import PLAIN as PLAIN_OPTIONS
 from napari_fcnseg.readers.problem import RefusedError, about_layer, with_overview
 from napari_fcnseg.readers.shapes import MAX_ELEMENTS
 
@@ -32,10 +34,14 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.readers.onnx.shapes import Result
     from napari_fcnseg.readers.onnx.tensors import Constant
+    from napari_fcnseg.readers.options import ReadOptions
+    from napari_fcnseg.readers.shapes import Shape
 
 _FIXED_SIZE: Final = (
-    "Export it again with a patch of the size it was trained on, torch.onnx.export(model, torch.zeros(1, channels, "
-    "height, width), 'my_model.onnx'), and leave no axis but the batch axis dynamic."
+    "Say the size of the patches that it was trained on (--patch-size 61 61 on the command line, patch_size=(61, 61) "
+    'in Python, or "patch_size": [61, 61] in the sidecar), or export it again with a patch of that size, '
+    "torch.onnx.export(model, torch.zeros(1, channels, height, width), 'my_model.onnx'), and leave no axis but the "
+    "batch axis dynamic."
 )
 _MOST_FOLDED: Final = 2**28  # bytes of all constants that are computed
 #: Operator -> translation. An operator that is not here is not read.
@@ -50,7 +56,7 @@ OPERATORS: Final[Mapping[str, Callable[[NodeContext], Result]]] = {
 }
 
 
-def read(file: BinaryIO, path: Path, output: str | None = None) -> Network:
+def read(file: BinaryIO, path: Path, output: str | None = None, options: ReadOptions = PLAIN_OPTIONS) -> Network:
     """Read an ONNX file.
 
     Parameters
@@ -61,6 +67,8 @@ def read(file: BinaryIO, path: Path, output: str | None = None) -> Network:
         Where it lies: PyTorch's exporter keeps large arrays in a file beside it.
     output : str, optional
         Which of several answers to read, by default the first.
+    options : ReadOptions
+        What the file does not say.
 
     Returns
     -------
@@ -75,12 +83,24 @@ def read(file: BinaryIO, path: Path, output: str | None = None) -> Network:
         The file is damaged, or no such file.
     """
     try:
-        graph = load(file, path)
+        graph = _of_size(load(file, path), options.patch_shape)
         return _network(graph, _chosen(graph, output))
     except UnreadableError as problem:
         if problem.advice == SAVE_AGAIN:  # that is for Keras
             raise UnreadableError(problem.reason, EXPORT_AGAIN) from None
         raise
+
+
+def _of_size(graph: OnnxGraph, patch: Shape) -> OnnxGraph:
+    """Put the sizes that the user said in place of those that inputs leave open, the batch aside."""
+    inputs = []
+    for value in graph.inputs:
+        batch, *sizes = value.sizes or (None,)
+        if sizes.count(None) == len(patch):
+            given = iter(patch)
+            sizes = [next(given) if n is None else n for n in sizes]
+        inputs.append(replace(value, sizes=(batch, *sizes) if value.sizes else ()))
+    return replace(graph, inputs=tuple(inputs))
 
 
 def _network(graph: OnnxGraph, chosen: str) -> Network:

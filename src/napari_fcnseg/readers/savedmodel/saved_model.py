@@ -12,6 +12,7 @@ from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, LayerSpec, Mod
 from napari_fcnseg.readers.keras.config import read_architecture
 from napari_fcnseg.readers.keras.network import assemble
 from napari_fcnseg.readers.likely import SAVED_MODEL
+from napari_fcnseg.readers.options import PLAIN, ReadOptions
 from napari_fcnseg.readers.problem import inside
 from napari_fcnseg.readers.savedmodel.checkpoint import Checkpoint
 from napari_fcnseg.system import safe_json
@@ -48,7 +49,7 @@ def folder_of(path: Path) -> Path | None:
     return path.parent if path.name in SAVED_MODEL and is_saved_model(path.parent) else None
 
 
-def read(path: Path, output: str | None = None) -> Network:
+def read(path: Path, output: str | None = None, options: ReadOptions = PLAIN) -> Network:
     """Read a SavedModel folder.
 
     Parameters
@@ -57,6 +58,8 @@ def read(path: Path, output: str | None = None) -> Network:
         The folder that holds ``keras_metadata.pb`` and ``variables``, or one of the files right inside it.
     output : str or None
         Which of several outputs; the first where none is named.
+    options : ReadOptions
+        What the file does not say.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def read(path: Path, output: str | None = None) -> Network:
         architecture = read_architecture(description)
     checkpoint = Checkpoint(folder)
     labels = _labels(checkpoint, names)
-    network = assemble(architecture, lambda leaf: _stored(checkpoint, labels, architecture, leaf), output)
+    network = assemble(architecture, lambda leaf: _stored(checkpoint, labels, architecture, leaf), output, options)
     described = _METADATA if has_file(folder, _METADATA) else _MODEL
     files = (described, *sorted(checkpoint.files))
     return replace(network, files=tuple(name for name in files if folder == path or name != path.name))
