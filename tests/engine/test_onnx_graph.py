@@ -31,8 +31,13 @@ OTHER_PARAMS: list[tuple[str, Mapping[str, Any]]] = [
     ("hard_shrink", {"threshold": 1.5}),
     ("soft_shrink", {"threshold": 0.25}),
     ("squareplus", {"b": 0.5}),
+    ("rms_norm", {"axis": -1, "epsilon": 0.5}),
     ("threshold", {"threshold": -0.3, "default_value": 4.0}),
+    ("unit_norm", {"axis": -1, "epsilon": 2.0}),
 ]
+#: Which have no default: a reader always gives them.
+GIVEN: dict[str, dict[str, Any]] = {"rms_norm": {"epsilon": 1e-6}, "unit_norm": {"epsilon": 1e-12}}
+NOT_NEGATIVE = frozenset({"log", "rsqrt", "sqrt"})
 
 
 def graph_of(name: str, params: Mapping[str, Any], shape: tuple[int | None, ...]) -> bytes:
@@ -46,20 +51,20 @@ def graph_of(name: str, params: Mapping[str, Any], shape: tuple[int | None, ...]
 
 def keras_answer(name: str, params: Mapping[str, Any], x: np.ndarray) -> np.ndarray:
     """Return what Keras says. Runs where Keras is."""
-    from napari_fcnseg.engine import functions
+    from napari_fcnseg.engine.activations import activation as keras_activation
 
-    return np.asarray(functions.activation(name, dict(params))(x))
+    return np.asarray(keras_activation(name, dict(params))(x))
 
 
 @pytest.mark.parametrize(
     ("name", "params"),
-    [*((name, KERAS_3.get(name, {})) for name in ALL if name != "threshold"), *OTHER_PARAMS],
+    [*((name, KERAS_3.get(name, {})) for name in ALL if name not in ("threshold", *GIVEN)), *OTHER_PARAMS],
 )
 def test_an_activation_is_keras_s(keras_child, name, params) -> None:
     import onnxruntime
 
     x = np.concatenate([np.linspace(-9, 9, 600), np.random.default_rng(0).standard_normal(600)]).astype(np.float32)
-    x = x.reshape(1, 10, 20, 6)
+    x = (np.abs(x) + 1e-3 if name in NOT_NEGATIVE else x).reshape(1, 10, 20, 6)
     model = graph_of(name, params, (1, None, None, 6))
     onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
     found = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
@@ -74,9 +79,10 @@ def test_an_axis_may_be_any(keras_child, name, axis) -> None:
     import onnxruntime
 
     x = np.random.default_rng(1).standard_normal((7, 4, 6, 8)).astype(np.float32)
-    model = graph_of(name, {"axis": axis}, (None, 4, 6, 8))
+    params = {"axis": axis, **GIVEN.get(name, {})}
+    model = graph_of(name, params, (None, 4, 6, 8))
     found = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
-    np.testing.assert_allclose(found, keras_child(keras_answer, name, {"axis": axis}, x), rtol=2e-6, atol=1e-6)
+    np.testing.assert_allclose(found, keras_child(keras_answer, name, params, x), rtol=2e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("value", [0, 1, -1, 2**40, -(2**40), 0.25, "text", (1, -2, 2**35), ()])

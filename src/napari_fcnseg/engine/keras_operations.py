@@ -85,7 +85,7 @@ def _prepared(step: dense_network.Step, relu: bool) -> Apply:
 
             def convolve(xs: Sequence[Any]) -> Any:
                 y = functions.convolve(xs, kernels, bias, op.dilations, op.side_by_side, step.stride)
-                return ops.relu(y) if relu else y
+                return activations.keeping_nan(y, ops.relu(y)) if relu else y
 
             return convolve
         case dense_network.DenseDepthwise():
