@@ -87,6 +87,10 @@ def _segment(chosen: argparse.Namespace) -> int:
 
 def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: dict[str, Path], plan: Plan) -> int:
     """Segment one image into files that are claimed."""
+    from napari_fcnseg.engine import engine
+
+    engine().choose(settings.device, settings.precision)  # it starts while model and image are read
+
     from napari_fcnseg.plan.run_plan import make_plan
     from napari_fcnseg.proof.verification import VerificationSampler
     from napari_fcnseg.run import output_files
@@ -175,6 +179,10 @@ def _verify_into(
     chosen: argparse.Namespace, settings: RunSettings, plan: Plan, models: Sequence[PatchModel] | None = None
 ) -> int:
     """Verify a run, and leave the certificate in the file that is claimed, if there is one."""
+    from napari_fcnseg.engine import engine
+
+    engine().choose(settings.device, settings.precision)  # it starts while model and image are read
+
     from napari_fcnseg.plan.run_plan import make_plan
     from napari_fcnseg.proof.verification import VerificationSampler
     from napari_fcnseg.run.result import execute_into

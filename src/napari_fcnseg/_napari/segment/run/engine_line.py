@@ -26,9 +26,7 @@ class EngineLine(QLabel):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWordWrap(True)
-        self.setToolTip(
-            "<p>Networks are computed in a process of their own that cannot harm this window.</p>"
-        )
+        self.setToolTip("<p>Networks are computed in a process of their own that cannot harm this window.</p>")
         self._pid: int | None = None
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.look)
