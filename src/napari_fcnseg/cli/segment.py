@@ -71,6 +71,10 @@ def run_segment(chosen: argparse.Namespace) -> int:
 
 def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: dict[str, Path], plan: Plan) -> int:
     """Segment one image into files that are claimed."""
+    from napari_fcnseg.engine import engine
+
+    engine().choose(settings.device, settings.precision)  # it starts while model and image are read
+
     from napari_fcnseg.plan.run_plan import make_plan
     from napari_fcnseg.proof.verification import VerificationSampler
     from napari_fcnseg.run import output_files

@@ -66,6 +66,10 @@ def _verify_into(
     chosen: argparse.Namespace, settings: RunSettings, plan: Plan, models: Sequence[PatchModel] | None = None
 ) -> int:
     """Verify a run, and leave the certificate in the file that is claimed, if there is one."""
+    from napari_fcnseg.engine import engine
+
+    engine().choose(settings.device, settings.precision)  # it starts while model and image are read
+
     from napari_fcnseg.plan.run_plan import make_plan
     from napari_fcnseg.proof.verification import VerificationSampler
     from napari_fcnseg.run.result import execute_into

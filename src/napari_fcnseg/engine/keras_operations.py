@@ -59,8 +59,8 @@ class KerasOperations:
 
     def prepared(self, network: dense_network.DenseNetwork) -> list[Apply]:
         """Return each step as a function; a rectifier after a convolution becomes part of it."""
-        joined = rectified(network)
         exact = self._dtype == "float32"
+        joined = rectified(network) if exact else {}  # a rectifier by itself keeps what is no number in float16
         prepared = [_prepared(step, number in joined) for number, step in enumerate(network.steps)]
         for number in joined.values():
             prepared[number] = lambda xs: xs[0]

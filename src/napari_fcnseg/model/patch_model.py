@@ -180,23 +180,46 @@ class FCN:
         return dense_keras_model(self.network)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the dense network as a ``.keras`` file.
+        """Write the dense network as a ``.keras`` or an ``.onnx`` file.
 
-        ``keras.models.load_model`` opens it after ``import napari_fcnseg.engine.layers``, which has its layers.
+        ``keras.models.load_model`` opens the first after ``import napari_fcnseg.engine.layers``, which has its layers.
+        The second holds ONNX's own operations alone: it takes ``image`` ``(1, *spatial, channel)`` of any size and
+        returns ``answer`` ``(1, *(spatial - reach + 1), output)``; ``reach`` is in its metadata.
 
         A file of that name is replaced with ``overwrite`` alone, and the patch model itself never is.
 
         Raises
         ------
         OutputError
-            If the name does not end with ``.keras``, or the file cannot be written or is there already.
+            If the name has another ending, the network has no dense form, or the file cannot be written or is there
+            already.
         """
         target = Path(path)
-        if target.suffix != ".keras":
-            raise OutputError(f"The converted network is written as a .keras file: choose {target.stem}.keras.")
+        if target.suffix not in (".keras", ".onnx"):
+            raise OutputError(
+                f"The converted network is written as a .keras or an .onnx file: choose {target.stem}.keras or "
+                f"{target.stem}.onnx."
+            )
+        if not self.network.steps:
+            raise OutputError(
+                f"The dense form of the model {self.network.name!r} would be far larger than the model itself: there "
+                "is none to write. Use the model as it is, patch by patch."
+            )
         with Plan((target,), Inputs(self._files), overwrite=overwrite).claim():
-            save_whole(target, lambda part: engine().save(self.network, part.absolute()), overwrite=overwrite)
+            write = self._write_onnx if target.suffix == ".onnx" else self._write_keras
+            save_whole(target, write, overwrite=overwrite)
         return target
+
+    def _write_keras(self, part: Path) -> None:
+        engine().save(self.network, part.absolute())
+
+    def _write_onnx(self, part: Path) -> None:
+        from napari_fcnseg.engine.onnx_graph.dense_model import dense_model
+
+        try:
+            part.write_bytes(dense_model(self.network))
+        except ValueError as error:
+            raise OutputError(f"The converted network could not be written to {part}: {error}.") from None
 
 
 #: What functions accept as a model.

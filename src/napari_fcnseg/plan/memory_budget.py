@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.system.memory import MemoryUsage
 
-#: Bytes that the computing process takes before it computes anything: TensorFlow and Numba, on Linux.
-FRAMEWORK = 700 * 2**20
+#: Bytes that the computing process takes before it computes anything: ONNX Runtime and Numba, on Linux.
+FRAMEWORK = 200 * 2**20
 
 _LEAST_SHARE = 4  # share of the limit that a tile gets at least, however much the framework takes
 _TELLING = 2**26  # bytes; measurements of smaller tiles say nothing about large ones

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from napari_fcnseg.engine.kernels.threads import cores
 from napari_fcnseg.engine.onnx_graph.builder import Builder
 from napari_fcnseg.engine.onnx_graph.operations import GraphOperations
 from napari_fcnseg.engine.onnx_graph.program import Program
-from napari_fcnseg.engine.onnx_graph.windows import add_convolution
 from napari_fcnseg.errors import EngineError
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def start(tf32: bool) -> tuple[Device, ...]:
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)
+    # Loading what Numba has compiled takes longer than all else: meanwhile the parent reads model and image.
+    threading.Thread(target=choice.prepare, name="napari-fcnseg-kernels", daemon=True).start()
     cpu = Device(
         device_key("onnx", "CPU", 0), _PROCESSOR, hardware.cpu_name(), "onnx", precisions=("float32",), library="MLAS"
     )
@@ -68,17 +70,7 @@ def _quicker(op: DenseConv | DensePool, relu: bool) -> Function | None:
     """Return our own way to compute a convolution or a pool, where it is the quicker one."""
     if isinstance(op, DensePool):
         return choice.pooling(op)
-    return choice.convolution(op, relu, lambda: _plain(op, relu), f"onnxruntime {hardware.version('onnxruntime')}")
-
-
-def _plain(op: DenseConv, relu: bool) -> Function:
-    """Return ONNX Runtime's way to compute a convolution of one map."""
-    build = Builder()
-    axes = len(op.dilations[0])
-    x = build.map("x", axes, op.kernels[0].shape[-2] * op.groups)
-    y = add_convolution(build, [x.name], op, (1,) * axes)
-    program = Program(build, [x], [build.map(build.add("Relu", y) if relu else y, axes, len(op.bias))], _session)
-    return lambda x: program(x)[0]
+    return choice.convolution(op, relu)
 
 
 def _session(model: bytes) -> Any:
