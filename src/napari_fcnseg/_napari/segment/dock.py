@@ -31,7 +31,7 @@ from napari_fcnseg.errors import FcnSegError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari.layers import Layer
+    from napari.layers import Image, Layer
     from napari.viewer import Viewer
 
     from napari_fcnseg.model.patch_model import PatchModel
@@ -76,6 +76,7 @@ class DenseSegmentation(Panel):
         """Say what happens when; nothing is decided here."""
         self.choice.begun.connect(self.run.forgive)
         self.choice.loaded.connect(self._take_models)
+        self.choice.opened.connect(self._take_sample)
         self.choice.problem.connect(self.report_problem)
         self.image.chosen.connect(self._follow_image)
         self.model.files_chosen.connect(self.choose_models)
@@ -209,6 +210,10 @@ class DenseSegmentation(Panel):
         self.where.offer(layers)
         if not self.choice.wanted:
             self._follow_image()
+        self._refresh()
+
+    def _take_sample(self, layers: list[Image]) -> None:
+        self.image.take(layers)
         self._refresh()
 
     def _follow_image(self) -> None:

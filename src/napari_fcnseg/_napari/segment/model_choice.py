@@ -53,6 +53,8 @@ class ModelChoice(QObject):
     loaded = Signal()
     #: Emitted with an exception that the user has to know.
     problem = Signal(object)
+    #: Emitted with the layers of a sample that the user chose.
+    opened = Signal(object)
 
     def __init__(self, viewer: Viewer, box: ModelBox, settings: SettingsBox, parent: QObject) -> None:
         super().__init__(parent)
@@ -89,7 +91,10 @@ class ModelChoice(QObject):
         hints = sample_hints(SAMPLES[name])
         self._by_hand = False
         self._load((hints.model,), hints)
-        if not any(hints_of(layer) == hints for layer in self._viewer.layers):
+        there = [layer for layer in self._viewer.layers if hints_of(layer) == hints]
+        if there:
+            self.opened.emit(there)
+        else:
             create_worker(sample_worker, name, _connect={"returned": self._add_sample}, _ignore_errors=True)
 
     def follow(self, image: Image | None) -> None:
@@ -158,5 +163,4 @@ class ModelChoice(QObject):
         if outcome.error is not None:
             self.problem.emit(outcome.error)
             return
-        for data, options, _ in outcome.value:
-            self._viewer.add_image(data, **options)
+        self.opened.emit([self._viewer.add_image(data, **options) for data, options, _ in outcome.value])

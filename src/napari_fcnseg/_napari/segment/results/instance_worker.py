@@ -11,7 +11,7 @@ from napari.layers import Labels
 
 from napari_fcnseg._napari.layers.channels import full_resolution
 from napari_fcnseg._napari.layers.geometry import geometry
-from napari_fcnseg._napari.layers.metadata import METADATA, is_result
+from napari_fcnseg._napari.layers.metadata import METADATA, is_result, shows_comparison
 from napari_fcnseg.errors import OutOfMemoryError
 from napari_fcnseg.instances.settings import InstanceSettings, InstanceSizes, why_none
 from napari_fcnseg.system.formatting import format_shape
@@ -147,8 +147,12 @@ def pixel_of(place: Mapping[str, Any], spatial: int) -> tuple[tuple[float, ...],
 
 
 def candidates(layers: Iterable[Layer]) -> list[Labels]:
-    """Return the layers that instances may be found in: results first, the newest first; none that holds instances."""
-    labels = [layer for layer in layers if isinstance(layer, Labels) and not _has_instances(layer)]
+    """Return the layers that instances may be found in: results first, the newest first.
+
+    None that holds instances, and none that shows a comparison: its numbers are no classes.
+    """
+    mine = [layer for layer in layers if isinstance(layer, Labels) and not shows_comparison(layer)]
+    labels = [layer for layer in mine if not _has_instances(layer)]
     labels.reverse()
     return sorted(labels, key=lambda layer: not is_result(layer))
 

@@ -16,7 +16,7 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QGroupBox, QLabel
 
 from napari_fcnseg._napari.files_in_use import in_use
-from napari_fcnseg._napari.layers.metadata import METADATA, is_result
+from napari_fcnseg._napari.layers.metadata import METADATA, is_result, shows_comparison
 from napari_fcnseg._napari.segment.results.result_text import copy_result, describe_result, find_inputs, with_axis_names
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
 from napari_fcnseg._napari.widgets.sentence import breakable
@@ -179,9 +179,9 @@ class ResultBox(QGroupBox):
     def _follow(self) -> None:
         """Show the selected result, else keep the one that is shown, else the uppermost one."""
         layers, active = list(self._viewer.layers), self._viewer.layers.selection.active
-        if active is None or not is_result(active):
+        if active is None or not is_result(active) or shows_comparison(active):
             shown = [layer for layer in layers if layer is self._layer]
-            results = [layer for layer in layers if is_result(layer)]
+            results = [layer for layer in layers if is_result(layer) and not shows_comparison(layer)]
             labels = [layer for layer in results if isinstance(layer, Labels)]
             active = next(iter([*shown, *labels[::-1], *results[::-1]]), None)
         self.show_layer(active)
