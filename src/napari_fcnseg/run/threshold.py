@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+_BLOCK = 2**16  # pixels
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -75,15 +77,23 @@ class Threshold:
         changed = labels.copy()
         if not self.changes:
             return changed
-        limit = np.float32(self.value)
-        if self.unsure is not None:
-            np.copyto(changed, labels.dtype.type(self.unsure), where=(confidence < limit) & (labels > 0))
-            return changed
-        second = labels == 2
-        probability = np.where(second, confidence, np.float32(1) - confidence)
-        np.copyto(changed, labels.dtype.type(2), where=(probability >= limit) & (labels > 0))
-        np.copyto(changed, labels.dtype.type(1), where=(probability < limit) & (labels > 0))
+        rows = max(1, _BLOCK * len(labels) // max(labels.size, 1))
+        for start in range(0, len(labels), rows):  # what fits into a processor's cache is worked out together
+            part = slice(start, start + rows)
+            self._change(changed[part], confidence[part])
         return changed
+
+    def _change(self, labels: npt.NDArray[Any], confidence: npt.NDArray[np.float32]) -> None:
+        """Change labels in place; by arithmetic, which takes a quarter of the time of a choice."""
+        limit, known = np.float32(self.value), labels > 0
+        if self.unsure is None:
+            probability = np.where(labels == 2, confidence, np.float32(1) - confidence)
+            labels[...] = known + (known & (probability >= limit)).astype(labels.dtype)
+            return
+        chosen = ((confidence < limit) & known).astype(labels.dtype)
+        chosen *= labels.dtype.type(np.iinfo(labels.dtype).max)  # all bits, or none
+        labels &= ~chosen
+        labels |= chosen & labels.dtype.type(self.unsure)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
