@@ -52,7 +52,8 @@ def rings_of(mask: npt.NDArray[np.bool_]) -> list[Ring]:
         ((-1, 0), (0, 0), (0, 1)), ((0, 1), (0, 1), (1, 0)), ((1, 0), (1, 1), (0, -1)), ((0, -1), (1, 0), (-1, 0)),
     ):  # fmt: skip
         outside = ~np.roll(padded, (-shift[0], -shift[1]), (0, 1))
-        add(*np.nonzero(padded & outside), start, way)
+        rows, cols = np.nonzero(padded & outside)
+        add(rows, cols, start, way)
     rings = []
     while ahead:
         first = here = next(iter(ahead))
@@ -63,12 +64,12 @@ def rings_of(mask: npt.NDArray[np.bool_]) -> list[Ring]:
             # Two lines cross where pixels touch at a corner: turning to the right stays with the own pixel.
             right = tuple(-n for n in _LEFT[way])
             step = right if len(ways) > 1 and right in ways else ways[0]
-            ways.remove(step)  # type: ignore[arg-type]
+            ways.remove(step)
             if not ways:
                 del ahead[here]
             if step != way or not ring:
                 ring.append(here)
-            way = step  # type: ignore[assignment]
+            way = step
             here = (here[0] + way[0], here[1] + way[1])
             if here == first and _closes(ahead, here, way):
                 break
@@ -183,7 +184,8 @@ def _contains(ring: Ring, point: tuple[int, int]) -> bool:
     from skimage.measure import points_in_poly
 
     near = np.array([point], float) + [[dr, dc] for dr in (-0.25, 0.25) for dc in (-0.25, 0.25)]
-    return bool(points_in_poly(near, np.array(ring, float)).any())
+    inside = points_in_poly(near, np.array(ring, float))  # type: ignore[no-untyped-call]
+    return bool(inside.any())
 
 
 def _rois(label: int, index: tuple[int, ...], rings: list[Ring]) -> Iterator[Any]:

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_fcnseg._napari.compare.guess import likely_mask, likely_truth
 from napari_fcnseg._napari.compare.settings_form import SettingsForm
+from napari_fcnseg._napari.layers.metadata import shows_comparison
 from napari_fcnseg._napari.widgets.form import form_of, quiet_combo
 from napari_fcnseg._napari.widgets.section import Section
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
@@ -95,7 +96,9 @@ class MasksBox(QGroupBox):
     def offer(self, layers: Sequence[object]) -> None:
         """Offer the Labels layers among some, the newest first; what was chosen stays chosen."""
         first, chosen = self.first, self.chosen
-        self._layers = [layer for layer in reversed(layers) if isinstance(layer, Labels) and not shows_comparison(layer)]
+        self._layers = [
+            layer for layer in reversed(layers) if isinstance(layer, Labels) and not shows_comparison(layer)
+        ]
         kept = self._by_hand and any(layer is first for layer in self._layers)
         wanted = first if kept else likely_truth(self._layers)
         with QSignalBlocker(self.truth):

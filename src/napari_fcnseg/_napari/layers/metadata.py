@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 #: Key under which this program keeps what it has to say about a layer in the layer's metadata.
 METADATA = "napari_fcnseg"
+
+
+def real(layer: Any) -> Any:
+    """Return a layer itself: what napari hands to a plugin by a viewer's attributes is a stand-in, new each time."""
+    return getattr(layer, "__wrapped__", layer)
 
 
 def is_result(layer: Layer) -> bool:

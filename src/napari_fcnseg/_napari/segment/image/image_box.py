@@ -10,13 +10,14 @@ from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel
 
 from napari_fcnseg._napari.layers.axes import AxisChoice
 from napari_fcnseg._napari.layers.channels import ImageLayers, InputSpec, full_resolution, suggest_layers, works_alone
-from napari_fcnseg._napari.layers.metadata import is_result
+from napari_fcnseg._napari.layers.metadata import is_result, real
 from napari_fcnseg._napari.segment.image.axis_segments import segments_of
 from napari_fcnseg._napari.segment.image.axis_strip import AxisStrip
 from napari_fcnseg._napari.segment.image.facts_line import FactsLine
 from napari_fcnseg._napari.segment.image.layer_combo import LayerCombo
 from napari_fcnseg._napari.widgets.layer_events import LayerEvents
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
+from napari_fcnseg._napari.widgets.style import WARNING_STYLE
 from napari_fcnseg.errors import FcnSegError, ImageError
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from qtpy.QtWidgets import QWidget
 
-#: Legible on napari's dark and light backgrounds alike.
-_WARNING_STYLE = "color: #d97706;"
-_OPEN = "Open an image in napari (File > Open, or drop it here), or take a sample below."
+_OPEN = "Open an image in napari (File > Open, or drop it here), or try a sample."
 
 
 class ImageBox(QGroupBox):
@@ -47,7 +46,7 @@ class ImageBox(QGroupBox):
     changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("1  Image", parent)
+        super().__init__("Image", parent)
         self.need: InputSpec | None = None
         self.choice = AxisChoice()
         self._chosen_for: tuple[object, ...] = ()  # the layer and the shape that the choice of axes was made for
@@ -58,7 +57,7 @@ class ImageBox(QGroupBox):
         self.strip = AxisStrip()
         self.strip.chosen.connect(self._axis_chosen)
         self.mapping, self.facts, self.warning = WrappingLabel(), FactsLine(), WrappingLabel()
-        self.warning.setStyleSheet(_WARNING_STYLE)
+        self.warning.setStyleSheet(WARNING_STYLE)
         self.facts.known.connect(self._warn)
         self._events = LayerEvents(self)
         self._events.changed.connect(self._layer_changed)
@@ -148,7 +147,7 @@ class ImageBox(QGroupBox):
 
     def _fill(self, active: Layer | None) -> None:
         """Fill in what is certain, around the layer that is chosen, else the selected one; never an own output."""
-        need, first = self.need or InputSpec(1, 2), self.first
+        need, first, active = self.need or InputSpec(1, 2), self.first, real(active)
         mine = isinstance(active, Image) and not is_result(active) and any(active is layer for layer in self._layers)
         found = suggest_layers(self._layers, need, first if first is not None else active if mine else None)
         if self._by_hand and all(layer is not first for layer in found):

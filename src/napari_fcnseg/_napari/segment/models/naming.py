@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.segment.models.hints import ModelHints
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.model.sidecar import Sidecar
+
+#: Of pixels of which a model is not sure enough.
+UNSURE = "#ff66ff"
+_PART = re.compile(r" \(\d[\d,]* of \d[\d,]* tiles\)$")
 
 
 @dataclass(frozen=True)
@@ -139,24 +144,59 @@ def _cited(entries: SidecarEntries, start: Sidecar) -> tuple[Any, ...]:
     return (replace(first, text=text or doi, doi=doi), *start.cite[1:])
 
 
-def restyle(layer: Labels, names: Sequence[str], colors: Sequence[str]) -> None:
+def restyle(layer: Labels, names: Sequence[str], colors: Sequence[str], hidden: Sequence[int] = ()) -> None:
     """Give a layer of labels names and colours: label 1 is the first class."""
     features = layer.features.copy()
-    features["class"] = ["not predicted", *names]
+    features["class"] = [features["class"].iloc[0], *names]
     layer.features = features
     if colors:
-        layer.colormap = class_colormap(colors)
+        recolour(layer, colors, hidden)
 
 
-def class_colormap(colors: Sequence[str]) -> DirectLabelColormap:
-    """Return the colours of labels: 1 is the first class, 0 was not predicted."""
-    table: dict[int | None, str] = {None: "transparent", 0: "transparent"}
+def recolour(layer: Labels, colors: Sequence[str], hidden: Sequence[int]) -> None:
+    """Give a layer of labels the colours of its classes, those that are hidden none; a veil over the rest stays."""
+    old = dict(layer.colormap.color_dict) if isinstance(layer.colormap, DirectLabelColormap) else {}
+    new = class_colormap(colors, hidden, old.get(0, "transparent"))
+    more = {label: color for label, color in old.items() if label is not None and label > len(colors)}
+    layer.colormap = DirectLabelColormap(color_dict={**new.color_dict, **more}) if more else new
+
+
+def with_unsure(colormap: Any, label: int) -> Any:
+    """Return the colours of classes with one for unsure pixels."""
+    if not isinstance(colormap, DirectLabelColormap) or label in colormap.color_dict:
+        return colormap
+    return DirectLabelColormap(color_dict={**colormap.color_dict, label: UNSURE})
+
+
+def class_colormap(colors: Sequence[str], hidden: Sequence[int] = (), rest: Any = "transparent") -> DirectLabelColormap:
+    """Return the colours of labels: 1 is the first class, 0 is not labelled."""
+    table: dict[int | None, Any] = {None: "transparent", 0: rest}
     table.update(enumerate(colors, start=1))
+    table.update(dict.fromkeys(hidden, "transparent"))
     return DirectLabelColormap(color_dict=table)
 
 
+def show_classes(
+    layers: Iterable[Layer], models: Sequence[PatchModel], colors: Sequence[str], hidden: Sequence[int]
+) -> None:
+    """Show and hide classes in the results of models."""
+    wanted = [(model.sha256, model.output) for model in models]
+    for layer in layers:
+        if isinstance(layer, Labels) and _models_of(layer) == wanted and is_classes(layer, len(colors)):
+            recolour(layer, colors, hidden)
+
+
+def is_classes(layer: Labels, count: int) -> bool:
+    """Whether the labels of a layer are so many classes, and no instances."""
+    return list(layer.features.get("index", ())) == list(range(count + 1)) and "class" in layer.features
+
+
 def restyle_results(
-    layers: Iterable[Layer], models: Sequence[PatchModel], names: Sequence[str], colors: Sequence[str]
+    layers: Iterable[Layer],
+    models: Sequence[PatchModel],
+    names: Sequence[str],
+    colors: Sequence[str],
+    hidden: Sequence[int] = (),
 ) -> None:
     """Give the results of models that are shown the names and colours that their classes have now.
 
@@ -168,17 +208,20 @@ def restyle_results(
         The model, or the members of the ensemble.
     names, colors : sequence of str
         In the model's order.
+    hidden : sequence of int
+        Labels of classes that are not shown.
     """
     wanted = [(model.sha256, model.output) for model in models]
     mine = [layer for layer in layers if _models_of(layer) == wanted]
     renamed: dict[str, str] = {}
     for layer in mine:
-        if isinstance(layer, Labels) and list(layer.features.get("index", ())) == list(range(len(names) + 1)):
+        if isinstance(layer, Labels) and is_classes(layer, len(names)):
+            title, part = split_name(layer.name)
             renamed |= {
-                f"{layer.name} · {old}": f"{layer.name} · {new}"
+                f"{title} · {old}{part}": f"{title} · {new}{part}"
                 for old, new in zip(list(layer.features["class"])[1:], names, strict=True)
             }
-            restyle(layer, names, colors)
+            restyle(layer, names, colors, hidden)
     for layer in mine:
         if isinstance(layer, Image) and layer.name in renamed:  # the probabilities of a class
             layer.name = renamed[layer.name]
@@ -199,9 +242,15 @@ def models_name(models: Sequence[PatchModel]) -> str:
     return models[0].name + (f" + {more} more" if more else "")
 
 
-def class_look(names: Sequence[str], colors: Sequence[str]) -> dict[str, Any]:
+def split_name(name: str) -> tuple[str, str]:
+    """Return the name of a result, and how much of it is done where it was stopped."""
+    match = _PART.search(name)
+    return (name[: match.start()], match.group()) if match else (name, "")
+
+
+def class_look(names: Sequence[str], colors: Sequence[str], hidden: Sequence[int] = ()) -> dict[str, Any]:
     """Return the arguments that name the classes in a labels layer, and colour them where each has a colour."""
-    look: dict[str, Any] = {"features": {"index": list(range(len(names) + 1)), "class": ["not predicted", *names]}}
+    look: dict[str, Any] = {"features": {"index": list(range(len(names) + 1)), "class": ["not labelled", *names]}}
     if len(colors) == len(names):
-        look["colormap"] = class_colormap(colors)
+        look["colormap"] = class_colormap(colors, hidden)
     return {**look, "opacity": 0.5}

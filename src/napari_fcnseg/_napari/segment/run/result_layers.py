@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
 
+from napari_fcnseg._napari.layers.edits import keep_own, note_edits, pixels_in
 from napari_fcnseg._napari.layers.metadata import METADATA
 from napari_fcnseg._napari.segment.models.naming import class_look, models_name
+from napari_fcnseg._napari.segment.run.older import hide_older, rename_older
+from napari_fcnseg.settings import EXACT
 from napari_fcnseg.system.formatting import format_duration, format_shape
 
 if TYPE_CHECKING:
@@ -75,7 +79,10 @@ class ResultLayers:
             layer = self._layers[self._added]
             self._added += 1
             self.drew = True
+            rename_older(list(self._viewer.layers), layer)
             self._viewer.add_layer(layer)
+            if self.labels is not None:
+                hide_older(self._viewer.layers, layer)
             self._shown = 0  # tiles have come since it was made: redraw it, in another turn
             return False
         now = time.monotonic()
@@ -92,7 +99,9 @@ class ResultLayers:
         """Note where the result comes from, and what its numbers turned out to be."""
         for layer in self._layers:
             if provenance is not None:
+                edited = pixels_in(layer.metadata.get(METADATA, {}))
                 layer.metadata[METADATA] = provenance
+                note_edits(layer, edited)
             unbounded = isinstance(layer, Image) and not layer.name.endswith("· disagreement")
             if unbounded and progress is not None and progress.result.limits != (0, 1):
                 layer.contrast_limits_range = layer.contrast_limits = progress.result.limits
@@ -103,8 +112,18 @@ class ResultLayers:
 
 
 def result_name(request: RunRequest) -> str:
-    """Return ``"<image layer> · <model>"``."""
-    return f"{request.source.layers[0].name} · {models_name(request.models)}"
+    """Return ``"<image layer> · <model>"``, and what is unusual of the run."""
+    chosen = request.settings
+    parts = [request.source.layers[0].name, models_name(request.models)]
+    if request.inside is not None:
+        parts.append(f"inside {request.inside.name}")
+    if chosen.every > 1:
+        parts.append(f"every {chosen.every} px")
+    if chosen.method == "patchwise":
+        parts.append("patch by patch")
+    if chosen.precision != EXACT:
+        parts.append(chosen.precision)
+    return " · ".join(parts)
 
 
 def class_names(request: RunRequest, classes: int) -> tuple[str, ...]:
@@ -113,7 +132,7 @@ def class_names(request: RunRequest, classes: int) -> tuple[str, ...]:
     return names if len(names) == classes else tuple(f"class {index + 1}" for index in range(classes))
 
 
-def _spanned(array: npt.NDArray[Any], request: RunRequest) -> npt.NDArray[Any]:
+def in_layer_axes(array: npt.NDArray[Any], request: RunRequest) -> npt.NDArray[Any]:
     """Return a view with the layer's order of axes, and with the axis that lies over the image's channels."""
     array = request.source.to_layer_axes(array)
     return array if request.spanned_axis is None else np.expand_dims(array, request.spanned_axis)
@@ -130,7 +149,7 @@ def result_layers(request: RunRequest, result: LiveResult, provenance: dict[str,
         shown = names if len(result.maps) == len(names) else names[-1:]  # one number speaks for the second class
         layers += [
             Image(
-                _spanned(scores, request),
+                in_layer_axes(scores, request),
                 name=f"{title} · {name}",
                 contrast_limits=result.limits,
                 rgb=False,
@@ -142,10 +161,12 @@ def result_layers(request: RunRequest, result: LiveResult, provenance: dict[str,
     for kept, what in ((result.confidence, "confidence"), (result.disagreement, "disagreement")):
         if kept is not None:
             limits = result.limits if what == "confidence" else (0, 1)
-            data, name = _spanned(kept, request), f"{title} · {what}"
+            data, name = in_layer_axes(kept, request), f"{title} · {what}"
             layers.append(Image(data, name=name, contrast_limits=limits, rgb=False, visible=False, **common))
-    look = class_look(names, request.hints.class_colors)
-    return [*layers, Labels(_spanned(result.labels, request), name=title, **look, **common)]
+    look = class_look(names, request.hints.class_colors, request.hints.hidden)
+    labels = Labels(in_layer_axes(result.labels, request), name=title, **look, **common)
+    keep_own(labels, lambda: in_layer_axes(result.own.array(), request))
+    return [*layers, labels]
 
 
 def summary(segmented: RunResult) -> str:
@@ -158,9 +179,10 @@ def summary(segmented: RunResult) -> str:
         shape = f"{format_shape(stop - start for start, stop in (*frames, *run.plan.extent))} of {shape}"
     where = f" inside {request.inside.name!r}" if request.inside is not None else ""
     return " ".join(
-        [
-            f"Done: {shape} pixels{where} in {format_duration(seconds)} on {device}.",
-            *run.notes,
-            "Press Verify to compare with the patch model itself.",
-        ]
+        [f"Done: {shape} pixels{where} in {format_duration(seconds)} on {short_device(device)}.", *run.notes]
     )
+
+
+def short_device(names: str) -> str:
+    """Return the names of devices without what their makers call them."""
+    return re.sub(r" \([^,]*\)(?=,|$)", "", names)
