@@ -19,12 +19,17 @@ TILE = 16
 
 def _start(stage: Stage) -> None:
     stage.open_dock()
-    stage.click(stage.dock.model.samples)
+
+
+def _from_menu(stage: Stage, button: QAbstractButton, entry: str) -> None:
+    """Open the menu of a button, and click on one of its entries."""
+    stage.click(button)
     stage.wait(popup, "the menu")
+    stage.pick(entry)
 
 
 def _take_sample(stage: Stage) -> None:
-    stage.pick("Fluorescent cells")
+    stage.click(next(w for w in stage.dock.model.tries.findChildren(QAbstractButton) if w.text() == "cells"))
     stage.wait(lambda: stage.dock.models, "the model")
     stage.wait(lambda: "uint16" in stage.dock.image.facts.text(), "what is in the image")
     stage.wait(lambda: "About" in stage.dock.run.plan.text(), "how long it will take")
@@ -48,27 +53,27 @@ def _close_dialog(stage: Stage) -> None:
 
 
 def _open_report(stage: Stage) -> None:
-    stage.click(stage.dock.model.report)
+    _from_menu(stage, stage.dock.model.more, "Report")
 
 
 def _open_names(stage: Stage) -> None:
-    stage.click(stage.dock.model.names)
+    _from_menu(stage, stage.dock.model.more, "Model details")
 
 
 def _run(stage: Stage) -> None:
     _run_once(stage)
     dock = stage.dock
-    heading = next(w for w in dock.run.findChildren(QAbstractButton) if w.text() == "Settings")
+    heading = next(w for w in dock.findChildren(QAbstractButton) if w.text() == "Advanced")
     stage.click(heading)
     stage.write(dock.settings.tile, str(TILE))
     stage.click(heading)
-    stage.top(dock.run)
+    stage.top(dock.image)
     stage.wait(lambda: f"{TILE} × {TILE}" in dock.run.plan.text(), "what it takes with these tiles")
     stage.click(dock.run.run)
     bar = dock.run.bar
     stage.wait(lambda: bar.maximum() > 1 and bar.value() > bar.maximum() / 5, "the first tiles")
     stage.wait(lambda: any(_is_result(layer) for layer in stage.viewer.layers), "the labels")
-    stage.top(dock.run)  # meanwhile the dock offers the new layer, and the window draws it
+    stage.top(dock.image)  # meanwhile the dock offers the new layer, and the window draws it
 
 
 def _run_once(stage: Stage) -> None:
@@ -76,7 +81,7 @@ def _run_once(stage: Stage) -> None:
     looking, stage.look = stage.look, lambda: None
     stage.click(stage.dock.run.run)
     stage.says("Done:")
-    stage.click(stage.dock.result.delete)
+    _from_menu(stage, stage.dock.result.more, "Remove")
     stage.dock.run.say("")
     stage.look = looking
 
@@ -86,22 +91,22 @@ def _stop_and_go_on(stage: Stage) -> None:
     stage.says("Stopped:")
     stage.click(stage.dock.run.resume)
     stage.says("Done:")
-    stage.top(stage.dock.run)
+    stage.top(stage.dock.image)
     stage.point(0.6, 0.3)
 
 
 def _verify(stage: Stage) -> None:
     stage.click(stage.dock.run.verify)
-    stage.says("Verified")
-    stage.click(stage.dock.result.python)
+    stage.says("Conversion check passed")
+    _from_menu(stage, stage.dock.result.more, "Copy as Python")
     stage.wait(lambda: "segment(" in QApplication.clipboard().text(), "the script")
     stage.wait(stage.dock.result.message.text, "what is said of the script")
-    stage.top(stage.dock.run)
+    stage.top(stage.dock.image)
 
 
 def _find_instances(stage: Stage) -> None:
     box = stage.dock.instances
-    stage.click(next(w for w in stage.dock.findChildren(QAbstractButton) if w.text() == "Instances"))
+    stage.click(next(w for w in stage.dock.findChildren(QAbstractButton) if w.text() == "Objects"))
     stage.click(box.button)
     stage.wait(lambda: not box.busy and stage.viewer.layers[-1].name.endswith("instances"), "the instances")
     stage.top(stage.dock.result)
@@ -130,7 +135,7 @@ def _follow(stage: Stage) -> None:
     stage.click(dock.where.follow)
     camera.zoom, camera.center = whole, (*before, y, x)
     stage.says("Following the view")
-    stage.top(dock.run)
+    stage.top(dock.image)
 
 
 STEPS = (
@@ -138,8 +143,8 @@ STEPS = (
         "start",
         "Open the dock",
         "Open *Layers ▸ Segment ▸ Dense segmentation*. The dock says what comes next: open an image and choose your "
-        "trained model (**File…**, **Folder…**, or drop it here). To try it without either, take one of the "
-        "**Samples**.",
+        "trained model (**File…**, **Folder…**, or drop it here). To try it without either, press one of the "
+        "samples.",
         _start,
     ),
     Step(
@@ -171,8 +176,8 @@ STEPS = (
     ),
     Step(
         "names",
-        "Names and colours",
-        "**Names and colours…** names classes and channels, and keeps how the images were prepared, in a small file "
+        "Model details",
+        "**Model details…** names classes and channels, and keeps how the images were prepared, in a small file "
         "beside the model.",
         _open_names,
         part=Stage.dialog,

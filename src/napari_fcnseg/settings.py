@@ -27,18 +27,18 @@ class RunSettings(PlainSettings):
     border : {"reflect", "edge", "constant", "valid"}
         What surrounds the image; ``"valid"`` leaves the frame without a full patch unlabelled.
     precision : {"float32", "tf32", "bfloat16", "float16"}
-        Arithmetic; only ``"float32"`` is exact. ``"tf32"`` is a way of NVIDIA's cards since 2020 to multiply; other
-        devices compute float32 then. The patch network itself is always computed in float32.
+        Arithmetic; only ``"float32"`` is exact. ``"tf32"`` is faster and slightly less exact; NVIDIA cards since
+        2020 only, other devices compute float32. The original model is always computed in float32.
     device : str or None
-        ``"CPU"``, ``"GPU"``, ``"GPU:1"``, ``"torch:GPU"``, ``"jax:GPU:0"``; several with commas, or ``"all"``; None for
-        the fastest.
+        ``"CPU"``, ``"GPU"``, ``"GPU:1"``, ``"torch:GPU"``, ``"jax:GPU:0"``; several with commas, or ``"all"``. Leave
+        empty (None) for the fastest.
     tile : int, tuple of int, or None
-        Largest tile in pixels, for all axes or per axis; None to choose by memory.
+        Largest tile in pixels, for all axes or per axis; automatic (None) goes by memory.
     memory_limit : int or None
         Bytes that the computing process may take in all, of which the framework itself takes about 700 MiB; on a
         card, bytes of its memory. None for half of what the system has free, and most of what a card has.
     probabilities : bool
-        Whether to keep the network's numbers as well as the labels.
+        Whether to keep one layer of probabilities per class as well.
     method : {"auto", "dense", "patchwise"}
         Both are exact. ``"dense"`` is the converted network, ``"patchwise"`` the patch network at one pixel after the
         other; ``"auto"`` takes the one with less arithmetic.
@@ -49,9 +49,9 @@ class RunSettings(PlainSettings):
     frames : tuple of (int, int) or None
         Of a stack, only frames ``start <= i < stop`` along each of its axes get labels; the others stay 0.
     confidence : bool
-        Whether to keep the number of the class that wins at each pixel, too.
+        Whether to keep the winning class's probability at each pixel as well.
     disagreement : bool
-        Whether to keep the share of an ensemble's members that say another class than the ensemble, too.
+        Whether to keep the share of an ensemble's members that disagree with it as well.
 
     Raises
     ------

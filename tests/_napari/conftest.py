@@ -11,7 +11,7 @@ from napari.utils.notifications import notification_manager
 from patience import patience
 from pytestqt.qtbot import QtBot
 
-from napari_fcnseg.system.cache import remember
+from napari_fcnseg.system.cache import cache_folder, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +50,7 @@ def qtbot(qapp: Any, request: pytest.FixtureRequest) -> PatientBot:
 def _no_last_settings() -> None:
     """Forget what the dock of the test before had chosen."""
     remember("dock", "settings", None)
+    (cache_folder() / "model-choices.json").unlink(missing_ok=True)
 
 
 @pytest.fixture

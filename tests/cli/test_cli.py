@@ -190,7 +190,7 @@ def test_verify_says_what_it_found_and_leaves_the_certificate(folder, capsys, tm
     arguments = ("verify", folder / "image.tif", "--model", folder / "a.keras", "--points", 50, "--seed", 3)
     code, out, _ = run(capsys, *arguments)
     assert code == 0
-    assert out.startswith("Verified: 50 of 50 pixels")
+    assert out.startswith("Conversion check passed: 50 of 50 pixels")
     beside = folder / "image.a.certificate.json"
     assert f"Certificate: {beside}" in out
     assert (Certificate.load(beside).points, Certificate.load(beside).seed) == (50, 3)
@@ -205,7 +205,7 @@ def test_segment_can_verify_what_it_writes(folder, capsys, tmp_path) -> None:
     arguments = ("segment", folder / "image.tif", "--model", folder / "a.keras", "-o", tmp_path / "l.tif")
     code, out, _ = run(capsys, *arguments, "--verify", "--tile", 16)
     assert code == 0
-    assert "Verified: 256 of 256 pixels" in out
+    assert "Conversion check passed: 256 of 256 pixels" in out
     provenance = json.loads((tmp_path / "l.provenance.json").read_text(encoding="utf-8"))
     certificate = Certificate.from_dict(provenance["certificate"])
     assert certificate.tile == tuple(provenance["tile"]) == (16, 16)
@@ -222,7 +222,7 @@ def test_a_difference_is_told_by_the_exit_code(folder, capsys, tmp_path, monkeyp
     place = {"verify": ("--certificate", tmp_path / "proof.json"), "segment": ("--verify", "-o", tmp_path / "l.tif")}
     code, out, _ = run(capsys, command, folder / "image.tif", "--model", folder / "a.keras", "--quiet", *place[command])
     assert code == 3
-    assert "NOT verified" in out
+    assert "Conversion check FAILED" in out
     if command == "verify":
         assert not Certificate.load(tmp_path / "proof.json").passed
     else:

@@ -41,7 +41,7 @@ def test_a_folder_is_segmented_file_by_file_and_a_second_time_nothing_is_left_to
     assert code == 0
     lines = said.splitlines()
     assert [line.split(":")[0] for line in lines[:-1]] == ["1.tif", "2.tif", "10.tif", "week 2/1.tif"]
-    assert all(": done. 480 pixels in " in line and "Verified: " in line for line in lines[:-1])
+    assert all(": done. 480 pixels in " in line and "Conversion check passed: " in line for line in lines[:-1])
     assert lines[-1] == f"4 done. Report: {out / 'report.csv'}"
     for name in ("1", "2", "10", "week 2/1"):
         alone = nf.segment(tifffile.imread(folder / f"{name}.tif"), MODEL, border="edge", confidence=True)

@@ -91,3 +91,22 @@ def test_an_image_with_channels_is_no_label_image(tmp_path, capsys) -> None:
     code, _, err = run(capsys, tmp_path / "rgb.npy", "-o", tmp_path / "out.tif", "--interior", 1)
     assert code == 1
     assert "labels have none" in err
+
+
+def test_they_are_measured_and_outlined(labels, capsys, tmp_path) -> None:
+    image = tmp_path / "image.tif"
+    tifffile.imwrite(image, np.full((96, 128), 7, np.uint16))
+    table, outlines = tmp_path / "cells.csv", tmp_path / "cells.geojson"
+    arguments = (labels, "-o", tmp_path / "a.tif", "--interior", 3, "--table", table, "--outlines", outlines)
+    code, out, _ = run(capsys, *arguments, "--image", image)
+    assert code == 0
+    assert f"{table} and {outlines} written." in out
+    found = np.asarray(read_image([tmp_path / "a.tif"]).data)
+    head, *rows = (line.split(",") for line in table.read_text().splitlines())
+    assert head[:3] == ["label", "area (px)", "area (µm²)"]
+    assert [int(row[1]) for row in rows] == np.bincount(found.ravel())[1:].tolist()
+    assert float(rows[0][2]) == float(rows[0][1]) / 4
+    assert {row[head.index("mean channel 1")] for row in rows} == {"7"}
+    assert len(json.loads(outlines.read_text())["features"]) == len(rows)
+    code, _, err = run(capsys, labels, "-o", tmp_path / "b.tif", "--interior", 3, "--table", tmp_path / "t.txt")
+    assert (code, "has to end with .csv" in err) == (1, True)

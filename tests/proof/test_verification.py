@@ -66,7 +66,7 @@ def test_a_dilation_that_is_off_by_one_is_found(model, image) -> None:
     broken.__dict__["fcn"] = FCN(dataclasses.replace(network, steps=steps, reach=reach))
     verification = nf.verify(image, broken)
     assert not verification.passed
-    assert str(verification).startswith("NOT verified")
+    assert str(verification).startswith("Conversion check FAILED")
 
 
 def test_one_wrong_pixel_among_those_watched_is_found(model, image) -> None:

@@ -203,7 +203,7 @@ class Batch:
             problem = "There is not enough memory for this image. Write OME-Zarr, close other programs, or crop it."
         except Exception as error:
             _log.exception("%s could not be segmented", item.name)
-            problem = f"Something went wrong that should not have: {type(error).__name__}: {error}"
+            problem = f"Unexpected error, please report it: {type(error).__name__}: {error}"
         else:
             seconds = time.perf_counter() - start
             self._paces.append(seconds)

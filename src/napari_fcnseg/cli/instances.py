@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.errors import ImageError
+from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.instances.settings import METHODS
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def add_arguments(instances: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = instances.add_argument
-    add("labels", metavar="LABELS", help="as segment writes them: class 1, 2, …, and 0 for not predicted")
+    add("labels", metavar="LABELS", help="as segment writes them: class 1, 2, …, and 0 for not labelled")
     add("-o", "--output", type=Path, required=True, metavar="FILE", help=".tif, .zarr, .png or .npy")
     add("--interior", type=int, nargs="+", required=True, metavar="N", help="class that the instances are made of")
     add("--edge", type=int, metavar="N", help="class between instances that touch, for the watershed")
@@ -30,6 +30,9 @@ def add_arguments(instances: argparse.ArgumentParser) -> None:
     add("--connectivity", type=int, default=1, metavar="N", help="1: sides touch; 2: corners too; 3: in a volume (1)")
     add("--separation", type=float, metavar="PIXELS", help="cut at necks of a half width smaller by this")
     add("--volume", action="store_true", help="instances go through the last three axes, not only through two")
+    add("--table", type=Path, metavar="FILE", help="measure the instances into this .csv")
+    add("--outlines", type=Path, metavar="FILE", help="write outlines for ImageJ (.zip) or QuPath (.geojson)")
+    add("--image", metavar="FILE", help="whose brightness the table has as well")
     add("--overwrite", action="store_true", help="replace earlier results; never the labels")
     add("--quiet", action="store_true", help="no summary")
     instances.set_defaults(run=run_instances)
@@ -38,6 +41,7 @@ def add_arguments(instances: argparse.ArgumentParser) -> None:
 def run_instances(chosen: argparse.Namespace) -> int:
     """Find the instances, write them, and say how many there are."""
     from napari_fcnseg.imagefile import check_ending
+    from napari_fcnseg.instances.outlines import ENDINGS
     from napari_fcnseg.instances.settings import InstanceSettings
     from napari_fcnseg.run.provenance_file import check_provenance, provenance_path
     from napari_fcnseg.system.saving import COMMAND, ZARR, Inputs, Plan
@@ -47,7 +51,12 @@ def run_instances(chosen: argparse.Namespace) -> int:
         chosen.connectivity, chosen.separation,
     )  # fmt: skip
     check_ending(chosen.output)
-    inputs = Inputs([chosen.labels, provenance_path(Path(chosen.labels))])
+    inputs = Inputs([chosen.labels, provenance_path(Path(chosen.labels)), *([chosen.image] if chosen.image else [])])
+    measured = [path for path in (chosen.table, chosen.outlines) if path is not None]
+    for path, endings in ((chosen.table, (".csv",)), (chosen.outlines, ENDINGS)):
+        if path is not None and path.suffix.lower() not in endings:
+            raise SettingsError(f"{path} has to end with {' or '.join(endings)}.")
+    Plan(tuple(measured), inputs, overwrite=chosen.overwrite, advice=COMMAND).check_names()
     grows = chosen.output.suffix.lower() == ZARR
     plan = Plan(
         (chosen.output,), inputs, (provenance_path(chosen.output),), stoppable=grows, overwrite=chosen.overwrite,
@@ -57,6 +66,8 @@ def run_instances(chosen: argparse.Namespace) -> int:
     check_provenance(plan.beside[0], plan.outputs)
     with plan.claim():
         said = _find_into(chosen, settings, plan)
+    if measured:
+        said += f" {' and '.join(map(str, measured))} written."
     if not chosen.quiet:
         print(said)
     return 0
@@ -76,11 +87,37 @@ def _find_into(chosen: argparse.Namespace, settings: InstanceSettings, plan: Pla
     spacing = [size for size in sizes if size] if all(sizes) else None
     found = find_instances(file.data, settings, spatial=spatial, spacing=spacing)
     how = {"settings": settings.as_dict(), "spatial": spatial, "labels": str(labels)}
+    _measure(chosen, file, found, spatial, spacing)
     made = {**provenance_of_file(labels), "instances": how}
     write_with_provenance(plan, file.labelled(found), made)
     unit = f"{file.unit}{' ²³'[spatial - 1].strip()}" if file.unit else ""
     known = InstanceSizes.of(found, math.prod(spacing) if spacing else None, unit)
     return f"{chosen.output}: {known}." if known.count else f"{chosen.output}: {why_none(file.data, settings)}"
+
+
+def _measure(
+    chosen: argparse.Namespace, file: ImageFile, found: Any, spatial: int, spacing: list[float] | None
+) -> None:
+    """Write the table and the outlines that are asked for."""
+    if chosen.table is None and chosen.outlines is None:
+        return
+    import numpy as np
+
+    from napari_fcnseg.imagefile import read_image
+    from napari_fcnseg.instances.measuring import measure_objects
+    from napari_fcnseg.instances.outlines import save_outlines
+
+    image = None
+    if chosen.image:
+        read = read_image([chosen.image])
+        axis = read.channel_axis
+        image = np.asarray(read.data)[..., None] if axis is None else np.moveaxis(np.asarray(read.data), axis, -1)
+    unit = file.unit if spacing is not None else ""
+    table = measure_objects(found, spatial=spatial, spacing=spacing if unit else None, unit=unit, image=image)
+    if chosen.table is not None:
+        table.save(chosen.table, overwrite=chosen.overwrite)
+    if chosen.outlines is not None:
+        save_outlines(chosen.outlines, found, table, overwrite=chosen.overwrite)
 
 
 def _spatial(file: ImageFile, *, volume: bool) -> int:

@@ -51,7 +51,7 @@ def find_instances(
     Parameters
     ----------
     labels : array_like of int, shape (*stack, *spatial)
-        Classes from 1; 0 is "not predicted" and belongs to no instance.
+        Classes from 1; 0 is "not labelled" and belongs to no instance.
     settings : InstanceSettings
         What to look for.
     spatial : int, optional

@@ -22,7 +22,9 @@ METHODS = (COMPONENTS, WATERSHED)
 #: What classes are called that instances are made of, that lie between them, and around them.
 _INTERIOR = re.compile(r"interior|inside|inner|nucle|cell|body|core|cent(er|re)|foreground|object", re.IGNORECASE)
 _EDGE = re.compile(r"edge|border|boundar|membrane|outline|contour", re.IGNORECASE)
-_AROUND = re.compile(r"background|outside|exterior|empty|nothing|other|not predicted", re.IGNORECASE)
+_AROUND = re.compile(
+    r"background|outside|exterior|empty|nothing|other|not labelled|not predicted|not computed", re.IGNORECASE
+)
 #: Numbers of pixels among the settings, what they are called, and the least.
 _WHOLE = (
     ("minimum_size", "The smallest size", 0),
@@ -42,19 +44,19 @@ class InstanceSettings(PlainSettings):
     edge : int or None
         The class between instances that touch, for the watershed; None if the model has none.
     method : {"components", "watershed"}, or None
-        ``"components"``: what hangs together is one instance. ``"watershed"``: instances that touch are cut apart,
+        ``"components"``: connected regions. ``"watershed"``: instances that touch are cut apart,
         by the edge class where there is one, and by their necks otherwise. None for watershed if there is an edge
         class.
     minimum_size : int
-        Instances with fewer pixels are left out; 0 to keep all.
+        Smaller instances are left out; 0 to keep all.
     fill_holes : int
         Holes of at most so many pixels are filled; 0 for none.
     connectivity : int
         Steps along an axis that two pixels of one instance may be apart: 1 for sides that touch, 2 for corners too,
         in a volume 3.
     separation : float or None
-        How many pixels the half width of a neck has to be less than that of either part for the watershed to cut
-        there. None for 1 without an edge class; with one, only that class cuts then.
+        In pixels; higher means fewer cuts between touching objects: a neck is cut where its half width is less by this
+        than that of either part. Automatic (None) is 1 without an edge class; with one, only that class cuts.
 
     Raises
     ------

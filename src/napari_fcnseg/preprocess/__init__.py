@@ -9,9 +9,11 @@ a tile; what is done with them is done to what a tile reads, so a frame may be o
 
 from napari_fcnseg.preprocess.frames import Bound, prepare
 from napari_fcnseg.preprocess.text import (
+    BYTES,
     JOINT_STEPS,
     PER_CHANNEL_STEPS,
     STEPS,
+    WORDS,
     Argument,
     Step,
     checked,
@@ -21,9 +23,11 @@ from napari_fcnseg.preprocess.text import (
 )
 
 __all__ = [
+    "BYTES",
     "JOINT_STEPS",
     "PER_CHANNEL_STEPS",
     "STEPS",
+    "WORDS",
     "Argument",
     "Bound",
     "Step",

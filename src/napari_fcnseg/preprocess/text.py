@@ -30,6 +30,16 @@ JOINT_STEPS = frozenset({"scale_range", "zero_mean_unit_variance"})
 #: Those whose numbers may differ between channels.
 PER_CHANNEL_STEPS = frozenset({"binarize", "fixed_zero_mean_unit_variance", "scale_linear"})
 _JOINT = "@all"
+#: What makes 0 to 1 of whole numbers of 8 and of 16 bits.
+BYTES = f"scale_linear:{1 / 255!r},0"
+WORDS = f"scale_linear:{1 / 65535!r},0"
+#: What people write for steps, in other programs and in papers.
+_ALIASES = {
+    "standardise": "zero_mean_unit_variance", "standardize": "zero_mean_unit_variance",
+    "zscore": "zero_mean_unit_variance", "z-score": "zero_mean_unit_variance",
+    "normalise": "scale_range", "normalize": "scale_range", "minmax": "scale_range", "min-max": "scale_range",
+    "rescale": "scale_range", "percentile": "scale_range:1,99.8", "percentiles": "scale_range:1,99.8",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,7 @@ def parse(text: str | Iterable[str]) -> tuple[Step, ...]:
     ----------
     text : str or iterable of str
         Steps such as ``"divide_by_median"`` and ``"subtract_local_mean:61"``; several in one text are separated by
-        commas, semicolons or white space.
+        commas, semicolons or white space. ``/255`` divides; ``zscore``, ``normalize`` and their like are understood.
 
     Raises
     ------
@@ -79,6 +89,11 @@ def parse(text: str | Iterable[str]) -> tuple[Step, ...]:
 
 
 def _parse_one(word: str) -> Step:
+    word = _ALIASES.get(word.lower(), word)
+    if (divisor := re.fullmatch(r"[/÷](\d+(?:\.\d*)?)", word)) and float(divisor[1]):
+        word = f"scale_linear:{1 / float(divisor[1])!r},0"
+    if word.lower() == "none":
+        raise SettingsError("No preprocessing is an empty text, not 'none'.")
     name, colon, arguments = word.partition(":")
     joint, name = name.endswith(_JOINT), name.removesuffix(_JOINT)
     if name not in STEPS:

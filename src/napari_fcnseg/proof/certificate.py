@@ -25,8 +25,11 @@ Region: TypeAlias = tuple[tuple[int, ...], ...]
 
 #: Largest difference that counts as equal: some rounding steps of float32 arithmetic. It grows with numbers above 1.
 TOLERANCE: Final = 1e-5
-FORMAT_VERSION: Final = "2"
-_ADDED: Final = {"1": {"frames": None, "mask": None}}  # by version: fields that certificates of that version lack
+FORMAT_VERSION: Final = "3"
+_ADDED: Final[dict[str, dict[str, Any]]] = {
+    "1": {"frames": None, "mask": None, "edited_pixels": 0},
+    "2": {"edited_pixels": 0},
+}  # by version: what a certificate of that one did not say yet
 
 _MAX_BYTES: Final = 2**24
 _HASHED_BYTES: Final = 2**28  # bytes; a larger image is not hashed, which would take long
@@ -106,6 +109,8 @@ class Certificate:
         Largest difference that counts as equal where ``scale`` is at most 1.
     worst_point : tuple of int
         Where the largest difference is.
+    edited_pixels : int
+        How many labels were edited by hand after the run; the certificate holds for the model's own.
     seconds : mapping
         ``segmentation`` and ``verification``.
     versions : mapping
@@ -132,6 +137,7 @@ class Certificate:
     scale: float
     tolerance: float
     worst_point: tuple[int, ...]
+    edited_pixels: int
     seconds: Mapping[str, float]
     versions: Mapping[str, str]
 
@@ -204,9 +210,11 @@ class Certificate:
         allowed = self.tolerance * max(1.0, self.scale)
         steps = ", ".join(self.preprocess) or "none"
         exact = self.precision + (", which is not exact" if self.precision != "float32" else "")
+        edited = f"{self.edited_pixels:,} pixels were edited by hand since: this holds for the model's own labels."
         lines = [
-            f"{'PASSED' if self.passed else 'NOT PASSED'}: {agree} of {self.points} pixels have the patch model's own "
-            f"class; largest difference {self.max_abs_difference:.2g} at {self.worst_point}, allowed {allowed:.2g}.",
+            f"{'PASSED' if self.passed else 'NOT PASSED'}: {agree} of {self.points} pixels have the original model's "
+            f"label; largest difference {self.max_abs_difference:.2g} at {self.worst_point}, allowed {allowed:.2g}.",
+            *(f"Edited       {edited}",) * bool(self.edited_pixels),
             f"Made         {self.created} by napari-fcnseg {self.versions.get('napari-fcnseg', '?')}",
             *(line for model in self.models for line in model.lines()),
             f"Image        {format_shape(tuple(image['shape']))} {image['dtype']}, sha256 {image['sha256'] or '-'}",

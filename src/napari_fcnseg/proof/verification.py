@@ -66,10 +66,11 @@ class Verification:
         return within_tolerance(self.max_abs_difference, self.label_agreement, self.scale)
 
     def __str__(self) -> str:
-        agree = round(self.label_agreement * len(self.points))
+        agree, points = round(self.label_agreement * len(self.points)), len(self.points)
         return (
-            f"{'Verified' if self.passed else 'NOT verified'}: {agree} of {len(self.points)} pixels have the patch "
-            f"model's own class; largest difference {self.max_abs_difference:.2g}{self._why_not()}."
+            f"Conversion check {'passed' if self.passed else 'FAILED'}: {agree} of {points} pixels have the original "
+            f"model's label; largest difference {self.max_abs_difference:.2g}{self._why_not()}. It does not judge the "
+            "segmentation."
         )
 
     def _why_not(self) -> str:
@@ -290,6 +291,7 @@ def certify(
         scale=scale,
         tolerance=TOLERANCE,
         worst_point=worst_point,
+        edited_pixels=0,
         seconds={"segmentation": run.seconds, "verification": seconds},
         versions=provenance["versions"],
     )

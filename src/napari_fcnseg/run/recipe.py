@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
+from napari_fcnseg.run.threshold import Threshold
 from napari_fcnseg.samples.catalogue import SAMPLES
 from napari_fcnseg.settings import RunSettings
 
@@ -121,7 +122,10 @@ def as_python(provenance: Mapping[str, Any], inputs: Inputs, output: str = "labe
     models = models_of(provenance)
     mask = _mask(provenance, inputs)
     image_lines, image = _image_in_python(inputs, settings, provenance)
+    threshold = Threshold.from_dict(provenance["threshold"]) if provenance.get("threshold") else None
     arguments = [f"{name}={value!r}" for name, value in _chosen(settings).items()]
+    if threshold is not None and not settings.confidence:
+        arguments.append("confidence=True")
     if mask is not None:
         image_lines.append(f"mask = read_image([{inputs.mask!r}]).data{_hash_comment(mask)}")
         arguments.append("mask=mask")
@@ -132,6 +136,7 @@ def as_python(provenance: Mapping[str, Any], inputs: Inputs, output: str = "labe
         "",
         "import napari_fcnseg as fcn",
         *_imports(inputs),
+        *(["from napari_fcnseg.run.threshold import Threshold"] if threshold is not None else []),
         "",
         *(f"check_output(Path({name!r}))  # said now, not after the run" for name in files),
         *image_lines,
@@ -142,8 +147,12 @@ def as_python(provenance: Mapping[str, Any], inputs: Inputs, output: str = "labe
         *(f"    {argument}," for argument in (image, "models", *arguments)),
         ")",
         *_like(settings, models),
-        f"write_image(Path({output!r}), image.labelled(result.labels))",
     ]
+    labels = "result.labels"
+    if threshold is not None:
+        limits = f"Threshold({threshold.value!r}, {threshold.classes})"
+        labels = f"{limits}.apply(result.labels, result.confidence)"
+    lines.append(f"write_image(Path({output!r}), image.labelled({labels}))")
     for kind in _extras(settings):
         shown = "scored" if kind.per_class else "labelled"
         lines.append(f"write_image(Path({_beside(output, kind.name)!r}), image.{shown}(result.{kind.name}))")
@@ -171,6 +180,8 @@ def as_command_line(
     models = models_of(provenance)
     if not inputs.files:
         raise SettingsError("The image is in no file. Save it, open the file and run again, or copy as Python.")
+    if provenance.get("threshold"):
+        raise SettingsError("The result has a threshold, which a command line cannot say. Copy as Python.")
     answers = {model["output"] for model in models}
     if len(answers) > 1:
         raise SettingsError("Each model gives another of its answers, which a command line cannot say. Copy as Python.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from napari_fcnseg import preprocess
 from napari_fcnseg.engine import Device, engine
+from napari_fcnseg.plan.input_check import check_prepared, one_class
 from napari_fcnseg.plan.memory_budget import remember_budgets
 from napari_fcnseg.plan.tiles import as_slices
 from napari_fcnseg.run.device_queue import TileJob
@@ -106,6 +107,7 @@ class Run:
         self.opened: FrameSource | None = None
         self._bound: dict[Index, list[preprocess.Bound]] = {}
         self._start, self._told, self._added = 0.0, 0, 0
+        self._pixels: Counter[int] = Counter()  # by label
 
     @property
     def device(self) -> str | None:
@@ -150,6 +152,8 @@ class Run:
         """
         schedule, settings = self.plan.schedule, self.plan.settings
         planned, self.in_part = schedule.planned(skip), skip is not None
+        if not self.in_part:
+            self._pixels.clear()
         self._added, self.done = 0, schedule.total - sum(len(parts) for _, parts in planned)
         if not planned:
             return
@@ -187,6 +191,8 @@ class Run:
             coming = ahead.popleft()
             if not coming.done():
                 yield coming
+            if number == 0:
+                self._doubt(coming.result())
             readers = tuple(method.reader(coming.result()) for method in self.plan.methods)
             for tile, (group, region) in enumerate(parts):
                 if number == 0 and tile == 1 and hold is not None:
@@ -200,6 +206,22 @@ class Run:
         self.notes.append(note)
         _log.warning(note)
 
+    def _doubt(self, frame: FrameSource) -> None:
+        """Tell the user, once, if a prepared frame does not look like what the models were trained on."""
+        doubt = "" if self.in_part else check_prepared(frame, self.plan.models, self.plan.steps)
+        if doubt:
+            self._tell(f"{doubt} Check the normalisation.")
+
+    def _count(self, labels: npt.NDArray[np.unsignedinteger[Any]]) -> None:
+        """Count labels, and tell the user at the end if there is one class nearly everywhere."""
+        self._pixels.update(dict(enumerate(np.bincount(labels.ravel()).tolist())))
+        if self.done == self.total and (said := one_class(self._pixels, self._class)):
+            self._tell(said)
+
+    def _class(self, label: int) -> str:
+        names = self.plan.models[0].class_names
+        return repr(names[label - 1]) if len(names) >= label else f"class {label}"
+
     def _tile(self, job: TileJob, answers: list[_Image]) -> Tile:
         """Return a finished tile."""
         plan, head = self.plan, self.plan.networks[0].head
@@ -210,6 +232,7 @@ class Run:
             arrays = plan.mask.cut_out(job.index, job.region, arrays)
         self.done += 1
         self.seconds = time.perf_counter() - self._start
+        self._count(labels)
         new, self._told = tuple(self.notes[self._told :]), len(self.notes)
         labels, scores, *more = arrays
         return Tile((*job.index, *as_slices(job.region)), labels, scores, self.done, self.total, new, False, *more)

@@ -13,8 +13,10 @@ from napari_fcnseg.system.saving.texts import TABLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_fcnseg.system.saving.texts import TextKind
 
-def write_csv(path: Path, rows: Sequence[Sequence[Any]], *, overwrite: bool = False) -> None:
+
+def write_csv(path: Path, rows: Sequence[Sequence[Any]], *, overwrite: bool = False, kind: TextKind = TABLE) -> None:
     """Write a table; None is an empty cell.
 
     Raises
@@ -24,4 +26,4 @@ def write_csv(path: Path, rows: Sequence[Sequence[Any]], *, overwrite: bool = Fa
     """
     text = io.StringIO()
     csv.writer(text).writerows(rows)
-    save_text(Path(path), text.getvalue(), overwrite=overwrite, newline="", kind=TABLE)
+    save_text(Path(path), text.getvalue(), overwrite=overwrite, newline="", kind=kind)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
-from napari_fcnseg._napari.compare.guess import likely_mask, likely_truth, made_here
+from napari_fcnseg._napari.compare.guess import likely_mask, likely_truth, shows_comparison
 from napari_fcnseg._napari.layers.metadata import METADATA
 
 
@@ -32,7 +32,7 @@ def test_without_a_name_what_was_not_computed_is_the_truth_and_the_oldest_of_it(
 
 def test_maps_of_a_comparison_are_nothing_to_compare() -> None:
     shown = layer("truth ≠ b", program="napari-fcnseg", comparison={"truth": "truth"})
-    assert made_here(shown)
+    assert shows_comparison(shown)
     assert not likely_mask(shown)
     assert likely_truth([shown]) is None
     assert likely_mask(layer("a", program="napari-fcnseg"))

@@ -88,7 +88,7 @@ def test_a_folder_and_then_open_layers(qtbot, viewer, tmp_path) -> None:
     qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=30_000)
     shown = viewer.layers[0]
     np.testing.assert_array_equal(shown.data, tifffile.imread(out / "10.labels.tif"))
-    assert (shown.name, list(shown.features["class"])) == ("10", ["not predicted", "ground", "cell"])
+    assert (shown.name, list(shown.features["class"])) == ("10", ["not labelled", "ground", "cell"])
     np.testing.assert_allclose(shown.colormap.map(2), [0xD5 / 255, 0x5E / 255, 0, 1], atol=1e-6)
     assert shown.metadata["napari_fcnseg"]["program"] == "napari-fcnseg"
     assert "2 done before" in start(qtbot, dialog)

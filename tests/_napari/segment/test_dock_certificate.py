@@ -20,10 +20,10 @@ def test_the_certificate_is_that_of_verify_and_goes_with_every_layer(qtbot, view
     dock.settings.tile.setValue(16)
     dock.settings.probabilities.value = True
     settle(qtbot)
-    assert not dock.run.certificate.isVisibleTo(dock)
+    assert not dock.run.certificate.isVisible()
     dock.run.verify.click()
     finish(qtbot, dock)
-    assert dock.run.certificate.isVisibleTo(dock)
+    assert dock.run.certificate.isVisible()
     certificate = dock.controller.verification.certificate
     expected = verify(data, model, tile=16, probabilities=True, preprocess=()).certificate
     ours, theirs = ({k: v for k, v in c.as_dict().items() if k not in TIMES} for c in (certificate, expected))
@@ -51,7 +51,7 @@ def test_the_next_run_has_no_certificate_until_it_is_verified(qtbot, viewer, doc
     dock.run.verify.click()
     finish(qtbot, dock)
     run(qtbot, dock)
-    assert not dock.run.certificate.isVisibleTo(dock)
+    assert not dock.run.certificate.isVisible()
     first, second = results(viewer, 1)
     assert "certificate" in first.metadata["napari_fcnseg"]
     assert "certificate" not in second.metadata["napari_fcnseg"]

@@ -138,7 +138,7 @@ def test_nothing_where_it_is_to_be_segmented(qtbot, viewer, dock, told) -> None:
         ("inside line", "There is nothing inside 'line'. Draw a rectangle, an ellipse or a polygon in it."),
         ("inside beside", "No pixel of the image is inside 'beside'. Draw over the image, or choose another."),
         ("inside empty", "No pixel of the image is inside 'empty'. Draw over the image, or choose another."),
-        ("what the view shows", "The view shows nothing of the image. Move it there, or choose the whole image."),
+        ("visible area", "The view shows nothing of the image. Move it there, or choose the whole image."),
     ]:
         settle(qtbot)
         dock.where.area.setCurrentIndex(dock.where.area.findText(name))

@@ -39,7 +39,7 @@ def opened(qtbot, viewer, dock):
     give(dock, small_model(), small_model(seed=1))
     qtbot.waitUntil(lambda: dock.isAncestorOf(dock.shortcuts), timeout=5000)  # its parts come one by one
     for heading in dock.findChildren(QAbstractButton):
-        if heading.isCheckable() and heading.text() in ("Settings", "Shortcuts", "Instances"):
+        if heading.isCheckable() and heading.text() in ("Advanced", "Shortcuts", "Objects"):
             heading.setChecked(True)
     qtbot.wait(300)
     return dock
@@ -61,6 +61,29 @@ def test_the_latest_result_goes_with_one_key_and_comes_back_with_another(qtbot, 
     assert viewer.layers[-1] is labels
     dock.undo.undo()
     assert not dock.undo.undo()  # the image is no result
+
+
+def test_undo_after_remove_brings_back_what_was_removed(qtbot, viewer, dock) -> None:
+    viewer.add_image(image(40, 50))
+    give(dock, small_model())
+    run(qtbot, dock)
+    give(dock, small_model(seed=1))
+    run(qtbot, dock)
+    _, first, second = viewer.layers
+    viewer.layers.selection.active = first
+    settle(qtbot)
+    dock.result.delete.click()
+    assert list(viewer.layers)[1:] == [second]
+    assert dock.undo.undo()
+    assert set(list(viewer.layers)[1:]) == {first, second}
+    assert dock.undo.redo()
+    assert list(viewer.layers)[1:] == [second]
+    assert dock.undo.undo()
+    viewer.layers.remove(second)  # with napari's own button
+    assert dock.undo.undo()
+    assert set(list(viewer.layers)[1:]) == {first, second}
+    assert dock.undo.undo()
+    assert list(viewer.layers)[1:] == [first], "the latest result"
 
 
 def test_each_key_is_listed_and_none_is_napari_s_own(qtbot, viewer, opened) -> None:

@@ -64,7 +64,7 @@ def test_every_fourth_pixel_lies_where_it_belongs(qtbot, viewer, dock, method) -
     np.testing.assert_allclose(labels.data_to_world((1, 5, 6)), layer.data_to_world((1, 20, 24)))
     assert labels.metadata["napari_fcnseg"]["models"][0]["method"] == method
     dock.run.verify.click()
-    assert finish(qtbot, dock).startswith("Verified")
+    assert finish(qtbot, dock).startswith("Conversion check passed")
 
 
 def test_where_patch_by_patch_is_better_the_model_says_so_and_the_run_says_how_long(qtbot, viewer, dock) -> None:

@@ -60,13 +60,13 @@ def test_a_sidecar_names_and_colours_the_result_and_prepares_the_image(qtbot, vi
     viewer.add_image(data, name="roots", scale=(1, 0.5, 0.25), units=("pixel", "um", "um"))
     choose(qtbot, dock, with_sidecar)
     assert dock.settings.preprocess.value == "scale_linear:2,1"
-    assert dock.settings.caption.text() == "Preprocessing, from roots.fcnseg.json"
+    assert dock.settings.caption.text() == "From roots.fcnseg.json"
     assert "soil, root, hair" in dock.model.legend.accessibleName()
     assert "channels on axis 0: red light, blue light" in dock.image.mapping.text()
     run(qtbot, dock)
     labels = viewer.layers[-1]
     np.testing.assert_array_equal(labels.data, segment(data, with_sidecar).labels)
-    assert list(labels.features["class"]) == ["not predicted", "soil", "root", "hair"]
+    assert list(labels.features["class"]) == ["not labelled", "soil", "root", "hair"]
     for label, color in enumerate(SIDECAR["class_colors"], start=1):
         assert (np.round(labels.colormap.map(label)[:3] * 255) == [int(color[i : i + 2], 16) for i in (1, 3, 5)]).all()
     assert not dock.image.warning.isVisibleTo(dock)
@@ -79,15 +79,15 @@ def test_what_the_user_writes_over_the_sidecars_steps_counts_and_the_next_model_
     viewer.add_image(data)
     choose(qtbot, dock, with_sidecar)
     dock.settings.preprocess.value = ""
-    assert dock.settings.caption.text() == "Preprocessing, as in training"
+    assert dock.settings.caption.text() == ""
     run(qtbot, dock)
     np.testing.assert_array_equal(viewer.layers[-1].data, segment(data, with_sidecar, preprocess=()).labels)
     dock.settings.preprocess.value = "scale_linear:3,0"
-    choose(qtbot, dock, ONNX / "norms.ts.onnx")  # which says nothing: the user's line stays
-    assert dock.settings.preprocess.value == "scale_linear:3,0"
+    choose(qtbot, dock, ONNX / "norms.ts.onnx")  # which says nothing: another model's line is not for it
+    assert dock.settings.preprocess.value == ""
     choose(qtbot, dock, with_sidecar)
-    assert dock.settings.preprocess.value == "scale_linear:2,1"
-    choose(qtbot, dock, ONNX / "norms.ts.onnx")  # and the other model's steps go with it
+    assert dock.settings.preprocess.value == "", "what it was run with the last time"
+    choose(qtbot, dock, ONNX / "norms.ts.onnx")
     assert dock.settings.preprocess.value == ""
 
 
@@ -139,7 +139,7 @@ def test_a_samples_own_words_count_more_than_none(qtbot, viewer, dock) -> None:
     sample = SAMPLES["cells"]
     choose(qtbot, dock, sample.model_path)
     assert dock.choice.hints.class_colors == sample.class_colors
-    assert dock.settings.caption.text() == "Preprocessing, as in training"
+    assert dock.settings.caption.text() == ""
 
 
 def test_a_dropped_onnx_model_and_a_savedmodels_file_reach_the_dock(qtbot, viewer, dock, tmp_path) -> None:

@@ -31,7 +31,7 @@ def test_labels_and_probabilities_are_those_of_segment(qtbot, viewer, dock) -> N
     assert all(tuple(p.contrast_limits) == (0, 1) for p in probabilities)
     assert labels.metadata["napari_fcnseg"]["settings"]["border"] == "edge"
     assert labels.metadata["napari_fcnseg"]["device"]
-    assert list(labels.features["class"]) == ["not predicted", "class 1", "class 2", "class 3"]
+    assert list(labels.features["class"]) == ["not labelled", "class 1", "class 2", "class 3"]
     status = labels.get_status((3, 3), world=True)["value"]
     assert f"class: class {expected.labels[3, 3]}" in status
 
@@ -48,16 +48,33 @@ def test_every_frame_of_a_stack_is_segmented_alone(qtbot, viewer, dock) -> None:
     np.testing.assert_array_equal(labels[1, 2], segment(data[1, 2], model).labels)
 
 
-def test_a_second_run_never_overwrites_the_first(qtbot, viewer, dock) -> None:
+def test_a_second_run_takes_the_place_of_the_first_unless_that_is_kept_or_edited(qtbot, viewer, dock) -> None:
     viewer.add_image(image(20, 20), name="a")
     give(dock, small_model())
     run(qtbot, dock)
     first = viewer.layers[-1]
-    first.data[:] = 0
+    dock.settings.border.value = "edge"
     run(qtbot, dock)
-    assert len(viewer.layers) == 3
-    assert first.data.max() == 0
-    assert viewer.layers[-1].data.min() > 0
+    second = viewer.layers[-1]
+    assert list(viewer.layers)[1:] == [second]
+    assert second.name == "a · small0"
+    assert dock.undo.undo(), "what was replaced is not lost"
+    assert first in viewer.layers
+    dock.undo.redo()
+    settle(qtbot)
+    dock.result.keep.click()
+    assert second.name == "a · small0 · no normalisation"
+    run(qtbot, dock)
+    third = viewer.layers[-1]
+    assert list(viewer.layers)[1:] == [second, third]
+    assert not second.visible, "two masks over each other look like a third"
+    third.paint((5, 5), 2)
+    qtbot.waitUntil(lambda: "Edited by hand" in dock.result.about.text(), timeout=20_000)
+    run(qtbot, dock)
+    assert third in viewer.layers
+    give(dock, small_model(seed=4))
+    run(qtbot, dock)
+    assert len(viewer.layers) == 5, "another model"
 
 
 def test_two_layers_fill_two_channels_by_count(qtbot, viewer, dock) -> None:
@@ -148,7 +165,7 @@ def test_verify_runs_first_and_then_only_asks_the_patch_model(qtbot, viewer, doc
     settle(qtbot)
     dock.run.verify.click()
     said = finish(qtbot, dock)
-    assert said.startswith("Verified: 256 of 256")
+    assert said.startswith("Conversion check passed: 256 of 256")
     assert said in told()
     assert len(viewer.layers) == 2
     dock.run.verify.click()
@@ -156,5 +173,5 @@ def test_verify_runs_first_and_then_only_asks_the_patch_model(qtbot, viewer, doc
     assert len(viewer.layers) == 2
     dock.settings.border.value = "constant"
     dock.run.verify.click()
-    assert finish(qtbot, dock).startswith("Verified")
-    assert len(viewer.layers) == 3
+    assert finish(qtbot, dock).startswith("Conversion check passed")
+    assert len(viewer.layers) == 2

@@ -36,7 +36,7 @@ def test_only_what_is_inside_shapes_is_labelled_and_exactly_as_in_a_whole_run(qt
     np.testing.assert_array_equal(viewer.layers[-1].data, expected)
     assert viewer.layers[-1].metadata["napari_fcnseg"]["mask"]["pixels"] == 31 * 21
     dock.run.verify.click()
-    assert finish(qtbot, dock).startswith("Verified")
+    assert finish(qtbot, dock).startswith("Conversion check passed")
     viewer.layers.remove("roi")
     settle(qtbot)
     assert dock.where.area.currentText() == "whole image"
@@ -56,7 +56,7 @@ def test_this_frame_and_what_the_view_shows(qtbot, shown, dock) -> None:
     look(viewer, (150, 150), 8)
     qtbot.wait(200)
     viewer.layers.selection = [viewer.layers[0]]
-    dock.where.area.setCurrentText("what the view shows")
+    dock.where.area.setCurrentText("visible area")
     assert run(qtbot, dock).startswith("Done")
     labels = viewer.layers[-1].data
     rows, columns = (np.flatnonzero(labels[1].any(axis=axis)) for axis in (1, 0))
@@ -91,7 +91,7 @@ def test_resume_goes_on_in_the_same_layer_and_gives_what_one_run_gives(qtbot, vi
     np.testing.assert_array_equal(labels.data, expected.labels)
     np.testing.assert_array_equal(np.stack([layer.data for layer in viewer.layers[1:4]], -1), expected.probabilities)
     dock.run.verify.click()
-    assert finish(qtbot, dock).startswith("Verified")
+    assert finish(qtbot, dock).startswith("Conversion check passed")
 
 
 def test_a_stopped_run_cannot_go_on_without_its_layer(qtbot, viewer, dock) -> None:
@@ -140,8 +140,8 @@ def test_the_view_is_followed_and_what_was_seen_stays(qtbot, shown, dock) -> Non
 def test_the_plan_and_the_time_are_said_before_the_run(qtbot, viewer, dock) -> None:
     viewer.add_image(image(200, 200))
     give(dock, small_model())
-    qtbot.waitUntil(lambda: "about" in dock.run.plan.text().lower(), timeout=60_000)
-    assert dock.run.plan.text().startswith("40,000 pixels in 1 tile of 200 × 200, ")
+    qtbot.waitUntil(lambda: "About" in dock.run.plan.text(), timeout=60_000)
+    assert "· 40,000 px · 1 tile · " in dock.run.plan.text()
     assert "CPU" in dock.run.plan.text()
     dock.settings.tile.setValue(50)
     qtbot.waitUntil(lambda: "16 tiles of 50 × 50" in dock.run.plan.text(), timeout=60_000)

@@ -17,7 +17,7 @@ from napari_fcnseg._napari.segment.results.instances_box import InstancesBox
 from napari_fcnseg.errors import OutOfMemoryError
 from napari_fcnseg.samples.synthetic import fluorescence_cells
 
-NAMES = ["not predicted", "background", "edge", "interior"]
+NAMES = ["not labelled", "background", "edge", "interior"]
 PLACE = {
     "scale": (0.5, 0.25), "translate": (3, 4), "rotate": 30, "units": ("µm", "µm"), "axis_labels": ("row", "column")
 }  # fmt: skip

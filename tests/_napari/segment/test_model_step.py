@@ -215,19 +215,19 @@ def test_new_names_and_colours_are_put_on_the_results_that_are_shown(qtbot, view
     other = viewer.add_labels(np.ones((20, 21), int), features={"index": [0, 1, 2, 3], "class": list("wxyz")})
     emitted = []
     dock.model.naming.connect(lambda: emitted.append(1))
-    assert dock.model.legend.text().count("■") == 3
-    dock.model.legend.linkActivated.emit("names")  # as a click on a square does
+    assert len(dock.model.legend.chips) == 3
+    QTest.mouseDClick(dock.model.legend.chips[0], LEFT)
     assert emitted == [1]
     dialog = dock.findChildren(NamingDialog)[-1]
     for row, name in enumerate(("soil", "root", "hair")):
         dialog.classes.item(row, 0).setText(name)
     dialog.classes.cellWidget(1, 1).set_color("#12ab34")
     dialog.save()
-    qtbot.waitUntil(lambda: "soil" in dock.model.legend.text(), timeout=30_000)
-    assert "#12ab34" in dock.model.legend.text()
+    qtbot.waitUntil(lambda: "soil" in dock.model.legend.accessibleName(), timeout=30_000)
+    assert dock.model.legend.chips[1].color == "#12ab34"
     assert load_model(models[0]).class_names == ("soil", "root", "hair")
     *maps, labels, untouched = list(viewer.layers)[1:]
-    assert list(labels.features["class"]) == ["not predicted", "soil", "root", "hair"]
+    assert list(labels.features["class"]) == ["not labelled", "soil", "root", "hair"]
     assert (np.round(labels.colormap.map(2)[:3] * 255) == (0x12, 0xAB, 0x34)).all()
     assert [layer.name for layer in maps] == [f"{labels.name} · {name}" for name in ("soil", "root", "hair")]
     assert untouched is other

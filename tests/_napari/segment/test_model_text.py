@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from html import unescape
-
 import numpy as np
 import pytest
 from napari_helpers import small_model
 
 from napari_fcnseg._napari.segment.models.hints import ModelHints
-from napari_fcnseg._napari.segment.models.model_text import describe, legend, refused_sheet, sheets
+from napari_fcnseg._napari.segment.models.memory import ModelMemory
+from napari_fcnseg._napari.segment.models.model_text import describe, refused_sheet, sheets
 from napari_fcnseg.conversion.report import COLUMNS
 from napari_fcnseg.errors import ConversionError, ModelFileError, UnsupportedLayerError
 from napari_fcnseg.graph.network import INPUT, Network, Node
@@ -24,21 +23,9 @@ def test_a_models_sheet_is_its_report_and_can_be_pasted() -> None:
     assert sheet.refused is None
     lines = sheet.as_text(COLUMNS).splitlines()
     assert [tuple(line.split("\t")) for line in lines[2:]] == [COLUMNS, *sheet.rows]
-    text, _ = describe([model], ModelHints().completed(model))
-    assert "8 × 8 pixels in 1 channel and tells 3 classes apart" in text
-    assert f"{model.fcn.report.flop_per_pixel:,} operations per pixel" in text
-
-
-def test_classes_come_with_a_square_in_their_colour_and_names_cannot_be_markup() -> None:
-    hints = ModelHints(class_names=("<b>soil</b>", "root"), class_colors=("#101010", "#20c020"))
-    rich, plain = legend(hints)
-    assert plain == "<b>soil</b>, root"
-    assert "<b>" not in rich
-    assert "<b>soil</b>" in unescape(rich)
-    assert rich.index("#101010") < rich.index("soil") < rich.index("#20c020") < rich.index("root")
-    many = ModelHints(class_names=tuple(map(str, range(40))), class_colors=("#000000",) * 40)
-    assert legend(many)[0].count("■") == 12
-    assert legend(many)[1].endswith("11, …")
+    text, _ = describe([model], ModelHints().completed(model, ModelMemory()))
+    assert text.startswith("8 × 8 patches · 1 channel · 3 classes · ")
+    assert text.endswith("× less work")
 
 
 def chain(*nodes: Node, patch: int = 8) -> Network:

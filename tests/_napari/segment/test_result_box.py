@@ -107,13 +107,13 @@ def test_copies_files_and_a_second_run_are_that_very_result(qtbot, viewer, box, 
 
     said = box.about.text().replace("\u200b", "")
     provenance = labels.metadata[METADATA]
-    digits = provenance["models"][0]["sha256"][:12]
-    for part in ("cells31", digits, "CPU:0", "float32", "tile 90 × 101", "Not verified"):
+    digits = provenance["models"][0]["sha256"][:8]
+    for part in ("cells31", digits, "CPU:0", "subtract_local_mean", "Conversion not checked"):
         assert part in said
     labels.metadata[METADATA] = provenance | {"certificate": {"passed": False, "points": 9}, "tiles": (2, 5)}
     box.refresh()
-    assert "NOT" in box.about.text()
-    assert "2 of 5 tiles" in box.about.text()
+    assert "FAILED" in box.about.text()
+    assert "Stopped: 2 of 5 tiles" in box.about.text()
     labels.metadata[METADATA] = provenance
     box.show_layer(labels)
 

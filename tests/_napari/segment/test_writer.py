@@ -37,7 +37,7 @@ def result_layer(data=DATA, **options) -> Labels:
     colors = {None: "transparent", 0: "transparent", 1: "#999999", 2: "#0072b2", 3: "#d55e00"}
     return Labels(
         data, metadata={"napari_fcnseg": PROVENANCE}, colormap=DirectLabelColormap(color_dict=colors),
-        features={"index": range(4), "class": ["not predicted", "a", "b", "c"]}, **options,
+        features={"index": range(4), "class": ["not labelled", "a", "b", "c"]}, **options,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from napari_fcnseg._napari.layers.metadata import METADATA, is_result
+from napari_fcnseg._napari.layers.metadata import is_result, shows_comparison
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ def likely_truth(layers: Sequence[Labels]) -> Labels | None:
     layers : sequence of Labels
         The newest first.
     """
-    mine = [layer for layer in layers if not made_here(layer)]
+    mine = [layer for layer in layers if not shows_comparison(layer)]
     named = [layer for layer in mine if _TRUTH.search(layer.name)]
     others = [layer for layer in mine if not is_result(layer)]
     return next(iter([*named[:1], *others[-1:], *mine[-1:]]), None)
@@ -32,10 +32,4 @@ def likely_truth(layers: Sequence[Labels]) -> Labels | None:
 
 def likely_mask(layer: Labels) -> bool:
     """Whether a new layer is the result of a run."""
-    return is_result(layer) and not made_here(layer)
-
-
-def made_here(layer: Labels) -> bool:
-    """Whether a layer was made by a comparison, so that it is not offered as a mask."""
-    entry = layer.metadata.get(METADATA)
-    return isinstance(entry, dict) and "comparison" in entry
+    return is_result(layer) and not shows_comparison(layer)

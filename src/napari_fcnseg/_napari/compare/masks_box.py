@@ -15,8 +15,9 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_fcnseg._napari.compare.guess import likely_mask, likely_truth, made_here
+from napari_fcnseg._napari.compare.guess import likely_mask, likely_truth
 from napari_fcnseg._napari.compare.settings_form import SettingsForm
+from napari_fcnseg._napari.layers.metadata import shows_comparison
 from napari_fcnseg._napari.widgets.form import form_of, quiet_combo
 from napari_fcnseg._napari.widgets.section import Section
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
@@ -95,7 +96,9 @@ class MasksBox(QGroupBox):
     def offer(self, layers: Sequence[object]) -> None:
         """Offer Labels layers, the newest first; the choice is kept."""
         first, chosen = self.first, self.chosen
-        self._layers = [layer for layer in reversed(layers) if isinstance(layer, Labels) and not made_here(layer)]
+        self._layers = [
+            layer for layer in reversed(layers) if isinstance(layer, Labels) and not shows_comparison(layer)
+        ]
         kept = self._by_hand and any(layer is first for layer in self._layers)
         wanted = first if kept else likely_truth(self._layers)
         with QSignalBlocker(self.truth):

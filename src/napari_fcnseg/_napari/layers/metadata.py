@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels
+    from napari.layers import Labels, Layer
 
 
 #: Key under which this program keeps what it has to say about a layer in the layer's metadata.
 METADATA = "napari_fcnseg"
 
 
-def is_result(layer: Image) -> bool:
+def real(layer: Any) -> Any:
+    """Return a layer itself: what napari hands to a plugin by a viewer's attributes is a stand-in, new each time."""
+    return getattr(layer, "__wrapped__", layer)
+
+
+def is_result(layer: Layer) -> bool:
     """Whether a layer was made by this program."""
     entry = layer.metadata.get(METADATA)
     return isinstance(entry, dict) and "program" in entry
+
+
+def shows_comparison(layer: Layer) -> bool:
+    """Whether a layer shows a comparison: it is no result of a model, and nothing to compare or to count."""
+    entry = layer.metadata.get(METADATA)
+    return isinstance(entry, dict) and "comparison" in entry
 
 
 def class_names(layer: Labels) -> dict[int, str]:

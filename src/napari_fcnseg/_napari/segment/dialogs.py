@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QHBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
 
+from napari_fcnseg._napari.layers.edits import may_be_edited, pixels_in
+from napari_fcnseg._napari.layers.metadata import METADATA
 from napari_fcnseg._napari.segment.doctor_dialog import DoctorDialog, examine
 from napari_fcnseg._napari.segment.models.naming import entries_of
 from napari_fcnseg._napari.segment.models.naming_dialog import NamingDialog
 from napari_fcnseg._napari.segment.results.certificate_dialog import CertificateDialog
 from napari_fcnseg._napari.segment.run.result_layers import result_name
+from napari_fcnseg._napari.widgets.entry import more_button
 from napari_fcnseg._napari.widgets.text_dialog import button
 from napari_fcnseg._napari.widgets.worker import in_worker
 from napari_fcnseg.errors import FcnSegError, SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from napari.viewer import Viewer
+    from qtpy.QtGui import QAction
 
     from napari_fcnseg._napari.segment.batch.dialog import BatchDialog
     from napari_fcnseg._napari.segment.model_choice import ModelChoice
@@ -50,16 +58,20 @@ class Dialogs(QObject):
         self._where, self._run, self._controller = where, run, controller
         self._batch: BatchDialog | None = None
         self.batch = button("Batch…", "Segment a folder of images, or several layers, with this model and settings.")
-        self.doctor = button("Doctor…", "What there is to compute with, how fast it is, and why there is no GPU.")
+        self.doctor = button("Diagnostics…", "What there is to compute with, how fast it is, and why there is no GPU.")
         self.buttons = QWidget()
-        row = QHBoxLayout(self.buttons)
-        row.setContentsMargins(0, 0, 0, 0)
+        self._row = QHBoxLayout(self.buttons)
+        self._row.setContentsMargins(0, 0, 0, 0)
         for each in (self.batch, self.doctor):
-            row.addWidget(each)
+            self._row.addWidget(each)
         self.batch.clicked.connect(self.open_batch)
         self.doctor.clicked.connect(self.open_doctor)
         controller.begun.connect(self._hold)
         controller.ended.connect(self._release)
+
+    def add_entries(self, entries: Sequence[QAction]) -> None:
+        """Add a menu of further things to do."""
+        self._row.addWidget(more_button("More", entries))
 
     def open_batch(self) -> None:
         """Open the batch, with the models and settings of the dock."""
@@ -99,16 +111,24 @@ class Dialogs(QObject):
         """Open the editor of what is kept beside the model."""
         models, choice = self._choice.models, self._choice
         entries = entries_of(models[0], choice.hints, self._settings.preprocess.value)
-        dialog = NamingDialog(models, entries, self._viewer.layers, self._dock)
+        dialog = NamingDialog(models, entries, self._viewer.layers, self._dock, hidden=choice.hidden)
         dialog.written.connect(choice.read_again)
         dialog.show()
+
+    def choose_saved(self, act: Callable[[str], object]) -> None:
+        """Have the user choose a saved result, and do something with it."""
+        path, _ = QFileDialog.getOpenFileName(self._dock, "Resume a saved result", str(Path.home()))
+        if path:
+            act(path)
 
     def open_certificate(self) -> None:
         """Show the certificate of the last verification."""
         verification, last = self._controller.verification, self._controller.last
         if verification is not None and last is not None:
             name = f"{result_name(last.request)}.certificate.json".replace("/", "-").replace(" · ", ".")
-            CertificateDialog(verification.certificate, name, self._dock).show()
+            edited = sum(pixels_in(layer.metadata.get(METADATA, {})) for layer in last.layers if may_be_edited(layer))
+            certificate = replace(verification.certificate, edited_pixels=edited)
+            CertificateDialog(certificate, name, self._dock).show()
 
     def _batch_runs(self, busy: bool) -> None:
         if busy:

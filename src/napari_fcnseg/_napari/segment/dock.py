@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
+
+from napari.qt.threading import create_worker
 
 from napari_fcnseg._napari.layers.channels import InputSpec
 from napari_fcnseg._napari.segment.dialogs import Dialogs
 from napari_fcnseg._napari.segment.image.image_box import ImageBox
+from napari_fcnseg._napari.segment.image.input_look import InputLooker
+from napari_fcnseg._napari.segment.image.normalisation_box import NormalisationBox
 from napari_fcnseg._napari.segment.model_choice import ModelChoice
 from napari_fcnseg._napari.segment.models.drop import ModelDrop
+from napari_fcnseg._napari.segment.models.hints import hints_for
+from napari_fcnseg._napari.segment.models.memory import recall_model, remember_model
 from napari_fcnseg._napari.segment.models.model_box import ModelBox
+from napari_fcnseg._napari.segment.models.naming import show_classes
 from napari_fcnseg._napari.segment.models.preferences import preferred
+from napari_fcnseg._napari.segment.results.edit_watch import EditWatch
 from napari_fcnseg._napari.segment.results.instances_box import InstancesBox
 from napari_fcnseg._napari.segment.results.result_box import ResultBox
+from napari_fcnseg._napari.segment.results.threshold_bar import ThresholdBar
 from napari_fcnseg._napari.segment.results.undo import Undo
 from napari_fcnseg._napari.segment.run.controller import RunController
 from napari_fcnseg._napari.segment.run.engine_line import EngineLine
 from napari_fcnseg._napari.segment.run.follow_view import FollowView
+from napari_fcnseg._napari.segment.run.older import replaced
 from napari_fcnseg._napari.segment.run.plan_preview import PlanPreview
 from napari_fcnseg._napari.segment.run.region_box import RegionBox
+from napari_fcnseg._napari.segment.run.region_of_interest import RegionOfInterest
 from napari_fcnseg._napari.segment.run.request import RunRequest
 from napari_fcnseg._napari.segment.run.run_box import RunBox
+from napari_fcnseg._napari.segment.run.saved import read_saved
 from napari_fcnseg._napari.segment.run.settings_box import SettingsBox
+from napari_fcnseg._napari.widgets.entry import Entry
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
 from napari_fcnseg._napari.widgets.panel import Panel
 from napari_fcnseg._napari.widgets.section import Section
 from napari_fcnseg._napari.widgets.shortcuts import Shortcuts
+from napari_fcnseg._napari.widgets.worker import in_worker
 from napari_fcnseg.errors import FcnSegError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari.layers import Layer
+    from napari.layers import Image, Layer
     from napari.viewer import Viewer
 
+    from napari_fcnseg._napari.segment.run.saved import SavedRun
+    from napari_fcnseg._napari.widgets.worker import Outcome
     from napari_fcnseg.model.patch_model import PatchModel
+    from napari_fcnseg.plan.input_check import InputLook
 
 
 class DenseSegmentation(Panel):
@@ -53,29 +72,39 @@ class DenseSegmentation(Panel):
         self.model = ModelBox()
         self.settings = SettingsBox()
         self.where = RegionBox(napari_viewer)
-        how = Section("Settings", self.settings, "How the image is prepared and computed, and what is kept.")
-        self.run = RunBox((self.where, how))
+        self.normalisation = NormalisationBox(self.settings.preprocess, self.settings.caption)
+        self.input = InputLooker(self)
+        self.run = RunBox()
         self.engine = EngineLine()
         self.choice = ModelChoice(napari_viewer, self.model, self.settings, self)
         self.controller = RunController(napari_viewer, self.run, self)
         self.plan_preview = PlanPreview(self.run, self.controller, self.request, self)
         self.follow = FollowView(napari_viewer, self.controller, self.where.follow, self.request, self)
         self.undo = Undo(napari_viewer, self)
-        self.result = ResultBox(napari_viewer)
+        self.saved = Entry(
+            "Resume a saved result…", "Go on with a stopped result that was saved, on the image under Image."
+        )
+        self.result = ResultBox(napari_viewer, (self.run.certificate,))
         self.instances = InstancesBox(napari_viewer)
+        self.threshold = ThresholdBar()
+        self.edits = EditWatch(self.controller.writes_into, self)
         self.shortcuts = Section("Shortcuts", Shortcuts(self._keys(), self), "What the keyboard does.")
         self.dialogs = Dialogs(self, napari_viewer, self.choice, self.settings, self.where, self.run, self.controller)
+        self.dialogs.add_entries((self.saved,))
         self._arrange()
         self._connect()
         self._watch = LayerWatch(napari_viewer.layers, self)
         self._watch.changed.connect(self._offer_layers)
         self._watch.removed.connect(self.controller.forget)
+        self._watch.removed.connect(self.undo.note_removed)
         self._offer_layers()
+        self.controller.select(self.result.layer)
 
     def _connect(self) -> None:
         """Connect signals; nothing is decided here."""
         self.choice.begun.connect(self.run.forgive)
         self.choice.loaded.connect(self._take_models)
+        self.choice.opened.connect(self._take_sample)
         self.choice.problem.connect(self.report_problem)
         self.image.chosen.connect(self._follow_image)
         self.model.files_chosen.connect(self.choose_models)
@@ -86,12 +115,21 @@ class DenseSegmentation(Panel):
         self.run.cancel.clicked.connect(self.controller.stop)
         self.run.resume.clicked.connect(self.controller.resume)
         self.run.verify.clicked.connect(self.start_verification)
-        self.run.certificate.clicked.connect(self.dialogs.open_certificate)
+        self.run.certificate.triggered.connect(lambda _=False: self.dialogs.open_certificate())
+        self.input.seen.connect(self._show_input)
+        self.normalisation.accepted.connect(self._accept_input)
+        self.model.legend.changed.connect(self._show_classes)
+        self.model.legend.marked.connect(lambda label: remember_model(self.models, background=label))
         self.settings.compare.clicked.connect(self.start_comparison)
         self.controller.shown.connect(self._note_result)
         self.controller.ended.connect(self.result.refresh)
+        self.result.shown.connect(self.controller.select)
+        self.result.shown.connect(self.threshold.show_layer)
+        self.threshold.changed.connect(self._threshold_changed)
         self.result.run_again.connect(self.run_again)
         self.result.remove.connect(lambda layer: self.undo.take(self.result.layers_of(layer)))
+        self.saved.triggered.connect(lambda _=False: self.dialogs.choose_saved(self.resume_file))
+        self.edits.counted.connect(lambda _: self.result.refresh())
         self.result.problem.connect(self.report_problem)
         for source in (self.image.chosen, self.image.changed, self.settings.changed, self.where.changed):
             source.connect(self._refresh)
@@ -101,12 +139,12 @@ class DenseSegmentation(Panel):
         return [
             ("Alt+Shift+R", "Run", self.run.run.click),
             ("Alt+Shift+X", "Cancel", self.run.cancel.click),
-            ("Alt+Shift+G", "Go on with a run that was stopped", self.run.resume.click),
+            ("Alt+Shift+G", "Resume", self.run.resume.click),
             ("Alt+Shift+V", "Verify", self.run.verify.click),
-            ("Alt+Shift+F", "Follow the view, or not", self.where.follow.click),
+            ("Alt+Shift+F", "Toggle Follow the view", self.where.follow.click),
             ("Alt+Shift+O", "Choose a model file", self.model.choose.click),
-            ("Ctrl+Z", "Take the latest result away", self.undo.undo),
-            ("Ctrl+Shift+Z", "Put it back", self.undo.redo),
+            ("Ctrl+Z", "Undo: the latest result, or Remove", self.undo.undo),
+            ("Ctrl+Shift+Z", "Redo", self.undo.redo),
         ]
 
     def _arrange(self) -> None:
@@ -114,9 +152,12 @@ class DenseSegmentation(Panel):
 
         At the first question about preferences napari looks through all its plugins, which is a turn of its own.
         """
-        folded = Section("Instances", self.instances, "Number the connected parts of a class: cells, nuclei.")
-        first = (self.image, self.model, self.run, self.result, folded)
-        self.lay_out((*first, self.dialogs.buttons, self.engine, self.shortcuts), preferred, self._begin)
+        objects = Section("Objects", self.instances, "Number the connected regions of a class: cells, nuclei.")
+        advanced = Section("Advanced", self.settings, "How the image is computed, and what is kept.")
+        parts = (self.image, self.model, self.normalisation, self.where, self.threshold, self.result, objects, advanced)
+        self.lay_out(
+            (*parts, self.dialogs.buttons, self.engine, self.shortcuts), preferred, self._begin, footer=self.run
+        )
 
     def _begin(self) -> None:
         ModelDrop(self).dropped.connect(self.drop_models)
@@ -154,15 +195,17 @@ class DenseSegmentation(Panel):
         """
         if not self.models:
             waiting = "The model is still being read." if self.choice.reading else "No model was chosen."
-            raise SettingsError(f"{waiting} Choose one under Model, or take a sample.")
+            raise SettingsError(f"{waiting} Choose one under Model, or try a sample.")
         source, settings = self.image.source(), self.settings.settings()
         place, preview = self.where.place(source), self.settings.preview.value
-        return RunRequest.of(self.viewer, source, self.models, settings, self.choice.hints, place, preview)
+        hints = replace(self.choice.hints, hidden=self.model.legend.hidden)
+        return RunRequest.of(self.viewer, source, self.models, settings, hints, place, preview)
 
     def start(self) -> None:
         """Segment what is chosen."""
         if (request := self._request()) is not None:
             self.settings.keep()
+            self.choice.keep()
             self.controller.segment(request)
 
     def start_verification(self) -> None:
@@ -185,6 +228,26 @@ class DenseSegmentation(Panel):
         if request is not None and not self.controller.running:
             self.controller.segment(request)
 
+    def resume_file(self, path: str) -> None:
+        """Go on with a result that was stopped and saved, on the image that is chosen."""
+        slots = {"returned": self._resume_saved}
+        create_worker(in_worker, partial(read_saved, path), _connect=slots, _ignore_errors=True)
+
+    def _resume_saved(self, outcome: Outcome) -> None:
+        try:
+            if outcome.error is not None:
+                raise outcome.error
+            saved: SavedRun = outcome.value
+            source = self.image.source()
+            place = RegionOfInterest(saved.settings.region, saved.settings.frames)
+            hints = hints_for([str(m.path) for m in saved.models], self.viewer.layers)
+            hints = hints.completed(saved.models[0], recall_model(saved.models))
+            if not self.controller.running:
+                request = RunRequest.of(self.viewer, source, saved.models, saved.settings, hints, place)
+                self.controller.resume_saved(request, saved)
+        except Exception as error:  # told as any other
+            self.report_problem(error)
+
     def report_problem(self, error: Exception) -> None:
         """Report an error in the dock and as a notification."""
         self.controller.report_problem(error)
@@ -201,14 +264,39 @@ class DenseSegmentation(Panel):
         self.undo.note(layers)
         if self.controller.last is not None:
             self.result.remember(layers, self.controller.last.request)
+        older = replaced(self.viewer.layers, layers[-1])
+        self.instances.inherit(older, layers[-1])
         self.instances.recompute(layers[-1])
+        self.undo.take(older)
+        self.result.show_layer(layers[-1])
+
+    def _show_input(self, look: InputLook | None) -> None:
+        """Show what reaches the model, and warn where it looks wrong, in sight whatever is scrolled."""
+        self.normalisation.show_look(look, recall_model(self.models).accepted)
+        self.run.warn("⚠ The image may need another normalisation." if self.normalisation.doubtful else "")
+
+    def _accept_input(self, steps: str) -> None:
+        remember_model(self.models, accepted=steps)
+        self._show_input(self.normalisation.histogram.look)
+
+    def _threshold_changed(self, layer: Layer) -> None:
+        self.result.refresh()
+        self.instances.recompute(layer)
+
+    def _show_classes(self) -> None:
+        show_classes(self.viewer.layers, self.models, self.choice.hints.class_colors, self.model.legend.hidden)
 
     def _offer_layers(self) -> None:
         layers = list(self.viewer.layers)
+        self.edits.watch(layers)
         self.image.offer(layers, self.viewer.layers.selection.active)
         self.where.offer(layers)
         if not self.choice.wanted:
             self._follow_image()
+        self._refresh()
+
+    def _take_sample(self, layers: list[Image]) -> None:
+        self.image.take(layers)
         self._refresh()
 
     def _follow_image(self) -> None:
@@ -231,5 +319,6 @@ class DenseSegmentation(Panel):
         except FcnSegError:
             source = None
         self.where.show_for(source)
+        self.input.look(source, self.models, self.normalisation.steps)
         self.plan_preview.refresh()
         self.follow.refresh()

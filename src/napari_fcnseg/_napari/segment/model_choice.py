@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_fcnseg._napari.files_in_use import watch_choice
 from napari_fcnseg._napari.segment.models.hints import ModelHints, hints_for, hints_of, sample_hints
+from napari_fcnseg._napari.segment.models.memory import recall_model, remember_model
 from napari_fcnseg._napari.segment.models.model_job import load_worker, sample_worker
 from napari_fcnseg.errors import FcnSegError
 from napari_fcnseg.samples.catalogue import SAMPLES
@@ -53,6 +54,8 @@ class ModelChoice(QObject):
     loaded = Signal()
     #: Emitted with an exception that the user has to know.
     problem = Signal(object)
+    #: Emitted with the layers of a sample that the user chose.
+    opened = Signal(object)
 
     def __init__(self, viewer: Viewer, box: ModelBox, settings: SettingsBox, parent: QObject) -> None:
         super().__init__(parent)
@@ -66,6 +69,7 @@ class ModelChoice(QObject):
         self._output = ""  # the answer that the user chose, of a model with several
         self._fill_in = True  # whether the model's preprocessing takes the place of what is written
         self._dropped: list[str] = []
+        self._before: tuple[str, ...] = ()  # hashes of the models before these
         watch_choice(self)
 
     def choose(self, paths: Sequence[str]) -> None:
@@ -89,7 +93,10 @@ class ModelChoice(QObject):
         hints = sample_hints(SAMPLES[name])
         self._by_hand = False
         self._load((hints.model,), hints)
-        if not any(hints_of(layer) == hints for layer in self._viewer.layers):
+        there = [layer for layer in self._viewer.layers if hints_of(layer) == hints]
+        if there:
+            self.opened.emit(there)
+        else:
             create_worker(sample_worker, name, _connect={"returned": self._add_sample}, _ignore_errors=True)
 
     def follow(self, image: Image | None) -> None:
@@ -98,8 +105,18 @@ class ModelChoice(QObject):
         if hints is not None and not self._by_hand and (hints.model,) != self.wanted:
             self._load((hints.model,), hints)
 
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Labels of classes that are not shown."""
+        return self._box.legend.hidden
+
+    def keep(self) -> None:
+        """Remember what the user chose for these models."""
+        remember_model(self.models, **self._settings.chosen_for_model())
+
     def read_again(self) -> None:
         """Read the model with what the user has just written beside it, which counts more than a sample's."""
+        remember_model(self.models, preprocess=None)
         self._load(self.wanted, ModelHints(), self._output)
 
     def _load(self, paths: tuple[str, ...], hints: ModelHints, output: str = "", *, fill_in: bool = True) -> None:
@@ -124,10 +141,13 @@ class ModelChoice(QObject):
             self.problem.emit(loaded.error)
             return
         self.models = loaded.models
-        self.hints = self._given.completed(loaded.models[0])
+        memory = recall_model(loaded.models)
+        self.hints = self._given.completed(loaded.models[0], memory)
         if self._fill_in:
             self._fill_in_preprocessing()
-        self._box.show_models(loaded.models, self.hints)
+            self._settings.restore(memory)
+        self._before = tuple(model.sha256 for model in loaded.models)
+        self._box.show_models(loaded.models, self.hints, memory.background)
         self.loaded.emit()
 
     def _fill_in_preprocessing(self) -> None:
@@ -147,8 +167,14 @@ class ModelChoice(QObject):
             self._settings.set_preprocess(steps, sidecar_path(beside).name)
         elif self._given.model:
             self._settings.set_preprocess(())
+        elif self._others():  # those steps were chosen for another model
+            self._settings.set_preprocess(())
         else:
             self._settings.forget_preprocess()
+
+    def _others(self) -> bool:
+        """Whether there were models before, and none of these among them."""
+        return bool(self._before) and not {model.sha256 for model in self.models} & set(self._before)
 
     def _take_dropped(self) -> None:
         paths, self._dropped = self._dropped, []
@@ -158,5 +184,4 @@ class ModelChoice(QObject):
         if outcome.error is not None:
             self.problem.emit(outcome.error)
             return
-        for data, options, _ in outcome.value:
-            self._viewer.add_image(data, **options)
+        self.opened.emit([self._viewer.add_image(data, **options) for data, options, _ in outcome.value])

@@ -7,15 +7,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from qtpy import API_NAME, QT_VERSION
-from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QSize, QTimer
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_fcnseg._napari.widgets.panel_scroll import PanelScroll
 from napari_fcnseg.errors import FcnSegError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _LEAVING: set[Panel] = set()
+_WIDTH: Final = 340  # pixels that a dock opens with
 _QT_NEEDED: Final = (6, 4)  # whose forms can hide a row
 
 
@@ -35,8 +37,13 @@ class Panel(QWidget):
         check_qt(QT_VERSION or "", API_NAME)
         super().__init__()
 
-    def lay_out(self, parts: Iterable[QWidget], *then: Callable[[], object]) -> None:
-        """Lay out parts in a column; a low window scrolls, for squeezed labels would lose their text.
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the size to open with."""
+        hint = super().sizeHint()
+        return QSize(max(_WIDTH, hint.width()), hint.height())
+
+    def lay_out(self, parts: Iterable[QWidget], *then: Callable[[], object], footer: QWidget | None = None) -> None:
+        """Put parts below each other; a low window scrolls, for squeezed labels would lose their text.
 
         They come one per turn of the event loop: styling them all takes Qt a tenth of a second.
 
@@ -46,24 +53,27 @@ class Panel(QWidget):
             From the top to the bottom.
         *then : callable
             What is done when they are all there, one per turn as well.
+        footer : QWidget, optional
+            Below them, always in sight.
         """
         steps = QWidget()
         column = QVBoxLayout(steps)
+        column.setContentsMargins(6, 4, 6, 4)
         column.addStretch()
-        scroll = QScrollArea()
-        scroll.setWidget(steps)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll = PanelScroll(steps)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll)
+        layout.setSpacing(0)
+        layout.addWidget(scroll, 1)
+        if footer is not None:
+            layout.addWidget(footer)
 
         def place(part: QWidget) -> None:
             column.insertWidget(column.count() - 1, part)
-            scroll.setMinimumWidth(steps.minimumSizeHint().width())
+            scroll.fit()
 
-        turns: deque[Callable[[], object]] = deque([*(partial(place, part) for part in parts), *then])
+        order = [partial(_follow_with_tab, steps, footer)] if footer is not None else []
+        turns: deque[Callable[[], object]] = deque([*(partial(place, part) for part in parts), *order, *then])
         timer = QTimer(self)
 
         def turn() -> None:
@@ -109,3 +119,17 @@ def check_qt(version: str, binding: str) -> None:
             f"FCNSeg needs Qt {needed} or newer, and napari runs on Qt {version} ({binding}) here. "
             'Make a new Python environment and install both with `pip install "napari-fcnseg[all]"`.'
         )
+
+
+def _follow_with_tab(steps: QWidget, footer: QWidget) -> None:
+    """Have Tab lead from the last of the parts to the footer, which was there first."""
+    last, widget, below = steps, steps.nextInFocusChain(), []
+    while widget is not None and widget is not steps:
+        if steps.isAncestorOf(widget):
+            last = widget
+        elif footer.isAncestorOf(widget):
+            below.append(widget)
+        widget = widget.nextInFocusChain()
+    for widget in below:
+        QWidget.setTabOrder(last, widget)
+        last = widget

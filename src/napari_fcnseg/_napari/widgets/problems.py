@@ -17,6 +17,6 @@ def notify_error(error: Exception) -> str:
 
 
 def error_sentence(error: Exception) -> str:
-    """Return an error as a sentence for the user, whether the user caused it or it is a bug."""
-    unexpected = f"Something went wrong that should not have: {type(error).__name__}: {error}"
+    """Return an error as a sentence for the user, be it one or a fault of the program."""
+    unexpected = f"Unexpected error, please report it: {type(error).__name__}: {error}"
     return str(error) if is_expected(error) else unexpected

@@ -54,6 +54,8 @@ class TextKind:
 #: Any text, of which nothing more can be said.
 TEXT: Final = TextKind("a text", lambda _: True)
 TABLE: Final = TextKind("a table of scores", lambda text: text.split("\n", 1)[0].endswith(",score,value"))
+OBJECTS: Final = TextKind("a table of objects", lambda text: text.startswith("label,"))
+OUTLINES: Final = TextKind("outlines of objects", lambda text: text.startswith('{"type": "FeatureCollection"'))
 PAGE: Final = TextKind("a report of this program", lambda text: text.startswith("<!doctype html><html lang=en>"))
 SCORES: Final = TextKind("a file of scores", lambda text: text.startswith(f'{_PROGRAM}truth": '))
 CERTIFICATE: Final = TextKind("a certificate", lambda text: text.startswith(f'{_PROGRAM}certificate_version": '))

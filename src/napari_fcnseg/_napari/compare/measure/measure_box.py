@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.comparison import Study
 
-_NOTHING = "Press Compare, and here are the scores."
+_NOTHING = "Press Compare to see the scores."
 _UNITS = ("pixels", "% of row (truth)", "% of column (mask)")
 
 

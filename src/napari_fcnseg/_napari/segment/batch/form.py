@@ -95,7 +95,7 @@ class BatchForm(QWidget):
         self.source.setToolTip("<p>Where the images are: files in a folder, or image layers that are open.</p>")
         about = "Folder with the images: TIFF, PNG, JPEG, NumPy or Zarr. Other files are left out, with a word."
         self.folder = FolderLine("Folder with the images", about, "Choose the folder with the images")
-        self.subfolders = _check("Subfolders, too", "Take images in subfolders as well.")
+        self.subfolders = _check("Include subfolders", "Take images in subfolders as well.")
         self.layers = QListWidget()
         self.layers.setAccessibleName("Layers to segment")
         self.layers.setToolTip("<p>Tick the layers to segment; each is an image of its own.</p>")
@@ -109,9 +109,11 @@ class BatchForm(QWidget):
         self.form.addItem("OME-Zarr", "ome-zarr")
         self.form.setAccessibleName("Write as")
         self.form.setToolTip("<p>TIFF opens everywhere. OME-Zarr suits images that do not fit into memory.</p>")
-        self.probabilities = _check("Probabilities, too", "Write the network's numbers for each class as well.")
-        self.confidence = _check("Confidence, too", "Write the winning class's number at each pixel as well.")
-        self.disagreement = _check("Disagreement, too", "Write the share of the models that say another class as well.")
+        self.probabilities = _check("Also save probabilities", "Write the probability of each class as well.")
+        self.confidence = _check("Also save confidence", "Write the winning class's probability at each pixel as well.")
+        self.disagreement = _check(
+            "Also save disagreement", "Write the share of the models that say another class as well."
+        )
         self.disagreement.setVisible(members > 1)
         about = "Compute all images anew, and replace results of other models or settings. Images are never replaced."
         self.overwrite = _check("Replace earlier results", about)

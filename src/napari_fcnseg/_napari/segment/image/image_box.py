@@ -10,12 +10,14 @@ from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel
 
 from napari_fcnseg._napari.layers.axes import AxisChoice
 from napari_fcnseg._napari.layers.channels import ImageLayers, InputSpec, full_resolution, suggest_layers, works_alone
+from napari_fcnseg._napari.layers.metadata import is_result, real
 from napari_fcnseg._napari.segment.image.axis_segments import segments_of
 from napari_fcnseg._napari.segment.image.axis_strip import AxisStrip
 from napari_fcnseg._napari.segment.image.facts_line import FactsLine
 from napari_fcnseg._napari.segment.image.layer_combo import LayerCombo
 from napari_fcnseg._napari.widgets.layer_events import LayerEvents
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
+from napari_fcnseg._napari.widgets.style import WARNING_STYLE
 from napari_fcnseg.errors import FcnSegError, ImageError
 
 if TYPE_CHECKING:
@@ -24,9 +26,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from qtpy.QtWidgets import QWidget
 
-#: Legible on napari's dark and light backgrounds alike.
-_WARNING_STYLE = "color: #d97706;"
-_OPEN = "Open an image in napari (File > Open, or drop it here), or take a sample below."
+_OPEN = "Open an image in napari (File > Open, or drop it here), or try a sample."
 
 
 class ImageBox(QGroupBox):
@@ -46,7 +46,7 @@ class ImageBox(QGroupBox):
     changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("1  Image", parent)
+        super().__init__("Image", parent)
         self.need: InputSpec | None = None
         self.choice = AxisChoice()
         self._chosen_for: tuple[object, ...] = ()  # the layer and the shape that the choice of axes was made for
@@ -57,7 +57,7 @@ class ImageBox(QGroupBox):
         self.strip = AxisStrip()
         self.strip.chosen.connect(self._axis_chosen)
         self.mapping, self.facts, self.warning = WrappingLabel(), FactsLine(), WrappingLabel()
-        self.warning.setStyleSheet(_WARNING_STYLE)
+        self.warning.setStyleSheet(WARNING_STYLE)
         self.facts.known.connect(self._warn)
         self._events = LayerEvents(self)
         self._events.changed.connect(self._layer_changed)
@@ -74,15 +74,27 @@ class ImageBox(QGroupBox):
         return self.combos[0].layer
 
     def offer(self, layers: Sequence[Layer], active: Layer | None = None) -> None:
-        """Offer the viewer's layers; fill in what is certain unless the user has chosen."""
-        self._layers = [layer for layer in layers if isinstance(layer, Image)]
+        """Offer the viewer's layers; fill in what is certain as long as something is missing.
+
+        What is chosen stays, whatever layer is selected or comes: another image would be segmented without a word.
+        """
+        images = [layer for layer in layers if isinstance(layer, Image)]
+        self._layers = sorted(images, key=lambda layer: not is_result(layer))  # the last one is offered first
         kept = [combo.layer for combo in self.combos if combo.layer is not None]
         for combo in self.combos:
             combo.offer(self._layers)
         if any(all(layer is not other for other in self._layers) for layer in kept):
             self._by_hand, self.choice = False, AxisChoice()  # what the user chose is gone
-        if not self._by_hand:
-            self._fill(active if isinstance(active, Image) else None)
+        if not self._by_hand and len(self._used()) < self._wanted:
+            self._fill(active)
+        self._show()
+
+    def take(self, layers: Sequence[Image]) -> None:
+        """Choose the layers of an image that was opened for this."""
+        self._by_hand = False
+        self.offer([*(layer for layer in self._layers if all(layer is not new for new in layers)), *layers])
+        self.combos[0].layer = layers[-1]
+        self._fill(layers[-1])
         self._show()
 
     def set_need(self, need: InputSpec | None, active: Layer | None = None) -> None:
@@ -92,9 +104,8 @@ class ImageBox(QGroupBox):
         for _ in range(len(self.combos), need.channels if need is not None else 1):
             self._add_combo()
         if changed:
-            self._by_hand = False
             self.choice = AxisChoice()
-            self._fill(active if isinstance(active, Image) else None)
+            self._fill(active)
         self._show()
 
     def source(self) -> ImageLayers:
@@ -134,10 +145,14 @@ class ImageBox(QGroupBox):
         self._form.insertRow(len(self.combos), self._labels[-1], combo)
         self.combos.append(combo)
 
-    def _fill(self, active: Image | None) -> None:
-        need = self.need or InputSpec(1, 2)
-        preferred = active if any(active is layer for layer in self._layers) else self.first
-        for combo, layer in zip(self.combos, suggest_layers(self._layers, need, preferred), strict=False):
+    def _fill(self, active: Layer | None) -> None:
+        """Fill in what is certain, around the layer that is chosen, else the selected one; never an own output."""
+        need, first, active = self.need or InputSpec(1, 2), self.first, real(active)
+        mine = isinstance(active, Image) and not is_result(active) and any(active is layer for layer in self._layers)
+        found = suggest_layers(self._layers, need, first if first is not None else active if mine else None)
+        if self._by_hand and all(layer is not first for layer in found):
+            found = [first, *(layer for layer in found[1:])]
+        for combo, layer in zip(self.combos, found, strict=False):
             combo.layer = layer
 
     def _layer_chosen(self) -> None:
@@ -162,18 +177,21 @@ class ImageBox(QGroupBox):
             return False
         return (self.choice.separate and not self.first.rgb) or not works_alone(self.first, self.need)
 
+    @property
+    def _wanted(self) -> int:
+        """How many combos are shown."""
+        return self.need.channels if self._several() and self.need is not None else 1
+
     def _used(self) -> list[Image]:
         """Return the layers of the combos that are shown."""
-        wanted = self.need.channels if self._several() and self.need is not None else 1
-        return [combo.layer for combo in self.combos[:wanted] if combo.layer is not None]
+        return [combo.layer for combo in self.combos[: self._wanted] if combo.layer is not None]
 
     def _show(self, *, again: bool = False) -> None:
         """Show the rows that are needed, and what they mean."""
         self._keep_choice()
         several = self._several()
-        visible = self.need.channels if several and self.need is not None else 1
         for channel, combo in enumerate(self.combos):
-            self._form.setRowVisible(combo, channel < visible)
+            self._form.setRowVisible(combo, channel < self._wanted)
             label = self.need.name(channel) if several and self.need is not None else "Layer"
             self._labels[channel].setText(label[:1].upper() + label[1:])
             combo.setAccessibleName(f"Layer of {label}" if several else label)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QIcon, QImage, QPixmap
-from qtpy.QtWidgets import QComboBox
+from qtpy.QtWidgets import QComboBox, QStyle, QStyleOptionComboBox, QStylePainter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.layers import Image
+    from qtpy.QtGui import QPaintEvent
     from qtpy.QtWidgets import QWidget
 
 _CHOOSE = "choose a layer"
+_BESIDE = 8  # pixels around the colours
 
 
 class LayerCombo(QComboBox):
@@ -45,6 +48,20 @@ class LayerCombo(QComboBox):
         self.addItems([_CHOOSE, *(layer.name for layer in reversed(layers))])
         self.layer = chosen
         self.colour()
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Leave the middle of a long name out: names differ at the ends."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        style = self.style()
+        if style is not None:
+            part = QStyle.SubControl.SC_ComboBoxEditField
+            room = style.subControlRect(QStyle.ComplexControl.CC_ComboBox, option, part, self).width()
+            room -= self.iconSize().width() + _BESIDE if self.layer is not None else 0
+            middle = Qt.TextElideMode.ElideMiddle
+            option.currentText = self.fontMetrics().elidedText(self.currentText(), middle, room)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def colour(self) -> None:
         """Draw the colours that napari shows the layers in now."""

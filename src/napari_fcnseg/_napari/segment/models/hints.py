@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
+    from napari_fcnseg._napari.segment.models.memory import ModelMemory
     from napari_fcnseg.model.patch_model import PatchModel
 
 
@@ -30,6 +31,8 @@ class ModelHints:
         Steps the image goes through before the model.
     channel_names, class_names, class_colors : tuple of str
         In the model's order; empty where unknown.
+    hidden : tuple of int
+        Labels of classes that results do not show.
     """
 
     model: str = ""
@@ -37,20 +40,25 @@ class ModelHints:
     channel_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     class_colors: tuple[str, ...] = ()
+    hidden: tuple[int, ...] = ()
 
     def metadata(self) -> dict[str, Any]:
         """Return the entry for a layer's metadata that :func:`hints_of` reads."""
-        return {METADATA: {name: getattr(self, name) for name in self.__dataclass_fields__}}
+        return {METADATA: {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "hidden"}}
 
-    def completed(self, model: PatchModel) -> ModelHints:
-        """Return these hints, with what they leave open filled in from a model's sidecar."""
-        named, colored = (len(given) == model.classes for given in (self.class_names, self.class_colors))
-        channels = model.sidecar.channel_names if model.sidecar is not None else ()
+    def completed(self, model: PatchModel, memory: ModelMemory) -> ModelHints:
+        """Return these hints, with what they leave open filled in from a model's sidecar, or from memory."""
+        sidecar = model.sidecar
+        names, colors = (sidecar.class_names, sidecar.class_colors) if sidecar is not None else ((), ())
+
+        def first(*given: tuple[str, ...]) -> tuple[str, ...]:
+            return next((each for each in given if len(each) == model.classes), given[-1])
+
         return replace(
             self,
-            channel_names=self.channel_names or channels,
-            class_names=self.class_names if named else model.class_names,
-            class_colors=self.class_colors if colored else model.class_colors,
+            channel_names=self.channel_names or (sidecar.channel_names if sidecar is not None else ()),
+            class_names=first(self.class_names, names, memory.class_names, model.class_names),
+            class_colors=first(self.class_colors, colors, memory.class_colors, model.class_colors),
         )
 
 

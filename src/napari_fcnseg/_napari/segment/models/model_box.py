@@ -12,28 +12,30 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QFormLayout,
-    QGridLayout,
     QGroupBox,
+    QHBoxLayout,
     QLabel,
     QMenu,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
+    QWidget,
 )
 
+from napari_fcnseg._napari.segment.models.legend import Legend
 from napari_fcnseg._napari.segment.models.members import EnsembleMembers
-from napari_fcnseg._napari.segment.models.model_text import describe, legend, refused_sheet, sheets
+from napari_fcnseg._napari.segment.models.model_text import describe, refused_sheet, sheets
 from napari_fcnseg._napari.segment.models.preferences import preferred
 from napari_fcnseg._napari.segment.models.recent_menu import RecentMenu
 from napari_fcnseg._napari.segment.models.report_dialog import ReportDialog
+from napari_fcnseg._napari.widgets.entry import Entry, menu_of, more_button
+from napari_fcnseg._napari.widgets.flow import FlowLayout
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg.errors import FcnSegError
 from napari_fcnseg.samples.catalogue import SAMPLES
+from napari_fcnseg.system.formatting import shorten_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from qtpy.QtWidgets import QWidget
 
     from napari_fcnseg._napari.segment.models.hints import ModelHints
     from napari_fcnseg._napari.segment.models.model_text import LayerTable
@@ -42,9 +44,11 @@ if TYPE_CHECKING:
 _FILTER = "Models (*.keras *.h5 *.hdf5 *.json *.onnx *.pb);;All files (*)"
 _HELP = (
     "A trained model that says what the centre pixel of a patch is: .keras, .h5, .onnx, or an architecture in .json "
-    "with its weights in .h5 beside it. It is read, and nothing in it is run. You may drop it here, too."
+    "with its weights in .h5 beside it. Nothing in it is run. Or drop it here."
 )
-_EMPTY = "No model yet. Choose a file or folder with a trained patch classifier, drop it here, or take a sample."
+_CHOOSE = "Choose a model"
+_LONGEST = 32  # letters of a name that a button has room for
+_EMPTY = "Choose a file or folder, drop a model here, or try a sample:"
 
 
 class ModelBox(QGroupBox):
@@ -54,75 +58,70 @@ class ModelBox(QGroupBox):
     files_chosen = Signal(list)
     #: Emitted with a sample's name when the user chose one.
     sample_chosen = Signal(str)
-    #: Emitted with the name of one of the model's answers when the user chose another one.
+    #: Emitted with the name of one of the model's outputs when the user chose another one.
     output_chosen = Signal(str)
     #: Emitted when the user wants to name classes and channels.
     naming = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("2  Model", parent)
+        super().__init__("Model", parent)
         self._sheets: tuple[LayerTable, ...] = ()  # of the report
         self._paths: tuple[str, ...] = ()
-        self._asked = ""  # which answer
+        self._asked = ""  # which output
         self._folder = ""  # where the user chose files
-        self.choose = _button("File…", f"{_HELP} Several files are an ensemble, whose numbers are averaged.")
-        self.choose.clicked.connect(self._choose)
-        self.folder = _button(
-            "Folder…", "A SavedModel folder, as Keras 2 wrote it. It is read, and nothing in it is run."
-        )
-        self.folder.clicked.connect(self._choose_folder)
-        self.recent = _button("Recent", "Models you used last, and those in the folder that you chose in Preferences.")
-        recent_menu = RecentMenu(self.recent)
-        self.recent.setMenu(recent_menu)
-        self.samples = _button("Samples", "Open a sample image together with a small model that fits it.")
-        self.samples.setMenu(self._menu())
-        self.report = _button("Report…", "What became of each layer of the model, and what it costs.")
-        self.report.clicked.connect(self.open_report)
-        self.add = _button("Add…", "Choose one more model: several are an ensemble, whose numbers are averaged.")
-        self.add.clicked.connect(self._add)
-        self.names = _button(
-            "Names and colours…",
-            "Name the model's classes and channels, and say how its images were prepared. It is kept in a small file "
-            "beside the model.",
-        )
-        self.names.clicked.connect(self.naming)
+        self._make_entries()
         self.about = QLabel()
         self.about.setWordWrap(True)
         self.about.setMinimumWidth(1)  # a long name in a refusal is not to make the dock wide
         self.about.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)  # a refusal is to be sent on
-        self.legend = QLabel()
-        self.legend.setWordWrap(True)
-        self.legend.setTextFormat(Qt.TextFormat.RichText)
-        self.legend.setToolTip("<p>The classes. Press a colour to change names and colours.</p>")
-        self.legend.linkActivated.connect(self._open_naming)
+        self.tries = self._sample_buttons()
+        self.legend = Legend()
+        self.legend.naming.connect(self._open_naming)
         self.members = EnsembleMembers()
-        self.output = ComboBox(tooltip="<p>Which of the model's answers to compute.</p>")
+        self.members.left.connect(self.files_chosen)
+        self.output = ComboBox(tooltip="<p>Which of the model's outputs to compute.</p>")
         self.output.native.activated.connect(lambda _: self.output_chosen.emit(self.output.value))
-        self.output.native.setAccessibleName("Answer")
+        self.output.native.setAccessibleName("Output")
         _narrow(self.output.native)
         self._form = QFormLayout()
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._form.addRow("Answer", self.output.native)
-        self._arrange()
-        for source in (recent_menu.chosen, self.members.left):
-            source.connect(self.files_chosen)
-        self.show_nothing()
-
-    def _arrange(self) -> None:
-        """Put two buttons in a row: in a narrow dock no more have room for their words."""
-        ways, more = QGridLayout(), QGridLayout()
-        for number, button in enumerate((self.choose, self.folder, self.recent, self.samples)):
-            ways.addWidget(button, number // 2, number % 2)
-        more.addWidget(self.report, 0, 0)
-        more.addWidget(self.add, 0, 1)
-        more.addWidget(self.names, 1, 0, 1, 2)
+        self._form.addRow("Output", self.output.native)
+        row = QHBoxLayout()
+        row.addWidget(self.pick, 1)
+        row.addWidget(self.more)
         layout = QVBoxLayout(self)
-        layout.addLayout(ways)
+        layout.addLayout(row)
         layout.addWidget(self.members)
         layout.addLayout(self._form)
-        layout.addWidget(self.about)
-        layout.addWidget(self.legend)
-        layout.addLayout(more)
+        for part in (self.about, self.tries, self.legend):
+            layout.addWidget(part)
+        self.show_nothing()
+
+    def _make_entries(self) -> None:
+        """Make the menu of ways to choose a model, and the one of what there is to do with it."""
+        self.choose = Entry("File…", f"{_HELP} Several files are an ensemble.")
+        self.choose.triggered.connect(self._choose)
+        self.folder = Entry("Folder…", "A SavedModel folder, as Keras 2 wrote it. Nothing in it is run.")
+        self.folder.triggered.connect(self._choose_folder)
+        self.pick = QPushButton(_CHOOSE)
+        self.pick.setToolTip(f"<p>{_HELP}</p>")
+        self.pick.setMinimumWidth(1)
+        recent_menu = RecentMenu(self.pick)
+        recent_menu.setTitle("Recent")
+        recent_menu.chosen.connect(self.files_chosen)
+        samples = self._menu()
+        samples.setTitle("Samples")
+        self.recent, self.samples = recent_menu.menuAction(), samples.menuAction()
+        self.pick.setMenu(menu_of((self.recent, self.samples, None, self.choose, self.folder), self.pick))
+        self.report = Entry("Report…", "What became of each layer of the model, and what it costs.")
+        self.report.triggered.connect(self.open_report)
+        self.add = Entry("Add model (ensemble)…", "Average one more model with this one.")
+        self.add.triggered.connect(self._add)
+        self.names = Entry(
+            "Model details…", "Names and colours of the classes, channels, normalisation. Kept beside the model."
+        )
+        self.names.triggered.connect(lambda _=False: self.naming.emit())
+        self.more = more_button("More about the model", (self.report, self.add, self.names))
 
     def show_nothing(self) -> None:
         """Show that no model is chosen."""
@@ -130,9 +129,10 @@ class ModelBox(QGroupBox):
         self._show_paths(())
         self._offer((), "")
         self._describe(_EMPTY)
+        self.tries.show()
 
     def show_loading(self, paths: Sequence[str], output: str = "") -> None:
-        """Show that files are being read, perhaps for another answer of the same model."""
+        """Show that files are being read, perhaps for another output of the same model."""
         self._asked = output
         self._show_paths(paths)
         if not output:
@@ -141,7 +141,7 @@ class ModelBox(QGroupBox):
         self._describe(f"Reading {Path(paths[0]).name}{more}…")
 
     def show_refusal(self, error: Exception) -> None:
-        """Show why files were refused; another answer of the same model may do."""
+        """Show why files were refused; another output of the same model may do."""
         if outputs := self.offers_answers(error):
             self._offer(outputs, self._asked or outputs[0])
         self._describe(str(error), refused=True)
@@ -151,19 +151,16 @@ class ModelBox(QGroupBox):
 
     @staticmethod
     def offers_answers(error: Exception) -> tuple[str, ...]:
-        """Return the answers of a refused model that has several: another one may do."""
+        """Return the outputs of a refused model that has several: another one may do."""
         understood = error.understood if isinstance(error, FcnSegError) else None
         return understood.outputs if understood is not None else ()
 
-    def show_models(self, models: tuple[PatchModel, ...], hints: ModelHints) -> None:
+    def show_models(self, models: tuple[PatchModel, ...], hints: ModelHints, background: int | None = None) -> None:
         """Show what is in the files."""
         self._offer(models[0].outputs, models[0].output)
         self._describe(*describe(models, hints))
         self._sheets = sheets(models)
-        squares, names = legend(hints)
-        self.legend.setText(squares)
-        self.legend.setAccessibleName(f"Classes: {names}")
-        self.legend.show()
+        self.legend.show_classes(hints.class_names, hints.class_colors, background)
         self.report.setEnabled(True)
         self.names.setEnabled(any(model.path is not None for model in models))
 
@@ -171,9 +168,13 @@ class ModelBox(QGroupBox):
         self._paths = tuple(paths)
         self.members.show_paths(paths)
         self.add.setEnabled(bool(paths))
+        more = f" + {len(paths) - 1} more" * (len(paths) > 1)
+        text = f"{Path(paths[0]).name}{more}" if paths else _CHOOSE
+        self.pick.setText(shorten_name(text, _LONGEST).replace("&", "&&"))
+        self.pick.setAccessibleName(f"Model: {text}")
 
     def _offer(self, outputs: Sequence[str], output: str) -> None:
-        """Offer the answers of a model that has several."""
+        """Offer the outputs of a model that has several."""
         self.output.choices = tuple(outputs)
         if output in outputs:
             self.output.value = output
@@ -192,12 +193,24 @@ class ModelBox(QGroupBox):
         self.about.setText(text)
         self.about.setToolTip(f"<p>{tooltip}</p>" if tooltip else "")
         self.legend.clear()
-        self.legend.hide()
+        self.tries.hide()
         self.report.setEnabled(False)
         self.names.setEnabled(False)
 
+    def _sample_buttons(self) -> QWidget:
+        """Return a button per sample: nothing is quicker to try."""
+        row = QWidget()
+        layout = FlowLayout()
+        row.setLayout(layout)
+        for name, sample in SAMPLES.items():
+            each = QPushButton(name)
+            each.setToolTip(f"<p>{sample.title}: an image with a model that fits it.</p>")
+            each.clicked.connect(lambda _=False, name=name: self.sample_chosen.emit(name))
+            layout.addWidget(each)
+        return row
+
     def _menu(self) -> QMenu:
-        menu = QMenu(self.samples)
+        menu = QMenu(self.pick)
         for name, sample in SAMPLES.items():
             action = QAction(sample.title, menu)
             action.triggered.connect(lambda _checked=False, name=name: self.sample_chosen.emit(name))
@@ -231,13 +244,6 @@ class ModelBox(QGroupBox):
     def open_report(self) -> None:
         """Open the table of the model's layers."""
         ReportDialog(self._sheets, self).show()
-
-
-def _button(text: str, tooltip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(f"<p>{tooltip}</p>")
-    button.setSizePolicy(QSizePolicy.Policy.MinimumExpanding, QSizePolicy.Policy.Fixed)
-    return button
 
 
 def _narrow(box: QComboBox) -> None:

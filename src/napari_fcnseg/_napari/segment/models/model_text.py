@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from napari_fcnseg._napari.segment.models.naming import models_name
 from napari_fcnseg.errors import FcnSegError, UnsupportedLayerError
 
 if TYPE_CHECKING:
@@ -54,36 +53,17 @@ def describe(models: Sequence[PatchModel], hints: ModelHints) -> tuple[str, str]
         What channels and classes are called.
     """
     model, report = models[0], models[0].fcn.report
-    patch = " × ".join(map(str, model.patch_shape))
-    channels = _listed(hints.channel_names, model.channels)
-    text = (
-        f"<b>{wrappable(models_name(models))}</b>: sees patches of {patch} pixels in {model.channels} "
-        f"channel{'s' * (model.channels > 1)}{channels} and tells {model.classes} classes apart. "
-    )
+    names = _listed(hints.channel_names, model.channels)
+    parts = [
+        f"{' × '.join(map(str, model.patch_shape))} patches",
+        f"{model.channels} channel{'s' * (model.channels > 1)}{names}",
+        f"{model.classes} classes",
+    ]
     slow = [m.fcn.report for m in models if m.fcn.report.cheaper == "patchwise"]
-    if slow:
-        text += f"Runs patch by patch unless asked otherwise. {slow[0].summary()}"
-    else:
-        text += (
-            f"As a dense network: {report.speedup_ceiling:.3g} × less arithmetic than patch by patch, "
-            f"{report.flop_per_pixel:,} operations per pixel."
-        )
+    parts.append("runs patch by patch" if slow else f"{report.speedup_ceiling:.2g}× less work")
+    text = " · ".join(parts) + (f". {slow[0].summary()}" if slow else "")
     notes = model.sidecar.notes if model.sidecar is not None else ()
     return text, escape(" ".join((report.summary(), *report.notes, *notes)))
-
-
-def legend(hints: ModelHints) -> tuple[str, str]:
-    """Return the classes with a square in the colour of each, as rich text, and their names alone.
-
-    A square leads to where names and colours are changed.
-    """
-    names, colors = hints.class_names[:_MOST_NAMES], hints.class_colors
-    more = ", …" * (len(hints.class_names) > _MOST_NAMES)
-    squares = [f'<a href="names" style="color: {escape(c)}; text-decoration: none">■</a>&nbsp;' for c in colors]
-    squares += [""] * (len(names) - len(squares))
-    # A name stays with its square, and is wrapped within only where it has white space of its own.
-    rich = " &nbsp;".join(square + escape(name) for square, name in zip(squares, names, strict=False))
-    return rich + more, ", ".join(names) + more
 
 
 def sheets(models: Sequence[PatchModel]) -> tuple[LayerTable, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 
-from napari_fcnseg._napari.layers.class_colors import restyle
+from napari_fcnseg._napari.layers.class_colors import is_classes, recolour, restyle
 from napari_fcnseg._napari.layers.metadata import METADATA
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.segment.models.hints import ModelHints
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.model.sidecar import Sidecar
+
+_PART = re.compile(r" \(\d[\d,]* of \d[\d,]* tiles\)$")
 
 
 @dataclass(frozen=True)
@@ -139,8 +142,22 @@ def _cited(entries: SidecarEntries, start: Sidecar) -> tuple[Any, ...]:
     return (replace(first, text=text or doi, doi=doi), *start.cite[1:])
 
 
+def show_classes(
+    layers: Iterable[Layer], models: Sequence[PatchModel], colors: Sequence[str], hidden: Sequence[int]
+) -> None:
+    """Show and hide classes in the results of models."""
+    wanted = [(model.sha256, model.output) for model in models]
+    for layer in layers:
+        if isinstance(layer, Labels) and _models_of(layer) == wanted and is_classes(layer, len(colors)):
+            recolour(layer, colors, hidden)
+
+
 def restyle_results(
-    layers: Iterable[Layer], models: Sequence[PatchModel], names: Sequence[str], colors: Sequence[str]
+    layers: Iterable[Layer],
+    models: Sequence[PatchModel],
+    names: Sequence[str],
+    colors: Sequence[str],
+    hidden: Sequence[int] = (),
 ) -> None:
     """Give the results of models that are shown the names and colours that their classes have now.
 
@@ -152,17 +169,20 @@ def restyle_results(
         The model, or the members of the ensemble.
     names, colors : sequence of str
         In the model's order.
+    hidden : sequence of int
+        Labels of classes that are not shown.
     """
     wanted = [(model.sha256, model.output) for model in models]
     mine = [layer for layer in layers if _models_of(layer) == wanted]
     renamed: dict[str, str] = {}
     for layer in mine:
-        if isinstance(layer, Labels) and list(layer.features.get("index", ())) == list(range(len(names) + 1)):
+        if isinstance(layer, Labels) and is_classes(layer, len(names)):
+            title, part = split_name(layer.name)
             renamed |= {
-                f"{layer.name} · {old}": f"{layer.name} · {new}"
+                f"{title} · {old}{part}": f"{title} · {new}{part}"
                 for old, new in zip(list(layer.features["class"])[1:], names, strict=True)
             }
-            restyle(layer, names, colors)
+            restyle(layer, names, colors, hidden)
     for layer in mine:
         if isinstance(layer, Image) and layer.name in renamed:  # the probabilities of a class
             layer.name = renamed[layer.name]
@@ -181,3 +201,9 @@ def models_name(models: Sequence[PatchModel]) -> str:
     """Return the name of a model, or of an ensemble."""
     more = len(models) - 1
     return models[0].name + (f" + {more} more" if more else "")
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Return the name of a result, and how much of it is done where it was stopped."""
+    match = _PART.search(name)
+    return (name[: match.start()], match.group()) if match else (name, "")

@@ -26,6 +26,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from napari_fcnseg._napari.segment.models.memory import remember_model
 from napari_fcnseg._napari.segment.models.naming import SidecarEntries, restyle_results, write
 from napari_fcnseg._napari.widgets.step_help import step_help
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
@@ -85,6 +86,8 @@ class NamingDialog(QDialog):
         What is shown: results of these models take on what is written.
     parent : QWidget, optional
         The window it belongs to.
+    hidden : sequence of int
+        Labels of classes that are not shown.
     """
 
     #: Emitted when it was written.
@@ -96,15 +99,17 @@ class NamingDialog(QDialog):
         entries: SidecarEntries,
         layers: Iterable[Layer],
         parent: QWidget | None = None,
+        *,
+        hidden: Sequence[int] = (),
     ) -> None:
         from napari_fcnseg.model.sidecar import sidecar_path
 
         super().__init__(parent)
         self._models = tuple(models)
-        self._layers = layers
+        self._layers, self._hidden = layers, tuple(hidden)
         self._saved = entries
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle("Names and colours")
+        self.setWindowTitle("Model details")
         names = [sidecar_path(model.path).name for model in models if model.path is not None]
         heading = QLabel(f"Kept beside the model in {' and '.join(names)}. What is left empty stays unknown.")
         heading.setWordWrap(True)
@@ -170,7 +175,9 @@ class NamingDialog(QDialog):
             self.message.show()
             self._grow()
             return
-        restyle_results(self._layers, self._models, self._saved.class_names, self._saved.class_colors)
+        remember_model(self._models, class_names=self._saved.class_names, class_colors=self._saved.class_colors)
+        names, colors = self._saved.class_names, self._saved.class_colors
+        restyle_results(self._layers, self._models, names, colors, self._hidden)
         self.written.emit()
         self.accept()
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _REMEMBERED, _LAST = "dock", "instances"
 _MOST_PIXELS = 10_000_000
 _MOST_SEPARATION = 1000.0
-_METHOD_NAMES = {COMPONENTS: "what hangs together", WATERSHED: "watershed"}
+_METHOD_NAMES = {COMPONENTS: "connected regions", WATERSHED: "watershed"}
 _NO_EDGE = "none"
-_CORNERS = "Whether pixels that touch at a corner only belong to one instance."
-_VOLUME = "Whether an instance goes on from slice to slice. Otherwise each slice is searched alone."
+_CORNERS = "Pixels that touch at a corner only belong to one object."
+_VOLUME = "Objects go on from slice to slice. Otherwise each slice is searched alone."
 
 
 class InstanceForm(QWidget):
@@ -52,7 +52,7 @@ class InstanceForm(QWidget):
         self.minimum_size, self.fill_holes = QSpinBox(), QSpinBox()
         for box, name, lowest in (
             (self.separation, "separation", "automatic"),
-            (self.minimum_size, "minimum_size", "any"),
+            (self.minimum_size, "minimum_size", "none"),
             (self.fill_holes, "fill_holes", "none"),
         ):
             box.setSpecialValueText(lowest)
@@ -63,7 +63,7 @@ class InstanceForm(QWidget):
         for box in (self.minimum_size, self.fill_holes):
             box.setRange(0, _MOST_PIXELS)
             box.setStepType(QSpinBox.StepType.AdaptiveDecimalStepType)
-        self.corners = _check("Corners touch", _CORNERS)
+        self.corners = _check("Join diagonal pixels", _CORNERS)
         self.volume = _check("Join the slices (3D)", _VOLUME)
         self._arrange(labels)
         self._restore(recall(_REMEMBERED, _LAST))
@@ -76,7 +76,7 @@ class InstanceForm(QWidget):
     def _arrange(self, labels: QComboBox) -> None:
         self._form = form_of((
             ("Labels", labels), ("Interior", self.interior), ("Method", self.method), ("Edge", self.edge),
-            ("Separation", self.separation), ("Smallest", self.minimum_size), ("Fill holes", self.fill_holes),
+            ("Separation", self.separation), ("Minimum size", self.minimum_size), ("Fill holes", self.fill_holes),
         ))  # fmt: skip
         self.setLayout(self._form)
         for widget in (self.corners, self.volume):

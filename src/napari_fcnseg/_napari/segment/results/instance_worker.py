@@ -10,8 +10,10 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_fcnseg._napari.layers.channels import full_resolution
+from napari_fcnseg._napari.layers.edits import edited_pixels, may_be_edited, with_edits
 from napari_fcnseg._napari.layers.geometry import geometry
-from napari_fcnseg._napari.layers.metadata import METADATA, is_result
+from napari_fcnseg._napari.layers.metadata import METADATA, is_result, shows_comparison
+from napari_fcnseg._napari.segment.run.stopped import run_of
 from napari_fcnseg.errors import OutOfMemoryError
 from napari_fcnseg.instances.settings import InstanceSettings, InstanceSizes, why_none
 from napari_fcnseg.system.formatting import format_shape
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from napari.layers import Layer
+
+    from napari_fcnseg.instances.measuring import ObjectTable
 
 _MOST_CLASSES = 255
 _POWERS = " ²³"
@@ -118,7 +122,10 @@ def _origin(request: InstanceRequest) -> dict[str, Any]:
     """Return the provenance of the labels with what was done to them."""
     entry = request.parent.metadata.get(METADATA)
     mine = {"settings": request.settings.as_dict(), "spatial": request.spatial, "labels": request.parent.name}
-    return {"program": "napari-fcnseg", **(entry if isinstance(entry, dict) else {}), "instances": mine}
+    said = dict(entry) if isinstance(entry, dict) else {}
+    if may_be_edited(request.parent):
+        said = with_edits(said, edited_pixels(request.parent))
+    return {"program": "napari-fcnseg", **said, "instances": mine}
 
 
 def pixel_of(place: Mapping[str, Any], spatial: int) -> tuple[tuple[float, ...], float | None, str]:
@@ -146,9 +153,56 @@ def pixel_of(place: Mapping[str, Any], spatial: int) -> tuple[tuple[float, ...],
     return spacing, size if known else None, f"{units[-1]:~P}{_POWERS[spatial - 1].strip()}" if known else ""
 
 
+def measure_layer(parent: Labels, layer: Labels, data: Any) -> ObjectTable:
+    """Measure the instances of a layer, with the brightness of the image that its classes were found in.
+
+    Parameters
+    ----------
+    parent, layer : Labels
+        The layer with the classes, and the one with the instances.
+    data : array_like
+        What the latter holds.
+    """
+    from napari_fcnseg.instances.measuring import measure_objects
+
+    spatial = layer.metadata[METADATA]["instances"]["spatial"]
+    spacing, _, unit = pixel_of(geometry(layer), spatial)
+    image, names = _image_of(parent, tuple(data.shape))
+    length = unit.rstrip("²³")
+    return measure_objects(
+        data, spatial=spatial, spacing=spacing if length else None, unit=length, image=image, channels=names
+    )
+
+
+def _image_of(parent: Labels, shape: tuple[int, ...]) -> tuple[Any, tuple[str, ...]]:
+    """Return the image of a result, its channels last, and their names; None where it has not the result's shape."""
+    run = run_of(parent)
+    if run is None:
+        return None, ()
+    source = run.request.source
+    if len(source.data) > 1:
+        if any(tuple(array.shape) != shape for array in source.data):
+            return None, ()
+        return np.stack([np.asarray(array) for array in source.data], axis=-1), tuple(
+            layer.name for layer in source.layers
+        )
+    array, names = source.data[0], tuple[str, ...]()
+    if source.layers[0].rgb:
+        image, names = np.asarray(array), ("red", "green", "blue", "alpha")
+    elif source.dropped_axis is not None:
+        image, names = np.moveaxis(np.asarray(array), source.dropped_axis, -1), source.need.names
+    else:
+        image, names = np.asarray(array)[..., None], (source.layers[0].name,)
+    return (image, tuple(names)) if image.shape[:-1] == shape else (None, ())
+
+
 def candidates(layers: Iterable[Layer]) -> list[Labels]:
-    """Return the layers that instances may be found in: results first, the newest first; none that holds instances."""
-    labels = [layer for layer in layers if isinstance(layer, Labels) and not _has_instances(layer)]
+    """Return the layers that instances may be found in: results first, the newest first.
+
+    None that holds instances, and none that shows a comparison: its numbers are no classes.
+    """
+    mine = [layer for layer in layers if isinstance(layer, Labels) and not shows_comparison(layer)]
+    labels = [layer for layer in mine if not _has_instances(layer)]
     labels.reverse()
     return sorted(labels, key=lambda layer: not is_result(layer))
 

@@ -6,9 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from napari.layers import Labels
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.layers.channels import full_resolution
 from napari_fcnseg._napari.layers.metadata import class_names
@@ -18,10 +19,13 @@ from napari_fcnseg._napari.segment.results.instance_worker import (
     candidates,
     classes_in,
     instance_layer,
+    measure_layer,
     spatial_axes,
 )
+from napari_fcnseg._napari.segment.results.object_dialog import ObjectDialog
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.form import quiet_combo
+from napari_fcnseg._napari.widgets.layer_events import LayerEvents
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
 from napari_fcnseg._napari.widgets.problems import error_sentence
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
@@ -30,7 +34,9 @@ from napari_fcnseg._napari.widgets.worker import in_worker
 from napari_fcnseg.errors import FcnSegError, SettingsError
 
 if TYPE_CHECKING:
-    from napari.layers import Labels, Layer
+    from collections.abc import Sequence
+
+    from napari.layers import Layer
     from napari.viewer import Viewer
     from qtpy.QtGui import QShowEvent
 
@@ -42,7 +48,7 @@ _EMPTY = "Run a segmentation first, or open a Labels layer with classes."
 _READING = "Looking which classes the labels have…"
 _LABELS = "The layer with the classes: a result, or any other Labels layer."
 _FIND = (
-    "Show each instance in a colour of its own. After that, every change here shows at once; the network is not "
+    "Show each object in a colour of its own. After that, every change here shows at once; the network is not "
     "computed again."
 )
 
@@ -71,15 +77,24 @@ class InstancesBox(QWidget):
         self._timer.timeout.connect(self.find_now)
         self.labels = quiet_combo("Labels", _LABELS)
         self.form = InstanceForm(self.labels)
-        self.button = button("Find instances", _FIND)
+        self.button = button("Find objects", _FIND)
+        self.table = button("Table…", "Measure the objects: a table to sort, filter, correct and save, and outlines.")
+        self.table.clicked.connect(self.open_table)
+        self.table.setEnabled(False)
         self.message = QLabel()
         self.message.setWordWrap(True)
         self.message.setTextFormat(Qt.TextFormat.PlainText)
-        self.message.setAccessibleName("Instances found")
+        self.message.setAccessibleName("Objects found")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for part in (self.form, self.button, self.message):
-            layout.addWidget(part)
+        buttons = QHBoxLayout()
+        for each in (self.button, self.table):
+            buttons.addWidget(each)
+        layout.addWidget(self.form)
+        layout.addLayout(buttons)
+        layout.addWidget(self.message)
+        self._painted = LayerEvents(self)
+        self._painted.changed.connect(lambda data: self._changed() if data else None)
         self.labels.activated.connect(self._layer_chosen)
         self.labels.currentIndexChanged.connect(self._show_layer)
         self.form.changed.connect(self._changed)
@@ -121,6 +136,13 @@ class InstancesBox(QWidget):
         if layer is self.layer and self._target(layer) is not None:
             self.find_now()
 
+    def inherit(self, older: Sequence[Layer], layer: Layer) -> None:
+        """Have the instances of results that are taken away be those of the one in their place."""
+        for old in older:
+            target = self._targets.pop(old, None)
+            if target is not None and isinstance(layer, Labels):
+                self._targets[layer] = target
+
     def find_now(self) -> None:
         """Find instances as chosen; what is being found meanwhile is dropped."""
         self._timer.stop()
@@ -132,9 +154,16 @@ class InstancesBox(QWidget):
             return
         self._give_up()
         self._next = request
-        self._say("Finding instances…")
+        self._say("Finding objects…")
         if self._current is None:
             self._begin()
+
+    def open_table(self) -> None:
+        """Open the table of the objects that are shown."""
+        parent = self.layer
+        target = self._target(parent) if parent is not None else None
+        if parent is not None and target is not None:
+            ObjectDialog(self._viewer, target, partial(measure_layer, parent, target), self).show()
 
     def _find_pressed(self) -> None:
         self.form.keep()
@@ -196,7 +225,13 @@ class InstancesBox(QWidget):
         else:
             target.data, target.features = result.labels, result.features
             target.metadata.update(result.metadata)
+        self._offer_table()
         self._say(result.said)
+
+    def _offer_table(self) -> None:
+        layer = self.layer
+        self.table.setEnabled(layer is not None and self._target(layer) is not None)
+        self._painted.listen_to([layer] if layer is not None else [])
 
     def _layer_chosen(self) -> None:
         self._by_hand = True
@@ -205,6 +240,7 @@ class InstancesBox(QWidget):
         """Offer the classes of the chosen layer, unless they are offered."""
         layer = self.layer
         self.button.setEnabled(layer is not None)
+        self._offer_table()
         if layer is None:
             self._say(_EMPTY)
         if layer is self._shown:

@@ -13,11 +13,17 @@ from napari.layers import Labels
 from napari.qt.threading import create_worker
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QGroupBox, QLabel
+from qtpy.QtWidgets import QFileDialog, QGroupBox, QHBoxLayout, QLabel, QVBoxLayout
 
 from napari_fcnseg._napari.files_in_use import in_use
-from napari_fcnseg._napari.layers.metadata import METADATA, is_result
+from napari_fcnseg._napari.layers.edits import edited_pixels, may_be_edited, pixels_in, with_edits
+from napari_fcnseg._napari.layers.metadata import METADATA, is_result, real, shows_comparison
+from napari_fcnseg._napari.reader import PLUGIN
 from napari_fcnseg._napari.segment.results.result_text import copy_result, describe_result, find_inputs, with_axis_names
+from napari_fcnseg._napari.segment.run.older import is_kept, keep
+from napari_fcnseg._napari.segment.run.saved import stopped_entries
+from napari_fcnseg._napari.segment.run.stopped import run_of
+from napari_fcnseg._napari.widgets.entry import Entry, more_button
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
 from napari_fcnseg._napari.widgets.sentence import breakable
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
@@ -30,13 +36,14 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
     from napari.viewer import Viewer
+    from qtpy.QtGui import QAction
     from qtpy.QtWidgets import QWidget
 
     from napari_fcnseg._napari.segment.run.request import RunRequest
     from napari_fcnseg._napari.widgets.worker import Outcome
 
 _FILTERS = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;PNG (*.png);;NumPy (*.npy)"
-_EMPTY = "No result yet: press Run."
+_EMPTY = "No result yet."
 _UNKNOWN = (
     "This result was not computed in this window, so its image is unknown. Choose image and model, and press Run."
 )
@@ -49,6 +56,8 @@ class ResultBox(QGroupBox):
     ----------
     viewer : Viewer
         Whose layers are looked at.
+    more : sequence of QAction
+        Further entries of its menu.
     """
 
     #: Emitted with the layer whose run is to be done again; :meth:`order_again` has the request.
@@ -57,8 +66,10 @@ class ResultBox(QGroupBox):
     remove = Signal(object)
     #: Emitted with an error that is a bug.
     problem = Signal(object)
+    #: Emitted with the layer that is shown from now on, or None.
+    shown = Signal(object)
 
-    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer: Viewer, more: Sequence[QAction] = (), parent: QWidget | None = None) -> None:
         super().__init__("Result", parent)
         self._viewer = viewer
         self._layer: Layer | None = None
@@ -66,26 +77,35 @@ class ResultBox(QGroupBox):
         self._busy = False
         self.about = _wrapped("What the result was made with")
         self.message = _wrapped("What became of it")
-        self.save = button(
-            "Save…", "Save it as TIFF, OME-Zarr, PNG or NumPy, and where it comes from in a file beside it."
-        )
-        self.again = button("Run again", "Compute it again with the same image, models and settings, into a new layer.")
-        self.python = button("Copy as Python", "Copy a script that computes the same result again, bit for bit.")
-        self.delete = button("Remove", "Remove the layers of this run from the viewer.")
-        self.command = button(
+        self.save = button("Save…", "Save it as TIFF, OME-Zarr, PNG or NumPy, and its provenance in a file beside it.")
+        self.compare = button("Compare…", "Compare it with a truth or another mask, in a dock of its own.")
+        self.compare.clicked.connect(self._open_compare)
+        self.keep = Entry("Keep", "The next run of the same model makes another layer and does not replace this one.")
+        self.keep.setCheckable(True)
+        self.again = Entry("Run again", "Compute it again with the same image, models and settings, into a new layer.")
+        self.python = Entry("Copy as Python", "Copy a script that computes the same result again, bit for bit.")
+        self.command = Entry(
             "Copy as command line", "Copy a command for a terminal that computes the same result again."
         )
-        layout = QGridLayout(self)
-        layout.addWidget(self.about, 0, 0, 1, 2)
-        for place, each in enumerate((self.save, self.again, self.python, self.delete)):
-            layout.addWidget(each, 1 + place // 2, place % 2)
-        layout.addWidget(self.command, 3, 0, 1, 2)
-        layout.addWidget(self.message, 4, 0, 1, 2)
+        self.delete = Entry("Remove", "Remove the layers of this run from the viewer.")
+        self.more = more_button(
+            "More to do with the result", (self.keep, self.again, self.python, self.command, *more, None, self.delete)
+        )
+        row = QHBoxLayout()
+        row.addWidget(self.save)
+        row.addWidget(self.compare)
+        row.addStretch()
+        row.addWidget(self.more)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.about)
+        layout.addLayout(row)
+        layout.addWidget(self.message)
         self.save.clicked.connect(self._choose_file)
-        self.python.clicked.connect(self.copy_python)
-        self.command.clicked.connect(self.copy_command)
-        self.again.clicked.connect(lambda: self.run_again.emit(self._layer))
-        self.delete.clicked.connect(lambda: self.remove.emit(self._layer))
+        self.python.triggered.connect(lambda _=False: self.copy_python())
+        self.command.triggered.connect(lambda _=False: self.copy_command())
+        self.keep.triggered.connect(lambda _=False: self._keep())
+        self.again.triggered.connect(lambda _=False: self.run_again.emit(self._layer))
+        self.delete.triggered.connect(lambda _=False: self.remove.emit(self._layer))
         self._watch = LayerWatch(viewer.layers, self)
         self._watch.changed.connect(self._follow)
         self._say("")
@@ -132,13 +152,33 @@ class ResultBox(QGroupBox):
         if layer is not self._layer:
             self._say("")
         self._layer = layer
+        self.shown.emit(layer)
         if layer is None:
             self.about.setText(_EMPTY)
         else:
             self.about.setText(describe_result(layer.name, layer.metadata.get(METADATA, {})))
-        for each in (self.save, self.again, self.python, self.delete, self.command):
+        for each in (self.save, self.compare, self.more):
             each.setVisible(layer is not None)
+        self.keep.setChecked(layer is not None and is_kept(layer))
         self._enable()
+
+    def _open_compare(self) -> None:
+        """Open the other dock behind this one's tab: side by side both would be too narrow."""
+        self._viewer.window.add_plugin_dock_widget(PLUGIN, "Compare masks", tabify=True)
+
+    def _keep(self) -> None:
+        """Have the result stay, under a name that tells it from the next one."""
+        layer = self._layer
+        if layer is None or is_kept(layer):
+            self.keep.setChecked(layer is not None)
+            return
+        layers = self.layers_of(layer)
+        keep(layers)
+        settings = layer.metadata.get(METADATA, {}).get("settings") or {}
+        steps = ", ".join(settings.get("preprocess") or ()) or "no normalisation"
+        for each in layers:
+            each.name = f"{each.name} · {steps}"
+        self.refresh()
 
     def copy_python(self) -> None:
         """Copy the result as a script."""
@@ -172,16 +212,17 @@ class ResultBox(QGroupBox):
             from napari_fcnseg._napari.segment.results.writer import write_result
 
             state = with_axis_names(attributes, request, layer.ndim)
-            return write_result(path, data, state, find_inputs(request), replace=replace, inputs=inputs)
+            more = find_inputs(request) | stopped_entries(run_of(layer))
+            return write_result(path, data, state, more, replace=replace, inputs=inputs)
 
         self._work("Saving…", save, self._saved)
 
     def _follow(self) -> None:
         """Show the selected result, else keep the one that is shown, else the uppermost one."""
-        layers, active = list(self._viewer.layers), self._viewer.layers.selection.active
-        if active is None or not is_result(active):
+        layers, active = list(self._viewer.layers), real(self._viewer.layers.selection.active)
+        if active is None or not is_result(active) or shows_comparison(active):
             shown = [layer for layer in layers if layer is self._layer]
-            results = [layer for layer in layers if is_result(layer)]
+            results = [layer for layer in layers if is_result(layer) and not shows_comparison(layer)]
             labels = [layer for layer in results if isinstance(layer, Labels)]
             active = next(iter([*shown, *labels[::-1], *results[::-1]]), None)
         self.show_layer(active)
@@ -193,11 +234,12 @@ class ResultBox(QGroupBox):
             self._complain(ImageError(_UNKNOWN))
             return
         provenance = dict(layer.metadata.get(METADATA, {}))
-        self._work(
-            "Looking for the files of image and model…",
-            lambda: copy_result(write, provenance, request, samples),
-            self._copied,
-        )
+
+        def copy() -> tuple[str, list[str]]:
+            edits = edited_pixels(layer) if may_be_edited(layer) else pixels_in(provenance)
+            return copy_result(write, with_edits(provenance, edits), request, samples)
+
+        self._work("Looking for the files of image and model…", copy, self._copied)
 
     def _work(self, text: str, function: Callable[[], Any], slot: Callable[[Outcome], None]) -> None:
         self._busy = True
@@ -216,7 +258,7 @@ class ResultBox(QGroupBox):
     def _saved(self, outcome: Outcome) -> None:
         if self._ended(outcome):
             file, *beside = outcome.value
-            self._say(f"Saved as {file}" + f", and where it comes from as {Path(beside[0]).name}." if beside else ".")
+            self._say(f"Saved as {file}" + (f"; provenance in {Path(beside[0]).name}." if beside else "."))
 
     def _ended(self, outcome: Outcome) -> bool:
         """Take the next request; return whether the last one went well."""
@@ -247,7 +289,7 @@ class ResultBox(QGroupBox):
         if is_expected(error):
             self._say(str(error), ERROR_STYLE)
         else:
-            self._say("Something went wrong that should not have.", ERROR_STYLE)
+            self._say("Unexpected error, please report it.", ERROR_STYLE)
             self.problem.emit(error)
 
     def _say(self, text: str, style: str = "") -> None:

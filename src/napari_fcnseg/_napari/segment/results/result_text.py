@@ -5,37 +5,49 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg._napari.layers.axis_names import guessed_letters, letters_of
+from napari_fcnseg._napari.layers.edits import in_words, pixels_in
+from napari_fcnseg._napari.segment.run.result_layers import short_device
 from napari_fcnseg._napari.widgets.sentence import breakable
-from napari_fcnseg.system.formatting import format_duration, format_shape
+from napari_fcnseg.run.threshold import Threshold
+from napari_fcnseg.system.formatting import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from napari_fcnseg._napari.segment.run.request import RunRequest
 
-_HASH = 12  # digits that are shown
+_HASH = 8  # digits that are shown
 
 
 def describe_result(name: str, provenance: Mapping[str, Any]) -> str:
     """Return what a result was made with, in a few words."""
-    models = ", ".join(f"{m['name']} (sha256 {m['sha256'][:_HASH] or 'unknown'})" for m in provenance.get("models", ()))
+    models = provenance.get("models", ())
+    steps = ", ".join((provenance.get("settings") or {}).get("preprocess") or ()) or "no normalisation"
+    precision = provenance.get("precision", "float32")
     parts = [
-        models,
-        provenance.get("device") or "",
-        provenance.get("precision", ""),
-        f"tile {format_shape(provenance['tile'])}" if provenance.get("tile") else "",
+        ", ".join(m["name"] for m in models),
+        steps if models else "",
+        "" if precision == "float32" else precision,
+        short_device(provenance.get("device") or ""),
         format_duration(provenance["seconds"]) if provenance.get("seconds") else "",
+        ", ".join(f"sha256 {m['sha256'][:_HASH]}" for m in models if m.get("sha256")),
     ]
-    sentences = [breakable(f"{name}: {', '.join(filter(None, parts))}.")]
+    sentences = [breakable(f"{name}: {' · '.join(filter(None, parts))}.")]
     done, total = provenance.get("tiles", (0, 0))
     if done < total:
-        sentences.append(f"Stopped: {done} of {total} tiles are done.")
+        sentences.append(f"Stopped: {done:,} of {total:,} tiles.")
+    if threshold := provenance.get("threshold"):
+        said = str(Threshold.from_dict(threshold))
+        sentences.append(f"{said[:1].upper()}{said[1:]}.")
+    if edited := pixels_in(provenance):
+        sentences.append(f"{in_words(edited).capitalize()}.")
     certificate = provenance.get("certificate")
     if certificate is None:
-        sentences.append("Not verified.")
+        sentences.append("Conversion not checked.")
     else:
-        verdict = "as the patch model itself says" if certificate["passed"] else "NOT as the patch model itself says"
-        sentences.append(f"Verified at {certificate['points']} pixels: {verdict}.")
+        verdict = "passed" if certificate["passed"] else "FAILED"
+        whose = " of the model's own labels" * bool(edited)
+        sentences.append(f"Conversion check{whose} {verdict} ({certificate['points']} px).")
     return " ".join(sentences)
 
 
@@ -52,6 +64,8 @@ def copy_result(
     done, total = provenance.get("tiles", (0, 0))
     if done < total:
         notes.append(f"The run was stopped after {done} of {total} tiles; this computes all of them.")
+    if edited := pixels_in(provenance):
+        notes.append(f"The labels were {in_words(edited)}; this computes the model's own.")
     return write(provenance, inputs), notes
 
 

@@ -1,8 +1,9 @@
-"""Taking a result out of the viewer with one key, and putting it back."""
+"""Undo and redo of results that came and of results that were removed, whichever was last."""
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer
@@ -13,11 +14,19 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
 
-_MOST = 10  # results that can be put back; their arrays stay in memory as long
+_MOST = 10  # steps; the arrays of removed results stay in memory as long
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """Layers of one result, and whether they came or went."""
+
+    layers: tuple[Layer, ...]
+    came: bool
 
 
 class Undo(QObject):
-    """The results that were shown, the latest last, and those that were taken back.
+    """What happened to results, the latest last, and what of it was undone.
 
     A layer comes or goes per turn of the event loop, the first at once: the window stands still for a fifth of a
     second each time.
@@ -33,9 +42,11 @@ class Undo(QObject):
     def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._shown: list[tuple[Layer, ...]] = []
-        self._taken: list[tuple[Layer, ...]] = []
+        self._done: list[_Step] = []
+        self._undone: list[_Step] = []
+        self._results: list[tuple[Layer, ...]] = []  # all that may be removed, by their runs
         self._waiting: deque[tuple[Layer, bool]] = deque()  # layers, and whether they are to be in the viewer
+        self._mine: Layer | None = None  # the layer that is being removed here
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._do_next)
@@ -46,39 +57,54 @@ class Undo(QObject):
         return bool(self._waiting)
 
     def note(self, layers: Sequence[Layer]) -> None:
-        """Record a result that is shown."""
-        if tuple(layers) not in self._shown:  # a run that goes on shows the same layers again
-            self._shown = [*self._shown, tuple(layers)][-_MOST:]
+        """Take notice of a result that is shown."""
+        if tuple(layers) in self._results:  # a run that goes on shows the same layers again
+            return
+        self._results = [*self._results, tuple(layers)][-_MOST:]
+        self._add(_Step(tuple(layers), came=True))
 
-    def undo(self) -> bool:
-        """Take the latest result out of the viewer; return whether there was one."""
-        while self._shown:
-            if self.take(self._shown[-1]):
-                return True
-        return False
+    def note_removed(self, layer: Layer) -> None:
+        """Take notice that a layer was removed, by napari's own list too: a result comes back with undo."""
+        if layer is not self._mine and any(layer in result for result in self._results):
+            self._add(_Step((layer,), came=False))
 
     def take(self, layers: Sequence[Layer]) -> bool:
         """Take layers out of the viewer; return whether any was there."""
         self._finish()
-        self._shown = [shown for shown in self._shown if not any(layer in shown for layer in layers)]
         present = tuple(layer for layer in layers if layer in self._viewer.layers)
-        if present:
-            self._taken = [*self._taken, present][-_MOST:]
-        self._do([(layer, False) for layer in present[::-1]])  # the labels first: they are what is seen
-        return bool(present)
-
-    def redo(self) -> bool:
-        """Put the result back that was taken out last; return whether there was one."""
-        self._finish()
-        if not self._taken:
+        if not present:
             return False
-        layers = self._taken.pop()
-        self._shown.append(layers)
-        self._do([(layer, True) for layer in layers])
+        self._add(_Step(present, came=False))
+        self._show(present, False)
         return True
 
-    def _do(self, changes: Sequence[tuple[Layer, bool]]) -> None:
-        self._waiting.extend(changes)
+    def undo(self) -> bool:
+        """Undo the latest step that can be; return whether there was one."""
+        return self._go(self._done, self._undone, back=True)
+
+    def redo(self) -> bool:
+        """Do again what was undone last; return whether there was anything."""
+        return self._go(self._undone, self._done, back=False)
+
+    def _go(self, steps: list[_Step], others: list[_Step], *, back: bool) -> bool:
+        self._finish()
+        while steps:
+            step = steps.pop()
+            wanted = step.came != back
+            changing = tuple(layer for layer in step.layers if (layer in self._viewer.layers) != wanted)
+            if changing:  # or somebody else has done so
+                others.append(step)
+                self._show(changing, wanted)
+                return True
+        return False
+
+    def _add(self, step: _Step) -> None:
+        self._done = [*self._done, step][-_MOST:]
+        self._undone.clear()
+
+    def _show(self, layers: Sequence[Layer], wanted: bool) -> None:
+        order = layers if wanted else layers[::-1]  # the labels go first: they are what is seen
+        self._waiting.extend((layer, wanted) for layer in order)
         self._do_next()
         self._timer.start()
 
@@ -96,4 +122,6 @@ class Undo(QObject):
         if wanted and layer not in self._viewer.layers:
             self._viewer.add_layer(layer)
         elif not wanted and layer in self._viewer.layers:
+            self._mine = layer
             self._viewer.layers.remove(layer)
+            self._mine = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fcnseg._napari.layers.axis_names import letters_of
+from napari_fcnseg._napari.layers.edits import edited_pixels, layer_with, may_be_edited, with_edits
 from napari_fcnseg._napari.layers.metadata import METADATA
 
 if TYPE_CHECKING:
@@ -90,10 +91,19 @@ def write_result(
             "unit": image.unit,
             "sha256": image_sha256(image.data),
         }
-        said = to_plain({**provenance, **classes_of(attributes), "written": written, **(more or {})})
+        edited = _with_edits(provenance, attributes.get("metadata"))
+        said = to_plain({**edited, **classes_of(attributes), "written": written, **(more or {})})
         check_provenance(beside, (target,), said)
         write_with_provenance(plan, image, said)
     return [path, str(beside)]
+
+
+def _with_edits(provenance: Mapping[str, Any], metadata: Any) -> Mapping[str, Any]:
+    """Return the provenance with what was edited by hand until now, whoever did that and however."""
+    layer = layer_with(metadata)
+    if layer is None or not may_be_edited(layer):
+        return provenance
+    return with_edits(provenance, edited_pixels(layer))
 
 
 def image_of(target: Path, data: Any, attributes: Mapping[str, Any], provenance: Mapping[str, Any]) -> ImageFile:

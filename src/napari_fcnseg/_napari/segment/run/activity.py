@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from napari.utils import cancelable_progress
@@ -64,4 +65,5 @@ class Activity:
         self._closed = True
         if self._bar is not None:
             self._bar.close()
-        set_spinning(self._widget, fast=True)
+        with suppress(RuntimeError):  # the dock is gone, and its window perhaps
+            set_spinning(self._widget, fast=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +11,23 @@ from napari.qt.threading import create_worker
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_fcnseg._napari.layers.edits import in_words, may_be_edited, with_edits
 from napari_fcnseg._napari.layers.metadata import METADATA
 from napari_fcnseg._napari.segment.run.activity import Activity
+from napari_fcnseg._napari.segment.run.leaving import leave
 from napari_fcnseg._napari.segment.run.result_layers import ResultLayers, result_name, summary
+from napari_fcnseg._napari.segment.run.stopped import run_of, show_progress
 from napari_fcnseg._napari.segment.run.worker import (
     compare_precision_worker,
     follow_worker,
     resume_worker,
+    saved_worker,
     segment_worker,
     verify_worker,
 )
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.problems import notify_error
-from napari_fcnseg._napari.widgets.worker import drive, end_workers, in_background
+from napari_fcnseg._napari.widgets.worker import drive, in_background, is_expected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.segment.run.region_of_interest import RegionOfInterest
     from napari_fcnseg._napari.segment.run.request import RunProgress, RunRequest, RunResult
     from napari_fcnseg._napari.segment.run.run_box import RunBox
+    from napari_fcnseg._napari.segment.run.saved import SavedRun
     from napari_fcnseg._napari.widgets.worker import Outcome
     from napari_fcnseg.proof.verification import Verification
 
@@ -76,6 +82,7 @@ class RunController(QObject):
         self._finish: Callable[[Outcome | None], None] | None = None
         self._activity: Activity | None = None
         self._results: ResultLayers | None = None
+        self._selected: weakref.ref[Layer] | None = None
         self._latest: RunProgress | None = None
         self._shown: RunProgress | None = None
         self._timer = QTimer(self)
@@ -89,7 +96,9 @@ class RunController(QObject):
         self.stopped = False  # whether the user stopped it, or it failed
         self._stops = [threading.Event()]  # of what runs; see above
         stops, work = self._stops, self._work
-        at_end(parent, lambda: end_workers(stops[-1], work))
+        self._open: list[Activity | ResultLayers] = []  # what shows the run, in a list that outlives this object
+        shown = self._open
+        at_end(parent, lambda: leave(stops[-1], work, shown))
 
     @property
     def running(self) -> bool:
@@ -101,11 +110,24 @@ class RunController(QObject):
         self.follows = False
         self._run(segment_worker, (request,), request, f"Preparing {request.source.layers[0].name}…")
 
+    def select(self, layer: Layer | None) -> None:
+        """Take notice of the result that the user looks at: if its run was stopped, it is the one to resume."""
+        self._selected = weakref.ref(layer) if layer is not None else None
+        if not self.running:
+            self._offer_resume()
+
     def resume(self) -> None:
-        """Go on with the last run, if it was stopped and its labels are still there."""
-        if (last := self.last) is not None and self.resumable:
-            last.look_at(None)
-            self._go_on(last, "Going on…")
+        """Go on with the run of the selected result, else the last one, if it was stopped and is still there."""
+        stopped = self._stopped()
+        if stopped is not None and not self.running:
+            self.follows = False
+            stopped.look_at(None)
+            self._go_on(stopped, "Resuming…")
+
+    def resume_saved(self, request: RunRequest, saved: SavedRun) -> None:
+        """Go on with a run that was stopped and saved."""
+        self.follows = False
+        self._run(saved_worker, (request, saved), request, f"Resuming {saved.path.name}…")
 
     def follow(self, request: RunRequest, view: RegionOfInterest) -> None:
         """Segment what the view shows: go on with the last run if it does that, and begin one otherwise."""
@@ -119,9 +141,20 @@ class RunController(QObject):
 
     @property
     def resumable(self) -> bool:
-        """Whether the last run was stopped, and can go on."""
-        last = self.last
-        return not self.running and last is not None and 0 < last.done < last.total and self._shows(last)
+        """Whether the run of the selected result, or the last one, was stopped and can go on."""
+        return not self.running and self._stopped() is not None
+
+    def _offer_resume(self) -> None:
+        """Offer to resume, but not what goes where the view goes."""
+        follows = self.follows and self._stopped() is self.last
+        self._box.offer_resume(self.resumable and not follows)
+
+    def _stopped(self) -> RunResult | None:
+        selected = run_of(self._selected()) if self._selected is not None else None
+        for segmented in (selected, self.last):
+            if segmented is not None and 0 < segmented.done < segmented.total and self._shows(segmented):
+                return segmented
+        return None
 
     def _shows(self, segmented: RunResult) -> bool:
         return bool(segmented.layers) and all(layer in self._viewer.layers for layer in segmented.layers)
@@ -139,12 +172,15 @@ class RunController(QObject):
         layers: tuple[Layer, ...] = (),
     ) -> None:
         self._results, self.last = ResultLayers(self._viewer, layers), None
+        if layers:
+            show_progress(layers, 1, 1)  # it goes on: nothing is missing for good
         self.verification, self._made = None, ()
-        self._box.certificate.hide()
+        self._box.certificate.setVisible(False)
         self._latest = self._shown = None
         self._stops[-1] = request.stop
         self._begin(function, arguments, text, self._segmented)
         self._activity = Activity(self._box, result_name(request))
+        self._open[:] = [self._results, self._activity]
 
     def verify(self, request: RunRequest) -> None:
         """Verify the last run if it was the same, otherwise a new one."""
@@ -171,6 +207,10 @@ class RunController(QObject):
         """Stop what runs because something else is to run."""
         self._stops[-1].set()
 
+    def writes_into(self, layer: Layer) -> bool:
+        """Whether what runs still writes into a layer."""
+        return self.running and self._results is not None and layer in self._results.layers
+
     def forget(self, layer: Layer) -> None:
         """React to a layer's removal from the viewer: a removed result is not computed any further."""
         if self.running and self._results is not None and self._results.labels is layer:
@@ -178,8 +218,9 @@ class RunController(QObject):
         self._box.offer_resume(self.resumable)
 
     def report_problem(self, error: Exception) -> None:
-        """Report an error in the dock and as a notification; never end the session for it."""
-        self._box.complain(notify_error(error))
+        """Say what went wrong, once: in the dock where that is in sight, else as a notification as well."""
+        seen = is_expected(error) and not self._box.visibleRegion().isEmpty()
+        self._box.complain(str(error) if seen else notify_error(error))
 
     def _begin(
         self,
@@ -242,10 +283,11 @@ class RunController(QObject):
         if self._activity is not None:
             self._activity.close()
             self._activity = None
+        self._open.clear()
         self._box.ready()
         if finish is not None:
             finish(self._outcome)
-        self._box.offer_resume(self.resumable and not self.follows)
+        self._offer_resume()
         self.ended.emit()
 
     def _segmented(self, outcome: Outcome | None) -> None:
@@ -253,6 +295,8 @@ class RunController(QObject):
         if self._results is not None:
             self._results.finish(self._latest, segmented.provenance if segmented is not None else None)
             self._made = self._results.layers
+            if segmented is not None and not self.follows:
+                show_progress(self._made, segmented.done, segmented.total)
         self._results, self._latest, self.last = None, None, segmented
         if self._made:
             self.shown.emit(self._made)
@@ -281,9 +325,9 @@ class RunController(QObject):
 
     def _testify(self, segmented: RunResult) -> None:
         self._stops[-1] = threading.Event()
-        self._begin(
-            verify_worker, (segmented.sampler, self._stops[-1]), "Asking the patch model itself…", self._verified
-        )
+        layers = tuple(layer for layer in segmented.layers if may_be_edited(layer))
+        arguments = (segmented.sampler, layers, self._stops[-1])
+        self._begin(verify_worker, arguments, "Checking against the original model…", self._verified)
 
     def _verified(self, outcome: Outcome | None) -> None:
         if outcome is None or outcome.cancelled:
@@ -291,10 +335,15 @@ class RunController(QObject):
         elif outcome.error is not None:
             self.report_problem(outcome.error)
         else:
-            self.verification = outcome.value
-            certificate = outcome.value.certificate.as_dict()
+            self.verification, edits = outcome.value
+            certificate = self.verification.certificate.as_dict()
             for layer in self._made:
-                layer.metadata[METADATA] = {**layer.metadata.get(METADATA, {}), "certificate": certificate}
-            self._box.certificate.show()
-            self._box.say(str(outcome.value))
-            show_info(str(outcome.value))
+                entry = {**layer.metadata.get(METADATA, {}), "certificate": certificate}
+                layer.metadata[METADATA] = with_edits(entry, edits.get(layer, 0))
+            edited = sum(edits.values())
+            self._box.certificate.setVisible(True)
+            said = (
+                f"{self.verification}{f' The layer was {in_words(edited)}: it is not what was checked.' * bool(edited)}"
+            )
+            self._box.say(said)
+            show_info(said)

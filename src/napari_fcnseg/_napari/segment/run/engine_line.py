@@ -30,7 +30,7 @@ class EngineLine(QLabel):
         self._pid: int | None = None
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.look)
-        self._show("Engine: starting…")
+        self._show("Computing process: starting…")
 
     def start(self) -> None:
         """Start the engine if it does not run, and look at it from now on."""
@@ -52,15 +52,19 @@ class EngineLine(QLabel):
         elif failure is None:
             return
         if failure is not None:
-            self._show(f"Engine: {failure}")
+            self._show(f"Computing process: {failure}")
         elif engine().warm:
-            self._show(f"Engine: ready on {devices.result()[0]}" if devices is not None else "Engine: ready")
+            self._show(
+                f"Computing process: ready on {devices.result()[0]}"
+                if devices is not None
+                else "Computing process: ready"
+            )
         else:
-            self._show("Engine: ended; the next run starts it again")
+            self._show("Computing process: crashed; the next run starts it again")
 
     def _ask(self) -> None:
         """Start the engine if it does not run; not even the fork belongs on the main thread."""
-        self._show("Engine: starting…")
+        self._show("Computing process: starting…")
         self._pid = None
         self._asked: Future[Future[tuple[Device, ...]]] = in_background(lambda: engine().start(), "napari-fcnseg-start")
 

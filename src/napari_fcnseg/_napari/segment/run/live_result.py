@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fcnseg.errors import ImageError
 from napari_fcnseg.plan.tiles import as_slices
+from napari_fcnseg.run.labels import confidence_of
+from napari_fcnseg.run.own_labels import OwnLabels
 from napari_fcnseg.run.result import ResultArrays
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy.typing as npt
 
     from napari_fcnseg.arrays.frame_source import Region
     from napari_fcnseg.run.run import Run, Tile
+
+_MOST_SURE = 2**26  # pixels of a result whose probabilities are kept for a threshold: 256 MiB
 
 
 class LiveResult(ResultArrays):
@@ -27,6 +34,10 @@ class LiveResult(ResultArrays):
         Tiles that have come, those of a preview among them.
     finished_pixels : int
         Pixels of the tiles that are finished.
+    own : OwnLabels
+        The labels of the finished tiles, out of reach of a brush.
+    sure : ndarray of float32 or None
+        The winning class's probability, for a threshold; None where there is none, or no room for it.
     """
 
     def __init__(self, run: Run) -> None:
@@ -35,6 +46,8 @@ class LiveResult(ResultArrays):
         self.written = self.finished_pixels = 0
         self._finished: dict[tuple[int, ...], dict[Region, None]] = {}  # of each frame, in the order they came
         self._bounds: dict[tuple[int, ...], npt.NDArray[np.int_]] = {}  # the same as arrays, as far as they are made
+        self.own = OwnLabels(self.labels.shape, self.labels.dtype)
+        self.sure = self._room_for_sure()
         self._painted: list[tuple[int | slice, ...]] = []
 
     @property
@@ -50,6 +63,9 @@ class LiveResult(ResultArrays):
             self._paint(tile)
             return
         super().write(tile)
+        self.own.keep(tile.where, tile.labels)
+        if self.sure is not None:
+            self.sure[tile.where] = confidence_of(tile.scores, self.run.plan.networks[0].head)
         stack = len(tile.where) - len(self.run.plan.extent)
         index, where = tile.where[:stack], tile.where[stack:]
         region = tuple((part.start, part.stop) for part in where if isinstance(part, slice))
@@ -61,6 +77,45 @@ class LiveResult(ResultArrays):
         if "probabilities" in self.arrays and unbounded:
             low, high = float(tile.scores.min()), float(tile.scores.max())
             self.limits = (low, high) if tile.done == 1 else (min(low, self.limits[0]), max(high, self.limits[1]))
+
+    def _room_for_sure(self) -> npt.NDArray[np.float32] | None:
+        """Return an array for probabilities, be it that of a layer or not."""
+        network = self.run.plan.networks[0]
+        if network.head == "scores" or network.classes >= np.iinfo(self.labels.dtype).max:
+            return None
+        if isinstance(kept := self.arrays.get("confidence"), np.ndarray):
+            return kept
+        return np.zeros(self.labels.shape, np.float32) if self.labels.size <= _MOST_SURE else None
+
+    @property
+    def finished(self) -> list[tuple[tuple[int, ...], Region]]:
+        """The tiles that are finished: frame and place of each."""
+        return [(index, region) for index, regions in self._finished.items() for region in regions]
+
+    def restore(self, labels: npt.NDArray[Any], finished: Iterable[tuple[tuple[int, ...], Region]]) -> None:
+        """Take over tiles that were finished and saved.
+
+        Parameters
+        ----------
+        labels : ndarray of unsigned integer, shape of the result
+            The labels.
+        finished : iterable of (tuple of int, Region)
+            Frame and place of each tile.
+
+        Raises
+        ------
+        ImageError
+            If the labels have another shape.
+        """
+        if labels.shape != self.labels.shape:
+            raise ImageError("The saved labels have another shape than the result. Choose the image they are of.")
+        self.sure = None  # nobody kept the probabilities of what was saved
+        for index, region in finished:
+            where: tuple[int | slice, ...] = (*index, *as_slices(region))
+            self.labels[where] = labels[where]
+            self.own.keep(where, self.labels[where])
+            self._finished.setdefault(index, {})[region] = None
+            self.written += 1
 
     def has(self, index: tuple[int, ...], region: Region) -> bool:
         """Whether every place of a region of a frame is finished, be it in one tile or in the parts of one."""

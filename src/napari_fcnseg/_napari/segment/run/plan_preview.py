@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QTimer
 
+from napari_fcnseg._napari.segment.run.result_layers import short_device
 from napari_fcnseg._napari.segment.run.worker import plan_of
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.worker import is_expected, wait_in_worker
@@ -109,15 +110,15 @@ def preview_worker(request: RunRequest, number: int) -> Generator[tuple[int, str
         from napari_fcnseg.run.time_estimate import estimate_run
 
         estimate = estimate_run(Run(plan))
-        return f"{said} About {format_duration(estimate.seconds)} on {estimate.device}."
+        return f"About {format_duration(estimate.seconds)} on {short_device(str(estimate.device))} · {said}"
 
     try:
         plan = yield from wait_in_worker(lambda: plan_of(request), request.stop)
         if plan is None:
             return None
         what = plan.summary
-        tiles = "1 tile" if what.tiles == 1 else f"{what.tiles} tiles"
-        said = f"{what.pixels:,} pixels in {tiles} of {format_shape(what.tile)}, {format_bytes(what.bytes)} of memory."
+        tiles = "1 tile" if what.tiles == 1 else f"{what.tiles:,} tiles of {format_shape(what.tile)}"
+        said = f"{what.pixels:,} px · {tiles} · {format_bytes(what.bytes)}"
         yield number, said
         text = yield from wait_in_worker(lambda: measure(plan, said), request.stop)
         return None if text is None else (number, text)

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from napari_fcnseg._napari.layers.channels import ImageLayers
 
-_WHOLE, _VIEW = "whole image", "what the view shows"
+_WHOLE, _VIEW = "whole image", "visible area"
 _ALL, _THIS = "all frames", "this frame"
 _AREA_HELP = (
-    "<p>Which pixels get a label: all, those that the view shows now, or those inside a layer of shapes or labels. The "
-    "others stay as they are not predicted; each label is the same as in a run on the whole image.</p>"
+    "<p>Which pixels get a label: all, those in view now, or those inside a layer of shapes or labels. Pixels "
+    "outside stay unlabelled (0); each label is the same as in a run on the whole image.</p>"
 )
 _FRAMES_HELP = "<p>All frames of a stack (time, depth), or the one that the view shows now.</p>"
 _FOLLOW_HELP = (
@@ -60,7 +60,7 @@ class RegionBox(QWidget):
         self.frames = QComboBox()
         self.frames.addItems([_ALL, _THIS])
         self.frames.setToolTip(_FRAMES_HELP)
-        for combo, name in ((self.area, "Where"), (self.frames, "Frames")):
+        for combo, name in ((self.area, "Region"), (self.frames, "Frames")):
             combo.setAccessibleName(name)
             combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             combo.setMinimumContentsLength(8)
@@ -70,7 +70,7 @@ class RegionBox(QWidget):
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._form.addRow("Where", self.area)
+        self._form.addRow("Region", self.area)
         self._form.addRow("Frames", self.frames)
         self._form.addRow(self.follow)
         self.show_for(None)

@@ -146,7 +146,7 @@ def region_in_view(source: ImageLayers, viewer: Viewer) -> RegionOfInterest:
         if stop <= start:
             raise SettingsError("The view shows nothing of the image. Move it there, or choose the whole image.")
         region.append((start, stop))
-    return RegionOfInterest(tuple(region), current_frame(source, viewer), name="what the view shows")
+    return RegionOfInterest(tuple(region), current_frame(source, viewer), name="visible area")
 
 
 def current_frame(source: ImageLayers, viewer: Viewer) -> Region | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,12 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_fcnseg._napari.layers.class_colors import class_look
+from napari_fcnseg._napari.layers.edits import keep_own, note_edits, pixels_in
 from napari_fcnseg._napari.layers.metadata import METADATA
 from napari_fcnseg._napari.segment.models.naming import models_name
+from napari_fcnseg._napari.segment.run.older import hide_older, rename_older
 from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
+from napari_fcnseg.settings import EXACT
 from napari_fcnseg.system.formatting import format_duration, format_shape
 
 if TYPE_CHECKING:
@@ -78,7 +82,10 @@ class ResultLayers:
             layer = self._layers[self._added]
             self._added += 1
             self.drew = True
+            rename_older(list(self._viewer.layers), layer)
             self._viewer.add_layer(layer)
+            if self.labels is not None:
+                hide_older(self._viewer.layers, layer)
             self._shown = 0  # tiles have come since it was made: redraw it, in another turn
             return False
         now = time.monotonic()
@@ -95,7 +102,9 @@ class ResultLayers:
         """Note where the result comes from, and what its numbers turned out to be."""
         for layer in self._layers:
             if provenance is not None:
+                edited = pixels_in(layer.metadata.get(METADATA, {}))
                 layer.metadata[METADATA] = provenance
+                note_edits(layer, edited)
             unbounded = isinstance(layer, Image) and not layer.name.endswith(_SHARES)
             if unbounded and progress is not None and progress.result.limits != (0, 1):
                 layer.contrast_limits_range = layer.contrast_limits = progress.result.limits
@@ -106,8 +115,18 @@ class ResultLayers:
 
 
 def result_name(request: RunRequest) -> str:
-    """Return ``"<image layer> · <model>"``."""
-    return f"{request.source.layers[0].name} · {models_name(request.models)}"
+    """Return ``"<image layer> · <model>"``, and what is unusual of the run."""
+    chosen = request.settings
+    parts = [request.source.layers[0].name, models_name(request.models)]
+    if request.inside is not None:
+        parts.append(f"inside {request.inside.name}")
+    if chosen.every > 1:
+        parts.append(f"every {chosen.every} px")
+    if chosen.method == "patchwise":
+        parts.append("patch by patch")
+    if chosen.precision != EXACT:
+        parts.append(chosen.precision)
+    return " · ".join(parts)
 
 
 def class_names(request: RunRequest, classes: int) -> tuple[str, ...]:
@@ -116,7 +135,7 @@ def class_names(request: RunRequest, classes: int) -> tuple[str, ...]:
     return names if len(names) == classes else tuple(f"class {index + 1}" for index in range(classes))
 
 
-def _spanned(array: npt.NDArray[Any], request: RunRequest) -> npt.NDArray[Any]:
+def in_layer_axes(array: npt.NDArray[Any], request: RunRequest) -> npt.NDArray[Any]:
     """Return a view with the layer's order of axes, and with the axis that lies over the image's channels."""
     array = request.source.to_layer_axes(array)
     return array if request.spanned_axis is None else np.expand_dims(array, request.spanned_axis)
@@ -133,7 +152,7 @@ def result_layers(request: RunRequest, result: LiveResult, provenance: dict[str,
         shown = names if len(result.maps) == len(names) else names[-1:]  # one number speaks for the second class
         layers += [
             Image(
-                _spanned(scores, request),
+                in_layer_axes(scores, request),
                 name=f"{title} · {name}",
                 contrast_limits=result.limits,
                 rgb=False,
@@ -145,10 +164,12 @@ def result_layers(request: RunRequest, result: LiveResult, provenance: dict[str,
     for kind in EXTRA_OUTPUTS:
         if kind.name in result.arrays and not kind.per_class:
             limits = (0, 1) if kind.is_share else result.limits
-            data, name = _spanned(result.arrays[kind.name], request), f"{title} · {kind.name}"
+            data, name = in_layer_axes(result.arrays[kind.name], request), f"{title} · {kind.name}"
             layers.append(Image(data, name=name, contrast_limits=limits, rgb=False, visible=False, **common))
-    look = class_look(names, request.hints.class_colors)
-    return [*layers, Labels(_spanned(result.labels, request), name=title, **look, **common)]
+    look = class_look(names, request.hints.class_colors, request.hints.hidden)
+    labels = Labels(in_layer_axes(result.labels, request), name=title, **look, **common)
+    keep_own(labels, lambda: in_layer_axes(result.own.array(), request))
+    return [*layers, labels]
 
 
 def summary(segmented: RunResult) -> str:
@@ -161,9 +182,10 @@ def summary(segmented: RunResult) -> str:
         shape = f"{format_shape(stop - start for start, stop in (*frames, *run.plan.extent))} of {shape}"
     where = f" inside {request.inside.name!r}" if request.inside is not None else ""
     return " ".join(
-        [
-            f"Done: {shape} pixels{where} in {format_duration(seconds)} on {device}.",
-            *run.notes,
-            "Press Verify to compare with the patch model itself.",
-        ]
+        [f"Done: {shape} pixels{where} in {format_duration(seconds)} on {short_device(device)}.", *run.notes]
     )
+
+
+def short_device(names: str) -> str:
+    """Return the names of devices without what their makers call them."""
+    return re.sub(r" \([^,]*\)(?=,|$)", "", names)

@@ -1,70 +1,70 @@
-"""The run step of the dock: region, settings, forecast, Run, Cancel, Resume and Verify, progress and result."""
+"""The foot of the dock: what a run will take, what became of it, progress, and Run, Cancel, Resume and Verify."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QGroupBox, QProgressBar, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QFrame, QGridLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_fcnseg._napari.widgets.entry import Entry
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
-from napari_fcnseg._napari.widgets.style import ERROR_STYLE
+from napari_fcnseg._napari.widgets.style import ERROR_STYLE, WARNING_STYLE
 from napari_fcnseg.system.formatting import format_duration
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
-    from qtpy.QtWidgets import QWidget
+class RunBox(QWidget):
+    """The buttons that start and stop, progress, and the line that says what happened; always in sight."""
 
-
-class RunBox(QGroupBox):
-    """The buttons that start and stop, and the line that says what happened.
-
-    Parameters
-    ----------
-    parts : sequence of QWidget
-        Above the buttons: where and how to run.
-    """
-
-    def __init__(self, parts: Sequence[QWidget] = (), parent: QWidget | None = None) -> None:
-        super().__init__("3  Run", parent)
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self.run = QPushButton("Run")
-        self.run.setToolTip("<p>Segment the image. The labels appear tile by tile, nearest to the view first.</p>")
+        self.run.setToolTip("<p>Segment the image. Labels appear tile by tile, nearest to the view first.</p>")
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("<p>Stop now and keep what is done.</p>")
         self.resume = QPushButton("Resume")
-        self.resume.setToolTip("<p>Go on with the run that was stopped, into the same layer.</p>")
+        self.resume.setToolTip("<p>Finish the run that was stopped, in the same layer.</p>")
         self.verify = QPushButton("Verify")
         self.verify.setToolTip(
-            "<p>Ask the patch model itself about 256 pixels, corners, borders and tile seams among them, and compare. "
-            "The image is segmented first if that has not been done.</p>"
+            "<p>Conversion check: compare 256 pixels, corners, borders and tile seams among them, with the original "
+            "model. It does not judge the segmentation. Runs first if needed.</p>"
         )
-        self.certificate = QPushButton("Certificate…")
-        self.certificate.setToolTip(
-            "<p>The proof of this run, to read, to copy and to save: models, image, settings, device, and how far the "
-            "result was from the patch model itself.</p>"
+        self.certificate = Entry(
+            "Certificate…",
+            "The proof of this run, to read, copy and save: models, image, settings, device, difference.",
         )
-        self.certificate.hide()
+        self.certificate.setVisible(False)
         self.bar = QProgressBar()
+        self.bar.setAccessibleName("Progress")
         self.message = WrappingLabel()
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.message.setAccessibleName("Status")
         self.plan = WrappingLabel()
-        self.plan.setToolTip("<p>What a run will take: tiles, memory of the computing process, time, and where.</p>")
+        self.plan.setToolTip("<p>What a run will take.</p>")
+        self.warning = WrappingLabel()
+        self.warning.setStyleSheet(WARNING_STYLE)
+        self.warning.hide()
         layout = QVBoxLayout(self)
-        for part in (*parts, self.plan):
-            layout.addWidget(part)
+        layout.setContentsMargins(8, 4, 8, 6)
+        layout.setSpacing(4)
+        line = QFrame()
+        line.setFrameShape(QFrame.Shape.HLine)
         buttons = QGridLayout()
         for column, button in enumerate((self.run, self.cancel, self.verify)):
             button.setMinimumWidth(1)  # a narrow dock makes all three narrower
             buttons.addWidget(button, 0, column)
+            buttons.setColumnStretch(column, 1)
         buttons.addWidget(self.resume, 0, 1)
-        layout.addLayout(buttons)
-        for part in (self.bar, self.message, self.certificate):
+        for part in (line, self.warning, self.plan, self.message, self.bar):
             layout.addWidget(part)
+        layout.addLayout(buttons)
         self._resumable = False
         self.say("")
         self.show_forecast("")
         self.ready()
+
+    def warn(self, text: str) -> None:
+        """Show what should be looked at before a run; empty for nothing."""
+        self.warning.setText(text)
+        self.warning.setVisible(bool(text))
 
     def show_forecast(self, text: str) -> None:
         """Show what a run will take."""

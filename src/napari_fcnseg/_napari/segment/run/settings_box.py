@@ -10,7 +10,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QSpinBox, QWidget
 
 from napari_fcnseg._napari.segment.models.preferences import preferred as preferred_settings
-from napari_fcnseg._napari.widgets.step_help import step_help
 from napari_fcnseg._napari.widgets.tooltips import tooltip_from
 from napari_fcnseg.arrays.border import BORDERS
 from napari_fcnseg.settings import EXACT, PRECISIONS, RunSettings
@@ -20,19 +19,19 @@ from napari_fcnseg.system.formatting import shorten_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_fcnseg._napari.segment.models.memory import ModelMemory
+
 _REMEMBERED, _LAST = "dock", "settings"
 _LARGEST_TILE = 65536
 _LARGEST_STEP = 10_000
 _LONGEST_NAME = 30  # letters: a caption cannot be wrapped
-_CAPTION = "Preprocessing, as in training"
 _COMPARE = (
     "Compute a part of the chosen image in this precision and in float32, and say how much faster it is and how many "
     "labels agree."
 )
 _PREVIEW = (
-    "After the tile in the middle of the view, label every Nth pixel of the image, as exactly as all the "
-    "others, and fill in the rest tile by tile. It takes a tenth to a fifth of a run's time more. A run of a few "
-    "seconds goes without."
+    "Label every Nth pixel first, exactly as all the others, then fill in the rest. It takes 10 to 20 % longer; "
+    "runs of a few seconds go without."
 )
 #: What a method is called in the window.
 _METHODS = {"auto": "automatic", "dense": "dense", "patchwise": "patch by patch"}
@@ -46,8 +45,7 @@ class SettingsBox(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.preprocess = LineEdit(tooltip=step_help())
-        self.preprocess.native.setPlaceholderText("no preprocessing")
+        self.preprocess = LineEdit()
         self.preprocess.changed.connect(self._show_origin)
         self._filled, self._origin = "", ""
         self.border = ComboBox(choices=BORDERS, tooltip=_tooltip(tooltip_from(RunSettings, "border")))
@@ -55,10 +53,10 @@ class SettingsBox(QWidget):
             choices=[(text, method) for method, text in _METHODS.items()],
             tooltip=_tooltip(tooltip_from(RunSettings, "method")),
         )
-        self.every = _spin_box(1, _LARGEST_STEP, "pixel")
+        self.every = _spin_box(1, _LARGEST_STEP, "every pixel")
         self.every.setToolTip(_tooltip(tooltip_from(RunSettings, "every")))
         self.precision = ComboBox(choices=PRECISIONS, tooltip=_tooltip(tooltip_from(RunSettings, "precision")))
-        self.compare = QPushButton("Compare…")
+        self.compare = QPushButton("Test precision…")
         self.compare.setToolTip(_tooltip(_COMPARE))
         self.precision.changed.connect(self._show_whether_exact)
         self.device = LineEdit(tooltip=_tooltip(tooltip_from(RunSettings, "device")))
@@ -77,7 +75,7 @@ class SettingsBox(QWidget):
             text="Keep a disagreement layer", tooltip=_tooltip(tooltip_from(RunSettings, "disagreement"))
         )
         self.preview = CheckBox(value=True, text="Show a coarse picture first", tooltip=_tooltip(_PREVIEW))
-        self.caption = _caption(_CAPTION, self.preprocess.native)
+        self.caption = QLabel()
         self.caption.setWordWrap(True)
         self.caption.setTextFormat(Qt.TextFormat.PlainText)  # a file's name may look like markup
         self._form = self._arranged()
@@ -94,11 +92,8 @@ class SettingsBox(QWidget):
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow(self.caption)
-        form.addRow(self.preprocess.native)  # a row of its own: two steps are long
-        self.preprocess.native.setAccessibleName("Preprocessing")
         rows: list[tuple[str, QWidget]] = [
-            ("Border", self.border.native), ("Method", self.method.native), ("Every", self.every),
+            ("Border rule", self.border.native), ("Method", self.method.native), ("Step", self.every),
             ("Precision", self.precision.native), ("", self.compare), ("Device", self.device.native),
             ("Tile", self.tile),
         ]  # fmt: skip
@@ -147,12 +142,24 @@ class SettingsBox(QWidget):
         if self.preprocess.value == self._filled:
             self.set_preprocess(())
 
+    def chosen_for_model(self) -> dict[str, Any]:
+        """Return what is to be remembered of a model: steps only where they are not those that came with it."""
+        steps = self.preprocess.value
+        return {"preprocess": steps if steps != self._filled else None, "border": self.border.value}
+
+    def restore(self, memory: ModelMemory) -> None:
+        """Take what the user chose for a model the last time."""
+        if memory.preprocess is not None:
+            self.preprocess.value = memory.preprocess
+        if memory.border in BORDERS:
+            self.border.value = memory.border
+
     def _show_origin(self) -> None:
         filled = self._origin if self.preprocess.value == self._filled else ""
-        self.caption.setText(f"Preprocessing, from {shorten_name(filled, _LONGEST_NAME)}" if filled else _CAPTION)
-        note = f"<p>Filled in from {escape(filled)}. Change it here, or under Names and colours.</p>" if filled else ""
-        self.preprocess.tooltip = note + step_help()
-        self.caption.setToolTip(self.preprocess.tooltip)
+        self.caption.setText(f"From {shorten_name(filled, _LONGEST_NAME)}" if filled else "")
+        note = f"<p>Filled in from {escape(filled)}. Change it here, or under Model details.</p>" if filled else ""
+        self.caption.setToolTip(note)
+        self.caption.setVisible(bool(filled))
 
     def _show_whether_exact(self) -> None:
         self.compare.setEnabled(self.precision.value != EXACT)

@@ -11,8 +11,11 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_fcnseg._napari.layers.edits import edited_pixels
 from napari_fcnseg._napari.segment.run.request import RunResult
 from napari_fcnseg._napari.segment.run.result_layers import result_layers
+from napari_fcnseg._napari.segment.run.saved import check_image, in_result_axes
+from napari_fcnseg._napari.segment.run.stopped import belong_to
 from napari_fcnseg._napari.widgets.worker import POLL, Outcome, in_background, wait_in_worker
 from napari_fcnseg.system.formatting import format_duration
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg._napari.segment.run.region_of_interest import RegionOfInterest
     from napari_fcnseg._napari.segment.run.request import RunProgress, RunRequest
+    from napari_fcnseg._napari.segment.run.saved import SavedRun
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.proof.precision_trial import PrecisionTrial
     from napari_fcnseg.proof.verification import Verification, VerificationSampler
@@ -53,6 +57,27 @@ def resume_worker(segmented: RunResult) -> Generator[RunProgress | None, None, O
     except Exception as error:
         return Outcome(segmented, error)
     return Outcome(segmented, cancelled=segmented.request.stop.is_set())
+
+
+def saved_worker(request: RunRequest, saved: SavedRun) -> Generator[RunProgress | None, None, Outcome]:
+    """Go on with a run that was stopped and saved; as :func:`segment_worker` otherwise."""
+    segmented: RunResult | None = None
+
+    def prepare() -> RunResult:
+        check_image(saved, request.source)
+        segmented = _prepared(replace(request, preview=False))
+        segmented.result.restore(in_result_axes(saved.labels, request.source), saved.finished)
+        segmented.look_at(None)
+        segmented.done, segmented.total = segmented.count()
+        return segmented
+
+    try:
+        segmented = yield from wait_in_worker(prepare, request.stop)
+        if segmented is not None:
+            yield from _compute(segmented)
+    except Exception as error:
+        return Outcome(segmented, error)
+    return Outcome(segmented, cancelled=request.stop.is_set())
 
 
 def follow_worker(request: RunRequest, view: RegionOfInterest) -> Generator[RunProgress | None, None, Outcome]:
@@ -120,15 +145,16 @@ def _forecast(run: Run) -> str:
 
 def _compute(segmented: RunResult) -> Generator[RunProgress | None, None, None]:
     """Compute until all tiles are done or the request is to stop; whatever the end, what is done is shown."""
-    request, result = segmented.request, segmented.result
+    result = segmented.result
     # The first layers of a session have napari import and compile for seconds; the engine need not wait for them.
-    making = in_background(
-        lambda: segmented.layers or tuple(result_layers(request, result, segmented.provenance)), "napari-fcnseg-layers"
-    )
+    making = in_background(lambda: _layers_of(segmented), "napari-fcnseg-layers")
     yield segmented.progress(())
     problem: Exception | None = None
     try:
         yield from _tiles(segmented, making)
+    except GeneratorExit:  # the dock was closed
+        result.keep_finished()
+        raise
     except Exception as error:
         problem = error
     segmented.provenance = segmented.sampler.run.provenance() | {"tiles": [segmented.done, segmented.total]}
@@ -141,6 +167,14 @@ def _compute(segmented: RunResult) -> Generator[RunProgress | None, None, None]:
         yield segmented.progress(segmented.layers)
     if problem is not None:
         raise problem
+
+
+def _layers_of(segmented: RunResult) -> tuple[Layer, ...]:
+    """Return the layers of a run, made if there are none; they know it from now on, whatever becomes of the dock."""
+    if not segmented.layers:
+        segmented.layers = tuple(result_layers(segmented.request, segmented.result, segmented.provenance))
+        belong_to(segmented.layers, segmented)
+    return segmented.layers
 
 
 def _tiles(segmented: RunResult, making: Future[tuple[Layer, ...]]) -> Generator[RunProgress | None, None, None]:
@@ -200,10 +234,19 @@ def compare_precision_worker(request: RunRequest) -> Generator[None, None, Outco
     return Outcome(trial, cancelled=trial is None)
 
 
-def verify_worker(sampler: VerificationSampler, stop: threading.Event) -> Generator[None, None, Outcome]:
-    """Compare a run with the patch model itself; the value of the outcome is a ``Verification``."""
+def verify_worker(
+    sampler: VerificationSampler, layers: tuple[Layer, ...], stop: threading.Event
+) -> Generator[None, None, Outcome]:
+    """Compare a run with the patch model itself.
+
+    The value of the outcome is a ``Verification``, with how many labels of each layer were edited by hand since.
+    """
+
+    def verify() -> tuple[Verification, dict[Layer, int]]:
+        return sampler.verify(), {layer: edited_pixels(layer) for layer in layers}
+
     try:
-        verification: Verification | None = yield from wait_in_worker(sampler.verify, stop)
+        verification: tuple[Verification, dict[Layer, int]] | None = yield from wait_in_worker(verify, stop)
     except Exception as error:
         return Outcome(error=error)
     return Outcome(verification, cancelled=verification is None)

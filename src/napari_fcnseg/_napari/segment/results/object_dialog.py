@@ -1,0 +1,247 @@
+"""The table of objects: to sort, to filter, to see, to correct and to hand on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QItemSelectionModel, Qt, QTimer
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QTableView,
+    QVBoxLayout,
+)
+
+from napari_fcnseg._napari.compare.see.camera import go_to
+from napari_fcnseg._napari.files_in_use import in_use
+from napari_fcnseg._napari.segment.results.object_model import ObjectModel
+from napari_fcnseg._napari.widgets.layer_events import LayerEvents
+from napari_fcnseg._napari.widgets.problems import error_sentence
+from napari_fcnseg._napari.widgets.sentence import WrappingLabel
+from napari_fcnseg._napari.widgets.style import ERROR_STYLE
+from napari_fcnseg._napari.widgets.text_dialog import button
+from napari_fcnseg._napari.widgets.worker import in_worker
+from napari_fcnseg.errors import FcnSegError
+from napari_fcnseg.system.saving import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.layers import Labels
+    from napari.viewer import Viewer
+    from qtpy.QtWidgets import QWidget
+
+    from napari_fcnseg._napari.widgets.worker import Outcome
+    from napari_fcnseg.instances.measuring import ObjectTable
+
+_STILL_MILLISECONDS = 300
+_OUTLINES = "ImageJ ROIs (*.zip);;GeoJSON for QuPath (*.geojson)"
+
+
+class ObjectDialog(QDialog):
+    """Shows the objects of a layer, and follows it.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Where the objects are seen.
+    layer : Labels
+        The objects.
+    measure : callable
+        Of the objects' data, returns the table; it takes its time, so it is called in a worker.
+    parent : QWidget, optional
+        The window it belongs to.
+    """
+
+    def __init__(
+        self, viewer: Viewer, layer: Labels, measure: Callable[[Any], ObjectTable], parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(f"Objects of {layer.name}")
+        self._viewer, self._layer, self._measure = viewer, layer, measure
+        self._number = 0
+        self.model = ObjectModel()
+        self.view = QTableView()
+        self.view.setModel(self.model)
+        self.view.setSortingEnabled(True)
+        self.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+        self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.view.setTabKeyNavigation(False)
+        self.view.setAccessibleName("Objects")
+        if (numbers := self.view.verticalHeader()) is not None:
+            numbers.hide()
+        self.view.clicked.connect(lambda index: self.see(index.row()))
+        self.condition = QLineEdit()
+        self.condition.setPlaceholderText("Filter, e.g. area (px) > 50, eccentricity < 0.9")
+        self.condition.setAccessibleName("Filter")
+        self.condition.setClearButtonEnabled(True)
+        self.condition.editingFinished.connect(self._filter)
+        self.message = WrappingLabel()
+        self.delete = button("Delete", "Delete the selected objects; Ctrl+Z over the image brings them back.")
+        self.delete.clicked.connect(self.delete_selected)
+        self.merge = button("Merge", "Make the selected objects one; Ctrl+Z over the image undoes it.")
+        self.merge.clicked.connect(self.merge_selected)
+        self.csv = button("Save CSV…", "Save the whole table.")
+        self.csv.clicked.connect(self._choose_csv)
+        self.rois = button("Export outlines…", "Save outlines for ImageJ (.zip) or QuPath (.geojson).")
+        self.rois.clicked.connect(self._choose_outlines)
+        row = QHBoxLayout()
+        for each in (self.delete, self.merge, self.csv, self.rois):
+            row.addWidget(each)
+        layout = QVBoxLayout(self)
+        for part in (self.condition, self.view):
+            layout.addWidget(part)
+        layout.addLayout(row)
+        layout.addWidget(self.message)
+        letter = self.fontMetrics().averageCharWidth()
+        self.resize(100 * letter, 60 * letter)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_STILL_MILLISECONDS)
+        self._timer.timeout.connect(self.refresh)
+        self._events = LayerEvents(self)
+        self._events.changed.connect(lambda data: self._timer.start() if data else None)
+        self._events.listen_to([layer])
+        self._say("Measuring…")
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Measure again; the latest request counts."""
+        self._number += 1
+        number, data, measure = self._number, self._layer.data, self._measure
+
+        def work() -> tuple[int, ObjectTable]:
+            return number, measure(data)
+
+        create_worker(in_worker, work, _connect={"returned": self._take}, _ignore_errors=True)
+
+    def selected(self) -> list[int]:
+        """Return the labels of the selected objects."""
+        table, chosen = self.model.table, self.view.selectionModel()
+        if table is None or chosen is None:
+            return []
+        labels = table.columns["label"]
+        return [int(labels[self.model.place_of(index.row())]) for index in chosen.selectedRows()]
+
+    def select(self, *labels: int) -> None:
+        """Select objects."""
+        chosen = self.view.selectionModel()
+        if chosen is None:
+            return
+        flags = QItemSelectionModel.SelectionFlag
+        chosen.clearSelection()
+        for label in labels:
+            if (row := self.model.row_of(label)) >= 0:
+                chosen.select(self.model.index(row, 0), flags.Select | flags.Rows)
+
+    def see(self, row: int) -> None:
+        """Have the view show an object, in the middle."""
+        table = self.model.table
+        if table is None or not 0 <= row < self.model.rowCount():
+            return
+        place, layer = self.model.place_of(row), self._layer
+        first, after = table.boxes[place]
+        low, high = (np.asarray(layer.data_to_world(corner), float) for corner in (first - 0.5, after - 0.5))
+        pixel = np.abs(np.asarray(layer.data_to_world(np.ones(layer.ndim))) - layer.data_to_world(np.zeros(layer.ndim)))
+        go_to(self._viewer, (low + high) / 2, np.abs(high - low), pixel)
+        layer.selected_label = int(table.columns["label"][place])
+
+    def delete_selected(self) -> None:
+        """Delete the selected objects."""
+        self._change(0, self.selected())
+
+    def merge_selected(self) -> None:
+        """Make the selected objects one, that with the smallest label."""
+        labels = sorted(self.selected())
+        if len(labels) < 2:
+            self._say("Select two or more objects to merge.", ERROR_STYLE)
+            return
+        self._change(labels[0], labels[1:])
+
+    def save_csv(self, path: str, *, replace: bool = False) -> None:
+        """Save the table; say where, or why not."""
+        table = self.model.table
+        if table is not None:
+            self._write(path, lambda target: table.save(target, overwrite=replace), replace)
+
+    def save_outlines(self, path: str, *, replace: bool = False) -> None:
+        """Save the outlines; say where, or why not."""
+        table, data = self.model.table, self._layer.data
+
+        def save(target: Path) -> None:
+            from napari_fcnseg.instances.outlines import save_outlines
+
+            if table is not None:
+                save_outlines(target, data, table, overwrite=replace)
+
+        self._write(path, save, replace)
+
+    def _write(self, path: str, save: Callable[[Path], object], replace: bool) -> None:
+        plan = Plan((Path(path),), in_use(), overwrite=replace, advice="")
+
+        def work() -> str:
+            with plan.claim():
+                save(Path(path))
+            return f"Saved as {path}."
+
+        create_worker(in_worker, work, _connect={"returned": self._saved}, _ignore_errors=True)
+
+    def _saved(self, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            self._say(error_sentence(outcome.error), ERROR_STYLE)
+        else:
+            self._say(str(outcome.value))
+
+    def _take(self, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            self._say(error_sentence(outcome.error), ERROR_STYLE)
+        elif outcome.value is not None and outcome.value[0] == self._number:
+            kept = self.selected()
+            self.model.show_table(outcome.value[1])
+            self.view.resizeColumnsToContents()
+            self.select(*kept)
+            self._count()
+
+    def _count(self) -> None:
+        shown, table = self.model.rowCount(), self.model.table
+        count = len(table) if table is not None else 0
+        objects = "1 object" if count == 1 else f"{count:,} objects"
+        self._say(f"{objects}." if shown == count else f"{shown:,} of {objects}.")
+
+    def _filter(self) -> None:
+        try:
+            self.model.filter(self.condition.text())
+        except FcnSegError as error:
+            self._say(str(error), ERROR_STYLE)
+            return
+        self._count()
+
+    def _change(self, label: int, labels: list[int]) -> None:
+        """Give objects another label, as napari's own tools do: with its undo."""
+        if not labels:
+            self._say("Select objects in the table first.", ERROR_STYLE)
+            return
+        where = np.nonzero(np.isin(self._layer.data, labels))
+        self._layer.data_setitem(where, label)
+        self._timer.start()
+
+    def _choose_csv(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the table", str(Path.home() / "objects.csv"), "CSV (*.csv)")
+        if path:
+            self.save_csv(path, replace=True)
+
+    def _choose_outlines(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Export outlines", str(Path.home() / "objects.zip"), _OUTLINES)
+        if path:
+            self.save_outlines(path, replace=True)
+
+    def _say(self, text: str, style: str = "") -> None:
+        self.message.setStyleSheet(style)
+        self.message.setText(text)

@@ -1,0 +1,181 @@
+"""Measurements of objects: size, place, shape and brightness, all at once whatever their number.
+
+The same numbers as scikit-image's ``regionprops_table`` (which takes milliseconds for each object), by sums over all
+pixels: S. van der Walt et al., scikit-image: image processing in Python, PeerJ 2:e453, 2014.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fcnseg.errors import ImageError
+from napari_fcnseg.system.csv_file import write_csv
+from napari_fcnseg.system.formatting import format_shape
+from napari_fcnseg.system.saving.texts import OBJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+_AXES = "zyx"
+_POWERS = " ²³"
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectTable:
+    """Objects and what was measured of them.
+
+    Attributes
+    ----------
+    columns : mapping of str to ndarray, shape (objects,)
+        By their headings, units in brackets; the first one is ``label``.
+    boxes : ndarray of int, shape (objects, 2, axes)
+        First pixel of each object and the one after its last, along all axes of the labels.
+    """
+
+    columns: Mapping[str, npt.NDArray[Any]]
+    boxes: npt.NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def rows(self) -> list[list[Any]]:
+        """Return the headings and a row per object."""
+        values = [column.tolist() for column in self.columns.values()]
+        return [list(self.columns), *map(list, zip(*values, strict=True))]
+
+    def save(self, path: Path, *, overwrite: bool = False) -> None:
+        """Write a CSV file.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        overwrite : bool
+            Whether an earlier table of objects of that name is replaced; nothing else is.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written, or is there already.
+        """
+        rows = [[_written(value) for value in row] for row in self.rows()]
+        write_csv(path, rows, overwrite=overwrite, kind=OBJECTS)
+
+
+def measure_objects(
+    labels: Any,
+    *,
+    spatial: int = 2,
+    spacing: Sequence[float] | None = None,
+    unit: str = "",
+    image: Any = None,
+    channels: Sequence[str] = (),
+) -> ObjectTable:
+    """Measure objects.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (*stack, *spatial)
+        Objects from 1; 0 is none. An object that is in several frames of a stack is measured in each.
+    spatial : int
+        Along how many of the last axes an object extends: 2 or 3.
+    spacing : sequence of float, optional
+        Length of a pixel along each of these axes; 1 otherwise.
+    unit : str
+        Of the lengths; empty for pixels.
+    image : array_like, shape (*stack, *spatial, channel), optional
+        Whose brightness is measured.
+    channels : sequence of str
+        What its channels are called.
+
+    Returns
+    -------
+    ObjectTable
+
+    Raises
+    ------
+    ImageError
+        If the image is not of the labels' shape.
+    """
+    lengths = np.asarray(spacing if spacing is not None else (1.0,) * spatial, float)
+    shape = tuple(labels.shape)
+    if image is not None and tuple(image.shape[:-1]) != shape:
+        raise ImageError(
+            f"The image ({format_shape(image.shape[:-1])}) and the objects ({format_shape(shape)}) have different "
+            "shapes. Choose the image that was segmented."
+        )
+    stack = shape[: len(shape) - spatial]
+    parts, boxes = [], []
+    for index in itertools.product(*map(range, stack)):
+        frame = np.asarray(labels[index])
+        pixels = np.asarray(image[index], np.float64) if image is not None else None
+        columns, box = _frame(frame, lengths, unit, pixels, channels)
+        count = len(box)
+        names = [f"frame {axis + 1}" if len(stack) > 1 else "frame" for axis in range(len(stack))]
+        where = {name: np.full(count, i) for name, i in zip(names, index, strict=True)}
+        parts.append({"label": columns.pop("label"), **where, **columns})
+        before = np.broadcast_to(np.array([index, np.add(index, 1)], np.intp).reshape(2, -1), (count, 2, len(stack)))
+        boxes.append(np.concatenate([before, box], axis=2))
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return ObjectTable(whole, np.concatenate(boxes))
+
+
+def _frame(
+    labels: npt.NDArray[Any], lengths: npt.NDArray[np.float64], unit: str, image: Any, channels: Sequence[str]
+) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.intp]]:
+    """Return the columns and the boxes of one frame."""
+    spatial = labels.ndim
+    where = np.nonzero(labels)
+    found, which = np.unique(labels[where], return_inverse=True)
+    count = len(found)
+    pixels = np.bincount(which, minlength=count)
+    places = [axis * length for axis, length in zip(where, lengths, strict=True)]
+    divisor = np.maximum(pixels, 1)
+    centre = [np.bincount(which, place, count) / divisor for place in places]
+    off = [place - middle[which] for place, middle in zip(places, centre, strict=True)]
+    spread = np.empty((count, spatial, spatial))
+    for a, b in itertools.combinations_with_replacement(range(spatial), 2):
+        spread[:, a, b] = spread[:, b, a] = np.bincount(which, off[a] * off[b], count) / divisor
+    values = np.linalg.eigvalsh(spread).clip(0)[:, ::-1] if count else np.empty((0, spatial))
+    name, power = ("area", 2) if spatial == 2 else ("volume", 3)
+    length = unit or "px"
+    size = pixels * float(np.prod(lengths))
+    columns: dict[str, npt.NDArray[Any]] = {"label": found.astype(np.int64), f"{name} (px)": pixels}
+    if unit:
+        columns[f"{name} ({unit}{_POWERS[power - 1]})"] = size
+    for letter, middle in zip(_AXES[-spatial:], centre, strict=True):
+        columns[f"{letter} ({length})"] = middle
+    factor = 16.0 if spatial == 2 else 20.0
+    sphere = 2 * np.sqrt(size / np.pi) if spatial == 2 else np.cbrt(6 * size / np.pi)
+    columns[f"equivalent diameter ({length})"] = sphere
+    columns[f"major axis ({length})"] = np.sqrt(factor * values[:, 0])
+    columns[f"minor axis ({length})"] = np.sqrt(factor * values[:, -1])
+    if spatial == 2:
+        ratio = np.divide(values[:, 1], values[:, 0], out=np.ones(count), where=values[:, 0] > 0)
+        columns["eccentricity"] = np.sqrt(1 - ratio)
+    for channel in range(image.shape[-1] if image is not None else 0):
+        called = channels[channel] if channel < len(channels) else f"channel {channel + 1}"
+        total = np.bincount(which, image[..., channel][where], count)
+        columns[f"mean {called}"], columns[f"sum {called}"] = total / divisor, total
+    return columns, _boxes(where, which, count)
+
+
+def _boxes(where: tuple[npt.NDArray[np.intp], ...], which: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
+    """Return the first pixel of each object along each axis, and the one after the last."""
+    boxes = np.zeros((count, 2, len(where)), np.intp)
+    boxes[:, 0] = np.iinfo(np.intp).max
+    for axis, places in enumerate(where):
+        np.minimum.at(boxes[:, 0, axis], which, places)
+        np.maximum.at(boxes[:, 1, axis], which, places + 1)
+    return boxes
+
+
+def _written(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value

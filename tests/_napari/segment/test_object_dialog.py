@@ -1,0 +1,123 @@
+"""The table of objects: it follows the layer, goes where one clicks, filters, corrects and saves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+from qtpy.QtCore import Qt
+
+from napari_fcnseg._napari.segment.results.instances_box import InstancesBox
+from napari_fcnseg._napari.segment.results.object_dialog import ObjectDialog
+from napari_fcnseg._napari.segment.results.object_model import ObjectModel
+from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.instances.measuring import measure_objects
+
+NAMES = ["not labelled", "background", "edge", "interior"]
+
+
+def classes() -> np.ndarray:
+    """Return three objects of class 3: of 12, 20 and 30 pixels."""
+    data = np.ones((60, 70), np.uint8)
+    for (row, col), (height, width) in (((5, 5), (3, 4)), ((20, 40), (4, 5)), ((40, 10), (5, 6))):
+        data[row : row + height, col : col + width] = 3
+    return data
+
+
+@pytest.fixture
+def opened(qtbot, viewer, own_cache):
+    """Return the table of the objects that were found, with the layers."""
+    metadata = {"napari_fcnseg": {"program": "napari-fcnseg", "models": [{"patch_shape": [9, 9]}]}}
+    parent = Labels(
+        classes(), name="cells", features={"index": range(4), "class": NAMES}, metadata=metadata, scale=(0.5, 0.5),
+        units=("µm", "µm"),
+    )  # fmt: skip
+    viewer.add_layer(parent)
+    box = InstancesBox(viewer)
+    viewer.window.add_dock_widget(box, name="objects")
+    qtbot.wait(20)
+    assert not box.table.isEnabled()
+    box.button.click()
+    qtbot.waitUntil(lambda: box.table.isEnabled() and not box.busy, timeout=30_000)
+    box.table.click()
+    dialog = box.findChildren(ObjectDialog)[-1]
+    qtbot.waitUntil(lambda: dialog.model.table is not None, timeout=30_000)
+    yield box, dialog, viewer.layers[-1], parent
+    dialog.close()
+
+
+def column(dialog: ObjectDialog, name: str) -> list[float]:
+    """Return what the table shows under a heading."""
+    model = dialog.model
+    place = next(c for c in range(model.columnCount()) if model.headerData(c, Qt.Orientation.Horizontal) == name)
+    return [float(model.data(model.index(row, place)).replace(",", "")) for row in range(model.rowCount())]
+
+
+def test_sorted_filtered_seen_and_saved(qtbot, viewer, opened, tmp_path) -> None:
+    _, dialog, layer, _ = opened
+    assert dialog.message.text() == "3 objects."
+    assert column(dialog, "area (µm²)") == [3, 5, 7.5]
+    dialog.view.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    assert column(dialog, "area (px)") == [30, 20, 12]
+    dialog.condition.setText("area (px) > 15, x (µm) > 10")
+    dialog.condition.editingFinished.emit()
+    assert column(dialog, "area (px)") == [20]
+    assert dialog.message.text() == "1 of 3 objects."
+    dialog.see(0)
+    camera = getattr(viewer, "scene", viewer).camera
+    np.testing.assert_allclose(camera.center[-2:], (10.75, 21.0))
+    assert layer.selected_label == layer.data[21, 41]
+    dialog.condition.setText("roundness > 2")
+    dialog.condition.editingFinished.emit()
+    assert "is no condition" in dialog.message.text()
+    dialog.condition.clear()
+    dialog.condition.editingFinished.emit()
+
+    dialog.save_csv(str(tmp_path / "objects.csv"))
+    qtbot.waitUntil(lambda: "Saved as" in dialog.message.text(), timeout=20_000)
+    with (tmp_path / "objects.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0][:3] == ["label", "area (px)", "area (µm²)"]
+    assert sorted(int(row[1]) for row in rows[1:]) == [12, 20, 30], "all of them, whatever is shown"
+    dialog.save_outlines(str(tmp_path / "objects.geojson"))
+    qtbot.waitUntil(lambda: (tmp_path / "objects.geojson").exists(), timeout=20_000)
+    assert len(json.loads((tmp_path / "objects.geojson").read_text())["features"]) == 3
+
+
+def test_corrections_and_paint_are_followed(qtbot, viewer, opened) -> None:
+    box, dialog, layer, parent = opened
+    first, second, third = (int(layer.data[place]) for place in ((6, 6), (21, 41), (41, 11)))
+    dialog.merge.click()
+    assert "two or more" in dialog.message.text()
+    dialog.select(first, third)
+    dialog.merge.click()
+    qtbot.waitUntil(lambda: dialog.message.text() == "2 objects.", timeout=20_000)
+    assert layer.data[41, 11] == first
+    dialog.select(second)
+    dialog.delete.click()
+    qtbot.waitUntil(lambda: dialog.message.text() == "1 object.", timeout=20_000)
+    layer.undo()
+    layer.undo()
+    dialog.refresh()
+    qtbot.waitUntil(lambda: dialog.message.text() == "3 objects.", timeout=20_000)
+    parent.data_setitem(np.nonzero(np.ones((4, 4))), 3)  # in the classes, as the brush does
+    qtbot.waitUntil(lambda: dialog.message.text() == "4 objects.", timeout=30_000)
+    assert box.message.text().startswith("4 instances")
+
+
+def test_8000_objects_are_sorted_in_a_tenth_of_a_second(qapp) -> None:
+    labels = np.arange(1, 8101).reshape(90, 90)
+    model = ObjectModel()
+    model.show_table(measure_objects(labels))
+    start = time.process_time()
+    model.sort(2, Qt.SortOrder.DescendingOrder)
+    model.filter("label > 100")
+    assert time.process_time() - start < 0.1
+    assert model.rowCount() == 8000
+    with pytest.raises(SettingsError, match="Write for example"):
+        model.filter("label")
+    assert model.rowCount() == 8000
