@@ -79,8 +79,8 @@ def test_a_chosen_tile_that_cannot_fit_the_limit_is_made_smaller_and_that_is_sai
 
 
 def test_a_limit_below_what_the_framework_takes_is_said(model, image) -> None:
-    plan = plan_with(model, image, memory_limit=400 * MIB)
-    assert "memory limit of 400 MiB is less than this run takes" in plan.notes[-1]
+    plan = plan_with(model, image, memory_limit=150 * MIB)
+    assert "memory limit of 150 MiB is less than this run takes" in plan.notes[-1]
 
 
 def test_without_a_limit_there_is_nothing_to_say(model, image) -> None:

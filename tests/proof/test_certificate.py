@@ -68,7 +68,7 @@ def test_it_holds_what_was_done(verification) -> None:
     assert certificate.preprocess == ("scale_linear:2,1",)
     assert (certificate.points, certificate.seed, certificate.tolerance) == (60, 7, 1e-5)
     assert certificate.device
-    assert set(certificate.versions) >= {"python", "numpy", "tensorflow", "keras", "napari-fcnseg"}
+    assert set(certificate.versions) >= {"python", "numpy", "onnxruntime", "tensorflow", "keras", "napari-fcnseg"}
     assert certificate.seconds["verification"] > 0
     assert certificate.created.endswith("+00:00")
 
@@ -98,7 +98,8 @@ def test_as_text_it_can_be_read(verification) -> None:
         "scale_linear:2,1",
         "border edge",
         "seed 7",
-        "tensorflow",
+        "computed by TensorFlow",
+        "onnxruntime",
         "50 × 60",
     ):
         assert part in text

@@ -214,6 +214,12 @@ class Engine:
             host = self._host(ProcessPurpose(backend))
         return host.devices.result()
 
+    @property
+    def reference_backend(self) -> str:
+        """The framework that runs patch networks where no device was chosen."""
+        device = self.device()
+        return device.backend if device.runs_patches else REFERENCE
+
     def expect(self, networks: Sequence[Network]) -> None:
         """Begin to load patch networks where they will be run; return at once."""
 

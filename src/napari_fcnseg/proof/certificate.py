@@ -220,6 +220,7 @@ class Certificate:
             f"Image        {format_shape(tuple(image['shape']))} {image['dtype']}, sha256 {image['sha256'] or '-'}",
             f"Settings     preprocessing {steps}; border {self.border}; {exact}; tile {format_shape(self.tile)}{part}",
             f"Device       {self.device}",
+            *(["Reference    the patch model itself, computed by TensorFlow"] if "tensorflow" in self.versions else []),
             f"Points       {self.points}, chosen with seed {self.seed}",
             f"Seconds      {', '.join(f'{what} {seconds:.2f}' for what, seconds in self.seconds.items())}",
             f"Versions     {', '.join(f'{name} {version}' for name, version in self.versions.items())}",

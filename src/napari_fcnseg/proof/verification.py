@@ -18,6 +18,7 @@ from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.proof.certificate import TOLERANCE, Certificate, CertifiedModel, image_sha256, within_tolerance
 from napari_fcnseg.run.labels import labels_of
 from napari_fcnseg.run.patchwise import patchwise_scores
+from napari_fcnseg.run.provenance import framework_versions
 from napari_fcnseg.run.result import execute_into
 from napari_fcnseg.run.run import Run, Tile
 from napari_fcnseg.settings import RunSettings
@@ -293,7 +294,7 @@ def certify(
         worst_point=worst_point,
         edited_pixels=0,
         seconds={"segmentation": run.seconds, "verification": seconds},
-        versions=provenance["versions"],
+        versions={**provenance["versions"], **framework_versions([engine().reference_backend])},
     )
 
 

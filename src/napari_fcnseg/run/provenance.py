@@ -10,7 +10,7 @@ from napari_fcnseg.engine.device import KERAS, PACKAGES, PROCESSOR, REFERENCE
 from napari_fcnseg.settings import EXACT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from napari_fcnseg.engine import Device
     from napari_fcnseg.plan.run_plan import RunPlan
@@ -56,18 +56,26 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], seconds: float, note
         "notes": list(notes),
         "versions": {
             "python": platform.python_version(),
-            **{name: _version(name) for name in ("napari-fcnseg", *_packages(plan, devices), "numpy")},
+            "napari-fcnseg": _version("napari-fcnseg"),
+            **framework_versions(_backends(plan, devices)),
+            "numpy": _version("numpy"),
         },
     }
 
 
-def _packages(plan: RunPlan, devices: Sequence[Device]) -> list[str]:
-    """Return the packages that compute."""
-    backends = {device.backend for device in devices} or {PROCESSOR}
-    if any(method.name == "patchwise" for method in plan.methods):
-        backends |= {REFERENCE for device in devices if not device.runs_patches}
+def framework_versions(backends: Iterable[str]) -> dict[str, str]:
+    """Return the versions of the packages that frameworks come in, and of Keras where it is one of its."""
+    backends = set(backends)
     packages = {PACKAGES.get(backend, backend) for backend in backends}
-    return sorted(packages | ({"keras"} if backends & set(KERAS) else set()))
+    return {name: _version(name) for name in sorted(packages | ({"keras"} if backends & set(KERAS) else set()))}
+
+
+def _backends(plan: RunPlan, devices: Sequence[Device]) -> set[str]:
+    """Return the frameworks that compute a run."""
+    dense = {device.backend for device in devices} or {PROCESSOR}
+    patches = {device.backend if device.runs_patches else REFERENCE for device in devices} or {REFERENCE}
+    used = {method.name for method in plan.methods}
+    return (dense if "dense" in used else set()) | (patches if "patchwise" in used else set())
 
 
 def precision_of(plan: RunPlan, devices: Sequence[Device]) -> str:
