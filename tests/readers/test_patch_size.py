@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from readers.reader_evaluate import evaluate
-from readers.reader_forge import CONV, entry, keras_file, sequential
+from readers.reader_forge import CONV, entry, functional, keras_file, sequential
 
-from napari_fcnseg.errors import ConversionError, ModelFileError, SettingsError
+from napari_fcnseg.errors import ConversionError, ModelFileError, SettingsError, UnsupportedLayerError
 from napari_fcnseg.model.patch_model import load_model
 from napari_fcnseg.readers import read_model
 from napari_fcnseg.readers.options import ReadOptions
@@ -101,3 +101,16 @@ def test_bands_are_channels_of_the_image(tmp_path: Path) -> None:
     np.testing.assert_array_equal(evaluate(model.network, x), evaluate(volume.network, x[..., None]))
     (tmp_path / "hsi.fcnseg.json").write_text(json.dumps({"bands_axis": 0}))
     assert load_model(path).network.input_shape == (4, 8, 4)
+
+
+def test_keras_2_means_the_training_that_it_writes(tmp_path: Path) -> None:
+    def model(keras: int) -> dict[str, Any]:
+        layers = (entry("RandomFlip", "flip"), ["input"]), (entry("Conv2D", **CONV), ["flip"])
+        built = functional(*layers, outputs=["conv2d"], keras=keras)
+        node = built["config"]["layers"][1]["inbound_nodes"][0]
+        (node[0][3] if keras == 2 else node["kwargs"])["training"] = True
+        return built
+
+    with pytest.raises(UnsupportedLayerError, match=r"'flip'.*training=True"):
+        read_model(keras_file(tmp_path / "two.keras", model(2)))
+    assert read_model(keras_file(tmp_path / "three.keras", model(3))).output == "conv2d"

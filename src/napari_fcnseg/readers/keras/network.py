@@ -160,7 +160,8 @@ def _check(use: LayerCall) -> None:
             return
         if not is_known(leaf):
             raise refuse(leaf.layer_type, leaf.stored)
-        ignored = ("training",) if leaf.layer_type in IMAGE_LAYERS else ()  # Keras 3 writes it, and overrules it
+        # Keras 3 writes it by itself, and overrules it when a model is applied; Keras 2 did neither.
+        ignored = ("training",) if leaf.generation == 3 and leaf.layer_type in IMAGE_LAYERS else ()
         given = {key: value for key, value in use.kwargs.items() if key not in ignored}
         check_arguments({key: value for key, value in given.items() if not any(call_results_in(value))})
         if any(not any(call_results_in(value)) for value in use.args):
