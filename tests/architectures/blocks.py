@@ -147,8 +147,40 @@ def relabel(drawing: Drawing, x: int) -> int:
     return graph.same(y, "Permute", dims=[*range(2, rank + 2), 1])
 
 
+def functions(drawing: Drawing, x: int) -> int:
+    """Draw a function of Keras's, or channels that are cut into groups and joined or shuffled."""
+    graph, random, rank = drawing.graph, drawing.random, drawing.graph.rank
+    if drawing.first or drawing.depth:
+        return pointwise(drawing, x)
+    sizes, channels = list(graph[x].sizes), graph[x].channels
+    kind = random.choice(["flip", "repeat", "clip", "over", "unit", "maxout", "shuffle", "mirror"])
+    if kind == "flip":
+        return graph.same(x, "ops.flip", axis=-1)
+    if kind == "repeat" and channels < 5:
+        return graph.add("ops.repeat", {"repeats": 2, "axis": -1}, x, graph[x].with_channels(2 * channels))
+    if kind == "clip":
+        return graph.same(x, "ops.clip", x_min=-1.0, x_max=random.choice([0.5, 1.0]))
+    if kind == "over" and drawing.left > 2 * graph[x].maps:
+        function = random.choice(["ops.mean", "ops.max", "ops.min", "ops.sum"])
+        y = graph.add(function, {"axis": -1, "keepdims": True}, x, graph[x].with_channels(1))
+        return graph.concatenate([x, y])
+    if kind == "unit" and channels > 1:
+        return graph.same(x, "UnitNormalization")
+    if kind in ("maxout", "shuffle") and channels > 2 and channels % 2 == 0:
+        y = graph.same(x, "Reshape", target_shape=[*sizes, channels // 2, 2])
+        if kind == "maxout":
+            return graph.add("ops.max", {"axis": -1}, y, graph[x].with_channels(channels // 2))
+        y = graph.same(y, "Permute", dims=[*range(1, rank + 1), rank + 2, rank + 1])
+        return graph.same(y, "Reshape", target_shape=[*sizes, channels])
+    width = [[random.randint(0, 1), 1] for _ in sizes]
+    if kind == "mirror" and min(sizes) > 1 and drawing.left > 2 * graph[x].padded(width).maps:
+        mode = random.choice(["reflect", "symmetric"])
+        return graph.add("ops.pad", {"pad_width": [[0, 0], *width, [0, 0]], "mode": mode}, x, graph[x].padded(width))
+    return pointwise(drawing, x)
+
+
 #: With the weight that each has.
 BLOCKS: tuple[Callable[[Drawing, int], int], ...] = (
     *(conv,) * 7, *(pool,) * 4, *(pointwise,) * 4, *(residual,) * 4, *(strided,) * 2, *(squeeze,) * 2, uneven,
-    normalise, border, border, transpose, attend, shared, nested, nested, relabel,
+    normalise, *(functions,) * 4, border, border, transpose, attend, shared, nested, nested, relabel,
 )  # fmt: skip

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 def evaluate(network: Network, x: np.ndarray) -> np.ndarray:
     """Apply a network to a batch of patches."""
-    results = {INPUT: x.astype(np.float64)}
+    x = x.astype(np.float64)
+    if network.bands is not None:
+        axis, count = network.bands
+        x = np.moveaxis(x.reshape(*x.shape[:-1], count, -1), -2, axis + 1)
+    results = {INPUT: x}
     for node in network.nodes:
         inputs = [results[name] for name in node.inputs]
         rest = node.ops
@@ -26,7 +30,7 @@ def evaluate(network: Network, x: np.ndarray) -> np.ndarray:
         else:
             (value,) = inputs
         for op in rest:
-            value = expand(value, len(network.patch_shape)) if isinstance(op, ops.Expand) else apply(op, value)
+            value = expand(value, len(network.tensor_shape) - 1) if isinstance(op, ops.Expand) else apply(op, value)
         results[node.name] = value
     return results[network.output]
 

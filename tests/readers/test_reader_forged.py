@@ -134,7 +134,7 @@ def test_no_layer_is_both_read_and_refused() -> None:
 def test_every_layer_of_keras_is_either_read_or_refused(keras_child: Callable[..., Any]) -> None:
     from readers.reader_keras_files import layer_classes
 
-    known = LAYERS.keys() | MERGE_LAYERS.keys() | REFUSED.keys()
+    known = LAYERS.keys() | MERGE_LAYERS.keys() | REFUSED.keys() | {"SpectralNormalization"}
     assert set(keras_child(layer_classes)) - known == {"InputLayer", "Layer"}
 
 
@@ -363,8 +363,8 @@ def test_settings_are_checked(tmp_path: Path, config: dict[str, Any]) -> None:
 
 def test_subclassed_and_keras_1_models(tmp_path: Path) -> None:
     assert "Python code" in problem(keras_file(tmp_path / "m.keras", {"class_name": "MyModel", "config": {}}))
-    old = entry("Convolution2D", nb_filter=2, nb_row=3, nb_col=3, batch_input_shape=[None, 1, 7, 7])
-    assert "Keras 1" in problem(h5_file(tmp_path / "m.h5", {"class_name": "Sequential", "config": [old]}))
+    graph = {"class_name": "Graph", "config": {}, "keras_version": "1.0.0"}
+    assert "Python code" in problem(h5_file(tmp_path / "m.h5", graph))
 
 
 @pytest.mark.parametrize(
@@ -379,6 +379,13 @@ def test_subclassed_and_keras_1_models(tmp_path: Path) -> None:
         (b'{"class_name": "Sequential"}', "JSON"),
         (b"\x1f\x8b\x08" + bytes(90), "gzip"),
         (bytes(range(1, 200)), "neither"),
+        (b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(90), "exportONNXNetwork"),
+        (b"MATLAB 7.3 MAT-file, Platform: PCWIN64" + bytes(90), "MATLAB file"),
+        (b"backend: tensorflow\nclass_name: Sequential\n", "model.to_json()"),
+        (b'model_checkpoint_path: "ckpt-1"\n', "load_weights"),
+        (b"<!DOCTYPE html>\n<html>", "web page"),
+        (b"\x1c\0\0\0TFL3" + bytes(90), "converted from a Keras model"),
+        (b'{"format": "layers-model", "modelTopology": {}, "weightsManifest": []}', "tensorflowjs_converter"),
     ],
 )
 def test_other_files_are_named(tmp_path: Path, head: bytes, reason: str) -> None:
@@ -390,7 +397,10 @@ def test_other_files_are_named(tmp_path: Path, head: bytes, reason: str) -> None
 def test_other_archives_folders_and_missing_files(tmp_path: Path) -> None:
     import zipfile
 
-    for member, reason in (("archive/data.pkl", "PyTorch"), ("m/saved_model.pb", "SavedModel"), ("a.txt", "no Keras")):
+    for member, reason in (
+        ("archive/data.pkl", "PyTorch"), ("m/saved_model.pb", "SavedModel"), ("a.txt", "no Keras"),
+        ("m/archive_format", "torch.export.load"), ("serialized_exported_program.json", "torch.export.load"),
+    ):  # fmt: skip
         with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
             archive.writestr(member, b"x")
         assert reason in problem(tmp_path / "m.keras")

@@ -28,15 +28,18 @@ FILES = [
 def more_files(keras_child: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("more_files")
     possible = [name for name in reader_more_files.NAMES if not reader_more_files.cannot(name)]
-    assert keras_child(reader_more_files.main, folder, timeout=90) == sorted(possible)
+    assert keras_child(reader_more_files.main, folder, timeout=400) == sorted(possible)
     return folder
 
 
 def same(result: np.ndarray, expected: np.ndarray, tolerance: float = 2e-6) -> None:
     scale = max(1.0, float(np.abs(expected).max()))
+    assert result.size == expected.size
+    result = result.reshape(expected.shape)  # a map of one position may stand for a vector
     np.testing.assert_allclose(result / scale, expected / scale, rtol=0, atol=tolerance)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("file", FILES)
 def test_network_computes_what_keras_computed(more_files: Path, file: str) -> None:
     name = file.rpartition(".")[0]
@@ -46,6 +49,7 @@ def test_network_computes_what_keras_computed(more_files: Path, file: str) -> No
     same(evaluate(network, truth["x"].reshape(-1, *network.input_shape)), truth["y"])
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", reader_more_files.NAMES)
 def test_patch_network_and_dense_network_give_keras_s_numbers(more_files: Path, name: str) -> None:
     if reader_more_files.cannot(name):

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from napari_fcnseg.conversion.bands import input_of, without_axis
 from napari_fcnseg.conversion.cost import dense_bytes, patch_flop
 from napari_fcnseg.conversion.dense_network import DenseNetwork, Head
-from napari_fcnseg.conversion.feature_maps import FeatureMaps, MapRef, Value, Vector
+from napari_fcnseg.conversion.feature_maps import MapRef, Value, Vector
 from napari_fcnseg.conversion.fold import fold_affine
 from napari_fcnseg.conversion.layer_words import layer_report, patch_layer_report
 from napari_fcnseg.conversion.network_builder import NetworkBuilder, TooLargeError
@@ -84,17 +85,19 @@ def convert_network(network: Network) -> DenseNetwork:
     H. Li, R. Zhao, X. Wang, "Highly efficient forward and backward propagation of convolutional neural networks for
     pixelwise classification", 2014, arXiv 1412.4526.
     """
+    axes = len(network.tensor_shape) - 1
     try:
-        walk, ref, outputs = _walked(network, NetworkBuilder(len(network.patch_shape)))
+        walk, ref, outputs = _walked(network, NetworkBuilder(axes))
     except TooLargeError:
-        walk, ref, outputs = _walked(network, NetworkBuilder(len(network.patch_shape), dry=True))
+        walk, ref, outputs = _walked(network, NetworkBuilder(axes, dry=True))
         return _patch_by_patch(network, walk, outputs)
-    return _dense(network, walk, ref, outputs)
+    dense = _dense(network, walk, ref, outputs)
+    return dense if network.bands is None else without_axis(dense, network.bands[0])
 
 
 def _walked(network: Network, emitter: NetworkBuilder) -> tuple[_Walk, MapRef, int]:
     """Return the whole walk, the network's answer and how many numbers it is."""
-    walk = _Walk(emitter, {INPUT: FeatureMaps.of_image(network.input_shape, only_shapes=emitter.dry)})
+    walk = _Walk(emitter, {INPUT: input_of(network, emitter)})
     try:
         for node in network.nodes:
             walk.visit(node)
@@ -187,7 +190,9 @@ def _numbers(value: Value) -> int:
 
 def _patch_by_patch(network: Network, walk: _Walk, outputs: int) -> DenseNetwork:
     """Return the conversion of a network whose dense form is not worth building: patch by patch."""
-    patch = network.patch_shape
+    patch, strides = network.patch_shape, _strides(walk)
+    if network.bands is not None:
+        strides = tuple(n for axis, n in enumerate(strides) if axis != network.bands[0])
     layers = tuple(
         patch_layer_report(node, walk.result[node.name], walk.patch_cost[node.name]) for node in network.nodes
     )
@@ -195,7 +200,7 @@ def _patch_by_patch(network: Network, walk: _Walk, outputs: int) -> DenseNetwork
         name=network.name,
         patch_shape=patch,
         every=(1,) * len(patch),
-        strides=_strides(walk),
+        strides=strides,
         origin=(0,) * len(patch),
         reach=patch,
         channels=network.channels,
@@ -224,6 +229,17 @@ def _require_one_position(network: Network, answer: Value) -> None:
             "unfinished one and not a patch classifier, which gives one class for the centre pixel. Choose a patch "
             "classifier."
         )
+
+
+def squares(network: DenseNetwork) -> int | None:
+    """Return the edge of a square of labels that a network may answer instead of one number per class, or None.
+
+    Networks that label the 16 × 16 pixels in the middle of a patch at once end in 256 numbers without a softmax, most
+    often with a sigmoid. Few people have so many classes, and hardly any a square number of them that exclude none.
+    """
+    edge = math.isqrt(network.outputs)
+    least = {"sigmoid": 4, "scores": 12}.get(network.head)
+    return edge if least is not None and edge >= least and edge * edge == network.outputs else None
 
 
 def _head(network: Network) -> Head:

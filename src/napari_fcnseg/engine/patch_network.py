@@ -27,18 +27,25 @@ if TYPE_CHECKING:
 def patch_model(network: Network) -> keras.Model:
     """Return the patch network on patches ``(n, *patch, channel)``."""
     patches = keras.Input(network.input_shape, name="patches")
-    tensors: dict[str, Any] = {INPUT: patches}
+    tensors: dict[str, Any] = {INPUT: patches if network.bands is None else _with_bands(network, patches)}
     for node in network.nodes:
         given = [tensors[name] for name in node.inputs]
         for op in node.ops:
             if isinstance(op, graph.Merge):
                 given = [_merged(op, given)]
             elif isinstance(op, graph.Expand):
-                given = [keras.layers.Reshape((1,) * len(network.patch_shape) + (-1,))(given[0])]
+                given = [keras.layers.Reshape((1,) * (len(network.tensor_shape) - 1) + (-1,))(given[0])]
             else:
                 given = [_apply(op, given[0])]
         tensors[node.name] = given[0]
     return keras.Model(patches, tensors[network.output], name="patch")
+
+
+def _with_bands(network: Network, x: Any) -> Any:
+    assert network.bands is not None
+    axis, count = network.bands
+    x = kops.reshape(x, (-1, *network.patch_shape, count, network.channels // count))
+    return kops.moveaxis(x, -2, axis + 1)
 
 
 def _apply(op: graph.Op, x: Any) -> Any:

@@ -58,6 +58,9 @@ class Network:
         Names of the files it was read from beside the one that was opened, or inside the folder that was.
     notes : tuple of str
         What the reader wants the user to know (for example weights stored in half precision).
+    bands : (int, int) or None
+        A spatial axis of the nodes' tensors that is none of the image's, and its length: spectral bands, which the
+        network uses up whole and which lie in the image's channels, the band slower than a band's own channels.
     """
 
     name: str
@@ -68,6 +71,15 @@ class Network:
     outputs: tuple[str, ...] = ()
     input_names: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    bands: tuple[int, int] | None = None
+
+    @property
+    def tensor_shape(self) -> tuple[int, ...]:
+        """Shape of one patch as the nodes see it, ``(*spatial, channel)``, the bands among the spatial axes."""
+        if self.bands is None:
+            return self.input_shape
+        axis, count = self.bands
+        return (*self.patch_shape[:axis], count, *self.patch_shape[axis:], self.channels // count)
 
     @property
     def patch_shape(self) -> tuple[int, ...]:

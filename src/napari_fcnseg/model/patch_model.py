@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg.conversion import ConversionReport, DenseNetwork, convert_network
+from napari_fcnseg.conversion.converter import squares
 from napari_fcnseg.conversion.memory import patch_batch
 from napari_fcnseg.conversion.strided import subsampled
 from napari_fcnseg.engine import engine
-from napari_fcnseg.errors import ImageError, ModelFileError, OutputError, SettingsError
+from napari_fcnseg.errors import ConversionError, ImageError, ModelFileError, OutputError, SettingsError
 from napari_fcnseg.model.sidecar import Sidecar, default_names, palette, read_options, sidecar_for, sidecar_path, values
 from napari_fcnseg.readers.sandbox import read_models
 from napari_fcnseg.system.saving import Inputs, Plan, save_whole
@@ -39,9 +40,19 @@ class PatchModel:
         Of the file's contents.
     output : str
         Which of :attr:`outputs` it is; empty where there is only one.
+    outputs_are_classes : bool
+        Whether a square number of outputs is known to be classes.
     """
 
-    def __init__(self, network: Network, path: Path | None = None, sha256: str = "", output: str = "") -> None:
+    def __init__(
+        self,
+        network: Network,
+        path: Path | None = None,
+        sha256: str = "",
+        output: str = "",
+        outputs_are_classes: bool = False,
+    ) -> None:
+        self._outputs_are_classes = outputs_are_classes
         self.network = network
         self.path = path
         self.sha256 = sha256
@@ -102,7 +113,16 @@ class PatchModel:
     @cached_property
     def fcn(self) -> FCN:
         """The dense form of the network (see :func:`convert`)."""
-        return FCN(convert_network(self.network), self.files)
+        dense = convert_network(self.network)
+        edge = squares(dense)
+        if edge is not None and not self._outputs_are_classes:
+            raise ConversionError(
+                f"Model {self.name!r} answers {dense.outputs} numbers without a softmax, perhaps the labels of a "
+                f"square of {edge} × {edge} pixels in the middle of the patch and not {dense.outputs} classes. This "
+                "program labels one pixel per patch: choose a patch classifier. If they are classes, write "
+                f'"outputs_are": "classes" into {sidecar_path(self.path).name if self.path else "the sidecar"}.'
+            )
+        return FCN(dense, self.files)
 
     def predict(self, patches: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Apply the patch network itself, without conversion: the reference for all results.
@@ -273,8 +293,8 @@ def _load(
     networks = read_models(paths, outputs, options)
     chosen = outputs or [None] * len(networks)
     return [
-        PatchModel(n, path, _sha256(path, n.files), (name or "") if n.outputs else "")
-        for n, path, name in zip(networks, paths, chosen, strict=True)
+        PatchModel(n, path, _sha256(path, n.files), (name or "") if n.outputs else "", said.outputs_are_classes)
+        for n, path, name, said in zip(networks, paths, chosen, options, strict=True)
     ]
 
 

@@ -19,11 +19,14 @@ class ReadOptions:
     bands_axis : int or None
         The spatial axis of the patch that the network uses up whole, so that it is no axis to slide over (spectral
         bands); -1 where the user says that there is none, None where nobody said.
+    outputs_are_classes : bool
+        Whether the user says that a square number of outputs are classes and not a square of labels.
     """
 
     patch_shape: tuple[int, ...] = ()
     keras_1_backend: Literal["theano", "tensorflow"] | None = None
     bands_axis: int | None = None
+    outputs_are_classes: bool = False
 
 
 #: Nothing was said.

@@ -49,6 +49,8 @@ class Sidecar:
         What computed for a model of Keras 1: ``"theano"`` or ``"tensorflow"``.
     bands_axis : int or None
         The spatial axis of the patch that holds spectral bands and is used up whole; -1 for none.
+    outputs_are : str
+        ``"classes"`` where a square number of outputs are classes and not a square of labels.
     other : mapping
         Fields of the file that this program does not know; they are kept when it is written.
 
@@ -72,6 +74,7 @@ class Sidecar:
     patch_size: tuple[int, ...] = ()
     keras_1_backend: str = ""
     bands_axis: int | None = None
+    outputs_are: str = ""
     other: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -91,6 +94,7 @@ class Sidecar:
             }
             checked["patch_size"] = values.patch_size(self.patch_size)
             checked["keras_1_backend"] = values.backend(self.keras_1_backend)
+            checked["outputs_are"] = values.outputs_are(self.outputs_are)
             checked["bands_axis"] = values.bands_axis(self.bands_axis)
             checked["pixel_size"] = values.pixel_size(self.pixel_size, checked["axes"])
         except ValueError as error:
@@ -147,6 +151,7 @@ class Sidecar:
             "outputs": {name: classes.as_dict() for name, classes in self.outputs.items()},
         }
         known |= {"patch_size": list(self.patch_size), "keras_1_backend": self.keras_1_backend}
+        known["outputs_are"] = self.outputs_are
         filled: dict[str, Any] = {key: value for key, value in known.items() if value}
         if self.bands_axis is not None:
             filled["bands_axis"] = self.bands_axis

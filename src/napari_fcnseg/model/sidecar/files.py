@@ -71,6 +71,7 @@ def read_options(model: str | os.PathLike[str]) -> ReadOptions:
             values.patch_size(data.get("patch_size") or ()),
             values.backend(data.get("keras_1_backend") or "") or None,  # type: ignore[arg-type]
             values.bands_axis(data.get("bands_axis")),
+            values.outputs_are(data.get("outputs_are") or "") == "classes",
         )
     except ValueError as error:
         raise _in_file(path, SettingsError(f"The sidecar's field {error}.")) from None

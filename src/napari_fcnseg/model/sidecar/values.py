@@ -54,6 +54,13 @@ def backend(value: object) -> str:
     return str(value)
 
 
+def outputs_are(value: object) -> str:
+    """Check what the outputs of a model are said to be."""
+    if value not in ("", "classes"):
+        raise ValueError(f"'outputs_are' is {str(value)[:60]!r} instead of 'classes'")
+    return str(value)
+
+
 def bands_axis(value: object) -> int | None:
     """Check the number of an axis."""
     if value is not None and not (is_whole(value) and -1 <= value <= 2):

@@ -14,6 +14,10 @@ _PYTORCH: Final = "Export the model with torch.onnx.export, or rebuild it in Ker
 _PICKLE: Final = (
     "it is a Python pickle (perhaps a PyTorch or scikit-learn model), which is never opened because that runs its code"
 )
+_KERAS_AGAIN: Final = "Where the model was trained, save it with model.save('my_model.keras'), and open that file."
+_MATLAB: Final = (
+    "Where the network was trained, write it with exportONNXNetwork(net, 'my_model.onnx'), and open that file."
+)
 _FOREIGN: Final = (
     (b"\x89PNG", "it is a PNG image", _MODEL),
     (b"\xff\xd8\xff", "it is a JPEG image", _MODEL),
@@ -22,6 +26,8 @@ _FOREIGN: Final = (
     (b"II+\0", "it is a TIFF image", _MODEL),
     (b"\x93NUMPY", "it is a NumPy array", _MODEL),
     (b"%PDF", "it is a PDF document", _MODEL),
+    (b"MATLAB ", "it is a MATLAB file", _MATLAB),
+    (b"GIF8", "it is a GIF image", _MODEL),
     (b"\x1f\x8b", "it is compressed with gzip", "Unpack it first, and open the model file inside."),
     (b"BZh", "it is compressed with bzip2", "Unpack it first, and open the model file inside."),
     (b"7z\xbc\xaf", "it is a 7-Zip archive", "Unpack it first, and open the model file inside."),
@@ -68,7 +74,25 @@ def _unnamed(head: bytes) -> UnreadableError:
     if not head:
         return UnreadableError("it is empty", "Copy or download the file again, or save the model again.")
     if head[4:8] == b"TFL3":
-        return UnreadableError("it is a TensorFlow Lite model", SAVE_AGAIN)
+        return UnreadableError(
+            "it is a TensorFlow Lite model, which was made for telephones and is not read",
+            f"It was converted from a Keras model. {_KERAS_AGAIN}",
+        )
+    if head.startswith((b"backend:", b"class_name:", b"config:")):
+        return UnreadableError(
+            "it describes a network in YAML, without its weights",
+            "Build it with keras.models.model_from_yaml where it was trained (TensorFlow before 2.6), load the "
+            "weights, and write model.to_json() beside them, or save it whole with model.save('my_model.h5').",
+        )
+    if head.startswith(b"model_checkpoint_path"):
+        return UnreadableError(
+            "it names the newest of TensorFlow's checkpoints, which hold weights without a network",
+            f"Build the network again, load the checkpoint into it with model.load_weights. {_KERAS_AGAIN}",
+        )
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return UnreadableError(
+            "it is a web page, whatever its name says", "Download the file itself (often there is a button 'raw')."
+        )
     if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return UnreadableError(_PICKLE, _PYTORCH)
     # Bare protocol buffers: a SavedModel starts with its version, 1; a GraphDef with its first node.
@@ -80,9 +104,7 @@ def _unnamed(head: bytes) -> UnreadableError:
     if head.lstrip().startswith(b"["):
         return UnreadableError("it is a JSON text that describes no model", _MODEL)
     if _is_text(head):
-        return UnreadableError(
-            "it is a text file, whatever its name says (perhaps the download saved a web page)", _MODEL
-        )
+        return UnreadableError("it is a text file, whatever its name says", _MODEL)
     return UnreadableError("it is neither a zip archive nor an HDF5 file nor an ONNX model", _MODEL)
 
 

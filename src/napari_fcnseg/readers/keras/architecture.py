@@ -164,14 +164,28 @@ class LayerCall:
     @property
     def sources(self) -> tuple[str, ...]:
         """Names of the uses whose results it reads, in the order of its arguments."""
-        return tuple(source.name for value in (*self.args, *self.kwargs.values()) for source in call_results_in(value))
+        return tuple(source.name for source in self._results())
+
+    @property
+    def source_keys(self) -> tuple[str, ...]:
+        """Keys of the results that it reads, in the same order."""
+        return tuple(source.key for source in self._results())
+
+    def _results(self) -> list[CallResult]:
+        return [source for value in (*self.args, *self.kwargs.values()) for source in call_results_in(value)]
 
 
 @dataclass(frozen=True)
 class CallResult:
-    """The result of another use, as an argument of a call."""
+    """One of the results of another use, as an argument of a call."""
 
     name: str
+    tensor: int = 0
+
+    @property
+    def key(self) -> str:
+        """What it is known by: the use's name, with the number of the result behind it where that is not the first."""
+        return f"{self.name}\0{self.tensor}" if self.tensor else self.name
 
 
 def call_results_in(value: object) -> Iterator[CallResult]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ import numpy as np
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.ops import Crop, DepthwiseConv, Expand, Flatten, Identity, Op, Pick, UpSample, ZeroPad
 from napari_fcnseg.readers.keras.convolutions import channels_first, grid_of
+from napari_fcnseg.readers.keras.grid import settled
 from napari_fcnseg.readers.keras.tensor_axes import Tensor, advance, expanded, joined
 from napari_fcnseg.readers.problem import RefusedError
 from napari_fcnseg.system.safe_json import is_whole
@@ -36,6 +38,10 @@ def flatten(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
 
 
 def _flattened(tensor: Tensor) -> Built:
+    if tensor.cut:
+        before, tensor = settled(replace(tensor, axes=(tuple(i for group in tensor.axes for i in group),)))
+        ops, result = _flattened(tensor)
+        return (*before, *ops), result
     op: Op = Identity("it reads a vector already") if tensor.is_flat else Flatten(tensor.order())
     return advance(tensor, op, axes=((0,),))
 
@@ -66,7 +72,7 @@ def reshaped(tensor: Tensor, target: Sequence[int]) -> Built:
             "positions were",
             _NO_RESHAPE,
         )
-    if tensor.is_flat and len(shape) == tensor.rank + 1:
+    if tensor.is_flat and len(shape) == tensor.rank + 1 and not view.cut:
         return (Expand(),), expanded(view)
     return advance(view, _RELABELS)
 

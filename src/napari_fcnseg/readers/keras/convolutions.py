@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, cast
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.ops import Conv, ConvTranspose, DepthwiseConv, GlobalPool, Op, Padding, Pool, PoolKind
 from napari_fcnseg.readers.keras.activations import activated
-from napari_fcnseg.readers.keras.tensor_axes import Grid, Tensor, advance, as_grid
+from napari_fcnseg.readers.keras.grid import Grid, as_grid
+from napari_fcnseg.readers.keras.tensor_axes import Tensor, advance
 from napari_fcnseg.readers.problem import RefusedError
 
 if TYPE_CHECKING:

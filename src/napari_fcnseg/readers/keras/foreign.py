@@ -40,6 +40,8 @@ _PACKAGES: Final[Mapping[str, Mapping[str, tuple[str, frozenset[str], Mapping[st
     # The dropout of the EfficientNets that there were before Keras's own.
     "efficientnet": {"FixedDropout": ("Dropout", frozenset({"rate", "noise_shape"}), {})},
 }
+#: Classes that only these packages have: one without their settings is the user's own.
+FOREIGN_ONLY: Final = frozenset(_PACKAGES["deepcell"])
 _MODULES: Final = {"tensorflow_addons": "addons"}
 
 

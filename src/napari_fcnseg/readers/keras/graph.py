@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.readers.keras.architecture import (
     INPUT_LAYER,
+    TENSORFLOW_OPERATIONS,
     CallResult,
     Generation,
     LayerCall,
@@ -112,6 +113,19 @@ class _Plan:
 _ENTRANCE: Final = TensorRef("<entrance>", 0, 0)
 
 
+def _whole(source: CallResult) -> str:
+    if source.tensor:
+        raise UnreadableError(
+            f"it reads a piece of {source.name[:60]!r} that is split, which is not followed into a model"
+        )
+    return source.name
+
+
+def _returns_several(child: LayerSpec | ModelSpec | None) -> bool:
+    """Say whether a layer is a bare operation that may have several results: which ones is not known yet."""
+    return isinstance(child, LayerSpec) and (child.is_operation or child.layer_type in TENSORFLOW_OPERATIONS)
+
+
 def _listed(ends: _Ends) -> tuple[TensorRef, ...]:
     return tuple(ends.values()) if isinstance(ends, dict) else ends
 
@@ -167,6 +181,8 @@ class _Flattener:
 
         def put(ref: TensorRef, *, end: bool = False) -> CallResult:
             found = results.get(plan.key(ref, end=end), [])
+            if ref.tensor >= len(found) == 1 and not end and _returns_several(plan.children.get(ref.layer)):
+                return CallResult(found[0], ref.tensor)
             if ref.tensor >= len(found):
                 raise UnreadableError(f"it reads result number {ref.tensor} of {ref.layer[:60]!r}, which there is not")
             return CallResult(found[ref.tensor])
@@ -199,8 +215,8 @@ class _Flattener:
             named = ends if isinstance(ends, dict) else {ref.layer: ref for ref in ends}
             if set(by_key) != set(named) or None in by_key.values():
                 raise UnreadableError("what it is called with are not its inputs")
-            return {named[key].layer: source.name for key, source in by_key.items() if source is not None}
-        found = [source.name for value in given for source in call_results_in(value)]
+            return {named[key].layer: _whole(source) for key, source in by_key.items() if source is not None}
+        found = [_whole(source) for value in given for source in call_results_in(value)]
         refs = _listed(ends)
         if len(found) != len(refs):
             raise UnreadableError(f"it has {len(refs)} inputs but is called with {len(found)}")

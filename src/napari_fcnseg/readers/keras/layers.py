@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from napari_fcnseg.errors import UnreadableError
-from napari_fcnseg.graph.ops import Activation, Dense, Identity, Op, PReLU, ReduceGroups
+from napari_fcnseg.graph.ops import Activation, Dense, Identity, PReLU, ReduceGroups
 from napari_fcnseg.readers.keras.activations import ACTIVATION_LAYERS, activated, activation_ops, placed
 from napari_fcnseg.readers.keras.architecture import INPUT_LAYER
 from napari_fcnseg.readers.keras.axes import AXIS_LAYERS
 from napari_fcnseg.readers.keras.compounds import COMPOUNDS
 from napari_fcnseg.readers.keras.convolutions import WINDOW_LAYERS, channels_first
+from napari_fcnseg.readers.keras.foreign import FOREIGN_ONLY
+from napari_fcnseg.readers.keras.grid import collected
 from napari_fcnseg.readers.keras.merges import MERGE_LAYERS
 from napari_fcnseg.readers.keras.normalization import NORM_LAYERS
 from napari_fcnseg.readers.keras.tensor_axes import TRAIN_AGAIN, Tensor, advance, joined
@@ -35,7 +37,7 @@ _AUGMENTATION: Final = "image augmentation is off when a trained model is applie
 
 def is_known(layer: LayerSpec) -> bool:
     """Say whether a layer is one of Keras's own that can be read."""
-    if not (layer.foreign or is_builtin(layer.stored)):
+    if not (layer.foreign or (is_builtin(layer.stored) and layer.layer_type not in FOREIGN_ONLY)):
         return False
     return layer.layer_type in (*LAYERS, *COMPOUNDS, *MERGE_LAYERS, INPUT_LAYER)
 
@@ -77,7 +79,7 @@ def _dense(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
     config = layer.config
     if "lora_rank" in config:
         raise RefusedError("it holds a LoRA adapter", "Save the model again without LoRA (its weights merged).")
-    before: tuple[Op, ...] = ()
+    before, tensor = collected(tensor, len(tensor.axes) - 1)
     view = tensor.with_channels_at(len(tensor.axes) - 1)
     if view is None:
         if any(tensor.core(i) for i in range(len(tensor.axes) - 1)):
@@ -86,7 +88,8 @@ def _dense(layer: LayerSpec, tensor: Tensor, weights: Weights) -> Built:
                 "put last",
                 TRAIN_AGAIN,
             )
-        before, view = joined(tensor)
+        more, view = joined(tensor)
+        before += more
     units, width = config.whole("units"), view.shape[-1]
     kernel = weights.take((width, units), "kernel")
     bias = weights.take((units,), "bias") if config.flag("use_bias", True) else None

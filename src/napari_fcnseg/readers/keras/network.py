@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Channels, Op
-from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, LayerCall, call_results_in
+from napari_fcnseg.readers.bands import with_bands
+from napari_fcnseg.readers.keras.architecture import INPUT_LAYER, CallResult, LayerCall, call_results_in
 from napari_fcnseg.readers.keras.calls import check_arguments
 from napari_fcnseg.readers.keras.compounds import COMPOUNDS
 from napari_fcnseg.readers.keras.compounds import INPUT as INPUT_STEP
+from napari_fcnseg.readers.keras.grid import settled
 from napari_fcnseg.readers.keras.inputs import ModelInput, model_inputs
 from napari_fcnseg.readers.keras.layers import IMAGE_LAYERS, build, is_known
 from napari_fcnseg.readers.keras.merges import MERGE_LAYERS, merged
-from napari_fcnseg.readers.keras.operations import is_operation, operate, operation_name
+from napari_fcnseg.readers.keras.operations import KNOW_PIECES, is_operation, operate, operation_name
 from napari_fcnseg.readers.keras.unsupported import refuse
 from napari_fcnseg.readers.options import PLAIN, ReadOptions
 from napari_fcnseg.readers.problem import RefusedError, about_layer, with_overview
@@ -36,6 +38,8 @@ _POLICIES: Final = {
     "mixed_float16": "mixed half precision (mixed_float16)",
     "mixed_bfloat16": "mixed half precision (mixed_bfloat16)",
 }
+#: Layers that may read channels cut into pieces.
+_KNOW_PIECES: Final = ("Flatten", "Permute", "Reshape")
 _POLICY_CLASSES: Final = ("DTypePolicy", "FloatDTypePolicy", "Policy", "PolicyV1")
 
 
@@ -99,15 +103,25 @@ def _assembled(
         raise UnreadableError("its model has no layer that computes anything")
     assembly.check_result(uses[-1])
     outputs = tuple(name for name, _ in architecture.outputs)
-    return Network(
+    network = Network(
         name=architecture.name,
         input_shape=shape,
-        nodes=tuple(assembly.nodes),
+        nodes=_alive(assembly.nodes, assembly.ends[end]),
         output=assembly.ends[end],
         notes=(*_on_outputs(chosen, outputs), *assembly.notes()),
         outputs=outputs if len(outputs) > 1 else (),
         input_names=tuple(w.use.name for w in ways_in for _ in range(w.stop - w.start)) if len(ways_in) > 1 else (),
     )
+    return with_bands(network, options)
+
+
+def _alive(nodes: Sequence[Node], output: str) -> tuple[Node, ...]:
+    """Leave out pieces of what was split that nothing reads."""
+    wanted = {output}
+    for node in reversed(nodes):
+        if node.name in wanted:
+            wanted.update(node.inputs)
+    return tuple(node for node in nodes if node.name in wanted)
 
 
 def _choose(architecture: Architecture, output: str | None) -> tuple[str, str]:
@@ -146,7 +160,8 @@ def _check(use: LayerCall) -> None:
             return
         if not is_known(leaf):
             raise refuse(leaf.layer_type, leaf.stored)
-        ignored = ("training",) if leaf.layer_type in IMAGE_LAYERS else ()  # Keras 3 writes it, and overrules it
+        # Keras 3 writes it by itself, and overrules it when a model is applied; Keras 2 did neither.
+        ignored = ("training",) if leaf.generation == 3 and leaf.layer_type in IMAGE_LAYERS else ()
         given = {key: value for key, value in use.kwargs.items() if key not in ignored}
         check_arguments({key: value for key, value in given.items() if not any(call_results_in(value))})
         if any(not any(call_results_in(value)) for value in use.args):
@@ -178,31 +193,50 @@ class _Assembly:
     def add(self, use: LayerCall) -> None:
         """Make the nodes of one use."""
         leaf = use.leaf
+        for key in use.source_keys:
+            if key not in self._tensors:
+                raise UnreadableError("it reads a result that there is not")
+        knows = operation_name(use) in KNOW_PIECES if is_operation(use) else leaf.layer_type in _KNOW_PIECES
+        if not knows:
+            self._settle(use)
         if not is_operation(use):
             self._precisions[_policy(leaf.config.raw("dtype"))] = None
         before: tuple[tuple[Op, ...], ...] = ((),)
         if leaf.layer_type in COMPOUNDS and not is_operation(use):
             self._compound(use)
             return
-        if is_operation(use) or leaf.layer_type in MERGE_LAYERS:
-            before, ops, result = self._merge(use)
+        if is_operation(use):
+            found = operate(use, self._tensors)
+        elif leaf.layer_type in MERGE_LAYERS:
+            found = [self._merge(use)]
         else:
-            ops, result = build(leaf, self._tensors[use.sources[0]], self._weights(leaf))
-        sources = [self.ends[name] for name in use.sources]
-        if len(before) > len(sources):  # a square reads its input twice
-            sources = sources * len(before)
-        inputs = []
-        for source, first in zip(sources, before, strict=True):
-            inputs.append(self._node(use, f"{use.name}/expand", first, (source,)) if first else source)
-        self._node(use, use.name, ops, tuple(inputs))
-        self._tensors[use.name] = result
+            found = [(before, *build(leaf, self._tensors[use.source_keys[0]], self._weights(leaf)))]
+        sources = [self.ends[key] for key in use.source_keys]
+        ends: dict[str, str] = {}
+        for number, (before, ops, result) in enumerate(found):
+            inputs = []
+            for source, first in zip(sources, before, strict=True):
+                inputs.append(self._node(use, f"{use.name}/expand", first, (source,)) if first else source)
+            key = CallResult(use.name, number).key
+            name = f"{use.name}/{number + 1}" if len(found) > 1 else use.name
+            ends[key] = self._node(use, name, ops, tuple(inputs))
+            self._tensors[key] = result
+        self.ends |= ends
+
+    def _settle(self, use: LayerCall) -> None:
+        """Bring pieces of channels together before a layer that knows of none."""
+        for key in use.source_keys:
+            ops, tensor = settled(self._tensors[key])
+            if ops:
+                self.ends[key] = self._node(use, f"{use.name}/order", ops, (self.ends[key],))
+            self._tensors[key] = tensor
 
     def _compound(self, use: LayerCall) -> None:
         """Make the nodes of a layer that is several steps."""
         weights = self._weights(use.leaf)
-        before, steps, result = COMPOUNDS[use.leaf.layer_type](use.leaf, self._tensors[use.sources[0]], weights)
+        before, steps, result = COMPOUNDS[use.leaf.layer_type](use.leaf, self._tensors[use.source_keys[0]], weights)
         weights.finish()
-        source = self.ends[use.sources[0]]
+        source = self.ends[use.source_keys[0]]
         if before:
             source = self._node(use, f"{use.name}/expand", before, (source,))
         made: list[str] = []
@@ -212,10 +246,8 @@ class _Assembly:
         self._tensors[use.name] = result
 
     def _merge(self, use: LayerCall) -> Merged:
-        if is_operation(use):
-            return operate(use, self._tensors)
         kind = MERGE_LAYERS[use.leaf.layer_type]
-        tensors = [self._tensors[name] for name in use.sources]
+        tensors = [self._tensors[key] for key in use.source_keys]
         if len(tensors) < 2:
             raise UnreadableError("it joins fewer than two inputs")
         axes = use.leaf.config.axes("axis", -1) if kind == "concatenate" else (-1,)
@@ -240,7 +272,7 @@ class _Assembly:
 
     def check_result(self, use: LayerCall) -> None:
         """Check that the network's answer is what the model's is, and not the same numbers in another order."""
-        if self._tensors[use.name].order() is not None:
+        if self._tensors[use.name].cut or self._tensors[use.name].order() is not None:
             with about_layer(use.name, use.leaf.layer_type):
                 raise RefusedError(
                     "it is the model's result and has its channels before its positions, or these in another order",

@@ -189,6 +189,8 @@ def _kept_constant(config: JsonFields, key: str, kept: list[int], shape: Shape) 
 def constant(stored: Any, key: str, tensor: Tensor, default: float | None = None) -> npt.NDArray[np.float64]:
     """Read a number or an array that broadcasts against a tensor as the model sees it."""
     values, shape = _numbers(default if stored is None else stored, key), tensor.seen
+    if values.ndim == len(shape) + 1 and values.shape[0] == 1:  # the same for every patch of a batch
+        values = values[0]
     if values.ndim > len(shape) or any(n not in (1, shape[-i]) for i, n in enumerate(values.shape[::-1], 1)):
         raise UnreadableError(f"its setting {key!r} has the shape {values.shape}, but {shape} is needed")
     return values
@@ -196,7 +198,7 @@ def constant(stored: Any, key: str, tensor: Tensor, default: float | None = None
 
 def _numbers(stored: Any, key: str) -> npt.NDArray[np.float64]:
     """Read a number or a nested list of numbers; Keras 3 writes an array as ``{"class_name": "__numpy__", …}``."""
-    if isinstance(stored, dict) and stored.get("class_name") == "__numpy__":
+    if isinstance(stored, dict) and stored.get("class_name") in ("__numpy__", "__tensor__"):
         config = stored.get("config")
         stored = config.get("value") if isinstance(config, dict) else None
     _check_numbers(stored, key, depth=0)

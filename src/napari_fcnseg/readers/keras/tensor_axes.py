@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 import numpy as np
 
 from napari_fcnseg.errors import UnreadableError
-from napari_fcnseg.graph.ops import Expand, Flatten, Op
+from napari_fcnseg.graph.ops import Flatten, Op
 from napari_fcnseg.readers.problem import RefusedError
 from napari_fcnseg.readers.shapes import Shape, after, array_axis
 
@@ -40,6 +40,8 @@ Built: TypeAlias = "tuple[tuple[Op, ...], Tensor]"
 #: From a layer, the tensor that it reads, and its arrays.
 Builder: TypeAlias = "Callable[[LayerSpec, Tensor, Weights], Built]"
 
+#: The number of the first piece of cut channels.
+PIECE: Final = 100
 TRAIN_AGAIN: Final = "Build the model without it (channels last, no Reshape or Permute in between) and train again."
 
 
@@ -55,11 +57,15 @@ class Tensor:
         For every axis of the model's tensor, without the batch, those of ours that it runs over, the slowest first.
     rank : int
         Number of spatial axes of the network.
+    cut : tuple of int
+        Lengths into which the model sees our channels cut (as four groups of eight), the slowest first. Each piece is
+        an axis of its own then, counted from :data:`PIECE`, and ``axes`` speak of these instead of the channels.
     """
 
     shape: Shape
     axes: tuple[tuple[int, ...], ...]
     rank: int
+    cut: Shape = ()
 
     @classmethod
     def plain(cls, shape: Shape, rank: int) -> Tensor:
@@ -69,7 +75,11 @@ class Tensor:
     @property
     def seen(self) -> Shape:
         """The shape that the model sees, without the batch axis."""
-        return tuple(math.prod(self.shape[i] for i in group) for group in self.axes)
+        return tuple(math.prod(map(self.length, group)) for group in self.axes)
+
+    def length(self, own: int) -> int:
+        """Give the length of one of our axes, or of a piece of the channels."""
+        return self.shape[own] if own < PIECE else self.cut[own - PIECE]
 
     @property
     def is_flat(self) -> bool:
@@ -78,7 +88,7 @@ class Tensor:
 
     def core(self, index: int) -> tuple[int, ...]:
         """Give our axes of more than one position behind an axis of the model's."""
-        return tuple(i for i in self.axes[index] if self.shape[i] > 1)
+        return tuple(i for i in self.axes[index] if self.length(i) > 1)
 
     def index(self, axis: int) -> int:
         """Turn an axis as Keras counts it (the batch being 0) into an index into :attr:`axes`."""
@@ -94,7 +104,7 @@ class Tensor:
         """
         index = self.index(axis)
         core = self.core(index) or tuple(i for i in self.axes[index] or self.unseen())[:1]
-        if len(core) != 1:
+        if len(core) != 1 or core[0] >= PIECE:
             raise RefusedError(
                 "it acts along an axis in which an earlier layer joined positions or channels", TRAIN_AGAIN
             )
@@ -123,14 +133,49 @@ class Tensor:
         groups: list[tuple[int, ...]] = []
         for length in target:
             group: list[int] = []
-            while waiting and (math.prod(self.shape[i] for i in group) < length or (length == 1 and not group)):
-                if length == 1 and self.shape[waiting[0]] > 1:
+            while waiting and (math.prod(map(self.length, group)) < length or (length == 1 and not group)):
+                if length == 1 and self.length(waiting[0]) > 1:
                     break
                 group.append(waiting.pop(0))
-            if math.prod(self.shape[i] for i in group) != length:
-                return None
+            if math.prod(map(self.length, group)) != length:
+                return self._recut(target)
             groups.append(tuple(group))
         return replace(self, axes=tuple(groups))
+
+    def _recut(self, target: Shape) -> Tensor | None:
+        """See the same numbers with another shape by cutting the channels, or None if that is not enough."""
+        last = len(self.shape) - 1
+        waiting = [i for group in self.axes for i in group]
+        if self.cut or last not in waiting:
+            return None
+        pieces: list[int] = []
+        left = self.shape[last]
+        groups: list[tuple[int, ...]] = []
+        for length in target:
+            group: list[int] = []
+            have = 1
+            while have < length and waiting:
+                if length % have:
+                    return None
+                need, own = length // have, waiting[0]
+                if own != last:
+                    group.append(waiting.pop(0))
+                    have *= self.shape[own]
+                    continue
+                part = left if need % left == 0 else need
+                if left % part:
+                    return None
+                group.append(PIECE + len(pieces))
+                pieces.append(part)
+                left, have = left // part, have * part
+                if left == 1:
+                    waiting.pop(0)
+            if have != length:
+                return None
+            groups.append(tuple(group))
+        if any(own == last or self.shape[own] > 1 for own in waiting):
+            return None
+        return replace(self, axes=tuple(groups), cut=tuple(pieces))
 
     def with_channels_at(self, index: int) -> Tensor | None:
         """Let an axis of the model's be our channels, or None if it is something else."""
@@ -151,95 +196,6 @@ class Tensor:
         sequence = [*(i for group in self.axes for i in group), *self.unseen()]
         values = values.reshape(*parts, *(1 for _ in self.unseen()))
         return np.ascontiguousarray(values.transpose(np.argsort(sequence)))
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A map as a layer with a window sees it.
-
-    Attributes
-    ----------
-    tensor : Tensor
-        The map; every axis of the model's is one of ours.
-    before : tuple of Op
-        What makes a map of a vector.
-    places : tuple of int or None
-        For each spatial axis of ours the model's, counted without the channels; None where the model has none.
-    """
-
-    tensor: Tensor
-    before: tuple[Op, ...]
-    places: tuple[int | None, ...]
-
-    def sort(self, values: Sequence[T], missing: T) -> tuple[T, ...]:
-        """Put what the layer says of the model's spatial axes into the order of ours."""
-        return tuple(missing if place is None else values[place] for place in self.places)
-
-    def kernel(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Do the same with the window of a kernel, whose last two axes are channels."""
-        rank = values.ndim - 2
-        if self.places == tuple(range(rank)):
-            return values
-        order = [place for place in self.places if place is not None]
-        values = values.transpose(*order, rank, rank + 1)
-        window = iter(values.shape[:rank])
-        shape = (*(1 if place is None else next(window) for place in self.places), *values.shape[rank:])
-        return np.ascontiguousarray(values.reshape(shape))
-
-
-def as_grid(tensor: Tensor, rank: int, *, channels_first: bool) -> Grid:
-    """See a tensor as a map of ``rank`` spatial axes.
-
-    Raises
-    ------
-    RefusedError
-        It has another number of axes, or an axis is not what the layer takes it for.
-    """
-    if len(tensor.axes) != rank + 1:
-        raise RefusedError(
-            f"it works along {rank} axes, but what it reads has {len(tensor.axes) - 1}",
-            "Use the layer of the fitting dimension (for example Conv2D for 2D patches) and train again.",
-        )
-    before: tuple[Op, ...] = ()
-    if tensor.is_flat:
-        before, tensor = (Expand(),), expanded(tensor)
-    channel = 0 if channels_first else rank
-    view = tensor.with_channels_at(channel)
-    places = _places(view, channel) if view is not None else None
-    if view is None or places is None:
-        raise RefusedError(
-            "it takes for positions or for channels what an earlier layer (Reshape, Permute, or another data_format) "
-            "made of the other",
-            TRAIN_AGAIN,
-        )
-    groups: list[tuple[int, ...]] = [() for _ in view.axes]
-    groups[channel] = (len(view.shape) - 1,)
-    spatial = [i for i in range(rank + 1) if i != channel]
-    for own, place in enumerate(places):
-        if place is not None:
-            groups[spatial[place]] = (own,)
-    return Grid(replace(view, axes=tuple(groups)), before, places)
-
-
-def _places(tensor: Tensor, channel: int) -> tuple[int | None, ...] | None:
-    """Match the model's spatial axes with ours: by what they run over, those of length 1 by what is left."""
-    spatial = [i for i in range(len(tensor.axes)) if i != channel]
-    places: list[int | None] = [None] * (len(tensor.shape) - 1)
-    loose = []
-    for place, index in enumerate(spatial):
-        core = tensor.core(index)
-        if len(core) > 1:
-            return None
-        own = core or tuple(i for i in tensor.axes[index] if places[i] is None)[:1]
-        if own:
-            places[own[0]] = place
-        else:
-            loose.append(place)
-    for place in loose:
-        if None not in places:
-            return None
-        places[places.index(None)] = place
-    return tuple(places)
 
 
 def expanded(tensor: Tensor) -> Tensor:
@@ -281,6 +237,9 @@ def advance(tensor: Tensor, *ops: Op, axes: tuple[tuple[int, ...], ...] | None =
     for op in ops:
         shape = after(op, shape)
     result = replace(tensor, shape=shape, axes=tensor.axes if axes is None else axes)
-    if sorted(i for group in result.axes for i in group if shape[i] > 1) != [i for i, n in enumerate(shape) if n > 1]:
+    long = [i for i, n in enumerate(shape[:-1] if result.cut else shape) if n > 1]
+    long += [PIECE + i for i, n in enumerate(result.cut) if n > 1]
+    whole = not result.cut or math.prod(result.cut) == shape[-1]
+    if not whole or sorted(i for group in result.axes for i in group if result.length(i) > 1) != long:
         raise UnreadableError(f"its result of shape {shape} cannot be followed")
     return ops, result

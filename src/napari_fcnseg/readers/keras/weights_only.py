@@ -114,13 +114,14 @@ def read_json(path: Path, file: BinaryIO, output: str | None = None, options: Re
     UnreadableError
         There is not exactly one file of weights beside it, the two do not fit, or one is damaged.
     """
+    text = file.read(safe_json.MAX_BYTES + 1)
+    _refuse_tfjs(text)
     name = _partner(
         path,
         _WEIGHTS_ENDS,
         "it is a JSON text, which at best describes a model without its weights",
         "Put them beside it as {stem}.weights.h5 (or {stem}_weights.h5, or {stem}.h5)",
     )
-    text = file.read(safe_json.MAX_BYTES + 1)
     with open_inside(path.parent, name) as weights:
         with Hdf5(weights, os.fstat(weights.fileno()).st_size) as content:
             if not holds_weights_only(content):
@@ -128,6 +129,16 @@ def read_json(path: Path, file: BinaryIO, output: str | None = None, options: Re
                     f"the file {name!r} beside it holds no weights alone", "If that is a whole model, open it instead."
                 )
             return replace(_read(path.name, text, content, output, options), files=(name,))
+
+
+def _refuse_tfjs(text: bytes) -> None:
+    """Say of a model of TensorFlow.js what makes a file that is read."""
+    if b'"weightsManifest"' in text and b'"modelTopology"' in text:
+        raise UnreadableError(
+            "it is a model of TensorFlow.js, whose weights lie in .bin files beside it",
+            "Turn it back with tensorflowjs_converter --input_format=tfjs_layers_model --output_format=keras "
+            "model.json my_model.h5, and open that file.",
+        )
 
 
 def _read(name: str, text: bytes, content: Hdf5, output: str | None, options: ReadOptions) -> Network:

@@ -11,6 +11,7 @@ import numpy as np
 from napari_fcnseg.errors import SAVE_AGAIN, ConversionError, UnreadableError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Channels
+from napari_fcnseg.readers.bands import with_bands
 from napari_fcnseg.readers.onnx.activations import POINTWISE_OPERATORS
 from napari_fcnseg.readers.onnx.arithmetic import ARITHMETIC_OPERATORS
 from napari_fcnseg.readers.onnx.builder import GraphBuilder, NodeContext
@@ -84,7 +85,7 @@ def read(file: BinaryIO, path: Path, output: str | None = None, options: ReadOpt
     """
     try:
         graph = _of_size(load(file, path), options.patch_shape)
-        return _network(graph, _chosen(graph, output))
+        return _network(graph, _chosen(graph, output), options)
     except UnreadableError as problem:
         if problem.advice == SAVE_AGAIN:  # that is for Keras
             raise UnreadableError(problem.reason, EXPORT_AGAIN) from None
@@ -103,13 +104,13 @@ def _of_size(graph: OnnxGraph, patch: Shape) -> OnnxGraph:
     return replace(graph, inputs=tuple(inputs))
 
 
-def _network(graph: OnnxGraph, chosen: str) -> Network:
+def _network(graph: OnnxGraph, chosen: str, options: ReadOptions) -> Network:
     needed = _needed(graph, chosen)
     with with_overview([(node.name, node.op_type) for node in needed], graph.outputs):
-        return _translated(graph, chosen, needed)
+        return _translated(graph, chosen, needed, options)
 
 
-def _translated(graph: OnnxGraph, chosen: str, needed: tuple[OnnxNode, ...]) -> Network:
+def _translated(graph: OnnxGraph, chosen: str, needed: tuple[OnnxNode, ...], options: ReadOptions) -> Network:
     """Translate the nodes that an answer needs."""
     last = tuple(_is_channels_last(needed, value) for value in graph.inputs)
     shape, names = _patch(graph, last)
@@ -130,7 +131,7 @@ def _translated(graph: OnnxGraph, chosen: str, needed: tuple[OnnxNode, ...]) -> 
         notes.append(f"The model has {len(several)} answers; this is {chosen!r}.")
     nodes = _alive(builder.nodes, answer.source)
     by_channel = names if len(graph.inputs) > 1 else ()
-    return Network(graph.name, shape, nodes, answer.source, tuple(notes), several, by_channel)
+    return with_bands(Network(graph.name, shape, nodes, answer.source, tuple(notes), several, by_channel), options)
 
 
 def _chosen(graph: OnnxGraph, output: str | None) -> str:
