@@ -73,7 +73,7 @@ def chain(*sizes: int) -> DenseNetwork:
 def test_random_architectures_thinned_give_every_so_manieth_answer(keras_child, tmp_path, rank, number) -> None:
     seen: list[tuple[int, ...]] = []
 
-    @seed(rank)
+    @seed(rank + 20)
     @settings(max_examples=number, suppress_health_check=list(HealthCheck))
     @given(random=st.randoms(use_true_random=False))
     def each(random: Random) -> None:
