@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from qtpy import API_NAME, QT_VERSION
-from qtpy.QtCore import QEvent, QSize, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.widgets.panel_scroll import PanelScroll
@@ -125,7 +125,9 @@ def _follow_with_tab(steps: QWidget, footer: QWidget) -> None:
     """Have Tab lead from the last of the parts to the footer, which was there first."""
     last, widget, below = steps, steps.nextInFocusChain(), []
     while widget is not None and widget is not steps:
-        if steps.isAncestorOf(widget):
+        if widget.focusPolicy() == Qt.FocusPolicy.NoFocus:  # Qt gives such a widget no place
+            pass
+        elif steps.isAncestorOf(widget):
             last = widget
         elif footer.isAncestorOf(widget):
             below.append(widget)
