@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -183,10 +183,11 @@ class Batch:
                     report.add(end)
                     yield end
             finally:
-                for item in waiting:
-                    said = "Stopped before it was complete." if begun else "Not begun: the batch was stopped."
-                    begun = False
-                    report.add(ReportLine(item.name, STOPPED, f"{said} Start the same batch again to go on."))
+                with suppress(OutputError):  # what could not be written is said already, or the report's name says it
+                    for item in waiting:
+                        said = "Stopped before it was complete." if begun else "Not begun: the batch was stopped."
+                        begun = False
+                        report.add(ReportLine(item.name, STOPPED, f"{said} Start the same batch again to go on."))
                 self.report = report.close()
 
     def _one(self, item: BatchItem, stop: threading.Event | None) -> Generator[BatchProgress, None, ReportLine | None]:

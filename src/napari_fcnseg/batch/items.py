@@ -15,6 +15,7 @@ from napari_fcnseg.imagefile import OUTPUTS, ZARR, read_image
 from napari_fcnseg.proof.certificate import image_sha256
 from napari_fcnseg.run.provenance_file import provenance_in, provenance_of_file, provenance_path
 from napari_fcnseg.system.saving.names import alike
+from napari_fcnseg.system.saving.reasons import reason
 
 if TYPE_CHECKING:
     import os
@@ -116,7 +117,7 @@ def images_in(folder: str | os.PathLike[str], recursive: bool = False, results: 
     try:
         found = list(_walk(top, recursive, results.resolve() if results is not None else None))
     except OSError as error:
-        raise ImageError(f"The folder {top} cannot be read ({error.strerror}). Choose another one.") from None
+        raise ImageError(f"The folder {top} cannot be read: {reason(error)}. Choose another one.") from None
     paths = [path for path, reason in found if not reason]
     lines = [ReportLine(path.relative_to(top).as_posix(), SKIPPED, reason) for path, reason in found if reason]
     if not paths:
@@ -168,7 +169,7 @@ def _inside(folder: Path, recursive: bool, results: Path | None) -> Iterator[tup
         try:
             yield from _walk(folder, recursive, results)
         except OSError as error:
-            yield folder, f"The folder cannot be read ({error.strerror})."
+            yield folder, f"The folder cannot be read: {reason(error)}."
 
 
 def _why_none(path: Path, known: set[str]) -> str | None:

@@ -119,9 +119,8 @@ def _execute(batch: Batch, quiet: bool) -> list[ReportLine]:
     finally:
         if not quiet:
             count = len(batch.items) + len(batch.left_out)
-            print(
-                f"{summary(lines, count)} Report: {batch.report}", file=sys.stderr if len(lines) < count else sys.stdout
-            )
+            where = f" Report: {batch.report}" if batch.report.is_file() else ""
+            print(f"{summary(lines, count)}{where}", file=sys.stderr if len(lines) < count else sys.stdout)
     return lines
 
 

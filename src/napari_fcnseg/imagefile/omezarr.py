@@ -20,6 +20,7 @@ from napari_fcnseg.errors import ImageError, OutputError
 from napari_fcnseg.imagefile.image import ImageFile
 from napari_fcnseg.system.saving import is_zarr, swap_in
 from napari_fcnseg.system.saving.names import final, growing_at, hidden, others
+from napari_fcnseg.system.saving.reasons import reason, remedy
 from napari_fcnseg.system.saving.recovery import OLD
 from napari_fcnseg.system.saving.renaming import remove, rename_new
 from napari_fcnseg.system.saving.stores import MARK, marked
@@ -145,9 +146,13 @@ class GrowingZarr:
         self._mark: dict[str, Any] = {MARK: {"written": uuid.uuid4().hex, "batch": batch}}
         try:
             self._make_room(batch)
-            self.array: Any = self._create(shape, chunks, dtype, meaning, classes)
+            try:
+                self.array: Any = self._create(shape, chunks, dtype, meaning, classes)
+            except BaseException:
+                self.discard()
+                raise
         except OSError as error:
-            raise OutputError(f"{path} cannot be written ({error.strerror}). Choose another folder or name.") from None
+            raise OutputError(f"{path} cannot be written: {reason(error)}. {remedy(error)}") from None
 
     def _make_room(self, batch: bool) -> None:
         """Put what an earlier run left out of the way until there is more, if that is allowed."""
@@ -201,7 +206,7 @@ class GrowingZarr:
             ) from None
         except OSError as error:
             raise OutputError(
-                f"{self.path} could not get its name ({error.strerror}). The result is complete and lies in "
+                f"{self.path} could not get its name ({reason(error)}). The result is complete and lies in "
                 f"{self.part}: move it from there."
             ) from None
         self._forget_earlier()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 from collections import deque
@@ -19,6 +18,7 @@ from napari_fcnseg.imagefile import ZARR, GrowingZarr, check_output
 from napari_fcnseg.run.preview import execute_with_preview
 from napari_fcnseg.system.formatting import format_bytes, format_shape
 from napari_fcnseg.system.memory import free_memory
+from napari_fcnseg.system.saving.reasons import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -195,9 +195,8 @@ class ResultArrays:
             for name, array in self._arrays().items():
                 array[tile.where] = getattr(tile, name)
         except OSError as error:
-            reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
             kept = "".join(f" What is finished is kept in {growing.part}." for _, growing in self._growing)
-            raise OutputError(f"A tile could not be written: {reason}.{kept} Make room and run again.") from None
+            raise OutputError(f"A tile could not be written: {reason(error)}.{kept} Make room and run again.") from None
 
     def _written(self, behind: int) -> None:
         """Wait until no more than so many tiles are still to be written."""
