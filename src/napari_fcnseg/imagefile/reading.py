@@ -15,10 +15,10 @@ import tifffile
 
 from napari_fcnseg.arrays.frame_source import ChannelStack
 from napari_fcnseg.errors import ImageError
+from napari_fcnseg.imagefile.checks import check_image, unreadable
 from napari_fcnseg.imagefile.image import ImageFile
 from napari_fcnseg.imagefile.omezarr import read_zarr
 from napari_fcnseg.imagefile.units import factor
-from napari_fcnseg.system.saving import is_zarr
 
 if TYPE_CHECKING:
     import os
@@ -57,8 +57,7 @@ def read_image(paths: Sequence[str | os.PathLike[str]]) -> ImageFile:
 
 
 def _read_one(path: Path) -> ImageFile:
-    if not path.is_file() and not is_zarr(path):
-        raise ImageError(f"There is no image file {path}. Check the name.")
+    check_image(path)
     try:
         if path.is_dir():
             return read_zarr(path)
@@ -72,6 +71,8 @@ def _read_one(path: Path) -> ImageFile:
     except (MemoryError, ImageError):
         raise
     except Exception as error:  # image libraries raise whatever their parsers stumble over
+        if isinstance(error, OSError) and (refused := unreadable(path, error)) is not None:
+            raise refused from None
         said = str(error).strip().splitlines()
         raise ImageError(
             f"{path} cannot be read as an image ({said[0] if said else type(error).__name__}). Open it in an image "
