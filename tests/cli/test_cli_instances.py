@@ -80,9 +80,10 @@ def test_a_mistake_is_one_line(labels, tmp_path, capsys, arguments, says) -> Non
 
 
 def test_no_instance_is_explained_and_no_mistake(labels, tmp_path, capsys) -> None:
-    code, out, _ = run(capsys, labels, "-o", tmp_path / "out.tif", "--interior", 9)
+    code, out, err = run(capsys, labels, "-o", tmp_path / "out.tif", "--interior", 9)
     assert code == 0
-    assert "no pixel is of class 9. The labels hold the classes 1, 2, 3: choose one of them." in out
+    assert "out.tif: No instances." in out
+    assert "no pixel is of class 9. The labels hold the classes 1, 2, 3: choose one of them." in err
     assert not tifffile.imread(tmp_path / "out.tif").any()
 
 
@@ -91,3 +92,15 @@ def test_an_image_with_channels_is_no_label_image(tmp_path, capsys) -> None:
     code, _, err = run(capsys, tmp_path / "rgb.npy", "-o", tmp_path / "out.tif", "--interior", 1)
     assert code == 1
     assert "labels have none" in err
+
+
+def test_a_class_that_no_pixel_has_is_said_even_when_quiet(labels, tmp_path, capsys) -> None:
+    for number, (classes, said) in enumerate({
+        (9,): "No instances: no pixel is of class 9.",
+        (1, 9): "No pixel of the labels is of class 9, which you asked for.",
+    }.items()):  # fmt: skip
+        code, out, err = run(capsys, labels, "-o", tmp_path / f"{number}.tif", "--interior", *classes, "--quiet")
+        assert (code, out) == (0, "")
+        assert said in err
+    code, _, err = run(capsys, labels, "-o", tmp_path / "e.tif", "--interior", 1, "--edge", 9, "--quiet")
+    assert (code, "of class 9, which you asked for" in err) == (0, True)
