@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fcnseg.batch.outcome import OUTPUT_KINDS
 from napari_fcnseg.batch.report import SKIPPED, ReportLine, is_report
 from napari_fcnseg.errors import ImageError
-from napari_fcnseg.imagefile import OUTPUTS, ZARR, read_image
+from napari_fcnseg.imagefile import OUTPUTS, READ, ZARR, read_image
 from napari_fcnseg.proof.certificate import image_sha256
 from napari_fcnseg.run.provenance_file import provenance_in, provenance_of_file, provenance_path
 from napari_fcnseg.system.saving.names import alike
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.imagefile import ImageFile
 
 #: Endings of files that are taken for images.
-IMAGE_SUFFIXES = (*OUTPUTS, ".jpg", ".jpeg", ".bmp", ".gif")
+IMAGE_SUFFIXES = tuple(dict.fromkeys((*OUTPUTS, *READ)))
 _BESIDE = (".provenance.json", ".certificate.json", ".fcnseg.json")  # ours, beside images, results and models
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # in the names of files, on one system or another
 _PARTIAL = re.compile(r"\.partial\.[^.]+$", re.IGNORECASE)
@@ -52,8 +52,13 @@ class BatchItem:
     path: Path | None = None
     image: ImageFile | None = None
 
-    def read(self) -> ImageFile:
+    def read(self, series: int | None = None) -> ImageFile:
         """Return the image.
+
+        Parameters
+        ----------
+        series : int, optional
+            Which one, where the file holds several.
 
         Raises
         ------
@@ -63,7 +68,7 @@ class BatchItem:
         if self.image is not None:
             return self.image
         assert self.path is not None, "an item has a file or an image"
-        return read_image([self.path])
+        return read_image([self.path], series)
 
     def identity(self) -> dict[str, Any] | None:
         """Return what tells the image from a later one of the same name, as plain data; None where nothing does."""

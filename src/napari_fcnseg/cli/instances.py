@@ -71,7 +71,7 @@ def _find_into(chosen: argparse.Namespace, settings: InstanceSettings, plan: Pla
     from napari_fcnseg.run.provenance_file import provenance_of_file, write_with_provenance
 
     labels: Path = Path(chosen.labels)
-    file = read_image([chosen.labels])
+    file = read_image([chosen.labels], indices=True)
     spatial = _spatial(file, volume=chosen.volume)
     sizes = [file.pixel_size.get(letter) for letter in file.axes[-spatial:]]
     spacing = [size for size in sizes if size] if all(sizes) else None

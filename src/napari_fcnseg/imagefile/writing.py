@@ -14,7 +14,7 @@ import tifffile
 
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.imagefile.omezarr import GrowingZarr
-from napari_fcnseg.imagefile.reading import TIFF
+from napari_fcnseg.imagefile.tiff import TIFF
 from napari_fcnseg.system.saving import ZARR, Inputs, Plan, Staged, files_behind, save_whole, stage
 from napari_fcnseg.system.saving.reasons import reason, remedy
 from napari_fcnseg.system.saving.whole import is_special
