@@ -80,9 +80,10 @@ def test_a_mistake_is_one_line(labels, tmp_path, capsys, arguments, says) -> Non
 
 
 def test_no_instance_is_explained_and_no_mistake(labels, tmp_path, capsys) -> None:
-    code, out, _ = run(capsys, labels, "-o", tmp_path / "out.tif", "--interior", 9)
+    code, out, err = run(capsys, labels, "-o", tmp_path / "out.tif", "--interior", 9)
     assert code == 0
-    assert "no pixel is of class 9. The labels hold the classes 1, 2, 3: choose one of them." in out
+    assert "out.tif: No instances." in out
+    assert "no pixel is of class 9. The labels hold the classes 1, 2, 3: choose one of them." in err
     assert not tifffile.imread(tmp_path / "out.tif").any()
 
 
@@ -110,3 +111,15 @@ def test_they_are_measured_and_outlined(labels, capsys, tmp_path) -> None:
     assert len(json.loads(outlines.read_text())["features"]) == len(rows)
     code, _, err = run(capsys, labels, "-o", tmp_path / "b.tif", "--interior", 3, "--table", tmp_path / "t.txt")
     assert (code, "has to end with .csv" in err) == (1, True)
+
+
+def test_a_class_that_no_pixel_has_is_said_even_when_quiet(labels, tmp_path, capsys) -> None:
+    for number, (classes, said) in enumerate({
+        (9,): "No instances: no pixel is of class 9.",
+        (1, 9): "No pixel of the labels is of class 9, which you asked for.",
+    }.items()):  # fmt: skip
+        code, out, err = run(capsys, labels, "-o", tmp_path / f"{number}.tif", "--interior", *classes, "--quiet")
+        assert (code, out) == (0, "")
+        assert said in err
+    code, _, err = run(capsys, labels, "-o", tmp_path / "e.tif", "--interior", 1, "--edge", 9, "--quiet")
+    assert (code, "of class 9, which you asked for" in err) == (0, True)

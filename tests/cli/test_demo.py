@@ -29,6 +29,19 @@ def test_cells_are_found_as_they_were_drawn(tmp_path) -> None:
     assert float(line.split()[2].rstrip("%")) > 95
 
 
+def test_a_demo_takes_the_place_of_another_one_and_of_nothing_else(tmp_path) -> None:
+    first, second = sorted(SAMPLES)
+    for name in ("window.png", "segmentation.png"):
+        (tmp_path / name).write_bytes(b"of the other sample")
+    (tmp_path / "summary.txt").write_text(f"Sample           {SAMPLES[first].title}, 1 × 1 uint8\n", encoding="utf-8")
+    assert demo.show(second, tmp_path, window=False) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["segmentation.png", "summary.txt"]
+    assert SAMPLES[second].title in (tmp_path / "summary.txt").read_text(encoding="utf-8")
+    (tmp_path / "summary.txt").write_text("Sample of mine\n", encoding="utf-8")
+    with pytest.raises(OutputError, match="exists already"):
+        demo.show(second, tmp_path, window=False)
+
+
 def test_an_unknown_sample_and_a_bad_folder_are_said(tmp_path) -> None:
     with pytest.raises(SettingsError, match="cells"):
         demo.show("fish", tmp_path)

@@ -12,7 +12,7 @@ import zarr
 
 from napari_fcnseg.arrays.frame_source import ChannelStack, chunk_shape_of
 from napari_fcnseg.errors import ImageError, OutputError
-from napari_fcnseg.imagefile import GrowingZarr, ImageFile, check_output, read_image, reading
+from napari_fcnseg.imagefile import GrowingZarr, ImageFile, check_output, read_image, reading, tiff
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,6 +122,7 @@ def test_a_large_tiff_stays_on_disk(tmp_path, monkeypatch, compression, kind) ->
         path, PIXELS[0, 0], compression=compression, rowsperstrip=8, resolution=(2e4, 2e4), resolutionunit=3
     )
     at_once = read_image([path])
+    monkeypatch.setattr(tiff, "LARGE", 100)
     monkeypatch.setattr(reading, "_LARGE", 100)
     image = read_image([path])
     assert isinstance(image.data, kind)

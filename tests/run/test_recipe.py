@@ -201,6 +201,13 @@ def test_every_setting_has_a_flag(done) -> None:
     assert arguments.settings_of(chosen, **dict.fromkeys(EXTRAS, True)) == RunSettings.from_dict(values)
 
 
+def test_one_image_of_a_file_that_holds_several_is_named(done) -> None:
+    provenance = {**done["case_cells"][1].provenance, "series": 0}
+    words = shlex.split(as_command_line(provenance, Inputs(("a.tif",)), windows=False))
+    assert words[words.index("--series") + 1] == "0"
+    assert "read_image(['a.tif'], series=0)" in as_python(provenance, Inputs(("a.tif",)))
+
+
 def test_windows_is_quoted_in_its_own_way(done) -> None:
     provenance = done["case_cells"][1].provenance
     command = as_command_line(provenance, Inputs(("C:\\my cells\\a.tif",)), windows=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -99,6 +99,8 @@ class Batch:
         Files beside the images and the models that are never written over.
     advice : str
         How to have earlier results replaced, as the end of a sentence.
+    series : int, optional
+        Which image of each file that holds several, from 0; otherwise the largest.
 
     Attributes
     ----------
@@ -124,12 +126,13 @@ class Batch:
         overwrite: bool = False,
         inputs: Iterable[str | os.PathLike[str]] = (),
         advice: str = PYTHON,
+        series: int | None = None,
     ) -> None:
         if form not in OUTPUT_FORMATS:
             raise SettingsError(f"Results cannot be written as {form!r}. Choose one of: {', '.join(OUTPUT_FORMATS)}.")
         self.items, self.left_out = tuple(items), tuple(left_out)
         self.models, self.form, self.verify = tuple(models), form, verify
-        self.overwrite, self._advice = overwrite, advice
+        self.overwrite, self._advice, self._series = overwrite, advice, series
         files = [file for model in self.models for file in model.files]
         self._inputs = Inputs([*inputs, *files, *(item.path for item in self.items if item.path is not None)])
         settings = resolve_settings(settings, self.models)
@@ -177,10 +180,11 @@ class Batch:
                     report.add(end)
                     yield end
             finally:
-                for item in waiting:
-                    said = "Stopped before it was complete." if begun else "Not begun: the batch was stopped."
-                    begun = False
-                    report.add(ReportLine(item.name, STOPPED, f"{said} Start the same batch again to go on."))
+                with suppress(OutputError):  # what could not be written is said already, or the report's name says it
+                    for item in waiting:
+                        said = "Stopped before it was complete." if begun else "Not begun: the batch was stopped."
+                        begun = False
+                        report.add(ReportLine(item.name, STOPPED, f"{said} Start the same batch again to go on."))
                 self.report = report.close()
 
     def _one(self, item: BatchItem, stop: threading.Event | None) -> Generator[BatchProgress, None, ReportLine | None]:
@@ -213,7 +217,7 @@ class Batch:
     def _segment(
         self, item: BatchItem, outcome: ResultFiles, plan: Plan, stop: threading.Event | None
     ) -> Generator[BatchProgress, None, ReportLine | None]:
-        image = item.read().without_alpha(self.models[0].channels)
+        image = item.read(self._series).for_model(self.models[0].channels)
         axis = self.settings.channel_axis
         settings = self.settings if axis is not None else replace(self.settings, channel_axis=image.channel_axis)
         run = Run(make_plan(image.data, self.models, settings))
@@ -239,9 +243,10 @@ class Batch:
         except BaseException:
             discard(arrays)
             raise
-        provenance = outcome.provenance(run.provenance())
+        provenance = outcome.provenance({**run.provenance(), **self._chosen()})
         output_files.publish(arrays, image, outcome.outputs, provenance, plan)
-        return self._conclude(item, run, outcome, provenance, plan, sampler)
+        line = self._conclude(item, run, outcome, provenance, plan, sampler)
+        return replace(line, sentence=" ".join((line.sentence, *image.notes)))
 
     def _conclude(
         self, item: BatchItem, run: Run, outcome: ResultFiles, provenance: dict[str, Any], plan: Plan,
@@ -269,8 +274,11 @@ class Batch:
             return {}
         settings = {name: value for name, value in self.settings.as_dict().items() if name not in _NO_MATTER}
         models = [{"sha256": model.sha256, "output": model.output} for model in self.models]
-        record: dict[str, Any] = to_plain({"input": identity, "models": models, "settings": settings})
+        record: dict[str, Any] = to_plain({"input": identity, "models": models, "settings": settings, **self._chosen()})
         return record
+
+    def _chosen(self) -> dict[str, Any]:
+        return {"series": self._series} if self._series is not None else {}
 
     def _standing(self, item: BatchItem, run: Run | None = None) -> BatchProgress:
         number, count = self.items.index(item), len(self.items)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.batch.report import SKIPPED, ReportLine, is_report
 from napari_fcnseg.errors import ImageError
-from napari_fcnseg.imagefile import OUTPUTS, ZARR, read_image
+from napari_fcnseg.imagefile import OUTPUTS, READ, ZARR, read_image
 from napari_fcnseg.proof.certificate import image_sha256
 from napari_fcnseg.run.output_kinds import LABELS, OUTPUT_KINDS
 from napari_fcnseg.run.provenance_file import provenance_in, provenance_of_file, provenance_path
 from napari_fcnseg.system.saving.names import alike
+from napari_fcnseg.system.saving.reasons import reason
 
 if TYPE_CHECKING:
     import os
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.imagefile import ImageFile
 
 #: Endings of files that are taken for images.
-IMAGE_SUFFIXES = (*OUTPUTS, ".jpg", ".jpeg", ".bmp", ".gif")
+IMAGE_SUFFIXES = tuple(dict.fromkeys((*OUTPUTS, *READ)))
 _BESIDE = (".provenance.json", ".certificate.json", ".fcnseg.json")  # ours, beside images, results and models
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # in the names of files, on one system or another
 _PARTIAL = re.compile(r"\.partial\.[^.]+$", re.IGNORECASE)
@@ -51,8 +52,13 @@ class BatchItem:
     path: Path | None = None
     image: ImageFile | None = None
 
-    def read(self) -> ImageFile:
+    def read(self, series: int | None = None) -> ImageFile:
         """Return the image.
+
+        Parameters
+        ----------
+        series : int, optional
+            Which one, where the file holds several.
 
         Raises
         ------
@@ -62,7 +68,7 @@ class BatchItem:
         if self.image is not None:
             return self.image
         assert self.path is not None, "an item has a file or an image"
-        return read_image([self.path])
+        return read_image([self.path], series)
 
     def identity(self) -> dict[str, Any] | None:
         """Return what tells the image from a later one of the same name, as plain data; None where nothing does."""
@@ -116,7 +122,7 @@ def images_in(folder: str | os.PathLike[str], recursive: bool = False, results: 
     try:
         found = list(_walk(top, recursive, results.resolve() if results is not None else None))
     except OSError as error:
-        raise ImageError(f"The folder {top} cannot be read ({error.strerror}). Choose another one.") from None
+        raise ImageError(f"The folder {top} cannot be read: {reason(error)}. Choose another one.") from None
     paths = [path for path, reason in found if not reason]
     lines = [ReportLine(path.relative_to(top).as_posix(), SKIPPED, reason) for path, reason in found if reason]
     if not paths:
@@ -168,7 +174,7 @@ def _inside(folder: Path, recursive: bool, results: Path | None) -> Iterator[tup
         try:
             yield from _walk(folder, recursive, results)
         except OSError as error:
-            yield folder, f"The folder cannot be read ({error.strerror})."
+            yield folder, f"The folder cannot be read: {reason(error)}."
 
 
 def _why_none(path: Path, known: set[str]) -> str | None:

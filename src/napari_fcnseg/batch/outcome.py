@@ -11,6 +11,7 @@ from napari_fcnseg.errors import OutputError
 from napari_fcnseg.run.provenance_file import check_provenance, is_as_written, provenance_in, provenance_path
 from napari_fcnseg.system.saving import PYTHON, Inputs, Plan
 from napari_fcnseg.system.saving.names import growing_at
+from napari_fcnseg.system.saving.reasons import reason, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -130,7 +131,9 @@ def make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}). Choose another one.") from None
+        raise OutputError(
+            f"The folder {folder} cannot be made: {reason(error)}. {remedy(error, 'Choose another one.')}"
+        ) from None
     return folder
 
 

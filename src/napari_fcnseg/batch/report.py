@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.system.saving.lock import Lock
 from napari_fcnseg.system.saving.names import others
-from napari_fcnseg.system.saving.renaming import flush, rename_new
+from napari_fcnseg.system.saving.reasons import reason, remedy
+from napari_fcnseg.system.saving.renaming import flush, remove, rename_new
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,12 +96,18 @@ class BatchReport:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._broken = False
         self._part = report_in(path.parent, "report.partial")
         try:
             self._file: IO[str] = self._part.open("w", encoding=_ENCODING, newline="")
         except OSError as error:
             raise self._problem(error) from None
-        self._write(_HEADER)
+        try:
+            self._write(_HEADER)
+        except OutputError:
+            self._shut()
+            remove(self._part)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -113,10 +121,15 @@ class BatchReport:
         self._write((line.input, line.status, line.sentence, result, f"{line.seconds:.2f}", line.pixels))
 
     def close(self) -> Path:
-        """Give the complete report its name, or another one if something has that now; return it."""
+        """Give the complete report its name, or another one if something has that now; return it.
+
+        One that could not be written to its end keeps the name that says so.
+        """
         if self._file.closed:
             return self.path
-        self._file.close()
+        if not self._shut() or self._broken:
+            self.path = self._part
+            return self.path
         flush(self._part)
         for path in (report_in(self.path.parent), *others(self.path)):
             try:
@@ -134,13 +147,22 @@ class BatchReport:
             csv.writer(self._file).writerow(row)
             self._file.flush()
         except OSError as error:
+            self._broken = True
             raise self._problem(error) from None
 
+    def _shut(self) -> bool:
+        """Close the file; return whether all of it was written."""
+        try:
+            self._file.close()
+        except OSError:
+            with suppress(OSError):
+                self._file.close()
+            return False
+        return True
+
     def _problem(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"{self._part} cannot be written ({error.strerror}). Close it in other programs, or choose another folder "
-            "for the results."
-        )
+        otherwise = "Choose another folder for the results."
+        return OutputError(f"{self._part} cannot be written: {reason(error)}. {remedy(error, otherwise)}")
 
 
 def folder_lock(folder: Path) -> Lock:
@@ -150,6 +172,8 @@ def folder_lock(folder: Path) -> Lock:
 
 def is_report(path: Path) -> bool:
     """Whether a file is a report of a batch."""
+    if not path.is_file():  # a pipe would never end
+        return False
     try:
         with path.open(encoding=_ENCODING, newline="", errors="replace") as file:
             return file.readline(200).strip() == ",".join(_HEADER)

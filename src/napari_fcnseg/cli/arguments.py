@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="label only where this image, as large as a frame or the stack, is not 0",
     )
+    several = "which image of a file that holds several, from 0 (the largest)"
+    add("--series", type=int, metavar="N", help=several)
     add("--tile", type=int, nargs="+", metavar="N", help="largest tile in pixels, for all axes or per axis")
     add("--channel-axis", type=int, metavar="AXIS", help="axis of the image that holds the channels")
     devices = "CPU, GPU, GPU:1, torch:GPU, jax:GPU, GPU:0,GPU:1, all (the fastest); doctor lists them"
@@ -85,14 +88,21 @@ def inputs_of(
     from napari_fcnseg.imagefile import read_image
 
     models = tuple(models) if models is not None else models_of(chosen)
-    return read_image(chosen.image).without_alpha(models[0].channels), models
+    return said(read_image(chosen.image, chosen.series).for_model(models[0].channels)), models
+
+
+def said(image: ImageFile) -> ImageFile:
+    """Print what somebody might not expect of an image, be it asked for quiet or not; return it."""
+    for note in image.notes:
+        print(f"napari-fcnseg: {note}", file=sys.stderr)
+    return image
 
 
 def mask_of(chosen: argparse.Namespace) -> Any:
     """Return the mask's pixels, None if absent."""
     from napari_fcnseg.imagefile import read_image
 
-    return read_image([chosen.mask]).data if chosen.mask is not None else None
+    return read_image([chosen.mask], indices=True).data if chosen.mask is not None else None
 
 
 def settings_of(chosen: argparse.Namespace, **more: Any) -> RunSettings:

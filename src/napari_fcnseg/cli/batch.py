@@ -82,7 +82,7 @@ def segment_folder(
     batch = Batch(
         found.items, models(), settings, chosen.output,
         form=chosen.format or "tif", verify=chosen.verify, left_out=found.left_out, overwrite=chosen.overwrite,
-        inputs=found.others, advice=COMMAND,
+        inputs=found.others, advice=COMMAND, series=chosen.series,
     )  # fmt: skip
     lines = _execute(batch, chosen.quiet)
     if any(line.status == "failed" for line in lines):
@@ -117,9 +117,8 @@ def _execute(batch: Batch, quiet: bool) -> list[ReportLine]:
     finally:
         if not quiet:
             count = len(batch.items) + len(batch.left_out)
-            print(
-                f"{summary(lines, count)} Report: {batch.report}", file=sys.stderr if len(lines) < count else sys.stdout
-            )
+            where = f" Report: {batch.report}" if batch.report.is_file() else ""
+            print(f"{summary(lines, count)}{where}", file=sys.stderr if len(lines) < count else sys.stdout)
     return lines
 
 

@@ -23,6 +23,7 @@ from napari_fcnseg.samples import SAMPLES, Sample
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.system.formatting import format_shape
 from napari_fcnseg.system.saving import COMMAND, Inputs, Plan, stage
+from napari_fcnseg.system.saving.reasons import reason, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,8 +47,8 @@ def show(name: str, folder: Path, *, window: bool = True, overwrite: bool = Fals
     window : bool
         Whether to open napari.
     overwrite : bool
-        Whether files of these names are replaced, whatever they are. Those of an earlier demo of the same sample always
-        are: they are the same pictures.
+        Whether files of these names are replaced, whatever they are. Those of an earlier demo always are: the same
+        command makes them again.
 
     Returns
     -------
@@ -65,14 +66,19 @@ def show(name: str, folder: Path, *, window: bool = True, overwrite: bool = Fals
         raise SettingsError(f"There is no sample {name!r}. Choose one of: {', '.join(SAMPLES)}.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not (overwrite or _is_demo(folder, SAMPLES[name])):
+        earlier = _is_demo(folder)
+        if not (overwrite or earlier):
             _plan(folder, SAMPLES[name], overwrite=False).check_free()
+        if earlier:
+            (folder / WINDOW).unlink(missing_ok=True)  # it shows another sample, where no window is opened now
         if window and _can_open_window():
             # A process of its own: this one stays free of Qt.
             return subprocess.call([sys.executable, "-m", "napari_fcnseg._napari.segment.demo", name, str(folder)])
         return _without_window(SAMPLES[name], folder)
     except OSError as error:
-        raise OutputError(f"{folder} cannot be written ({error.strerror}). Choose another --output folder.") from None
+        raise OutputError(
+            f"{folder} cannot be written: {reason(error)}. {remedy(error, 'Choose another --output folder.')}"
+        ) from None
 
 
 def save_picture(folder: Path, name: str, sample: Sample, write: Callable[[Path], object]) -> Path:
@@ -90,11 +96,11 @@ def _plan(folder: Path, sample: Sample, *, overwrite: bool) -> Plan:
     )
 
 
-def _is_demo(folder: Path, sample: Sample) -> bool:
-    """Whether a folder has the files of an earlier demo of the same sample."""
+def _is_demo(folder: Path) -> bool:
+    """Whether a folder has the files of an earlier demo, of whichever sample."""
     try:
         with (folder / SUMMARY).open(encoding="utf-8", errors="replace") as file:
-            return file.readline().startswith(f"{_FIRST}{sample.title},")
+            return file.readline().startswith(tuple(f"{_FIRST}{sample.title}," for sample in SAMPLES.values()))
     except OSError:
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,11 +78,11 @@ def _find_into(chosen: argparse.Namespace, settings: InstanceSettings, plan: Pla
     """Find instances, write them into files that are claimed, and return how many there are in words."""
     from napari_fcnseg.imagefile import read_image
     from napari_fcnseg.instances.labeling import find_instances
-    from napari_fcnseg.instances.settings import InstanceSizes, why_none
+    from napari_fcnseg.instances.settings import InstanceSizes, absent, why_none
     from napari_fcnseg.run.provenance_file import provenance_of_file, write_with_provenance
 
     labels: Path = Path(chosen.labels)
-    file = read_image([chosen.labels])
+    file = read_image([chosen.labels], indices=True)
     spatial = _spatial(file, volume=chosen.volume)
     sizes = [file.pixel_size.get(letter) for letter in file.axes[-spatial:]]
     spacing = [size for size in sizes if size] if all(sizes) else None
@@ -92,7 +93,11 @@ def _find_into(chosen: argparse.Namespace, settings: InstanceSettings, plan: Pla
     write_with_provenance(plan, file.labelled(found), made)
     unit = f"{file.unit}{' ²³'[spatial - 1].strip()}" if file.unit else ""
     known = InstanceSizes.of(found, math.prod(spacing) if spacing else None, unit)
-    return f"{chosen.output}: {known}." if known.count else f"{chosen.output}: {why_none(file.data, settings)}"
+    if not known.count:
+        print(f"napari-fcnseg: {why_none(file.data, settings)}", file=sys.stderr)  # in a script that is quiet, too
+    elif missing := absent(file.data, settings):
+        print(f"napari-fcnseg: {missing}", file=sys.stderr)
+    return f"{chosen.output}: {known}."
 
 
 def _measure(

@@ -1,13 +1,14 @@
 """The command line: ``napari-fcnseg inspect | segment | instances | verify | compare | demo | doctor``.
 
 Exit codes: 0 all is well; 1 something does not fit, said in one line; 2 the command line itself was wrong; 3 the
-verification found a difference; 130 stopped with Ctrl-C.
+verification found a difference; 130 stopped with Ctrl-C; 143 (129) told to end by SIGTERM (SIGHUP).
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from napari_fcnseg.cli import doctor as cli_doctor
 from napari_fcnseg.cli.arguments import add_overwrite
 from napari_fcnseg.cli.exit_codes import MISFIT, OK, STOPPED
 from napari_fcnseg.cli.inspect import add_arguments
+from napari_fcnseg.cli.signals import ToldToEnd, heeded
 from napari_fcnseg.errors import FcnSegError
 
 if TYPE_CHECKING:
@@ -27,13 +29,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     chosen = parser.parse_args(arguments)
     try:
-        return int(chosen.run(chosen))
+        with heeded():
+            return int(chosen.run(chosen))
     except FcnSegError as error:
         print(f"napari-fcnseg: {error}", file=sys.stderr)
         return MISFIT
     except MemoryError:
         print("napari-fcnseg: There is not enough memory. Choose a smaller image or --tile.", file=sys.stderr)
         return MISFIT
+    except ToldToEnd as told:
+        with suppress(OSError):  # the terminal may have been closed
+            print(f"napari-fcnseg: {told}", file=sys.stderr)
+        return told.code
     except KeyboardInterrupt:
         print("napari-fcnseg: stopped.", file=sys.stderr)
         return STOPPED

@@ -104,7 +104,7 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
             )
         raise
     seconds = time.perf_counter() - start
-    provenance = run.provenance()
+    provenance = {**run.provenance(), **({"series": chosen.series} if chosen.series is not None else {})}
     output_files.publish(arrays, image, outputs, provenance, plan)
     if not chosen.quiet:
         written = " and ".join(map(str, outputs.values()))

@@ -2,7 +2,7 @@
 
 from napari_fcnseg.imagefile.image import ImageFile
 from napari_fcnseg.imagefile.omezarr import UNITS, GrowingZarr, axis_letters
-from napari_fcnseg.imagefile.reading import read_image
+from napari_fcnseg.imagefile.reading import READ, read_image
 from napari_fcnseg.imagefile.writing import (
     OUTPUTS,
     check_ending,
@@ -15,6 +15,6 @@ from napari_fcnseg.imagefile.writing import (
 from napari_fcnseg.system.saving import ZARR
 
 __all__ = [
-    "OUTPUTS", "UNITS", "ZARR", "GrowingZarr", "ImageFile", "axis_letters", "check_ending", "check_output",
+    "OUTPUTS", "READ", "UNITS", "ZARR", "GrowingZarr", "ImageFile", "axis_letters", "check_ending", "check_output",
     "check_picture", "grown", "read_image", "stage_image", "write_image",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fcnseg.arrays.frame_source import first_channels
+from napari_fcnseg.imagefile.colours import grey_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,24 +29,36 @@ class ImageFile:
         Size per axis letter, where the file says it.
     unit : str
         Of the pixel size, for example ``"µm"``.
+    notes : tuple of str
+        What somebody might not expect, as sentences: which of several images in the file this is, for one.
     """
 
     data: Any
     axes: str
     pixel_size: Mapping[str, float] = field(default_factory=dict)
     unit: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def channel_axis(self) -> int | None:
         """The axis the file says holds channels or RGB samples, None where it says none."""
         return next((self.axes.index(letter) for letter in "CS" if letter in self.axes), None)
 
-    def without_alpha(self, channels: int) -> ImageFile:
-        """Return an RGBA image as RGB where a model takes three channels."""
-        samples = self.channel_axis
-        if channels != 3 or samples is None or self.axes[samples] != "S" or self.data.shape[samples] != 4:
+    def for_model(self, channels: int) -> ImageFile:
+        """Return an image with colours as a model takes it that has so many channels.
+
+        Transparency is left out where the model takes three channels, or one; where it takes one, an image all of whose
+        colours are grey is grey.
+        """
+        at = self.channel_axis
+        if at is None or self.axes[at] != "S" or channels not in (1, 3) or self.data.shape[at] not in (3, 4):
             return self
-        return replace(self, data=first_channels(self.data, samples, 3))
+        if channels == 1:
+            grey = grey_of(self.data, at)
+            return self if grey is None else replace(self, data=grey, axes=self.axes.replace("S", ""))
+        if self.data.shape[at] == 3:
+            return self
+        return replace(self, data=first_channels(self.data, at, 3))
 
     def with_channels_along(self, axis: int | None) -> ImageFile:
         """Return the file with an axis named as that of the channels, which a file without names leaves open."""

@@ -12,14 +12,17 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fcnseg.errors import ImageError, OutputError
 from napari_fcnseg.imagefile.image import ImageFile
+from napari_fcnseg.imagefile.series import Entry, choose
 from napari_fcnseg.system.saving import is_zarr, swap_in
 from napari_fcnseg.system.saving.names import final, growing_at, hidden, others
+from napari_fcnseg.system.saving.reasons import reason, remedy
 from napari_fcnseg.system.saving.recovery import OLD
 from napari_fcnseg.system.saving.renaming import remove, rename_new
 from napari_fcnseg.system.saving.stores import MARK, marked
@@ -35,31 +38,77 @@ UNITS = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "centimeter
 _TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 _SPACE = "ZYX"
 _MOST_AXES = 5
+_MOST_NAMED = 8
 
 
-def read_zarr(path: Path) -> ImageFile:
-    """Open a Zarr array or an OME-Zarr image; no pixel is read.
+def read_zarr(path: Path, series: int | None = None) -> ImageFile:
+    """Open a Zarr array or an OME-Zarr image, in a folder or in a ZIP archive; no pixel is read.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is.
+    series : int, optional
+        Which of its images; of a plate or a well, which field.
 
     Raises
     ------
     ImageError
-        If it holds no image.
+        If it holds no image, or does not say which of several is meant.
     """
     import zarr  # late: a window that opens would wait for it
+    from zarr.storage import ZipStore
 
-    node = zarr.open(path, mode="r")
-    if isinstance(node, zarr.Group) and "bioformats2raw.layout" in _ome(node) and "0" in node:
-        node = node["0"]
+    node = zarr.open(path if path.is_dir() else ZipStore(path, mode="r"), mode="r")
+    notes: tuple[str, ...] = ()
+    if isinstance(node, zarr.Group) and "multiscales" not in _ome(node):
+        node, notes = _one_image(path, node, series)
+    elif series is not None:
+        choose(path, [Entry(())], series)
     if isinstance(node, zarr.Array):
         names = getattr(node.metadata, "dimension_names", None) or ()
-        return ImageFile(node, axis_letters([str(name) for name in names], node.ndim))
+        return ImageFile(node, axis_letters([str(name) for name in names], node.ndim), notes=notes)
     scales = _ome(node).get("multiscales")
-    if scales:
-        return _finest(node, scales[0])
-    arrays = [array for _, array in node.arrays()]
-    if len(arrays) != 1:
-        raise ImageError(f"{path} holds {len(arrays)} arrays and does not say which is the image. Name one of them.")
-    return ImageFile(arrays[0], axis_letters([], arrays[0].ndim))
+    if not scales:
+        raise ImageError(f"{path} holds no image in {node.path!r}. Name one that it holds.")
+    return replace(_finest(node, scales[0]), notes=notes)
+
+
+def _one_image(path: Path, group: Any, series: int | None) -> tuple[Any, tuple[str, ...]]:
+    """Return the image that is meant in a group that is none itself, and what is to be said of that."""
+    fields = _fields(group)
+    if fields:
+        kind = "plate" if "plate" in _ome(group) else "well"
+        if series is None and len(fields) > 1:
+            raise ImageError(
+                f"{path} is a {kind} with {len(fields)} images. Name one of them, {path / fields[0]} for example, or "
+                f"say --series 0 to {len(fields) - 1} (in Python series=N)."
+            )
+        number, _ = choose(path, [Entry((), name) for name in fields], series)
+        return group[fields[number]], ()
+    if "bioformats2raw.layout" in _ome(group):
+        names = sorted((name for name, _ in group.groups() if name.isdecimal()), key=int)
+        entries = [Entry(_finest(group[n], _ome(group[n])["multiscales"][0]).data.shape, n) for n in names]
+        number, notes = choose(path, entries, series)
+        return group[names[number]], notes
+    arrays = dict(sorted(group.arrays()))
+    if len(arrays) == 1 or (arrays and series is not None):
+        number, _ = choose(path, [Entry(array.shape, name) for name, array in arrays.items()], series)
+        return list(arrays.values())[number], ()
+    inside = sorted(arrays or (name for name, _ in group.groups()))[:_MOST_NAMED]
+    what = f"{len(arrays)} arrays" if arrays else "no array"
+    example = f" Name what is meant, {path / inside[0]} for example." if inside else " Choose another one."
+    raise ImageError(f"{path} holds {what} and does not say which is the image.{example}")
+
+
+def _fields(group: Any) -> list[str]:
+    """Return the places of all images of a plate or a well (OME-Zarr calls them fields); none for another group."""
+    described = _ome(group)
+    if isinstance(wells := described.get("plate", {}).get("wells"), list):
+        places = [str(well["path"]) for well in wells]
+        return [f"{place}/{field}" for place in places if place in group for field in _fields(group[place])]
+    images = described.get("well", {}).get("images")
+    return [str(image["path"]) for image in images] if isinstance(images, list) else []
 
 
 def _ome(group: Any) -> dict[str, Any]:
@@ -145,9 +194,13 @@ class GrowingZarr:
         self._mark: dict[str, Any] = {MARK: {"written": uuid.uuid4().hex, "batch": batch}}
         try:
             self._make_room(batch)
-            self.array: Any = self._create(shape, chunks, dtype, meaning, classes)
+            try:
+                self.array: Any = self._create(shape, chunks, dtype, meaning, classes)
+            except BaseException:
+                self.discard()
+                raise
         except OSError as error:
-            raise OutputError(f"{path} cannot be written ({error.strerror}). Choose another folder or name.") from None
+            raise OutputError(f"{path} cannot be written: {reason(error)}. {remedy(error)}") from None
 
     def _make_room(self, batch: bool) -> None:
         """Put what an earlier run left out of the way until there is more, if that is allowed."""
@@ -201,7 +254,7 @@ class GrowingZarr:
             ) from None
         except OSError as error:
             raise OutputError(
-                f"{self.path} could not get its name ({error.strerror}). The result is complete and lies in "
+                f"{self.path} could not get its name ({reason(error)}). The result is complete and lies in "
                 f"{self.part}: move it from there."
             ) from None
         self._forget_earlier()

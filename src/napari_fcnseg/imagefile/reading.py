@@ -1,45 +1,62 @@
-"""Read images: TIFF by tifffile, Zarr by zarr, everything else by imageio. What is large stays on disk."""
+"""Read images: each kind of file by its reader, known by its content where that tells. What is large stays on disk."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from contextlib import contextmanager
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import imageio.v3 as iio
 import numpy as np
-import tifffile
 
 from napari_fcnseg.arrays.frame_source import ChannelStack
 from napari_fcnseg.errors import ImageError
+from napari_fcnseg.imagefile.checks import check_image, unreadable
+from napari_fcnseg.imagefile.formats import FORMATS, UNREAD, read_format
+from napari_fcnseg.imagefile.hdf5 import HDF5, read_hdf5, split_inside
 from napari_fcnseg.imagefile.image import ImageFile
 from napari_fcnseg.imagefile.omezarr import read_zarr
-from napari_fcnseg.imagefile.units import factor
-from napari_fcnseg.system.saving import is_zarr
+from napari_fcnseg.imagefile.pictures import guessed_axes, read_picture
+from napari_fcnseg.imagefile.problems import ending_of, kind_of, no_image
+from napari_fcnseg.imagefile.series import Entry, choose
+from napari_fcnseg.imagefile.tiff import LIKE_TIFF, read_tiff
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    import numpy.typing as npt
-
-TIFF = (".tif", ".tiff")
+#: Endings of files that are taken for images where a whole folder is asked for, beside those of results.
+READ = (
+    *LIKE_TIFF, ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2", ".png", ".npy",
+    *(ending for ending in FORMATS if ending != ".nii.gz"),
+)  # fmt: skip
 #: Bytes from which on an image is read where it is asked for, and not at once.
 _LARGE = 2**28
+_ZARR_IN_ZIP = ("zarr.json", ".zarray", ".zgroup")
+_PICTURES = ("a PNG", "a JPEG", "a GIF")
 
 
-def read_image(paths: Sequence[str | os.PathLike[str]]) -> ImageFile:
+def read_image(
+    paths: Sequence[str | os.PathLike[str]], series: int | None = None, *, indices: bool = False
+) -> ImageFile:
     """Read an image from one file, or from one file per channel.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        The files. An image in an HDF5 file is named ``FILE.h5/exported_data``, or found if it is the only one.
+    series : int, optional
+        Which image of a file that holds several, from 0; otherwise the largest. The image's notes say so.
+    indices : bool
+        Whether numbers that stand for colours are wanted as they are, as in a map of labels; otherwise a picture with a
+        palette has its colours.
 
     Raises
     ------
     ImageError
         If a file cannot be read as an image, or the channels differ in shape.
     """
-    files = [_read_one(Path(path)) for path in paths]
+    files = [_read_one(Path(path), series, indices) for path in paths]
     first = files[0]
     if len(files) == 1:
         return first
@@ -53,99 +70,76 @@ def read_image(paths: Sequence[str | os.PathLike[str]]) -> ImageFile:
         raise ImageError(f"{paths[0]} holds channels already. Give one file with all channels, or one per channel.")
     channels = [f.data for f in files]
     held = all(type(channel) is np.ndarray for channel in channels)
-    return replace(first, data=np.stack(channels, -1) if held else ChannelStack(channels), axes=first.axes + "C")
+    notes = tuple(note for file in files for note in file.notes)
+    data = np.stack(channels, -1) if held else ChannelStack(channels)
+    return replace(first, data=data, axes=first.axes + "C", notes=notes)
 
 
-def _read_one(path: Path) -> ImageFile:
-    if not path.is_file() and not is_zarr(path):
-        raise ImageError(f"There is no image file {path}. Check the name.")
+def _read_one(given: Path, series: int | None, indices: bool) -> ImageFile:
+    path, inside = split_inside(given)
+    check_image(path)
+    wanted = "image"
     try:
-        if path.is_dir():
-            return read_zarr(path)
-        if path.suffix.lower() == ".npy":
-            data = np.load(path, mmap_mode="r" if path.stat().st_size >= _LARGE else None, allow_pickle=False)
-            return ImageFile(data, _guessed_axes(data))
-        if path.suffix.lower() in TIFF:
-            return _read_tiff(path)
-        data = iio.imread(path)
-        return ImageFile(data, _guessed_axes(data))
+        if path.is_dir() or _is_zipped_zarr(path):
+            wanted = "Zarr image"
+            return read_zarr(path, series)
+        ending, kind = ending_of(path), kind_of(path)
+        if ending in FORMATS:
+            return read_format(path, series)
+        if ending in HDF5 or kind == "an HDF5 file":
+            wanted = "HDF5 file"
+            return _alone(path, read_hdf5(path, inside), series)
+        if ending in UNREAD:
+            raise _no_reader(path, ending)
+        if kind == "a TIFF" or (ending in LIKE_TIFF and kind not in _PICTURES):
+            wanted = "TIFF"
+            return read_tiff(path, series, indices=indices)
+        if ending == ".npy" or kind == "a NumPy file":
+            wanted = "NumPy file"
+            if kind != "a NumPy file":
+                raise no_image(path, ValueError("it does not begin as one"), wanted)
+            return _alone(path, _read_npy(path), series)
+        return _alone(path, read_picture(path, indices=indices), series)
     except (MemoryError, ImageError):
         raise
     except Exception as error:  # image libraries raise whatever their parsers stumble over
-        said = str(error).strip().splitlines()
-        raise ImageError(
-            f"{path} cannot be read as an image ({said[0] if said else type(error).__name__}). Open it in an image "
-            "program and save it as TIFF."
-        ) from None
+        if isinstance(error, OSError) and (refused := unreadable(path, error)) is not None:
+            raise refused from None
+        raise no_image(path, error, wanted) from None
 
 
-def _guessed_axes(data: npt.NDArray[Any]) -> str:
-    rgb = data.ndim >= 3 and data.shape[-1] in (3, 4)
-    named = "YXS" if rgb else "YX"
-    return "QPONMLKJI"[: data.ndim - len(named)] + named if data.ndim >= len(named) else "X"
+def _alone(path: Path, image: ImageFile, series: int | None) -> ImageFile:
+    """Return the only image in a file, if it is the one that is meant."""
+    choose(path, [Entry(tuple(image.data.shape))], series)
+    return image
 
 
-def _read_tiff(path: Path) -> ImageFile:
-    with _whole(path), tifffile.TiffFile(path) as tiff:
-        series = tiff.series[0]
-        size, unit = _pixel_size(tiff)
-        if series.nbytes < _LARGE:
-            return ImageFile(series.asarray(), series.axes, size, unit)
-        if series.dataoffset is not None:  # in one piece, as it is: the operating system reads what is asked for
-            return ImageFile(tifffile.memmap(path, series=0, mode="r"), series.axes, size, unit)
-    import zarr  # late: a window that opens would wait for it
-
-    series = tifffile.TiffFile(path).series[0]  # stays open
-    return ImageFile(zarr.open_array(series.aszarr(level=0), mode="r"), series.axes, size, unit)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """Refuse a file that was cut off: tifffile takes the pages that are left for all, and says so in its log only."""
-    said: list[str] = []
-
-    def listen(record: logging.LogRecord) -> bool:
-        if record.thread == threading.get_ident():
-            said.append(record.getMessage())
-        return True
-
-    log = logging.getLogger("tifffile")
-    log.addFilter(listen)
+def _read_npy(path: Path) -> ImageFile:
+    mapped = path.stat().st_size >= _LARGE
     try:
-        yield
-    finally:
-        log.removeFilter(listen)
-    if any("invalid page offset" in message for message in said):
-        raise ImageError(f"{path} is damaged: pages are missing at its end. Copy it again from where it comes from.")
+        data: Any = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise
+        raise ImageError(
+            f"{path} cannot be read: it holds Python objects, and an image is numbers. Save an array of numbers."
+        ) from None
+    return ImageFile(data, guessed_axes(data))
 
 
-def _pixel_size(tiff: tifffile.TiffFile) -> tuple[dict[str, float], str]:
-    if tiff.is_ome and tiff.ome_metadata:
-        return _ome_pixel_size(tiff.ome_metadata)
-    tags = tiff.pages.first.tags
-    size = {}
-    for letter, tag in (("X", "XResolution"), ("Y", "YResolution")):
-        if tag in tags:
-            numerator, denominator = tags[tag].value
-            if numerator and denominator:
-                size[letter] = denominator / numerator
-    imagej = tiff.imagej_metadata if tiff.is_imagej else None
-    if imagej:
-        if "spacing" in imagej:
-            size["Z"] = float(imagej["spacing"])
-        unit = str(imagej.get("unit", ""))
-        return size, {"\\u00B5m": "µm", "micron": "µm", "um": "µm"}.get(unit, unit)
-    factor = {2: 25400.0, 3: 10000.0}.get(int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 1)
-    # Without a unit the numbers say nothing but the shape of a pixel.
-    return ({letter: n * factor for letter, n in size.items()}, "µm") if factor else ({}, "")
+def _is_zipped_zarr(path: Path) -> bool:
+    if path.suffix.lower() not in (".zip", ".ozx") or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name in _ZARR_IN_ZIP for name in archive.namelist())
 
 
-def _ome_pixel_size(text: str) -> tuple[dict[str, float], str]:
-    image = tifffile.xml2dict(text)["OME"]["Image"]
-    pixels = (image[0] if isinstance(image, list) else image)["Pixels"]
-    unit, size = str(pixels.get("PhysicalSizeXUnit", "µm")), {}
-    for letter in "XYZ":
-        times = factor(str(pixels.get(f"PhysicalSize{letter}Unit", unit)), unit)
-        if f"PhysicalSize{letter}" in pixels and times is not None:
-            size[letter] = float(pixels[f"PhysicalSize{letter}"]) * times
-    return size, unit if size else ""
+def _no_reader(path: Path, ending: str) -> ImageError:
+    if ending in (".npz", ".zip", ".mat"):
+        return ImageError(
+            f"{path} cannot be read: {ending} may hold many things. Save the image alone, as TIFF or .npy."
+        )
+    return ImageError(
+        f"{path} cannot be read: there is no reader for {ending} here. Open it in Fiji (Bio-Formats) and save it as "
+        "OME-TIFF, or open it in napari with a plugin that reads it."
+    )

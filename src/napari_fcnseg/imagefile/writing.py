@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 from dataclasses import replace
@@ -15,8 +14,9 @@ import tifffile
 
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.imagefile.omezarr import GrowingZarr
-from napari_fcnseg.imagefile.reading import TIFF
+from napari_fcnseg.imagefile.tiff import TIFF
 from napari_fcnseg.system.saving import ZARR, Inputs, Plan, Staged, files_behind, save_whole, stage
+from napari_fcnseg.system.saving.reasons import reason, remedy
 from napari_fcnseg.system.saving.whole import is_special
 
 if TYPE_CHECKING:
@@ -118,16 +118,14 @@ def stage_image(path: Path, image: ImageFile) -> Staged:
     try:
         return stage(path, write)
     except OSError as error:
-        # NumPy reports a short write without a number, and there is one cause of it.
-        reason = "the disk is full" if error.errno in (None, errno.ENOSPC) else error.strerror
-        raise OutputError(f"{path} could not be written: {reason}. {_rescue(path, write)}") from None
+        raise OutputError(f"{path} could not be written: {reason(error)}. {_rescue(path, write)}") from None
     except (TypeError, ValueError, tifffile.OmeXmlError) as error:  # for a type or axes that it has no place for
         raise OutputError(
             f"{path} cannot hold this image ({error}). Choose a name that ends with .tif or .npy."
         ) from None
 
 
-def _rescue(path: Path, write: Callable[[Path], None]) -> str:
+def _rescue(path: Path, write: Callable[[Path], object]) -> str:
     """Put the result where there is room and say where."""
     for folder in (Path(tempfile.gettempdir()), Path.home(), Path.cwd()):
         spare = folder / f"rescued-{os.getpid()}-{path.name}"
@@ -139,13 +137,14 @@ def _rescue(path: Path, write: Callable[[Path], None]) -> str:
     return "No other folder could take it either: free some space and run again."
 
 
-def _writer(path: Path, image: ImageFile) -> Callable[[Path], None]:
+def _writer(path: Path, image: ImageFile) -> Callable[[Path], object]:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return lambda target: np.save(target, image.data)
     if suffix == ".png":
         check_picture(path, image.data.ndim, image.data.dtype)
-        return lambda target: iio.imwrite(target, image.data)
+        data = iio.imwrite("<bytes>", image.data, extension=".png")  # it would leave a file open that is not whole
+        return lambda target: target.write_bytes(data)
     ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
     return lambda target: _write_tiff(target, image, ome=ome)
 
@@ -204,8 +203,7 @@ def grown(path: Path, image: ImageFile, *, overwrite: bool = False) -> GrowingZa
         growing.array[(slice(None),) * len(image.result_axes)] = data
     except OSError as error:
         growing.discard()
-        reason = "the disk is full" if error.errno in (None, errno.ENOSPC) else error.strerror
-        raise OutputError(f"{path} could not be written: {reason}. Make room, or choose another folder.") from None
+        raise OutputError(f"{path} could not be written: {reason(error)}. {remedy(error)}") from None
     except BaseException:
         growing.discard()
         raise

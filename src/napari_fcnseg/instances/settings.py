@@ -169,6 +169,14 @@ def _three_digits(number: float) -> str:
     return f"{float(f'{number:.3g}'):,.10g}"
 
 
+def absent(labels: Any, settings: InstanceSettings) -> str:
+    """Return which of the classes that were asked for no pixel has, as a sentence; empty if each has some."""
+    pixels: npt.NDArray[Any] = np.asarray(labels)
+    wanted = (*settings.classes, *([settings.edge] if settings.edge is not None else []))
+    missing = [str(number) for number in wanted if not (pixels == number).any()]
+    return f"No pixel of the labels is of class {' or '.join(missing)}, which you asked for." if missing else ""
+
+
 def why_none(labels: Any, settings: InstanceSettings, names: Mapping[int, str] | None = None) -> str:
     """Return why no instance was found, and what to do, in a few sentences.
 

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg.arrays.frame_source import ChunkedSource, FrameSource, Image, Region, chunk_shape_of
-from napari_fcnseg.errors import ImageError
+from napari_fcnseg.errors import FcnSegError, ImageError
+from napari_fcnseg.imagefile.problems import unread
 from napari_fcnseg.plan.tiles import as_slices
 
 if TYPE_CHECKING:
@@ -146,6 +147,14 @@ class Frame(FrameSource):
         return pixels
 
     def _raw(self, region: Region) -> npt.NDArray[Any]:
+        try:
+            return self._read(region)
+        except (FcnSegError, MemoryError):
+            raise
+        except Exception as error:  # codecs and readers raise whatever they like
+            raise unread(error) from error
+
+    def _read(self, region: Region) -> npt.NDArray[Any]:
         layout = self._layout
         where: list[int | slice] = [*self._index, *as_slices(region)]
         if layout.channel_axis is None:

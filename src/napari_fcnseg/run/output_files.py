@@ -101,6 +101,8 @@ def publish(
             step()
         except OutputError as error:
             problems.append(error)
+    if not problems:
+        plan.forget_partial()
     _say(problems)
 
 

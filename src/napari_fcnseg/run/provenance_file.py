@@ -16,6 +16,7 @@ from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import grown, stage_image
 from napari_fcnseg.system.json_file import json_text, read_json
 from napari_fcnseg.system.saving import ZARR, Staged, stage
+from napari_fcnseg.system.saving.reasons import reason, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -151,7 +152,7 @@ def _stage(path: Path, provenance: Mapping[str, Any]) -> Staged:
     try:
         return stage(path, lambda part: part.write_text(text, "utf-8", "backslashreplace", "\n"))
     except OSError as error:
-        raise OutputError(f"{path} could not be written ({error.strerror}). Choose another folder or name.") from None
+        raise OutputError(f"{path} could not be written: {reason(error)}. {remedy(error)}") from None
 
 
 def write_with_provenance(plan: Plan, image: ImageFile, provenance: Mapping[str, Any]) -> None:

@@ -190,6 +190,8 @@ def as_command_line(
         words += ["--model", model["path"]]
     if answers != {""}:
         words += ["--model-output", *answers]
+    if "series" in provenance:
+        words += ["--series", str(provenance["series"])]
     chosen = _chosen(settings)
     if _mask(provenance, inputs) is not None:
         words += ["--mask", inputs.mask]
@@ -282,10 +284,12 @@ def _image_in_python(inputs: Inputs, settings: RunSettings, provenance: Mapping[
         return [f"image = ImageFile(SAMPLES[{inputs.sample!r}].image(), 'YXC'{place})"], "image.data"
     if not inputs.files:
         raise SettingsError("The image is in no file. Save it, open the file and run again.")
-    lines = [f"image = read_image({list(map(str, inputs.files))!r})"]
+    series = f", series={provenance['series']!r}" if "series" in provenance else ""
+    lines = [f"image = read_image({list(map(str, inputs.files))!r}{series})"]
     axis = provenance["channel_axis"]
-    if axis is not None and provenance["image"]["shape"][axis] == 3:
-        lines[0] += ".without_alpha(3)"
+    channels = 1 if axis is None else provenance["image"]["shape"][axis]
+    if channels in (1, 3):
+        lines[0] += f".for_model({channels})"
     if settings.channel_axis is not None:
         lines[0] += f".with_channels_along({settings.channel_axis})"
     return lines, "image.data"

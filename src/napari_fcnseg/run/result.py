@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 from collections import deque
@@ -21,6 +20,7 @@ from napari_fcnseg.run.output_kinds import OUTPUT_KINDS, kept_outputs
 from napari_fcnseg.run.preview import execute_with_preview
 from napari_fcnseg.system.formatting import format_bytes, format_shape
 from napari_fcnseg.system.memory import free_memory
+from napari_fcnseg.system.saving.reasons import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -189,9 +189,8 @@ class ResultArrays:
             for kind in self._kinds:
                 self.arrays[kind.name][tile.where] = getattr(tile, kind.array)
         except OSError as error:
-            reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
             kept = "".join(f" What is finished is kept in {growing.part}." for _, growing in self._growing)
-            raise OutputError(f"A tile could not be written: {reason}.{kept} Make room and run again.") from None
+            raise OutputError(f"A tile could not be written: {reason(error)}.{kept} Make room and run again.") from None
 
     def _written(self, behind: int) -> None:
         """Wait until at most ``behind`` tiles are unwritten."""

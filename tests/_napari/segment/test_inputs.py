@@ -40,7 +40,7 @@ def order_of(*layers, channels=2, inside=None):
 
 def again(found: Inputs, request) -> np.ndarray:
     """Read what was found as a run would; the channels last."""
-    read = read_image(found.files).without_alpha(request.source.need.channels).data
+    read = read_image(found.files).for_model(request.source.need.channels).data
     axis = request.source.layout.channel_axis if found.channel_axis is None else found.channel_axis
     return np.asarray(read) if axis is None else np.moveaxis(np.asarray(read), axis, -1)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.system.saving.names import final, lock_of
+from napari_fcnseg.system.saving.reasons import reason, remedy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,9 +93,7 @@ class Lock:
                     raise
                 os.close(descriptor)  # whoever had it has removed the file: there is another one, or none
         except OSError as error:
-            raise OutputError(
-                f"{self._path} cannot be written ({error.strerror}). Choose another folder or name."
-            ) from None
+            raise OutputError(f"{self._path} cannot be written: {reason(error)}. {remedy(error)}") from None
         self._descriptor = descriptor
         _note(descriptor, self._file)
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import tempfile
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_PROBE = ".fcnseg-probe-"
 _MOST = 1000  # numbers that a name is tried with
 
 
@@ -33,7 +36,34 @@ def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> boo
     if any(there):
         return False
     a, b = final(one), final(other)
-    return alike(a.name) == alike(b.name) and (a.parent == b.parent or same_file(a.parent, b.parent))
+    if alike(a.name) != alike(b.name) or not (a.parent == b.parent or same_file(a.parent, b.parent)):
+        return False
+    return _in_folder(a.name, a.parent) == _in_folder(b.name, a.parent)
+
+
+def _in_folder(name: str, folder: Path) -> str:
+    """Return what all names have in common that are one file in a folder: some file systems tell ``a`` from ``A``."""
+    capitals, letters = _told_apart(str(folder))
+    if not capitals:
+        return alike(name)
+    return name if letters else unicodedata.normalize("NFC", name)
+
+
+@lru_cache(maxsize=256)
+def _told_apart(folder: str) -> tuple[bool, bool]:
+    """Whether a folder tells capital letters from small ones, and two spellings of one letter in Unicode.
+
+    Where nothing can be written, it is taken to tell neither.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=_PROBE, suffix="-\u00e9") as file:
+            name = os.path.basename(file.name)
+            return tuple(
+                not os.path.lexists(os.path.join(folder, other))
+                for other in (name.upper(), unicodedata.normalize("NFD", name))
+            )  # type: ignore[return-value]
+    except (OSError, ValueError):
+        return False, False
 
 
 def partial_of(path: Path) -> Path:
@@ -63,7 +93,8 @@ def lock_of(target: Path) -> Path:
 
 def _mark(target: Path) -> str:
     # Not the name itself: with more letters it could be too long for the file system.
-    return f".fcnseg-{hashlib.sha256(alike(target.name).encode(errors='surrogatepass')).hexdigest()[:16]}"
+    name = _in_folder(target.name, target.parent)
+    return f".fcnseg-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"
 
 
 def others(path: Path) -> Iterator[Path]:

@@ -13,7 +13,9 @@ from napari_fcnseg.errors import OutputError
 from napari_fcnseg.system.saving.inputs import Inputs
 from napari_fcnseg.system.saving.lock import Lock
 from napari_fcnseg.system.saving.names import final, growing_at, partial_of, same_file
+from napari_fcnseg.system.saving.reasons import reason, remedy
 from napari_fcnseg.system.saving.recovery import sweep
+from napari_fcnseg.system.saving.renaming import remove
 from napari_fcnseg.system.saving.stores import ZARR, is_one_image
 from napari_fcnseg.system.saving.whole import is_special
 
@@ -93,6 +95,12 @@ class Plan:
         self.inputs.add(paths)
         self.check_names()
 
+    def forget_partial(self) -> None:
+        """Remove what an earlier run left that was stopped, once the results are there, if they replace it."""
+        for path in self.partial if self.overwrite else ():
+            if path.is_symlink() or path.is_file():
+                remove(path)
+
     def check_names(self) -> None:
         """Find out whether no input would be written over, and each file has a name of its own; nothing is written.
 
@@ -102,7 +110,7 @@ class Plan:
             If that is not so.
         """
         for path in self._everything():
-            _check_length(path)
+            _check_name(path)
             if problem := self.inputs.problem(path):
                 raise OutputError(f"{problem}: it is never written over. Choose another name{self._for(path)}.")
         paths = self._everything()
@@ -123,7 +131,7 @@ class Plan:
             If that is not so.
         """
         for path in self._everything():
-            _check_length(path)
+            _check_name(path)
             check_place(path)
             if self.overwrite or path in self.free or is_special(path) or not os.path.exists(path):
                 continue
@@ -173,15 +181,17 @@ def check_place(path: Path) -> None:
             with place.open("ab"):
                 pass
     except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}). Choose another folder or name.") from None
+        raise OutputError(f"{path} cannot be written: {reason(error)}. {remedy(error)}") from None
 
 
-def _check_length(path: Path) -> None:
+def _check_name(path: Path) -> None:
     try:
         os.stat(path)
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.EINVAL):
             raise OutputError(f"{path} cannot be written ({error.strerror}). Choose a shorter name.") from None
+        if error.errno == errno.ELOOP:
+            raise OutputError(f"{path} cannot be written: {reason(error)}. Choose another name.") from None
 
 
 def _both(one: Path, other: Path) -> str:

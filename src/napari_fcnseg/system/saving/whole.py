@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.system.saving.lock import Lock
 from napari_fcnseg.system.saving.names import final, hidden, others
+from napari_fcnseg.system.saving.reasons import reason, remedy
 from napari_fcnseg.system.saving.recovery import PART
 from napari_fcnseg.system.saving.renaming import flush, rename_new
 from napari_fcnseg.system.saving.texts import TEXT
@@ -78,7 +79,7 @@ class Staged:
 
     def _kept(self, error: OSError, keep: bool) -> str:
         there = isinstance(error, FileExistsError)
-        why = "there is one of that name now" if there else str(error.strerror)
+        why = "there is one of that name now" if there else reason(error)
         for other in others(self.path) if keep or there else ():
             try:
                 rename_new(self.part, other)
@@ -87,7 +88,7 @@ class Staged:
             except OSError:
                 break
             return f"{self.path} was not written: {why}. The new one was kept as {other}."
-        return f"{self.path} could not be written ({why}). Choose another folder or name."
+        return f"{self.path} could not be written: {why}. {remedy(error)}"
 
 
 def stage(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> Staged:
@@ -172,7 +173,7 @@ def save_text(path: Path, text: str, *, overwrite: bool, newline: str | None = "
             kind.check(path)
         save_whole(path, write, overwrite=overwrite)
     except OSError as error:
-        raise OutputError(f"{path} could not be written ({error.strerror}). Choose another folder or name.") from None
+        raise OutputError(f"{path} could not be written: {reason(error)}. {remedy(error)}") from None
 
 
 def put(path: Path, write: Callable[[Path], object]) -> None:

@@ -104,7 +104,7 @@ def _files(source: ImageLayers) -> Inputs | None:
         return None
     files = tuple(dict.fromkeys(paths))
     try:
-        file = read_image(files).without_alpha(source.need.channels)
+        file = read_image(files).for_model(source.need.channels)
     except FcnSegError:
         return None
     axis = source.layout.channel_axis
