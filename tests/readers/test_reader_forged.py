@@ -213,9 +213,8 @@ def test_a_layer_of_one_input_that_is_called_with_two(tmp_path: Path, keras: int
     ("layers", "name", "reason"),
     [
         ([entry("Reshape", target_shape=[49, 1]), entry("Conv1D", filters=2, kernel_size=3)], "conv1d", "positions"),
-        ([entry("Permute", dims=[3, 1, 2]), entry("Dense", units=2)], "dense", "mixes positions"),
-        ([entry("Reshape", target_shape=[7, 7]), entry("Dense", units=2)], "dense", "mixes positions"),
-        ([entry("Flatten"), entry("Reshape", target_shape=[7, 7])], "reshape", "cuts an axis"),
+        ([entry("Flatten"), entry("Reshape", target_shape=[7, 7])], "reshape", "result"),
+        ([entry("Flatten"), entry("Reshape", target_shape=[7, 7, 1]), entry("Conv2D", **CONV)], "conv2d", "groups"),
         ([entry("UpSampling2D", size=2, interpolation="bicubic")], "upsampling2d", "interpolates"),
         ([entry("GroupNormalization", axis=1, groups=7)], "groupnormalization", "groups"),
         ([entry("Conv2DTranspose", filters=2, kernel_size=3, groups=2)], "conv2dtranspose", "groups"),
@@ -228,6 +227,15 @@ def test_what_would_mix_positions_is_refused_where_it_would(
     error = refusal(keras_file(tmp_path / "m.keras", sequential(*layers), {}))
     assert error.layer == name
     assert reason in error.reason
+
+
+@pytest.mark.parametrize("axes", [entry("Permute", dims=[3, 1, 2]), entry("Reshape", target_shape=[7, 7])])
+def test_a_dense_layer_along_positions_makes_channels_of_them(tmp_path: Path, axes: dict[str, Any]) -> None:
+    kernel, bias = np.random.default_rng(0).normal(size=(7, 2)).astype(np.float32), np.ones(2, np.float32)
+    model = sequential(axes, entry("Dense", units=2), entry("Flatten"))
+    network = read_model(keras_file(tmp_path / "m.keras", model, {"layers/dense": [kernel, bias]}))
+    x = np.random.default_rng(1).normal(size=(3, 7, 7, 1))
+    np.testing.assert_allclose(evaluate(network, x), (x[..., 0] @ kernel + bias).reshape(3, -1), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(

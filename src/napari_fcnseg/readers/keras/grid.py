@@ -67,7 +67,7 @@ def collected(tensor: Tensor, index: int) -> Built:
     if last not in core and tensor.shape[last] > 1:
         return (), tensor
     lengths = {own: tensor.shape[own] for own in core}
-    axes = list(tensor.axes)
+    axes = [tuple(i for i in group if i != last) for group in tensor.axes]
     axes[index] = (last,)
     ops: list[Op] = [AxisToChannels(own) for own in sorted(spatial, reverse=True)]
     now = sorted(core)
