@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import own_screen
 import pytest
 from napari.utils.notifications import notification_manager
 from patience import patience
 from pytestqt.qtbot import QtBot
 
+from napari_fcnseg import load_model
+from napari_fcnseg.samples import SAMPLES
 from napari_fcnseg.system.cache import cache_folder, remember
 
 if TYPE_CHECKING:
@@ -26,6 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("window"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _reference() -> None:
+    """Wait for TensorFlow once, and not in the first test that verifies: it may take a minute on a busy machine."""
+    sample = load_model(SAMPLES["cells"].model_path)
+    sample.predict(np.zeros((1, *sample.network.input_shape), np.float32))
 
 
 class PatientBot(QtBot):

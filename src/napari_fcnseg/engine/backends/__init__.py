@@ -1,6 +1,6 @@
 """What differs between the frameworks that can run a network: a module for each, with the same functions.
 
-All of it runs in a computing process, whose framework is that of the environment variable ``NAPARI_FCNSEG_BACKEND``. No
+All of it runs in a computing process, whose framework is that of the environment variable ``FCNSEG_BACKEND``. No
 other one is imported there.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Compiled: TypeAlias = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 #: Environment variable that names a computing process's framework.
-BACKEND: Final = "NAPARI_FCNSEG_BACKEND"
+BACKEND: Final = "FCNSEG_BACKEND"
 
 
 class Backend(Protocol):
