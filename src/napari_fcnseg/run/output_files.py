@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,9 @@ def _staged(
         try:
             scores = name == _PUBLIC["scores"]
             labelled = image.scored(arrays.scores) if scores else image.labelled(getattr(arrays, name))
+            if name == "labels":
+                model = arrays.run.plan.models[0]
+                labelled = replace(labelled, class_names=model.class_names, class_colors=model.class_colors)
             staged.append(stage_image(path, labelled))
         except FcnSegError as error:
             problems.append(error)
