@@ -21,6 +21,7 @@ from napari_fcnseg.cli import doctor as cli_doctor
 from napari_fcnseg.cli.arguments import (
     add_overwrite,
     add_run_arguments,
+    channels_note,
     inputs_of,
     mask_of,
     models_of,
@@ -103,6 +104,8 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
     plan.read(file for model in models for file in model.files)
     run = Run(make_plan(image.data, models, on_axis(settings, image), mask=mask_of(chosen)))
     sampler = VerificationSampler(run) if chosen.verify else None
+    if chosen.channel_axis is None and (note := channels_note(image, run.plan.layout.channel_axis)):
+        print(f"napari-fcnseg: {note}", file=sys.stderr)
     _foretell(run, chosen.quiet)
     arrays = output_files.result_arrays_for(run, image, outputs, overwrite=plan.overwrite)
     start = time.perf_counter()
