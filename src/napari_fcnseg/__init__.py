@@ -11,7 +11,7 @@ from typing import Any
 _HOME = {
     "Certificate": "proof.certificate",
     "Comparison": "comparison",
-    "FCN": "model.patch_model",
+    "FCN": "model.fcn",
     "PatchModel": "model.patch_model",
     "PrecisionTrial": "proof.precision_trial",
     "Estimate": "run.time_estimate",

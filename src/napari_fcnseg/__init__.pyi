@@ -5,7 +5,7 @@ from napari_fcnseg.comparison.metrics.probability import ProbabilityScores as Pr
 from napari_fcnseg.comparison.metrics.probability import score_probability as score_probability
 from napari_fcnseg.instances.labeling import find_instances as find_instances
 from napari_fcnseg.instances.settings import InstanceSettings as InstanceSettings
-from napari_fcnseg.model.patch_model import FCN as FCN
+from napari_fcnseg.model.fcn import FCN as FCN
 from napari_fcnseg.model.patch_model import PatchModel as PatchModel
 from napari_fcnseg.model.patch_model import convert as convert
 from napari_fcnseg.model.patch_model import load_model as load_model

@@ -25,6 +25,7 @@ def frame(layout: Layout, image: np.ndarray, index: tuple[int, ...] = ()) -> np.
         ((40, 30, 3), 3, 2, (40, 30)),
         ((3, 40, 30), 3, 0, (40, 30)),
         ((5, 3, 40, 30), 3, 1, (5, 40, 30)),
+        ((3, 40, 30), 1, None, (3, 40, 30)),
         ((6, 5, 40, 30, 2), 2, 4, (6, 5, 40, 30)),
     ],
 )
@@ -44,11 +45,18 @@ def test_the_channel_axis_is_found_by_its_length(shape, channels, axis, result) 
         ((40, 30), 1, 5, "no channel axis 5"),
         ((40,), 1, None, "too few axes"),
         ((0, 30), 1, None, "is empty"),
+        ((40, 30, 3), 1, None, r"may hold colours along its last axis, or be a stack.*image\[\.\.\., None\]"),
+        ((7, 40, 30, 4), 1, None, "may hold colours"),
     ],
 )
 def test_what_does_not_fit_is_said(shape, channels, axis, says) -> None:
     with pytest.raises(ImageError, match=says):
         Layout.of(shape, channels, spatial=2, channel_axis=axis)
+
+
+def test_what_could_be_colours_is_a_stack_where_that_is_said() -> None:
+    layout = Layout.of((40, 30, 3, 1), 1, spatial=2, channel_axis=-1)
+    assert (layout.stack_shape, layout.frame_shape) == ((40,), (30, 3))
 
 
 def test_frames_are_the_stack_s_images_with_channels_last() -> None:

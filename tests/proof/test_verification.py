@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import napari_fcnseg as nf
 from napari_fcnseg.errors import SettingsError
-from napari_fcnseg.model.patch_model import FCN
+from napari_fcnseg.model.fcn import FCN
 from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.proof.verification import VerificationSampler, choose_points
 from napari_fcnseg.run.result import iter_tiles

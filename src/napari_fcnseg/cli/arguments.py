@@ -128,6 +128,19 @@ def on_axis(settings: RunSettings, image: ImageFile) -> RunSettings:
     return settings if settings.channel_axis is not None else replace(settings, channel_axis=image.channel_axis)
 
 
+def channels_note(image: ImageFile, axis: int | None) -> str:
+    """Return what to say where an axis that the file calls something else is taken for the channels, or nothing."""
+    if image.channel_axis is not None or axis is None or image.axes[axis] not in _CALLED:
+        return ""
+    return (
+        f"The file calls axis {axis} {_CALLED[image.axes[axis]]}; it is taken for the channels, for it is as long as "
+        "the model has channels. If it is not, give an image with channels."
+    )
+
+
+_CALLED = {"T": "time", "Z": "depth (z)"}
+
+
 def _span(text: str) -> tuple[int, int]:
     try:
         start, stop = map(int, text.split(":"))

@@ -11,6 +11,7 @@ from napari_fcnseg.cli import batch
 from napari_fcnseg.cli.arguments import (
     add_overwrite,
     add_run_arguments,
+    channels_note,
     inputs_of,
     mask_of,
     models_of,
@@ -87,6 +88,8 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
     sampler = VerificationSampler(run) if chosen.verify else None
     if sampler is not None:
         sampler.expect()
+    if chosen.channel_axis is None and (note := channels_note(image, run.plan.layout.channel_axis)):
+        print(f"napari-fcnseg: {note}", file=sys.stderr)
     _print_forecast(run, chosen.quiet)
     arrays = output_files.result_arrays_for(run, image, outputs, overwrite=plan.overwrite)
     start = time.perf_counter()

@@ -24,42 +24,12 @@ MergeKind: TypeAlias = Literal["add", "subtract", "multiply", "divide", "average
 #: Activations that act on each number alone. The names and the parameters are those of ``keras.activations``;
 #: ``hard_sigmoid_keras2`` is ``clip(0.2 x + 0.5, 0, 1)``, which Keras 2 called ``hard_sigmoid``; functions that are no
 #: activations are those of ``keras.ops``.
-ELEMENTWISE_ACTIVATIONS = frozenset(
-    {
-        "abs",
-        "celu",
-        "elu",
-        "exponential",
-        "gelu",
-        "hard_shrink",
-        "hard_sigmoid",
-        "hard_sigmoid_keras2",
-        "hard_silu",
-        "hard_tanh",
-        "leaky_relu",
-        "linear",
-        "log",
-        "log_sigmoid",
-        "mish",
-        "relu",
-        "relu6",
-        "rsqrt",
-        "selu",
-        "sigmoid",
-        "silu",
-        "soft_shrink",
-        "softplus",
-        "softsign",
-        "sparse_plus",
-        "sparse_sigmoid",
-        "sqrt",
-        "square",
-        "squareplus",
-        "tanh",
-        "tanh_shrink",
-        "threshold",
-    }
-)
+ELEMENTWISE_ACTIVATIONS = frozenset({
+    "abs", "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_sigmoid_keras2",
+    "hard_silu", "hard_tanh", "leaky_relu", "linear", "log", "log_sigmoid", "mish", "relu", "relu6", "rsqrt",
+    "selu", "sigmoid", "silu", "soft_shrink", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sqrt",
+    "square", "squareplus", "tanh", "tanh_shrink", "threshold",
+})  # fmt: skip
 #: Activations that mix the numbers along ``axis``. ``unit_norm`` divides by the length of the vector, which counts as
 #: ``epsilon`` at least; ``rms_norm`` by the root of the mean square plus ``epsilon``.
 AXIS_ACTIVATIONS = frozenset({"glu", "log_softmax", "rms_norm", "softmax", "sparsemax", "unit_norm"})

@@ -31,6 +31,8 @@ class ImageFile:
         Of the pixel size, for example ``"µm"``.
     notes : tuple of str
         What somebody might not expect, as sentences: which of several images in the file this is, for one.
+    class_names, class_colors : tuple of str
+        Of labels 1, 2, …, where it holds labels and they are to be written; colours as ``#rrggbb``.
     """
 
     data: Any
@@ -38,6 +40,8 @@ class ImageFile:
     pixel_size: Mapping[str, float] = field(default_factory=dict)
     unit: str = ""
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    class_colors: tuple[str, ...] = ()
 
     @property
     def channel_axis(self) -> int | None:

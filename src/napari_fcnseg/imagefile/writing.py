@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import imageio.v3 as iio
 import numpy as np
 import tifffile
 
 from napari_fcnseg.errors import OutputError
+from napari_fcnseg.imagefile.class_table import lookup_table, names_text, png_bytes
 from napari_fcnseg.imagefile.omezarr import GrowingZarr
 from napari_fcnseg.imagefile.tiff import TIFF
 from napari_fcnseg.system.saving import ZARR, Inputs, Plan, Staged, files_behind, save_whole, stage
@@ -143,7 +143,7 @@ def _writer(path: Path, image: ImageFile) -> Callable[[Path], object]:
         return lambda target: np.save(target, image.data)
     if suffix == ".png":
         check_picture(path, image.data.ndim, image.data.dtype)
-        data = iio.imwrite("<bytes>", image.data, extension=".png")  # it would leave a file open that is not whole
+        data = png_bytes(image.data, image.class_colors)  # written at once: a full disk would leave it open
         return lambda target: target.write_bytes(data)
     ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
     return lambda target: _write_tiff(target, image, ome=ome)
@@ -155,6 +155,7 @@ def _write_tiff(path: Path, image: ImageFile, *, ome: bool) -> None:
     places = [_IMAGEJ_AXES.find(letter) for letter in image.axes]
     imagej = not ome and -1 not in places and places == sorted(places) and image.data.nbytes < _IMAGEJ_LIMIT
     imagej = imagej and image.data.dtype in _IMAGEJ_TYPES
+    extra |= _class_table(image, metadata, ome=ome, imagej=imagej)
     if ome:
         image = _rows_and_columns_last(image)
         metadata["axes"] = image.axes
@@ -170,9 +171,19 @@ def _write_tiff(path: Path, image: ImageFile, *, ome: bool) -> None:
         elif image.unit in ("µm", "um"):
             extra = {"resolution": (1e4 / size["X"], 1e4 / size["Y"]), "resolutionunit": "CENTIMETER"}
     tifffile.imwrite(
-        path, image.data, imagej=imagej, ome=ome, metadata=metadata, photometric="minisblack",
-        compression=None if imagej else "zlib", **extra,
+        path, image.data, imagej=imagej, ome=ome, metadata=metadata, compression=None if imagej else "zlib", **extra,
     )  # fmt: skip
+
+
+def _class_table(image: ImageFile, metadata: dict[str, Any], *, ome: bool, imagej: bool) -> dict[str, Any]:
+    """Add the names of the classes to a TIFF's metadata; return how its labels are shown, and as what."""
+    if image.class_names:
+        text = names_text(image.class_names)
+        metadata |= {"Description": text} if ome else {"Info": text} if imagej else {"classes": text}
+    if not (imagej and image.class_colors and image.data.dtype == np.uint8):
+        return {"photometric": "minisblack"}
+    table = lookup_table(image.class_colors).T.astype(np.uint16)
+    return {"photometric": "palette", "colormap": table * 257}  # 16 bits, as TIFF has them
 
 
 def _rows_and_columns_last(image: ImageFile) -> ImageFile:

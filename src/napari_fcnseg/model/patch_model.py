@@ -8,20 +8,19 @@ from collections.abc import Sequence  # noqa: TC003 - part of an alias that is r
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_fcnseg.conversion import ConversionReport, DenseNetwork, convert_network
+from napari_fcnseg.conversion import convert_network
 from napari_fcnseg.conversion.converter import squares
 from napari_fcnseg.conversion.memory import patch_batch
-from napari_fcnseg.conversion.strided import subsampled
 from napari_fcnseg.engine import engine
-from napari_fcnseg.errors import ConversionError, ImageError, ModelFileError, OutputError, SettingsError
+from napari_fcnseg.errors import ConversionError, ImageError, ModelFileError, SettingsError
+from napari_fcnseg.model.fcn import FCN
 from napari_fcnseg.model.sidecar import Sidecar, default_names, palette, read_options, sidecar_for, sidecar_path, values
 from napari_fcnseg.readers.sandbox import read_models
-from napari_fcnseg.system.saving import Inputs, Plan, save_whole
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
@@ -155,91 +154,6 @@ class PatchModel:
 
     def __repr__(self) -> str:
         return f"<PatchModel {self.name!r}: patch {self.patch_shape}, {self.channels} channels>"
-
-
-class FCN:
-    """The dense (fully convolutional) form of a patch model: the same numbers at every pixel in one pass.
-
-    Parameters
-    ----------
-    network : DenseNetwork
-        The converted network.
-    files : sequence of Path
-        What the patch model was read from.
-    """
-
-    def __init__(self, network: DenseNetwork, files: Sequence[Path] = ()) -> None:
-        self.network = network
-        self._files = tuple(files)
-        self._subsampled = {1: network}
-
-    def subsampled(self, every: int) -> DenseNetwork:
-        """Return the network that answers at every ``every``-th pixel along each axis alone, with less work."""
-        if every not in self._subsampled:
-            self._subsampled[every] = subsampled(self.network, (every,) * len(self.patch_shape))
-        return self._subsampled[every]
-
-    @property
-    def report(self) -> ConversionReport:
-        """What became of each layer, and what it costs."""
-        return self.network.report
-
-    @property
-    def patch_shape(self) -> tuple[int, ...]:
-        """Spatial shape of a patch."""
-        return self.network.patch_shape
-
-    def to_keras(self) -> Any:
-        """Return the dense network as a ``keras.Model``, in this process.
-
-        It takes images ``(1, *spatial, channel)`` and returns ``(1, *(spatial - network.reach + 1), class)``. This
-        imports Keras: in a napari session use :meth:`save` instead.
-        """
-        from napari_fcnseg.engine.keras_export import dense_keras_model
-
-        return dense_keras_model(self.network)
-
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the dense network as a ``.keras`` or an ``.onnx`` file.
-
-        ``keras.models.load_model`` opens the first after ``import napari_fcnseg.engine.layers``, which has its layers.
-        The second holds ONNX's own operations alone: it takes ``image`` ``(1, *spatial, channel)`` of any size and
-        returns ``answer`` ``(1, *(spatial - reach + 1), output)``; ``reach`` is in its metadata.
-
-        A file of that name is replaced with ``overwrite`` alone, and the patch model itself never is.
-
-        Raises
-        ------
-        OutputError
-            If the name has another ending, the network has no dense form, or the file cannot be written or is there
-            already.
-        """
-        target = Path(path)
-        if target.suffix not in (".keras", ".onnx"):
-            raise OutputError(
-                f"The converted network is written as a .keras or an .onnx file: choose {target.stem}.keras or "
-                f"{target.stem}.onnx."
-            )
-        if not self.network.steps:
-            raise OutputError(
-                f"The dense form of the model {self.network.name!r} would be far larger than the model itself: there "
-                "is none to write. Use the model as it is, patch by patch."
-            )
-        with Plan((target,), Inputs(self._files), overwrite=overwrite).claim():
-            write = self._write_onnx if target.suffix == ".onnx" else self._write_keras
-            save_whole(target, write, overwrite=overwrite)
-        return target
-
-    def _write_keras(self, part: Path) -> None:
-        engine().save(self.network, part.absolute())
-
-    def _write_onnx(self, part: Path) -> None:
-        from napari_fcnseg.engine.onnx_graph.dense_model import dense_model
-
-        try:
-            part.write_bytes(dense_model(self.network))
-        except ValueError as error:
-            raise OutputError(f"The converted network could not be written to {part}: {error}.") from None
 
 
 #: What functions accept as a model.

@@ -17,6 +17,8 @@ from napari_fcnseg.plan.tiles import as_slices
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_COLOURS = (3, 4)  # numbers per pixel of an image in colour, without and with transparency
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -194,6 +196,11 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
 
 def _find_channel_axis(shape: tuple[int, ...], channels: int, spatial: int, text: str) -> int | None:
     if channels == 1:
+        if len(shape) > 2 and shape[-1] in _COLOURS and min(shape[-3:-1]) > max(_COLOURS):
+            raise ImageError(
+                f"The image ({text}) may hold colours along its last axis, or be a stack: the model takes one channel. "
+                "Give one colour, image[..., 0], or, if these are no colours, image[..., None] with channel_axis=-1."
+            )
         return len(shape) - 1 if len(shape) == spatial + 1 and shape[-1] == 1 else None
     fitting = [axis for axis, n in enumerate(shape) if n == channels]
     if len(shape) <= spatial or not fitting:

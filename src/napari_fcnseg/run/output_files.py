@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +147,11 @@ def _staged(
             continue
         try:
             show = image.scored if kind.per_class else image.labelled
-            staged.append(stage_image(path, show(arrays.arrays[kind.name])))
+            shown = show(arrays.arrays[kind.name])
+            if kind.name == "labels":
+                model = arrays.run.plan.models[0]
+                shown = replace(shown, class_names=model.class_names, class_colors=model.class_colors)
+            staged.append(stage_image(path, shown))
         except FcnSegError as error:
             problems.append(error)
         except BaseException:
