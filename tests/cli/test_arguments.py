@@ -11,8 +11,8 @@ from napari_fcnseg.imagefile import ImageFile
 
 @pytest.mark.parametrize(
     ("axes", "axis", "says"),
-    [("ZYX", 0, "calls axis 0 depth (z); it is taken for the channels"), ("TYX", 0, "calls axis 0 time"), ("QYX", 0, ""),
-     ("CYX", 0, ""), ("ZYX", None, "")],
+    [("ZYX", 0, "calls axis 0 depth (z); it is taken for the channels"), ("TYX", 0, "calls axis 0 time"),
+     ("QYX", 0, ""), ("CYX", 0, ""), ("ZYX", None, "")],
 )  # fmt: skip
 def test_an_axis_that_the_file_calls_something_else_is_not_taken_for_the_channels_without_a_word(
     axes, axis, says

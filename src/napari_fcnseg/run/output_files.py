@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fcnseg.imagefile import ImageFile
+    from napari_fcnseg.run.rescaling import Rescaling
     from napari_fcnseg.run.run import Run
     from napari_fcnseg.system.saving import Plan, Staged
 
@@ -25,7 +26,13 @@ _PUBLIC = {"scores": "probabilities"}  # where the arrays have another name for 
 
 
 def result_arrays_for(
-    run: Run, image: ImageFile, outputs: Mapping[str, Path], *, overwrite: bool = False, batch: bool = False
+    run: Run,
+    image: ImageFile,
+    outputs: Mapping[str, Path],
+    *,
+    overwrite: bool = False,
+    batch: bool = False,
+    scaling: Rescaling | None = None,
 ) -> ResultArrays:
     """Return what a run's tiles are written into.
 
@@ -40,6 +47,8 @@ def result_arrays_for(
         ``"confidence"``, ``"disagreement"``; those that end with ``.zarr`` are begun now.
     overwrite, batch : bool
         As for :class:`GrowingZarr`.
+    scaling : Rescaling, optional
+        How the image was rescaled for the run.
 
     Raises
     ------
@@ -47,7 +56,7 @@ def result_arrays_for(
         If a file cannot hold what it is for, or a Zarr folder cannot be begun.
     """
     growing: list[GrowingZarr | None] = []
-    for name, (shape, dtype) in output_arrays(run).items():
+    for name, (shape, dtype) in output_arrays(run, scaling).items():
         path = outputs.get(_PUBLIC.get(name, name))
         if path is not None and shape is not None:
             check_picture(path, len(shape), dtype)
@@ -57,7 +66,7 @@ def result_arrays_for(
         meaning, chunks = _like_result(run, image), chunk_shape(run.plan, shape)
         options: dict[str, Any] = {"classes": name == "scores", "overwrite": overwrite, "batch": batch}
         growing.append(GrowingZarr(path, shape, chunks, dtype, meaning, **options))
-    return ResultArrays(run, *growing)
+    return ResultArrays(run, *growing, scaling=scaling)
 
 
 def publish(

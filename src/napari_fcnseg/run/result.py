@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from napari_fcnseg.plan.run_plan import RunPlan
+    from napari_fcnseg.run.rescaling import Rescaling
     from napari_fcnseg.run.run import Run, Tile
 
 _BEHIND = 2  # tiles that wait to be written while the next ones are computed
@@ -70,6 +71,8 @@ class ResultArrays:
         or the name of a new Zarr array; memory otherwise.
     overwrite : bool
         Whether Zarr arrays of these names are replaced.
+    scaling : Rescaling, optional
+        How the run's image was rescaled; the arrays are on the pixels that it had before.
 
     Attributes
     ----------
@@ -90,9 +93,9 @@ class ResultArrays:
 
     def __init__(
         self, run: Run, out: Any = None, probabilities_out: Any = None, confidence_out: Any = None,
-        disagreement_out: Any = None, *, overwrite: bool = False,
+        disagreement_out: Any = None, *, overwrite: bool = False, scaling: Rescaling | None = None,
     ) -> None:  # fmt: skip
-        self.run = run
+        self.run, self.scaling = run, scaling
         self._overwrite = overwrite
         self.done = 0
         self._growing: list[tuple[str, GrowingZarr]] = []
@@ -102,9 +105,12 @@ class ResultArrays:
         self.confidence: Any = None
         self.disagreement: Any = None
         given = (out, probabilities_out, confidence_out, disagreement_out)
-        for target, (name, (shape, dtype)) in zip(given, output_arrays(run).items(), strict=True):
+        self._targets: dict[str, Any] = {}
+        for target, (name, (shape, dtype)) in zip(given, output_arrays(run, scaling).items(), strict=True):
             if shape is not None:
-                setattr(self, name, self._opened(name, target, shape, dtype))
+                array = self._opened(name, target, shape, dtype)
+                setattr(self, name, array)
+                self._targets[name] = array if scaling is None else scaling.target(array, run.plan)
         on_disk = any(type(array) is not np.ndarray for array in self._arrays().values())
         self._writer = ThreadPoolExecutor(1, "napari-fcnseg-writer") if on_disk else None
         self._writing: deque[Future[None]] = deque()
@@ -184,7 +190,8 @@ class ResultArrays:
 
     def segmentation(self) -> Segmentation:
         """Return what is there."""
-        return Segmentation(self.labels, self.scores, self.run.provenance(), self.confidence, self.disagreement)
+        provenance = self.run.provenance() | (self.scaling.as_dict() if self.scaling is not None else {})
+        return Segmentation(self.labels, self.scores, provenance, self.confidence, self.disagreement)
 
     def _arrays(self) -> dict[str, Any]:
         """Return the arrays that there are, by their names; a tile has what goes into them under the same."""
@@ -192,7 +199,7 @@ class ResultArrays:
 
     def _put(self, tile: Tile) -> None:
         try:
-            for name, array in self._arrays().items():
+            for name, array in self._targets.items():
                 array[tile.where] = getattr(tile, name)
         except OSError as error:
             kept = "".join(f" What is finished is kept in {growing.part}." for _, growing in self._growing)
@@ -250,10 +257,14 @@ def execute_into(
             progress(tile.done, tile.total)
 
 
-def output_arrays(run: Run) -> dict[str, tuple[tuple[int, ...] | None, np.dtype[Any]]]:
+def output_arrays(
+    run: Run, scaling: Rescaling | None = None
+) -> dict[str, tuple[tuple[int, ...] | None, np.dtype[Any]]]:
     """Return shape and type of each array that a run can fill, by its name; None for a shape that it does not."""
     plan, real = run.plan, np.dtype(np.float32)
     chosen, shape = plan.settings, plan.result_shape
+    if scaling is not None:
+        shape = scaling.result_shape(plan)
     return {
         "labels": (shape, plan.label_dtype),
         "scores": ((*shape, plan.outputs) if chosen.probabilities else None, real),
@@ -265,10 +276,10 @@ def output_arrays(run: Run) -> dict[str, tuple[tuple[int, ...] | None, np.dtype[
 def chunk_shape(plan: RunPlan, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the chunk shape that a run's labels, or its scores with the classes last, are best stored with."""
     sizes = []
-    for tile, n in zip(plan.tile, plan.result_shape[-len(plan.tile) :], strict=True):
+    stack = len(plan.layout.stack_shape)
+    for tile, n in zip(plan.tile, shape[stack : stack + len(plan.tile)], strict=True):
         chunk = tile * -(-_LEAST // tile) if tile < _LEAST else min(tile, _MOST)
         sizes.append(min(chunk, n))
-    stack = len(plan.layout.stack_shape)
     return (*(1,) * stack, *sizes, *(1,) * (len(shape) - stack - len(sizes)))
 
 
