@@ -92,8 +92,11 @@ def write_lif(path, pixels) -> None:
     path.write_bytes(head + block)
 
 
-def test_lif(tmp_path) -> None:
+@pytest.mark.parametrize("large", [False, True])
+def test_lif(tmp_path, monkeypatch, large) -> None:
     pytest.importorskip("liffile")
+    if large:
+        monkeypatch.setattr(formats, "_LARGE", 100)
     write_lif(tmp_path / "a.lif", ZCYX[:, 0])
     image = read_image([tmp_path / "a.lif"])
     assert (image.axes, image.unit) == ("ZYX", "µm")
@@ -101,7 +104,10 @@ def test_lif(tmp_path) -> None:
     np.testing.assert_array_equal(np.asarray(image.data), ZCYX[:, 0])
 
 
-def test_mrc_and_nifti(tmp_path) -> None:
+@pytest.mark.parametrize("large", [False, True])
+def test_mrc_and_nifti(tmp_path, monkeypatch, large) -> None:
+    if large:
+        monkeypatch.setattr(formats, "_LARGE", 100)
     mrcfile, nibabel = pytest.importorskip("mrcfile"), pytest.importorskip("nibabel")
     volume = ZCYX[:, 0]
     with mrcfile.new(str(tmp_path / "a.mrc")) as file:
