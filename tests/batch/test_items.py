@@ -85,6 +85,6 @@ def test_hdf5_is_an_image_where_it_holds_one_and_is_no_model(tmp_path) -> None:
     found = images_in(tmp_path)
     assert [item.name for item in found.items] == ["a.h5", "b.nii.gz"]
     assert {line.input: line.sentence.split(". ")[0] for line in found.left_out} == {
-        "model.h5": "It is an HDF5 file without an image: a model, or something else",
+        "model.h5": "It is an HDF5 file without an image: a model, or something else.",
         "c.gz": "Files that end with .gz are not read",
     }
