@@ -120,10 +120,10 @@ def test_whatever_goes_wrong_with_a_file_the_next_one_is_done(models, tmp_path, 
         np.save(tmp_path / f"{name}.npy", pixels(20, 20, 3))
     problems = {"a.npy": MemoryError(), "b.npy": RuntimeError("the reader\ncrashed")}
 
-    def read(paths: list[Path]) -> ImageFile:
+    def read(paths: list[Path], series: int | None = None) -> ImageFile:
         if paths[0].name in problems:
             raise problems[paths[0].name]
-        return read_image(paths)
+        return read_image(paths, series)
 
     monkeypatch.setattr(items, "read_image", read)
     a, b, c = do(models, tmp_path, tmp_path / "out")

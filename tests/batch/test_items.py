@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import tifffile
 
@@ -71,3 +72,19 @@ def test_a_name_that_is_too_long_for_its_results_stops_no_other_image(tmp_path) 
     for name in names[1:]:
         assert "too long" in lines[name].sentence
         assert "should not have" not in lines[name].sentence
+
+
+def test_hdf5_is_an_image_where_it_holds_one_and_is_no_model(tmp_path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["exported_data"] = np.zeros((4, 4))
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["model_config"] = "{}"
+        file["model_weights/kernel"] = np.zeros((4, 4))
+    (tmp_path / "b.nii.gz").touch()
+    (tmp_path / "c.gz").touch()
+    found = images_in(tmp_path)
+    assert [item.name for item in found.items] == ["a.h5", "b.nii.gz"]
+    assert {line.input: line.sentence.split(". ")[0] for line in found.left_out} == {
+        "model.h5": "It is an HDF5 file without an image: a model, or something else.",
+        "c.gz": "Files that end with .gz are not read",
+    }

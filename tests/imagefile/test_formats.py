@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import zarr
+from nd2_file import write_nd2
 from zarr.storage import ZipStore
 
 from napari_fcnseg.errors import ImageError
@@ -92,8 +93,11 @@ def write_lif(path, pixels) -> None:
     path.write_bytes(head + block)
 
 
-def test_lif(tmp_path) -> None:
+@pytest.mark.parametrize("large", [False, True])
+def test_lif(tmp_path, monkeypatch, large) -> None:
     pytest.importorskip("liffile")
+    if large:
+        monkeypatch.setattr(formats, "_LARGE", 100)
     write_lif(tmp_path / "a.lif", ZCYX[:, 0])
     image = read_image([tmp_path / "a.lif"])
     assert (image.axes, image.unit) == ("ZYX", "µm")
@@ -101,7 +105,34 @@ def test_lif(tmp_path) -> None:
     np.testing.assert_array_equal(np.asarray(image.data), ZCYX[:, 0])
 
 
-def test_mrc_and_nifti(tmp_path) -> None:
+@pytest.mark.parametrize("large", [False, True])
+def test_nd2(tmp_path, monkeypatch, large) -> None:
+    pytest.importorskip("nd2")
+    if large:
+        monkeypatch.setattr(formats, "_LARGE", 100)
+    write_nd2(tmp_path / "a.nd2", ZCYX, [(4, 3, 1.5)], 0.3)
+    image = read_image([tmp_path / "a.nd2"])
+    assert (image.axes, image.channel_axis, image.unit, image.notes) == ("ZCYX", 1, "µm", ())
+    assert image.pixel_size == pytest.approx({"X": 0.3, "Y": 0.3, "Z": 1.5})
+    np.testing.assert_array_equal(np.asarray(image.data[...]), ZCYX)
+    np.testing.assert_array_equal(np.asarray(image.data[1, :, 5:40, 7]), ZCYX[1, :, 5:40, 7])
+
+
+def test_nd2_of_several_positions_and_without_a_pixel_size(tmp_path) -> None:
+    pytest.importorskip("nd2")
+    places = RANDOM.integers(0, 60000, (6, 1, 20, 30)).astype(np.uint16)
+    write_nd2(tmp_path / "a.nd2", places, [(2, 2, 0.0), (4, 3, 0.0)], 0.0)
+    image = read_image([tmp_path / "a.nd2"])
+    assert "'position 0', 3 × 20 × 30; 1: 'position 1'" in image.notes[0]
+    assert (image.axes, image.pixel_size) == ("ZYX", {})
+    np.testing.assert_array_equal(image.data, places[:3, 0])
+    np.testing.assert_array_equal(read_image([tmp_path / "a.nd2"], series=1).data, places[3:, 0])
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_mrc_and_nifti(tmp_path, monkeypatch, large) -> None:
+    if large:
+        monkeypatch.setattr(formats, "_LARGE", 100)
     mrcfile, nibabel = pytest.importorskip("mrcfile"), pytest.importorskip("nibabel")
     volume = ZCYX[:, 0]
     with mrcfile.new(str(tmp_path / "a.mrc")) as file:

@@ -20,10 +20,12 @@ from napari_fcnseg.batch.outcome import ResultFiles, discard, make_folder
 from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, BatchReport, ReportLine, folder_lock, report_in
 from napari_fcnseg.errors import FcnSegError, OutputError, SettingsError
 from napari_fcnseg.imagefile import OUTPUTS
+from napari_fcnseg.model.pixel_size import advice
 from napari_fcnseg.plan.run_plan import make_plan, resolve_settings
 from napari_fcnseg.proof.verification import VerificationSampler
 from napari_fcnseg.run import output_files
 from napari_fcnseg.run.output_kinds import kept_outputs
+from napari_fcnseg.run.rescaling import Rescaling, factors_for
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.system.formatting import format_duration
 from napari_fcnseg.system.saving import PYTHON, Inputs
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
 
     from napari_fcnseg.batch.items import BatchItem
+    from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.system.saving import Plan
@@ -101,6 +104,8 @@ class Batch:
         How to have earlier results replaced, as the end of a sentence.
     series : int, optional
         Which image of each file that holds several, from 0; otherwise the largest.
+    rescale : sequence of float, optional
+        Models see each image so many times as large; an empty one: by the pixel sizes of image and sidecar.
 
     Attributes
     ----------
@@ -127,12 +132,14 @@ class Batch:
         inputs: Iterable[str | os.PathLike[str]] = (),
         advice: str = PYTHON,
         series: int | None = None,
+        rescale: Sequence[float] | None = None,
     ) -> None:
         if form not in OUTPUT_FORMATS:
             raise SettingsError(f"Results cannot be written as {form!r}. Choose one of: {', '.join(OUTPUT_FORMATS)}.")
         self.items, self.left_out = tuple(items), tuple(left_out)
         self.models, self.form, self.verify = tuple(models), form, verify
         self.overwrite, self._advice, self._series = overwrite, advice, series
+        self._rescale = tuple(rescale) if rescale is not None else None
         files = [file for model in self.models for file in model.files]
         self._inputs = Inputs([*inputs, *files, *(item.path for item in self.items if item.path is not None)])
         settings = resolve_settings(settings, self.models)
@@ -220,11 +227,14 @@ class Batch:
         image = item.read(self._series).for_model(self.models[0].channels)
         axis = self.settings.channel_axis
         settings = self.settings if axis is not None else replace(self.settings, channel_axis=image.channel_axis)
-        run = Run(make_plan(image.data, self.models, settings))
+        scaling, size_note = self._scaling(image, settings)
+        run = Run(make_plan(scaling.image if scaling is not None else image.data, self.models, settings))
         sampler = VerificationSampler(run) if self.verify else None
         if sampler is not None:
             sampler.expect()
-        arrays = output_files.result_arrays_for(run, image, outcome.outputs, overwrite=plan.overwrite, batch=True)
+        arrays = output_files.result_arrays_for(
+            run, image, outcome.outputs, overwrite=plan.overwrite, batch=True, scaling=scaling
+        )
         try:
             with closing(run.execute(_POLL)) as tiles:
                 for tile in tiles:
@@ -243,10 +253,12 @@ class Batch:
         except BaseException:
             discard(arrays)
             raise
-        provenance = outcome.provenance({**run.provenance(), **self._chosen()})
+        provenance = outcome.provenance(
+            {**run.provenance(), **self._chosen(), **(scaling.as_dict() if scaling is not None else {})}
+        )
         output_files.publish(arrays, image, outcome.outputs, provenance, plan)
         line = self._conclude(item, run, outcome, provenance, plan, sampler)
-        return replace(line, sentence=" ".join((line.sentence, *image.notes)))
+        return replace(line, sentence=" ".join((line.sentence, *image.notes, *size_note)))
 
     def _conclude(
         self, item: BatchItem, run: Run, outcome: ResultFiles, provenance: dict[str, Any], plan: Plan,
@@ -278,7 +290,18 @@ class Batch:
         return record
 
     def _chosen(self) -> dict[str, Any]:
-        return {"series": self._series} if self._series is not None else {}
+        """Return what was chosen beside the settings, by its name."""
+        chosen = {"series": self._series, "rescale": self._rescale}
+        return {name: value for name, value in chosen.items() if value is not None}
+
+    def _scaling(self, image: ImageFile, settings: RunSettings) -> tuple[Rescaling | None, tuple[str, ...]]:
+        """Return how an image is rescaled, and what to say where it is not and might have to be."""
+        sidecar = self.models[0].sidecar
+        if self._rescale is None:
+            note = advice("the image", image.pixel_size, image.unit, sidecar)
+            return None, (note,) if note else ()
+        factors = self._rescale or factors_for(image, sidecar)
+        return Rescaling.of(image.data, self.models, settings, factors) if factors is not None else None, ()
 
     def _standing(self, item: BatchItem, run: Run | None = None) -> BatchProgress:
         number, count = self.items.index(item), len(self.items)

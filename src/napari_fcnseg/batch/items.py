@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from napari_fcnseg.batch.report import SKIPPED, ReportLine, is_report
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile import OUTPUTS, READ, ZARR, read_image
+from napari_fcnseg.imagefile.hdf5 import HDF5, holds_image
+from napari_fcnseg.imagefile.problems import ending_of
 from napari_fcnseg.proof.certificate import image_sha256
 from napari_fcnseg.run.output_kinds import LABELS, OUTPUT_KINDS
 from napari_fcnseg.run.provenance_file import provenance_in, provenance_of_file, provenance_path
@@ -150,13 +152,15 @@ def _walk(folder: Path, recursive: bool, results: Path | None) -> Iterator[tuple
     images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
     known = {path.name for path in images} | {_stem(path.name) for path in images}
     for path in paths:
-        ending = path.suffix.lower()
+        ending = ending_of(path)
         if path.is_dir() and ending != ZARR:
             if path.resolve() != results:
                 yield from _inside(path, recursive, results)
             elif recursive:
                 for image, why in _inside(path, recursive, results):
                     yield image, why or "It lies in the folder for the results, which is not searched."
+        elif ending in HDF5:
+            yield path, "" if holds_image(path) else "It is an HDF5 file without an image: a model, or something else."
         elif ending in IMAGE_SUFFIXES:
             if (reason := _why_none(path, known)) is not None:
                 yield path, reason

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.model.patch_model import PatchModel
+    from napari_fcnseg.run.rescaling import Rescaling
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.system.saving import Inputs
 
@@ -43,6 +44,8 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="label only where this image, as large as a frame or the stack, is not 0",
     )
+    larger = "the model sees the image so many times as large (as its and the sidecar's pixel sizes say)"
+    add("--rescale", type=float, nargs="*", metavar="F", help=larger)
     several = "which image of a file that holds several, from 0 (the largest)"
     add("--series", type=int, metavar="N", help=several)
     add("--tile", type=int, nargs="+", metavar="N", help="largest tile in pixels, for all axes or per axis")
@@ -126,6 +129,28 @@ def on_axis(settings: RunSettings, image: ImageFile) -> RunSettings:
     from dataclasses import replace
 
     return settings if settings.channel_axis is not None else replace(settings, channel_axis=image.channel_axis)
+
+
+def rescaled(
+    chosen: argparse.Namespace, image: ImageFile, models: Sequence[PatchModel], settings: RunSettings
+) -> Rescaling | None:
+    """Return how the image is rescaled for the models; without a wish for that, say where it might be wise.
+
+    Raises
+    ------
+    SettingsError
+        If a size of a pixel is missing, or that cannot be done with other settings.
+    """
+    from napari_fcnseg.model.pixel_size import advice
+    from napari_fcnseg.run.rescaling import Rescaling, factors_for
+
+    sidecar = models[0].sidecar
+    if chosen.rescale is None:
+        if note := advice("the image", image.pixel_size, image.unit, sidecar):
+            print(f"napari-fcnseg: {note}", file=sys.stderr)
+        return None
+    factors = tuple(chosen.rescale) or factors_for(image, sidecar)
+    return Rescaling.of(image.data, models, settings, factors, chosen.mask) if factors is not None else None
 
 
 def channels_note(image: ImageFile, axis: int | None) -> str:

@@ -82,7 +82,7 @@ def segment_folder(
     batch = Batch(
         found.items, models(), settings, chosen.output,
         form=chosen.format or "tif", verify=chosen.verify, left_out=found.left_out, overwrite=chosen.overwrite,
-        inputs=found.others, advice=COMMAND, series=chosen.series,
+        inputs=found.others, advice=COMMAND, series=chosen.series, rescale=chosen.rescale,
     )  # fmt: skip
     lines = _execute(batch, chosen.quiet)
     if any(line.status == "failed" for line in lines):

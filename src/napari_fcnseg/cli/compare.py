@@ -86,9 +86,10 @@ def _compare(chosen: argparse.Namespace) -> None:
 
 def _labels(name: str) -> ImageFile:
     """Return a label map as its file has it."""
+    from napari_fcnseg.cli.arguments import said
     from napari_fcnseg.imagefile import read_image
 
-    file = read_image([name], indices=True)
+    file = said(read_image([name], indices=True))
     if file.channel_axis is not None:
         raise ImageError(f"{name} has channels, and labels have none. Give labels, as segment writes them.")
     return file

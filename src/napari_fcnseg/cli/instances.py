@@ -76,13 +76,14 @@ def run_instances(chosen: argparse.Namespace) -> int:
 
 def _find_into(chosen: argparse.Namespace, settings: InstanceSettings, plan: Plan) -> str:
     """Find instances, write them into files that are claimed, and return how many there are in words."""
+    from napari_fcnseg.cli.arguments import said
     from napari_fcnseg.imagefile import read_image
     from napari_fcnseg.instances.labeling import find_instances
     from napari_fcnseg.instances.settings import InstanceSizes, absent, why_none
     from napari_fcnseg.run.provenance_file import provenance_of_file, write_with_provenance
 
     labels: Path = Path(chosen.labels)
-    file = read_image([chosen.labels], indices=True)
+    file = said(read_image([chosen.labels], indices=True))
     spatial = _spatial(file, volume=chosen.volume)
     sizes = [file.pixel_size.get(letter) for letter in file.axes[-spatial:]]
     spacing = [size for size in sizes if size] if all(sizes) else None

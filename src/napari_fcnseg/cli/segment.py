@@ -17,6 +17,7 @@ from napari_fcnseg.cli.arguments import (
     models_of,
     on_axis,
     read_by,
+    rescaled,
     settings_of,
 )
 from napari_fcnseg.cli.exit_codes import DIFFERENT, OK
@@ -84,14 +85,16 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
 
     image, models = inputs_of(chosen)
     plan.read(file for model in models for file in model.files)
-    run = Run(make_plan(image.data, models, on_axis(settings, image), mask=mask_of(chosen)))
+    settings = on_axis(settings, image)
+    scaling = rescaled(chosen, image, models, settings)
+    run = Run(make_plan(scaling.image if scaling else image.data, models, settings, mask=mask_of(chosen)))
     sampler = VerificationSampler(run) if chosen.verify else None
     if sampler is not None:
         sampler.expect()
     if chosen.channel_axis is None and (note := channels_note(image, run.plan.layout.channel_axis)):
         print(f"napari-fcnseg: {note}", file=sys.stderr)
     _print_forecast(run, chosen.quiet)
-    arrays = output_files.result_arrays_for(run, image, outputs, overwrite=plan.overwrite)
+    arrays = output_files.result_arrays_for(run, image, outputs, overwrite=plan.overwrite, scaling=scaling)
     start = time.perf_counter()
     try:
         with progress_bar("Segmenting", chosen.quiet) as progress:
@@ -107,7 +110,8 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
             )
         raise
     seconds = time.perf_counter() - start
-    provenance = {**run.provenance(), **({"series": chosen.series} if chosen.series is not None else {})}
+    provenance = run.provenance() | ({"series": chosen.series} if chosen.series is not None else {})
+    provenance |= scaling.as_dict() if scaling else {}
     output_files.publish(arrays, image, outputs, provenance, plan)
     if not chosen.quiet:
         written = " and ".join(map(str, outputs.values()))

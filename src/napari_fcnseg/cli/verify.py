@@ -13,6 +13,7 @@ from napari_fcnseg.cli.arguments import (
     models_of,
     on_axis,
     read_by,
+    rescaled,
     settings_of,
 )
 from napari_fcnseg.cli.exit_codes import DIFFERENT, OK
@@ -77,7 +78,9 @@ def _verify_into(
 
     image, models = inputs_of(chosen, models)
     plan.read(file for model in models for file in model.files)
-    run = Run(make_plan(image.data, models, on_axis(settings, image), mask=mask_of(chosen)))
+    settings = on_axis(settings, image)
+    scaling = rescaled(chosen, image, models, settings)
+    run = Run(make_plan(scaling.image if scaling else image.data, models, settings, mask=mask_of(chosen)))
     sampler = VerificationSampler(run, chosen.points, chosen.seed)
     sampler.expect()
     with progress_bar("Segmenting", chosen.quiet) as progress:

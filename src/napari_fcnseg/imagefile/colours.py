@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fcnseg.arrays.lazy import Box, LazyArray
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -69,25 +71,26 @@ def grey_of(data: Any, axis: int) -> Any | None:
     return _mapped(data, lambda part: part[..., 0], data.shape[:-1], np.dtype(data.dtype), samples=True)
 
 
-class _Mapped:
+class _Mapped(LazyArray):
     """An array whose numbers are changed when they are read; the change may alter the last axis alone."""
 
     def __init__(
         self, data: Any, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]], shape: tuple[int, ...],
         dtype: np.dtype[Any], samples: bool,
     ) -> None:  # fmt: skip
-        self._data, self._change, self._samples = data, change, samples
+        self._data, self._change = data, change
+        self._places = len(data.shape) - samples
         self.shape, self.dtype = shape, dtype
         chunks = getattr(data, "chunks", None)
-        places = len(data.shape) - samples
-        self.chunks = None if chunks is None else (*chunks[:places], *shape[places:])
+        self.chunks = None if chunks is None else (*chunks[: self._places], *shape[self._places :])
 
-    def __getitem__(self, where: Any) -> npt.NDArray[Any]:
-        """Return the part that one index per axis chooses."""
-        index = where if isinstance(where, tuple) else (where,)
-        places = len(self._data.shape) - self._samples
-        changed = self._change(np.asarray(self._data[tuple(index[:places])]))
-        return changed[(..., *index[places:])] if len(index) > places else changed
+    def read(self, box: Box) -> npt.NDArray[Any]:
+        """Return the part in a box."""
+        where = [slice(*span) for span in box]
+        whole = (slice(None),) * (len(self._data.shape) - self._places)
+        changed = self._change(np.asarray(self._data[(*where[: self._places], *whole)]))
+        rest: Any = (..., *where[self._places :])
+        return changed[rest] if len(where) > self._places else changed
 
 
 def _mapped(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import logging
 import math
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+_log = logging.getLogger("napari_fcnseg")
 _LARGE = 2**28
 _CHUNK: Final = (1024, 1024)  # pixels of a CZI that are read at once; larger images are mosaics of about such tiles
 _METRES = 1e6  # micrometres
@@ -107,14 +109,27 @@ def _read_nd2(library: Any, path: Path, series: int | None) -> ImageFile:
     at = letters.find("P")
     alone = tuple(n for letter, n in file.sizes.items() if letter != "P")
     number, notes = choose(path, [Entry(alone, f"position {n}" if at >= 0 else "") for n in range(positions)], series)
-    voxel = file.voxel_size()
-    size = dict(zip("XYZ", voxel, strict=True)) if voxel is not None else {}
+    size = _nd2_size(file)
     data = file.asarray() if math.prod(shape) * np.dtype(file.dtype).itemsize < _LARGE else file.to_dask()
     if at >= 0:
         data, letters = data[(slice(None),) * at + (number,)], letters.replace("P", "")
     if isinstance(data, np.ndarray):
         file.close()
     return ImageFile(data, letters, *_kept(size, letters), notes)
+
+
+def _nd2_size(file: Any) -> dict[str, float]:
+    """Return the size of a voxel along the axes that were calibrated; of the others the reader says 1."""
+    try:
+        channels = getattr(file.metadata, "channels", None) or ()
+    except Exception as error:  # what is said of the pixels may be odd where the pixels are not
+        _log.info("The description of %s cannot be read: %r", file.path, error)
+        return {}
+    volume = getattr(channels[0], "volume", None) if channels else None
+    if volume is None:
+        return {}
+    measured = zip("XYZ", volume.axesCalibration, volume.axesCalibrated, strict=True)
+    return {letter: float(size) for letter, size, known in measured if known}
 
 
 def _read_lif(library: Any, path: Path, series: int | None) -> ImageFile:

@@ -37,12 +37,15 @@ def split_inside(path: Path) -> tuple[Path, str]:
 
 
 def holds_image(path: Path) -> bool:
-    """Whether an HDF5 file holds an image that needs no name, and is no model."""
+    """Whether an HDF5 file holds images, and is no model."""
     import h5py
+
+    if not path.is_file():  # of a pipe it would wait for the end
+        return False
 
     try:
         with h5py.File(path, "r") as file:
-            return _is_model(file) is False and len(_images(file)) >= 1
+            return not _is_model(file) and bool(_images(file))
     except OSError:
         return False
 

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 #: Endings of files that are taken for images where a whole folder is asked for, beside those of results.
 READ = (
-    *LIKE_TIFF, ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2", ".png", ".npy",
-    *(ending for ending in FORMATS if ending != ".nii.gz"),
+    *LIKE_TIFF, ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2", ".png", ".npy", *FORMATS,
 )  # fmt: skip
 #: Bytes from which on an image is read where it is asked for, and not at once.
 _LARGE = 2**28

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fcnseg.arrays.lazy import Box, LazyArray
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.system.formatting import format_shape
 
@@ -87,7 +87,7 @@ def choose(path: Path, images: Sequence[Entry], series: int | None) -> tuple[int
     return number, (said,)
 
 
-class Stacked:
+class Stacked(LazyArray):
     """Arrays of one shape and type as a stack along a new first axis; read only where they are asked for.
 
     Parameters
@@ -102,17 +102,13 @@ class Stacked:
         self.dtype = np.dtype(arrays[0].dtype)
         self.chunks = (1, *(getattr(arrays[0], "chunks", None) or arrays[0].shape))
 
-    def __getitem__(self, where: Any) -> npt.NDArray[Any]:
-        """Return the part that an index, or one per axis, chooses."""
-        first, *rest = where if isinstance(where, tuple) else (where,)
-        if first is Ellipsis:
-            first, rest = slice(None), [Ellipsis, *rest]
-        if isinstance(first, slice):
-            return np.stack([np.asarray(array[tuple(rest)]) for array in self._arrays[first]])
-        return np.asarray(self._arrays[first][tuple(rest)])
+    def read(self, box: Box) -> npt.NDArray[Any]:
+        """Return the part in a box."""
+        (first, last), *rest = box
+        return np.stack([np.asarray(array[tuple(slice(*span) for span in rest)]) for array in self._arrays[first:last]])
 
 
-class Planes:
+class Planes(LazyArray):
     """An image that a library reads plane by plane, or a window of one; read only where it is asked for.
 
     Parameters
@@ -123,7 +119,7 @@ class Planes:
         Shape of one: rows and columns, and samples if there are any.
     dtype : dtype
         Of the pixels.
-    read : callable
+    window : callable
         Returns ``[top:bottom, left:right]`` of a plane, given its index in the stack and those four.
     chunk : tuple of int
         Rows and columns that are read with little more work than one pixel.
@@ -134,33 +130,20 @@ class Planes:
         stack: tuple[int, ...],
         plane: tuple[int, ...],
         dtype: np.dtype[Any],
-        read: Callable[[tuple[int, ...], tuple[int, int, int, int]], npt.NDArray[Any]],
+        window: Callable[[tuple[int, ...], tuple[int, int, int, int]], npt.NDArray[Any]],
         chunk: tuple[int, int],
     ) -> None:
         self.shape, self.dtype = (*stack, *plane), dtype
         self.chunks = (*(1,) * len(stack), *map(min, chunk, plane), *plane[2:])
-        self._stack, self._plane, self._read = stack, plane, read
+        self._axes, self._window = len(stack), window
 
-    def __getitem__(self, where: Any) -> npt.NDArray[Any]:
-        """Return the part that an index, or one per axis, chooses."""
-        index = _one_per_axis(where, len(self.shape))
-        chosen = [
-            range(n)[i] if isinstance(i, slice) else (range(n)[i],) for n, i in zip(self.shape, index, strict=True)
-        ]
-        result: npt.NDArray[Any] = np.empty(tuple(map(len, chosen)), self.dtype)
-        stack, (rows, columns, *_) = chosen[: len(self._stack)], chosen[len(self._stack) :]
+    def read(self, box: Box) -> npt.NDArray[Any]:
+        """Return the part in a box."""
+        stack, (rows, columns, *rest) = box[: self._axes], box[self._axes :]
+        result: npt.NDArray[Any] = np.empty([stop - start for start, stop in box], self.dtype)
+        samples: Any = (..., *(slice(*span) for span in rest))
         if result.size:
-            top, left = min(rows), min(columns)
-            inner = np.ix_(np.subtract(rows, top), np.subtract(columns, left))
-            window = (top, max(rows) + 1, left, max(columns) + 1)
-            for target, place in zip(np.ndindex(*map(len, stack)), itertools.product(*stack), strict=True):
-                plane = self._read(place, window)[inner]
-                result[target] = plane[..., chosen[-1]] if len(self._plane) > 2 else plane
-        return result[tuple(slice(None) if isinstance(i, slice) else 0 for i in index)]
-
-
-def _one_per_axis(where: Any, axes: int) -> tuple[Any, ...]:
-    index = where if isinstance(where, tuple) else (where,)
-    at = next((n for n, i in enumerate(index) if i is Ellipsis), len(index))
-    after = index[at + 1 :]
-    return (*index[:at], *(slice(None),) * (axes - at - len(after)), *after)
+            for target in np.ndindex(*result.shape[: self._axes]):
+                place = tuple(start + n for (start, _), n in zip(stack, target, strict=True))
+                result[target] = self._window(place, (*rows, *columns))[samples]
+        return result

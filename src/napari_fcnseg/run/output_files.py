@@ -18,12 +18,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fcnseg.imagefile import ImageFile
+    from napari_fcnseg.run.rescaling import Rescaling
     from napari_fcnseg.run.run import Run
     from napari_fcnseg.system.saving import Plan, Staged
 
 
 def result_arrays_for(
-    run: Run, image: ImageFile, outputs: Mapping[str, Path], *, overwrite: bool = False, batch: bool = False
+    run: Run,
+    image: ImageFile,
+    outputs: Mapping[str, Path],
+    *,
+    overwrite: bool = False,
+    batch: bool = False,
+    scaling: Rescaling | None = None,
 ) -> ResultArrays:
     """Return what a run's tiles are written into.
 
@@ -38,6 +45,8 @@ def result_arrays_for(
         begun now.
     overwrite, batch : bool
         As for :class:`GrowingZarr`.
+    scaling : Rescaling, optional
+        How the image was rescaled for the run.
 
     Raises
     ------
@@ -45,8 +54,9 @@ def result_arrays_for(
         If a file cannot hold what it is for, or a Zarr folder cannot be begun.
     """
     growing: dict[str, GrowingZarr] = {}
+    whole = scaling.result_shape(run.plan) if scaling is not None else None
     for kind in kept_outputs(run.plan.settings):
-        path, shape, dtype = outputs.get(kind.name), kind.shape(run.plan), kind.dtype(run.plan)
+        path, shape, dtype = outputs.get(kind.name), kind.shape(run.plan, whole), kind.dtype(run.plan)
         if path is None:
             continue
         check_picture(path, len(shape), dtype)
@@ -54,7 +64,7 @@ def result_arrays_for(
             meaning, chunks = _like_result(run, image), chunk_shape(run.plan, shape)
             options: dict[str, Any] = {"classes": kind.per_class, "overwrite": overwrite, "batch": batch}
             growing[kind.name] = GrowingZarr(path, shape, chunks, dtype, meaning, **options)
-    return ResultArrays(run, growing)
+    return ResultArrays(run, growing, scaling=scaling)
 
 
 def publish(

@@ -40,9 +40,10 @@ class OutputKind:
         """Whether a run with these settings gives it."""
         return self is LABELS or bool(getattr(settings, self.name))
 
-    def shape(self, plan: RunPlan) -> tuple[int, ...]:
-        """Return the shape that it has in the result of a plan."""
-        return (*plan.result_shape, plan.outputs) if self.per_class else plan.result_shape
+    def shape(self, plan: RunPlan, labels: tuple[int, ...] | None = None) -> tuple[int, ...]:
+        """Return the shape that it has in the result of a plan, where the labels have another shape in that one."""
+        shape = plan.result_shape if labels is None else labels
+        return (*shape, plan.outputs) if self.per_class else shape
 
     def dtype(self, plan: RunPlan) -> np.dtype[Any]:
         """Return the type that it has in the result of a plan."""

@@ -126,6 +126,8 @@ def as_python(provenance: Mapping[str, Any], inputs: Inputs, output: str = "labe
     arguments = [f"{name}={value!r}" for name, value in _chosen(settings).items()]
     if threshold is not None and not settings.confidence:
         arguments.append("confidence=True")
+    if "rescale" in provenance:
+        arguments.append(f"rescale={tuple(provenance['rescale'])!r}")
     if mask is not None:
         image_lines.append(f"mask = read_image([{inputs.mask!r}]).data{_hash_comment(mask)}")
         arguments.append("mask=mask")
@@ -192,6 +194,8 @@ def as_command_line(
         words += ["--model-output", *answers]
     if "series" in provenance:
         words += ["--series", str(provenance["series"])]
+    if "rescale" in provenance:
+        words += ["--rescale", *map(str, provenance["rescale"])]
     chosen = _chosen(settings)
     if _mask(provenance, inputs) is not None:
         words += ["--mask", inputs.mask]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from napari_fcnseg.plan.run_plan import RunPlan
+    from napari_fcnseg.run.rescaling import Rescaling
     from napari_fcnseg.run.run import Run, Tile
 
 _BEHIND = 2  # tiles in memory that wait to be written
@@ -72,6 +73,8 @@ class ResultArrays:
         with ``shape``, ``dtype`` and slice assignment, or the name of a new Zarr array; memory otherwise.
     overwrite : bool
         Whether Zarr arrays of these names are replaced.
+    scaling : Rescaling, optional
+        How the run's image was rescaled; the arrays are on the pixels that it had before.
 
     Attributes
     ----------
@@ -86,17 +89,27 @@ class ResultArrays:
         If they cannot be written into, or do not fit into memory.
     """
 
-    def __init__(self, run: Run, targets: Mapping[str, Any] = MappingProxyType({}), *, overwrite: bool = False) -> None:
-        self.run = run
+    def __init__(
+        self,
+        run: Run,
+        targets: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        overwrite: bool = False,
+        scaling: Rescaling | None = None,
+    ) -> None:
+        self.run, self.scaling = run, scaling
         self.arrays: dict[str, Any] = {}
         self._overwrite = overwrite
         self.done = 0
         self._growing: list[tuple[str, GrowingZarr]] = []
         self._needed = 0
         self._kinds = kept_outputs(run.plan.settings)
+        self._targets: dict[str, Any] = {}
+        whole = scaling.result_shape(run.plan) if scaling is not None else None
         for kind in self._kinds:
-            shape, dtype = kind.shape(run.plan), kind.dtype(run.plan)
-            self.arrays[kind.name] = self._opened(kind.name, targets.get(kind.name), shape, dtype)
+            shape, dtype = kind.shape(run.plan, whole), kind.dtype(run.plan)
+            array = self.arrays[kind.name] = self._opened(kind.name, targets.get(kind.name), shape, dtype)
+            self._targets[kind.name] = array if scaling is None else scaling.target(array, run.plan)
         on_disk = any(type(array) is not np.ndarray for array in self.arrays.values())
         self._writer = ThreadPoolExecutor(1, "napari-fcnseg-writer") if on_disk else None
         self._writing: deque[Future[None]] = deque()
@@ -182,12 +195,13 @@ class ResultArrays:
     def segmentation(self) -> Segmentation:
         """Return the result so far."""
         arrays = {kind.name: self.arrays.get(kind.name) for kind in OUTPUT_KINDS}
-        return Segmentation(provenance=self.run.provenance(), **arrays)
+        provenance = self.run.provenance() | (self.scaling.as_dict() if self.scaling is not None else {})
+        return Segmentation(provenance=provenance, **arrays)
 
     def _put(self, tile: Tile) -> None:
         try:
             for kind in self._kinds:
-                self.arrays[kind.name][tile.where] = getattr(tile, kind.array)
+                self._targets[kind.name][tile.where] = getattr(tile, kind.array)
         except OSError as error:
             kept = "".join(f" What is finished is kept in {growing.part}." for _, growing in self._growing)
             raise OutputError(f"A tile could not be written: {reason(error)}.{kept} Make room and run again.") from None
@@ -247,10 +261,10 @@ def execute_into(
 def chunk_shape(plan: RunPlan, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return a chunk shape for a run's labels, or for its scores with the classes last, that fits the tiles."""
     sizes = []
-    for tile, n in zip(plan.tile, plan.result_shape[-len(plan.tile) :], strict=True):
+    stack = len(plan.layout.stack_shape)
+    for tile, n in zip(plan.tile, shape[stack : stack + len(plan.tile)], strict=True):
         chunk = tile * -(-_LEAST // tile) if tile < _LEAST else min(tile, _MOST)
         sizes.append(min(chunk, n))
-    stack = len(plan.layout.stack_shape)
     return (*(1,) * stack, *sizes, *(1,) * (len(shape) - stack - len(sizes)))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.plan.run_plan import make_plan
+from napari_fcnseg.run.rescaling import Rescaling
 from napari_fcnseg.run.result import ResultArrays, Segmentation, iter_tiles
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
@@ -47,6 +48,7 @@ def segment(
     confidence_out: Any = None,
     disagreement_out: Any = None,
     overwrite: bool = False,
+    rescale: float | Sequence[float] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Segmentation:
     """Segment an image: at every pixel exactly what the patch model says of the patch around it.
@@ -105,6 +107,10 @@ def segment(
     overwrite : bool
         Whether Zarr arrays of these names, and what an earlier run left of them that was stopped, are replaced; neither
         the image nor a model ever is.
+    rescale : float or sequence of float, optional
+        The model sees the image so many times as large, along all of its axes or along each: for pixels of another size
+        than those that it was trained on. Labels and numbers are those at the image's own pixels all the same. Not
+        together with ``every``, ``region`` or a mask.
     progress : callable, optional
         Called with the number of finished tiles and of all tiles after each.
 
@@ -137,10 +143,15 @@ def segment(
         probabilities or probabilities_out is not None, method, every, region, frames,  # type: ignore[arg-type]
         confidence or confidence_out is not None, disagreement or disagreement_out is not None,
     )  # fmt: skip
-    run = Run(make_plan(image, as_ensemble(model), settings, mask=mask))
+    models = as_ensemble(model)
+    scaling = Rescaling.of(image, models, settings, rescale, mask) if rescale is not None else None
+    run = Run(make_plan(image if scaling is None else scaling.image, models, settings, mask=mask))
     outs = {"labels": out, "probabilities": probabilities_out, "confidence": confidence_out,
             "disagreement": disagreement_out}  # fmt: skip
-    with _claimed(run, outs.values(), (image, mask), overwrite), ResultArrays(run, outs, overwrite=overwrite) as arrays:
+    with (
+        _claimed(run, outs.values(), (image, mask), overwrite),
+        ResultArrays(run, outs, overwrite=overwrite, scaling=scaling) as arrays,
+    ):
         return arrays.fill(progress)
 
 
