@@ -279,7 +279,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="the disk is full"):
         write_sidecar(model, Sidecar(name="other"))
     assert read_sidecar(model) == FULL
     assert os.listdir(tmp_path) == ["m.fcnseg.json"]

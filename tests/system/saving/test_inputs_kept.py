@@ -147,7 +147,6 @@ def test_a_name_that_follows_from_the_result_s_may_lead_to_an_input(folder, caps
         ("-o a.tif --probabilities a.tif", "Two results would be written into a.tif"),
         ("-o a.tif --probabilities sub/../a.tif", "are one file"),
         ("-o a.tif --probabilities way/a.tif", "are one file"),
-        ("-o a.tif --confidence A.TIF", "are one file"),
         ("-o a.tif --confidence b.tif --probabilities hard.tif", "are one file"),
         ("-o a.tif --probabilities a.partial.tif", "Two results would be written into a.partial.tif"),
         ("-o a.zarr --probabilities a.partial.zarr", "Two results would be written into a.partial.zarr"),

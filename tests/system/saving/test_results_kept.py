@@ -316,7 +316,10 @@ if moment == "while writing":  # half of it is there
         Path(place).write_bytes(b"half"); die()
     np.save = half
     import napari_fcnseg.imagefile.writing as writing
-    writing.tifffile.imwrite = half; writing.iio.imwrite = half
+    writing.tifffile.imwrite = half
+    if path.suffix == ".png":
+        whole_bytes = Path.write_bytes
+        Path.write_bytes = lambda place, data: (whole_bytes(place, data[:9]), die())
     zarr.Array.__setitem__ = lambda *a: die()
     if path.suffix == ".csv":
         whole.flush = die
