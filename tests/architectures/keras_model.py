@@ -133,7 +133,7 @@ def _layer(node: dict[str, Any], is_map: bool, mode: str, rank: int) -> Any:
     name, args = node["layer"], dict(node["args"])
     if mode == "first" and is_map:
         spatial = ("Conv", "Pool", "ZeroPadding", "Cropping", "UpSampling", "SpatialDropout")
-        formatted = any(word in name for word in spatial) and name != "SpatialDropout1D"
+        formatted = any(word in name for word in spatial) and name not in ("SpatialDropout1D", "Cropping1D")
         if formatted or (name == "Flatten" and not node["plain"]):
             args["data_format"] = "channels_first"
         if args.get("activation") == "softmax" and name == "Activation":  # Keras's acts along the last axis
