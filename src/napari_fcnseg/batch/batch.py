@@ -270,8 +270,7 @@ class Batch:
         verified = None
         if sampler is not None:
             verification = sampler.verify()
-            certified = {**provenance, "certificate": verification.certificate.as_dict()}
-            output_files.note(plan.beside[0], certified, plan.outputs)
+            output_files.add_certificate(verification.certificate.as_dict(), provenance, plan)
             said.append(str(verification))
             verified = verification.passed
         return ReportLine(item.name, DONE, " ".join(said), outcome.labels, 0.0, pixels, verified)

@@ -113,7 +113,7 @@ def images_in(folder: str | os.PathLike[str], recursive: bool = False, results: 
     recursive : bool
         Whether images in its subfolders are taken too.
     results : Path, optional
-        A subfolder with results, which is passed over.
+        The folder for the results: passed over if it is a subfolder.
 
     Raises
     ------
@@ -122,7 +122,8 @@ def images_in(folder: str | os.PathLike[str], recursive: bool = False, results: 
     """
     top = Path(folder)
     try:
-        found = list(_walk(top, recursive, results.resolve() if results is not None else None))
+        apart = results.resolve() if results is not None else None
+        found = list(_walk(top, recursive, apart if apart != top.resolve() else None))
     except OSError as error:
         raise ImageError(f"The folder {top} cannot be read: {reason(error)}. Choose another one.") from None
     paths = [path for path, reason in found if not reason]

@@ -73,9 +73,7 @@ def segment_folder(
     from napari_fcnseg.system.saving import COMMAND
 
     _check(chosen)
-    source = Path(chosen.image[0])
-    inside = chosen.output if chosen.output.resolve() != source.resolve() else None
-    found = images_in(source, chosen.recursive, inside)
+    found = images_in(chosen.image[0], chosen.recursive, chosen.output)
     if chosen.output.is_dir():
         with folder_lock(chosen.output):  # raises before models are read if another batch has the folder
             pass

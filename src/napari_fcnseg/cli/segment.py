@@ -140,6 +140,5 @@ def _verify_result(provenance: dict[str, Any], sampler: VerificationSampler, pla
     code = OK if verification.passed else DIFFERENT
     if not quiet or code != OK:
         print(verification)
-    certified = {**provenance, "certificate": verification.certificate.as_dict()}
-    output_files.note(plan.beside[0], certified, plan.outputs)
+    output_files.add_certificate(verification.certificate.as_dict(), provenance, plan)
     return code

@@ -14,7 +14,7 @@ from napari_fcnseg.run.result import ResultArrays, chunk_shape
 from napari_fcnseg.system.saving import partial_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from napari_fcnseg.imagefile import ImageFile
@@ -134,15 +134,17 @@ def keep(arrays: ResultArrays, image: ImageFile, outputs: Mapping[str, Path], pl
     _say(problems)
 
 
-def note(beside: Path, provenance: Mapping[str, Any], outputs: Iterable[Path]) -> None:
-    """Rewrite the provenance of results that are known to be intact.
+def add_certificate(certificate: Mapping[str, Any], provenance: Mapping[str, Any], plan: Plan) -> None:
+    """Write a certificate, as plain data, into the provenance of results that have just been published.
 
     Raises
     ------
     OutputError
         If it could not be written.
     """
-    stage_provenance(beside, provenance, {path.name: path for path in outputs}).publish(overwrite=True)
+    certified = {**provenance, "certificate": certificate}
+    results = {path.name: path for path in plan.outputs}
+    stage_provenance(plan.beside[0], certified, results).publish(overwrite=True)
 
 
 def _staged(

@@ -77,7 +77,7 @@ def test_a_session_with_classes(qtbot, viewer, tmp_path, monkeypatch) -> None:
     assert copied[1].split("\t")[:2] == ["edge (2)", f"{expected.classes[1].dice:.4g}"]
 
     monkeypatch.setattr(
-        "napari_fcnseg._napari.compare.export_box.QFileDialog.getSaveFileName",
+        "napari_fcnseg._napari.widgets.save_name.QFileDialog.getSaveFileName",
         lambda parent, title, name, kinds: (str(tmp_path / name), kinds),
     )
     for each in (dock.keep.csv, dock.keep.json, dock.keep.report):

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QMimeData, Qt, QUrl
 from qtpy.QtGui import QDesktopServices, QGuiApplication
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.compare.latest_task import LatestTask
 from napari_fcnseg._napari.files_in_use import in_use
 from napari_fcnseg._napari.widgets.problems import error_sentence
+from napari_fcnseg._napari.widgets.save_name import ask_save_name
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
@@ -99,11 +100,9 @@ class ExportBox(QWidget):
         self._work.ask(partial(_write, plan, self._study, self._index, self._look))
 
     def _save(self, name: str, kinds: str) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(self, "Save", name, kinds)
-        if chosen:
-            path = Path(chosen)
-            whole = path if path.suffix else path.with_suffix(Path(name).suffix)
-            self.save(whole, replace=whole == path)  # the dialog has asked about that name only
+        if chosen := ask_save_name(self, name, kinds):
+            path, asked = chosen
+            self.save(path, replace=asked)
 
     def _done(self, path: Path) -> None:
         self._written = path

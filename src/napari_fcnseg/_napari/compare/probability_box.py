@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QModelIndex, QSignalBlocker, Qt
 from qtpy.QtWidgets import (
-    QFileDialog,
     QGridLayout,
     QHeaderView,
     QProgressBar,
@@ -36,6 +34,7 @@ from napari_fcnseg._napari.files_in_use import in_use
 from napari_fcnseg._napari.widgets.form import quiet_combo
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
 from napari_fcnseg._napari.widgets.problems import error_sentence
+from napari_fcnseg._napari.widgets.save_name import ask_save_name
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
@@ -248,15 +247,10 @@ class ProbabilityBox(QWidget):
         self._labels.ask(lambda _: thresholded(layer, found))
 
     def _save(self) -> None:
-        chosen, _ = QFileDialog.getSaveFileName(self, "Save", "probabilities.csv", "Tables (*.csv);;JSON (*.json)")
-        if chosen:
-            path, found, truth = (
-                Path(chosen),
-                self._found,
-                self._request.truth.name if self._request is not None else "",
-            )
-            whole = path if path.suffix else path.with_suffix(".csv")
-            plan = Plan((whole,), in_use(), overwrite=whole == path, advice="")  # else Qt has not asked
+        if chosen := ask_save_name(self, "probabilities.csv", "Tables (*.csv);;JSON (*.json)"):
+            path, asked = chosen
+            found, truth = self._found, self._request.truth.name if self._request is not None else ""
+            plan = Plan((path,), in_use(), overwrite=asked, advice="")
             self._files.ask(lambda _: write_scores(plan, found, truth))
 
     def _stop(self) -> None:

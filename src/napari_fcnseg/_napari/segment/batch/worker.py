@@ -111,8 +111,7 @@ def _work(request: BatchRequest, news: queue.SimpleQueue[Any]) -> Path:
     left_out: tuple[ReportLine, ...] = ()
     inputs = request.inputs
     if request.folder:
-        source, results = Path(request.folder), Path(request.results)
-        found = images_in(source, request.recursive, results if results.resolve() != source.resolve() else None)
+        found = images_in(request.folder, request.recursive, Path(request.results))
         items, left_out, inputs = found.items, found.left_out, (*inputs, *found.others)
     else:
         items = named_items(request.layers)
