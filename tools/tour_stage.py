@@ -118,6 +118,18 @@ class Stage:
             at.setX(10)  # only its words and its box take a click
         self._press(widget, at)
 
+    def open_menu(self, button: Any) -> None:
+        """Open the menu that a button has.
+
+        A click would have Qt wait in there until the menu is closed, and nobody would be left to close it.
+        """
+        self.show(button)
+        self.pointer = self.window.mapFromGlobal(button.mapToGlobal(button.rect().center()))
+        self.look()
+        self.pointer = None
+        button.menu().popup(button.mapToGlobal(button.rect().bottomLeft()))
+        settle(0.05)
+
     def pick(self, text: str) -> None:
         """Click on an entry of the open menu."""
         menu = popup()

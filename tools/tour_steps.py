@@ -23,8 +23,7 @@ def _start(stage: Stage) -> None:
 
 def _from_menu(stage: Stage, button: QAbstractButton, entry: str) -> None:
     """Open the menu of a button, and click on one of its entries."""
-    stage.click(button)
-    stage.wait(popup, "the menu")
+    stage.open_menu(button)
     stage.pick(entry)
 
 

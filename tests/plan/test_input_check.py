@@ -13,7 +13,8 @@ from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Affine, BatchNorm, Conv, Dense, Flatten
 from napari_fcnseg.model.patch_model import PatchModel, load_model
 from napari_fcnseg.model.sidecar import blank
-from napari_fcnseg.plan.input_check import check_image, leading, one_class, sample_of, saturation
+from napari_fcnseg.plan.first_layer import leading, saturation
+from napari_fcnseg.plan.input_check import check_image, check_prepared, one_class, sample_of
 from napari_fcnseg.samples import SAMPLES
 
 RANDOM = np.random.default_rng(0)
@@ -106,6 +107,29 @@ def test_a_saturated_first_layer_is_doubted() -> None:
     assert saturation(image, wild.network) > 0.9
     assert doubt(image, tame) is None
     assert "saturate its first layer" in doubt(image, wild).reason
+
+
+def test_a_run_looks_at_what_it_computes_and_at_nothing_else() -> None:
+    raw = np.zeros((400, 500, 1), np.float32)
+    raw[:, 250:] = microscope("uint16", 82, 3032, (400, 250, 1))
+    read: list = []
+
+    class Watched(MemorySource):
+        def read(self, region):
+            read.append(region)
+            return super().read(region)
+
+    left = [((y, y + 40), (x, x + 50)) for y in range(0, 400, 40) for x in range(0, 250, 50)]
+    assert check_prepared(Watched(raw), [model()], (), left) == ""
+    right = [(y, (low + 250, high + 250)) for y, (low, high) in left]
+    assert "networks are usually trained" in check_prepared(Watched(raw), [model()], (), right)
+    assert 0 < len(read) <= 18
+    for part in read:
+        assert any(all(a <= b < c <= d for (a, d), (b, c) in zip(tile, part, strict=True)) for tile in left + right), (
+            part
+        )
+    rest = ((0, 3), (7, 9))
+    assert check_prepared(MemorySource(raw), [model()], (), [rest, ((0, 400), (300, 500)), rest])
 
 
 def test_one_of_several_models_is_enough_and_a_suggestion_suits_all() -> None:

@@ -50,7 +50,12 @@ def inspect_model(chosen: argparse.Namespace) -> int:
     """Print what is known about a model; write its sidecar first if asked to."""
     from napari_fcnseg.model.patch_model import load_model
 
-    model = load_model(chosen.model, chosen.model_output, patch_size=chosen.patch_size)
+    model = load_model(
+        chosen.model,
+        chosen.model_output,
+        patch_size=chosen.patch_size,
+        ignore_sidecar=chosen.write_sidecar and _is_replaced(chosen),
+    )
     given = [name for name in _FIELDS if getattr(chosen, name) is not None]
     if chosen.write_sidecar:
         _write(chosen, model)
@@ -93,6 +98,18 @@ def _show(model: PatchModel, console: Console) -> None:
     console.print(str(model.sidecar), highlight=False, soft_wrap=True)
     for note in model.sidecar.notes:
         console.print(f"Note: {note}", highlight=False)
+
+
+def _is_replaced(chosen: argparse.Namespace) -> bool:
+    """Return whether the present sidecar cannot be read, and is to be replaced."""
+    from napari_fcnseg.errors import ModelFileError
+    from napari_fcnseg.model.sidecar import read_options
+
+    try:
+        read_options(chosen.model)
+    except ModelFileError:
+        return bool(chosen.replace_sidecar)
+    return False
 
 
 def _write(chosen: argparse.Namespace, model: PatchModel) -> None:

@@ -187,8 +187,9 @@ class Engine:
             seen += devices
         for place in set(self._hosts) - before:  # started in vain
             self._end(place)
+        names = ", ".join(sorted(map(str, seen), key=lambda name: name.split(" (")[0].count(":")))  # the short first
         raise SettingsError(
-            f"There is no device {wanted.text!r} here. Choose one of: {', '.join(map(str, seen))}, or none for the "
+            f"There is no device {wanted.text!r} here. Choose one of: {names}, or none for the "
             "fastest; napari-fcnseg doctor says why there is no other."
         )
 

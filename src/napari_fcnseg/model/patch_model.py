@@ -20,6 +20,7 @@ from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import ConversionError, ImageError, ModelFileError, SettingsError
 from napari_fcnseg.model.fcn import FCN
 from napari_fcnseg.model.sidecar import Sidecar, default_names, palette, read_options, sidecar_for, sidecar_path, values
+from napari_fcnseg.readers.options import ReadOptions
 from napari_fcnseg.readers.sandbox import read_models
 
 if TYPE_CHECKING:
@@ -161,7 +162,11 @@ ModelLike: TypeAlias = "str | os.PathLike[str] | PatchModel"
 
 
 def load_model(
-    path: str | os.PathLike[str], output: str | None = None, *, patch_size: Sequence[int] | None = None
+    path: str | os.PathLike[str],
+    output: str | None = None,
+    *,
+    patch_size: Sequence[int] | None = None,
+    ignore_sidecar: bool = False,
 ) -> PatchModel:
     """Read a trained patch model.
 
@@ -175,6 +180,9 @@ def load_model(
         Which answer of a model with several (:attr:`PatchModel.outputs`); the first otherwise.
     patch_size : sequence of int, optional
         Sizes of the patch, for a model that takes any; otherwise what its sidecar says.
+    ignore_sidecar : bool
+        Whether the file is read without what its sidecar says about reading it, as for a sidecar that is damaged and
+        about to be replaced.
 
     Raises
     ------
@@ -191,13 +199,16 @@ def load_model(
     >>> model.patch_shape, model.channels, model.classes
     ((31, 31), 2, 3)
     """
-    return _load([Path(path)], [output], patch_size)[0]
+    options = [ReadOptions() if ignore_sidecar else read_options(path)]
+    return _load([Path(path)], options, [output], patch_size)[0]
 
 
 def _load(
-    paths: Sequence[Path], outputs: Sequence[str | None] | None = None, patch_size: Sequence[int] | None = None
+    paths: Sequence[Path],
+    options: Sequence[ReadOptions],
+    outputs: Sequence[str | None] | None = None,
+    patch_size: Sequence[int] | None = None,
 ) -> list[PatchModel]:
-    options = [read_options(path) for path in paths]
     if patch_size is not None:
         try:
             sizes = values.patch_size(list(patch_size))
@@ -265,7 +276,8 @@ def as_ensemble(model: ModelLike | Sequence[ModelLike]) -> tuple[PatchModel, ...
     given: Sequence[ModelLike] = [model] if isinstance(model, str | os.PathLike | PatchModel) else list(model)
     if not given:
         raise SettingsError("No model was chosen. Choose at least one.")
-    read = iter(_load([Path(m) for m in given if not isinstance(m, PatchModel)]))
+    paths = [Path(m) for m in given if not isinstance(m, PatchModel)]
+    read = iter(_load(paths, list(map(read_options, paths))))
     models = tuple(m if isinstance(m, PatchModel) else next(read) for m in given)
     first = models[0].fcn.network
     for other in models[1:]:

@@ -6,7 +6,7 @@ this looks at what goes in. It only doubts; what is right, the user knows.
 
 from __future__ import annotations
 
-import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,9 +14,8 @@ import numpy as np
 
 from napari_fcnseg import preprocess
 from napari_fcnseg.arrays.frame_source import MemorySource
-from napari_fcnseg.errors import FcnSegError
-from napari_fcnseg.graph.network import INPUT
-from napari_fcnseg.graph.ops import Activation, Affine, BatchNorm, Conv
+from napari_fcnseg.errors import FcnSegError, ModelFileError
+from napari_fcnseg.plan.first_layer import leading, rescaled, saturation
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -24,20 +23,17 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_fcnseg.arrays.frame_source import FrameSource
-    from napari_fcnseg.graph.network import Network
-    from napari_fcnseg.graph.ops import Op
+    from napari_fcnseg.arrays.frame_source import FrameSource, Region
     from napari_fcnseg.model.patch_model import PatchModel
 
 #: Networks are trained on numbers around 0 with a spread around 1, or from 0 to 1.
 _LARGEST: Final = 10.0
 _LEAST_SPREAD: Final = 0.01
-_SATURATED: Final = {"tanh": 3.8, "softsign": 999.0, "sigmoid": 6.9, "hard_sigmoid": 3.0}  # within 0.1 % of the end
 _MOST_SATURATED: Final = 0.9
 _NEARLY_ALL: Final = 0.999
 _FEW: Final = 1000  # pixels of which a single class says nothing
 _SIDE, _PLACES = 128, 3  # pixels and number of the blocks that are looked at, per axis
-_WINDOWS = 4096
+_LOOKS: Final = 9  # tiles of a run that are looked at
 _BINS = 48  # of a histogram
 #: Steps whose result does not depend on how bright an image is.
 _ADAPTIVE: Final = {"divide_by_median", "scale_range", "zero_mean_unit_variance", "sigmoid", "binarize"}
@@ -184,10 +180,38 @@ def check_image(
     return InputDoubt(doubt)
 
 
-def check_prepared(prepared: FrameSource, models: Sequence[PatchModel], steps: Sequence[preprocess.Step]) -> str:
-    """Return why a frame that is prepared may be so wrongly, as a sentence; empty if it looks right."""
-    sample = sample_of(prepared)
+def check_prepared(
+    prepared: FrameSource, models: Sequence[PatchModel], steps: Sequence[preprocess.Step], tiles: Sequence[Region]
+) -> str:
+    """Return why a frame that is prepared may be so wrongly, as a sentence; empty if it looks right.
+
+    Parameters
+    ----------
+    prepared : FrameSource
+        The frame as the models get it.
+    models : sequence of PatchModel
+        The ensemble.
+    steps : sequence of Step
+        Its preprocessing.
+    tiles : sequence of Region
+        What a run reads of it, in pixels of the image. Nothing else is looked at, and of each no more than it holds.
+    """
+    sizes = [tuple(high - low for low, high in region) for region in tiles]
+    size = max(sizes, key=math.prod)
+    alike = [region for region, other in zip(tiles, sizes, strict=True) if other == size]
+    picked = [alike[len(alike) * k // _LOOKS] for k in range(_LOOKS)] if len(alike) > _LOOKS else alike
+    middles = [tuple(_middle(low, high) for low, high in region) for region in picked]
+    try:
+        sample = np.concatenate([prepared.read(region) for region in middles]).astype(np.float32, copy=False)
+    except FcnSegError:  # the run comes to it, and says so
+        return ""
     return next((found for model in models if (found := _seen(sample, model, steps)) is not None), "")
+
+
+def _middle(low: int, high: int) -> tuple[int, int]:
+    """Return the middle of a range, as far as it is looked at."""
+    start = low + max(0, high - low - _SIDE) // 2
+    return start, min(high, start + _SIDE)
 
 
 def one_class(counts: Counter[int], name: Callable[[int], str]) -> str:
@@ -214,13 +238,19 @@ def one_class(counts: Counter[int], name: Callable[[int], str]) -> str:
 
 def _candidates(dtype: np.dtype[Any], models: Sequence[PatchModel]) -> Iterator[tuple[str, ...]]:
     """Yield preprocessing in the order in which it is likely."""
-    for model in models:
-        if model.sidecar is not None and model.sidecar.preprocess:
-            yield model.sidecar.preprocess
+    yield from filter(None, map(_advised, models))
     yield ()
     if dtype == np.uint8:
         yield (preprocess.BYTES,)
     yield (STANDARDISED,)
+
+
+def _advised(model: PatchModel) -> tuple[str, ...]:
+    """Return the preprocessing that the model's sidecar names; none where that is not there or cannot be read."""
+    try:
+        return model.sidecar.preprocess if model.sidecar is not None else ()
+    except ModelFileError:  # a run that needs the sidecar says so
+        return ()
 
 
 def _doubt(raw: npt.NDArray[np.float32], model: PatchModel, steps: Sequence[preprocess.Step]) -> str | None:
@@ -235,8 +265,8 @@ def _seen(sample: npt.NDArray[np.float32], model: PatchModel, steps: Sequence[pr
     """Return what is wrong with a prepared sample."""
     if not sample.size or sample.shape[-1] != model.channels:
         return None
-    entering, own = _after(leading(model.network), sample)
-    advised = model.sidecar.preprocess if model.sidecar is not None else ()
+    entering, own = rescaled(leading(model.network), sample)
+    advised = _advised(model)
     trusted = bool(advised) and tuple(map(str, steps)) == tuple(advised)
     low, high = (float(n) for n in np.percentile(entering, (1, 99)))
     before = " after the model's own normalisation" * own
@@ -250,81 +280,6 @@ def _seen(sample: npt.NDArray[np.float32], model: PatchModel, steps: Sequence[pr
     if saturation(entering, model.network) > _MOST_SATURATED:
         return f"The model gets values of {shown}, which saturate its first layer."
     return None
-
-
-def leading(network: Network) -> tuple[Affine | BatchNorm, ...]:
-    """Return the rescaling that a network begins with, before anything that was trained to see patterns."""
-    return tuple(op for op in itertools.takewhile(_rescales, _first_ops(network)) if _rescales(op))  # type: ignore[misc]
-
-
-def saturation(entering: npt.NDArray[np.float32], network: Network) -> float:
-    """Return the share of the first layer's answers at the end of its activation, 0 to 1; 0 where it has none.
-
-    Parameters
-    ----------
-    entering : ndarray of float32, shape (*spatial, channel)
-        What reaches the first layer after the network's own rescaling.
-    network : Network
-        The network.
-    """
-    ops = list(itertools.islice(itertools.dropwhile(_rescales, _first_ops(network)), 2))
-    if len(ops) < 2 or not isinstance(ops[0], Conv) or not isinstance(ops[1], Activation):
-        return 0.0
-    conv, end = ops[0], _SATURATED.get(ops[1].name)
-    window = conv.kernel.shape[:-2]
-    if (
-        end is None
-        or conv.groups > 1
-        or set(conv.dilation) != {1}
-        or any(k > n for k, n in zip(window, entering.shape, strict=False))
-    ):
-        return 0.0
-    views = np.lib.stride_tricks.sliding_window_view(entering, window, axis=tuple(range(len(window))))
-    grid = tuple(slice(None, None, max(1, int(n / _WINDOWS ** (1 / len(window))))) for n in views.shape[: len(window)])
-    picked = views[grid].reshape(-1, entering.shape[-1], *window)
-    kernel = np.moveaxis(conv.kernel, -2, 0).reshape(-1, conv.kernel.shape[-1])
-    answers = picked.reshape(len(picked), -1) @ kernel
-    answers = answers + (conv.bias if conv.bias is not None else 0)
-    return float(np.mean(np.abs(answers) > end))
-
-
-def _first_ops(network: Network) -> Iterator[Op]:
-    """Yield the operations from the input on, as far as they follow each other without a branch."""
-    name = INPUT
-    while True:
-        readers = [node for node in network.nodes if name in node.inputs]
-        if len(readers) != 1 or len(readers[0].inputs) != 1:
-            return
-        yield from readers[0].ops
-        name = readers[0].name
-
-
-def _rescales(op: Op) -> bool:
-    return isinstance(op, Affine | BatchNorm)
-
-
-def _after(ops: Sequence[Affine | BatchNorm], sample: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], bool]:
-    """Return a sample after a network's own rescaling, and whether there was any."""
-    values, channels = np.asarray(sample, np.float64), sample.shape[-1]
-    for op in ops:
-        if isinstance(op, Affine):
-            center, scale, offset = (_per_channel(part, channels) for part in (op.center, op.scale, op.offset))
-            values = (values - center) * scale + offset
-        else:
-            parts = [np.asarray(part, np.float64) for part in (op.gamma, op.beta, op.mean, op.variance)]
-            if any(part.size not in (1, channels) for part in parts):  # along another axis than the channels
-                return sample, False
-            gamma, beta, mean, variance = (part.reshape(-1) for part in parts)
-            values = gamma * (values - mean) / np.sqrt(variance + op.epsilon) + beta
-    return values.astype(np.float32), bool(ops)
-
-
-def _per_channel(part: Any, channels: int) -> npt.NDArray[np.float64]:
-    """Return a number of an affine step per channel: the mean where it varies over the patch."""
-    part = np.asarray(part, np.float64)
-    if part.ndim > 1:
-        part = part.mean(axis=tuple(range(part.ndim - 1)))
-    return part if part.size in (1, channels) else np.asarray(part.mean())
 
 
 def _number(value: float) -> str:

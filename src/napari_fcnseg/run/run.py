@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from concurrent.futures import Future
 
-    from napari_fcnseg.arrays.frame_source import FrameSource
+    from napari_fcnseg.arrays.frame_source import FrameSource, Region
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.plan.schedule import Index, Planned, Skip
 
@@ -192,7 +192,7 @@ class Run:
             if not coming.done():
                 yield coming
             if number == 0:
-                self._doubt(coming.result())
+                self._doubt(coming.result(), [region for _, region in parts])
             readers = tuple(method.reader(coming.result()) for method in self.plan.methods)
             for tile, (group, region) in enumerate(parts):
                 if number == 0 and tile == 1 and hold is not None:
@@ -206,10 +206,12 @@ class Run:
         self.notes.append(note)
         _log.warning(note)
 
-    def _doubt(self, frame: FrameSource) -> None:
+    def _doubt(self, frame: FrameSource, regions: Sequence[Region]) -> None:
         """Tell the user, once, if a prepared frame does not look like what the models were trained on."""
-        doubt = "" if self.in_part else check_prepared(frame, self.plan.models, self.plan.steps)
-        if doubt:
+        if self.in_part:
+            return
+        tiles = [self.plan.methods[0].pixels(region) for region in regions]
+        if doubt := check_prepared(frame, self.plan.models, self.plan.steps, tiles):
             self._tell(f"{doubt} Check the normalisation.")
 
     def _count(self, labels: npt.NDArray[np.unsignedinteger[Any]]) -> None:

@@ -50,6 +50,7 @@ def test_the_next_run_has_no_certificate_until_it_is_verified(qtbot, viewer, doc
     settle(qtbot)
     dock.run.verify.click()
     finish(qtbot, dock)
+    dock.result.keep.click()
     run(qtbot, dock)
     assert not dock.run.certificate.isVisible()
     first, second = results(viewer, 1)

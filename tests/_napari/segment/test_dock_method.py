@@ -71,7 +71,7 @@ def test_where_patch_by_patch_is_better_the_model_says_so_and_the_run_says_how_l
     path, data = ONNX / "norms.ts.onnx", image(2, 24, 25)
     viewer.add_image(data)
     choose(qtbot, dock, path)
-    assert "Runs patch by patch unless asked otherwise" in dock.model.about.text()
+    assert "runs patch by patch. Patch 7 × 7" in dock.model.about.text()
     assert "which is the better way" in dock.model.about.text()
     said = []
     say = dock.run.say

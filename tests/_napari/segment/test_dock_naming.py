@@ -64,7 +64,7 @@ def test_what_is_written_is_used_by_the_next_run(qtbot, viewer, dock, path, monk
     assert (sidecar.pixel_size, sidecar.unit) == ((0.5, 0.25), "micrometer")
     assert (sidecar.cite[0].text, sidecar.cite[0].doi) == ("Our paper,\nsecond line", "10.1000/182")
     qtbot.waitUntil(lambda: "soil, root, hair" in dock.model.legend.accessibleName(), timeout=30_000)
-    assert dock.settings.caption.text() == "Preprocessing, from roots.fcnseg.json"
+    assert dock.settings.caption.text() == "From roots.fcnseg.json"
     dock.settings.probabilities.value = True
     run(qtbot, dock)
     *maps, labels = results(viewer, 1)

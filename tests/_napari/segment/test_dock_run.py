@@ -68,7 +68,7 @@ def test_a_second_run_takes_the_place_of_the_first_unless_that_is_kept_or_edited
     third = viewer.layers[-1]
     assert list(viewer.layers)[1:] == [second, third]
     assert not second.visible, "two masks over each other look like a third"
-    third.paint((5, 5), 2)
+    third.paint((5, 5), 3 - third.data[5, 5])
     qtbot.waitUntil(lambda: "Edited by hand" in dock.result.about.text(), timeout=20_000)
     run(qtbot, dock)
     assert third in viewer.layers

@@ -91,7 +91,7 @@ def test_the_report_is_a_table_of_all_layers(qtbot, viewer, dock) -> None:
 
 def test_tooltips_speak_the_words_of_the_docstrings(qtbot, dock) -> None:
     assert "leaves the frame without a full patch unlabelled" in dock.settings.border.tooltip
-    assert "None to choose by memory" in dock.settings.tile.toolTip()
+    assert "automatic (None) goes by memory" in dock.settings.tile.toolTip()
     qtbot.waitUntil(lambda: "clip" in dock.settings.preprocess.tooltip, timeout=30_000)
     assert "scale_range:min_percentile,max_percentile" in dock.settings.preprocess.tooltip
     assert dock.settings.probabilities.tooltip != "<p></p>"

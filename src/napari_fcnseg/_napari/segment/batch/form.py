@@ -197,8 +197,8 @@ class BatchForm(QWidget):
         form.addRow("Results to", self.results)
         form.addRow("Write as", self.form)
         for box in self.extras.values():
-            form.addRow("", box)
-        form.addRow("", self.overwrite)
+            form.addRow(box)
+        form.addRow(self.overwrite)
 
 
 _TICKED = Qt.CheckState.Checked
