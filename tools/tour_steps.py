@@ -107,7 +107,7 @@ def _find_instances(stage: Stage) -> None:
     box = stage.dock.instances
     stage.click(next(w for w in stage.dock.findChildren(QAbstractButton) if w.text() == "Objects"))
     stage.click(box.button)
-    stage.wait(lambda: not box.busy and stage.viewer.layers[-1].name.endswith("instances"), "the instances")
+    stage.wait(lambda: not box.busy and stage.viewer.layers[-1].name.endswith("objects"), "the objects")
     stage.top(stage.dock.result)
 
 
@@ -206,9 +206,9 @@ STEPS = (
         _verify,
     ),
     Step(
-        "instances",
+        "objects",
         "Single cells",
-        "**Find instances** makes single cells of the interior class, with the edge class between them. Change the "
+        "**Find objects** makes single cells of the interior class, with the edge class between them. Change the "
         "settings and look: the network does not run again.",
         _find_instances,
     ),

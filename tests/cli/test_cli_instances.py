@@ -43,7 +43,7 @@ def test_instances_are_those_of_the_api_with_the_labels_pixel_size(labels, capsy
     written = read_image([output])
     median = np.median(np.bincount(expected.ravel())[1:])
     assert code == 0
-    assert out.strip() == f"{output}: {expected.max()} instances, median {median:g} px ({median / 4:.3g} µm²)."
+    assert out.strip() == f"{output}: {expected.max()} objects, median {median:g} px ({median / 4:.3g} µm²)."
     np.testing.assert_array_equal(written.data, expected)
     assert (written.axes, written.pixel_size, written.unit) == ("YX", {"X": 0.5, "Y": 0.5}, "µm")
     made = json.loads((tmp_path / "cells.provenance.json").read_text())
@@ -57,8 +57,8 @@ def test_a_stack_is_searched_slice_by_slice_or_as_a_volume(tmp_path, capsys) -> 
     stack[:, 2:5, 2:5] = 1
     np.save(tmp_path / "stack.npy", stack)
     arguments = (tmp_path / "stack.npy", "-o", tmp_path / "found.npy", "--interior", 1, "--overwrite")
-    assert "3 instances, median 9 px." in run(capsys, *arguments)[1]
-    assert "1 instance, 27 px." in run(capsys, *arguments, "--volume")[1]
+    assert "3 objects, median 9 px." in run(capsys, *arguments)[1]
+    assert "1 object, 27 px." in run(capsys, *arguments, "--volume")[1]
     assert np.load(tmp_path / "found.npy").max() == 1
     assert run(capsys, *arguments, "--quiet")[1] == ""
 
@@ -82,7 +82,7 @@ def test_a_mistake_is_one_line(labels, tmp_path, capsys, arguments, says) -> Non
 def test_no_instance_is_explained_and_no_mistake(labels, tmp_path, capsys) -> None:
     code, out, err = run(capsys, labels, "-o", tmp_path / "out.tif", "--interior", 9)
     assert code == 0
-    assert "out.tif: No instances." in out
+    assert "out.tif: No objects." in out
     assert "no pixel is of class 9. The labels hold the classes 1, 2, 3: choose one of them." in err
     assert not tifffile.imread(tmp_path / "out.tif").any()
 
@@ -115,7 +115,7 @@ def test_they_are_measured_and_outlined(labels, capsys, tmp_path) -> None:
 
 def test_a_class_that_no_pixel_has_is_said_even_when_quiet(labels, tmp_path, capsys) -> None:
     for number, (classes, said) in enumerate({
-        (9,): "No instances: no pixel is of class 9.",
+        (9,): "No objects: no pixel is of class 9.",
         (1, 9): "No pixel of the labels is of class 9, which you asked for.",
     }.items()):  # fmt: skip
         code, out, err = run(capsys, labels, "-o", tmp_path / f"{number}.tif", "--interior", *classes, "--quiet")

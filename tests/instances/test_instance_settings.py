@@ -58,11 +58,11 @@ def test_impossible_settings_are_said(arguments, says) -> None:
 @pytest.mark.parametrize(
     ("pixels", "size", "says"),
     [
-        ([], None, "No instances"),
-        ([412], 0.4225, "1 instance, 412 px (174 µm²)"),
-        ([10, 20], None, "2 instances, median 15 px"),
-        ([10, 21], 100.0, "2 instances, median 15.5 px (1,550 µm²)"),
-        ([3] * 1234, 0.001, "1,234 instances, median 3 px (0.003 µm²)"),
+        ([], None, "No objects"),
+        ([412], 0.4225, "1 object, 412 px (174 µm²)"),
+        ([10, 20], None, "2 objects, median 15 px"),
+        ([10, 21], 100.0, "2 objects, median 15.5 px (1,550 µm²)"),
+        ([3] * 1234, 0.001, "1,234 objects, median 3 px (0.003 µm²)"),
     ],
 )
 def test_sizes_in_words(pixels, size, says) -> None:
@@ -90,8 +90,8 @@ def test_classes_are_suggested_by_their_names(names, expected) -> None:
 def test_why_there_is_no_instance() -> None:
     labels, names = np.array([[0, 1], [2, 2]]), {1: "background", 2: "edge", 3: "interior"}
     assert why_none(labels, InstanceSettings(3), names) == (
-        "No instances: no pixel is of class 3 (interior). "
+        "No objects: no pixel is of class 3 (interior). "
         "The labels hold the classes 1 (background), 2 (edge): choose one of them."
     )
-    assert why_none(labels, InstanceSettings(2, minimum_size=9)).startswith("No instances: none has 9 pixels or more.")
+    assert why_none(labels, InstanceSettings(2, minimum_size=9)).startswith("No objects: none has 9 pixels or more.")
     assert "All labels are 0." in why_none(0 * labels, InstanceSettings(1))

@@ -79,7 +79,7 @@ class InstanceSettings(PlainSettings):
         given: Sequence[object] = self.interior if several else (self.interior,)  # type: ignore[assignment]
         interior = tuple(checked_integer(number, "The interior class", 1) for number in given)
         if not interior:
-            raise SettingsError("No interior class was chosen. Choose the class that the instances are made of.")
+            raise SettingsError("No interior class was chosen. Choose the class that the objects are made of.")
         object.__setattr__(self, "interior", interior)
         if self.edge is not None:
             object.__setattr__(self, "edge", checked_integer(self.edge, "The edge class", 1))
@@ -158,10 +158,10 @@ class InstanceSizes:
 
     def __str__(self) -> str:
         if not self.count:
-            return "No instances"
+            return "No objects"
         median = float(np.median(self.pixels))
         size = f" ({_three_digits(median * self.pixel_size)} {self.unit})" if self.pixel_size is not None else ""
-        what = "1 instance," if self.count == 1 else f"{self.count:,} instances, median"
+        what = "1 object," if self.count == 1 else f"{self.count:,} objects, median"
         return f"{what} {median:,.10g} px{size}"
 
 
@@ -197,10 +197,10 @@ def why_none(labels: Any, settings: InstanceSettings, names: Mapping[int, str] |
     pixels: npt.NDArray[Any] = np.asarray(labels)
     if any((pixels == number).any() for number in settings.classes):
         least = settings.minimum_size
-        return f"No instances: none has {least:,} pixels or more. Choose a smaller minimum size."
+        return f"No objects: none has {least:,} pixels or more. Choose a smaller minimum size."
     held = [number for number in np.unique(pixels) if number]
     there = f"The labels hold the classes {spoken(held, ', ')}: choose one of them." if held else "All labels are 0."
-    return f"No instances: no pixel is of class {spoken(settings.classes, ' or ')}. {there}"
+    return f"No objects: no pixel is of class {spoken(settings.classes, ' or ')}. {there}"
 
 
 def suggested_classes(names: Mapping[int, str]) -> tuple[int | None, int | None]:

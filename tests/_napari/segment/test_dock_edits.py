@@ -68,7 +68,7 @@ def test_edits_are_counted_said_and_written_and_the_check_is_of_the_models_own(
         assert written["edited"] == {"pixels": more}
         assert Certificate.from_dict(written["certificate"]).edited_pixels == more
     dock.instances.find_now()
-    qtbot.waitUntil(lambda: any("instances" in layer.name for layer in viewer.layers), timeout=30_000)
+    qtbot.waitUntil(lambda: any("objects" in layer.name for layer in viewer.layers), timeout=30_000)
     assert viewer.layers[-1].metadata[METADATA]["edited"] == {"pixels": more}
 
 

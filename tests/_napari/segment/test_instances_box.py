@@ -68,8 +68,8 @@ def test_a_session(qtbot, viewer, box, monkeypatch) -> None:
     layer = viewer.layers[-1]
     np.testing.assert_array_equal(layer.data, expected)
     areas = np.bincount(expected.ravel())[1:]
-    assert said == f"{expected.max()} instances, median {np.median(areas):g} px ({np.median(areas) / 8:.3g} µm²)."
-    assert layer.name == "cells · model · instances"
+    assert said == f"{expected.max()} objects, median {np.median(areas):g} px ({np.median(areas) / 8:.3g} µm²)."
+    assert layer.name == "cells · model · objects"
     for name, value in geometry(parent).items():
         np.testing.assert_array_equal(geometry(layer)[name], value)
     entry = layer.metadata["napari_fcnseg"]
@@ -103,7 +103,7 @@ def test_a_session(qtbot, viewer, box, monkeypatch) -> None:
     # The labels change: the dock tells, and the instances follow. None is a sentence, and no mistake.
     parent.data = np.where(classes == 3, 2, classes)
     box.recompute(parent)
-    assert done(qtbot, box).startswith("No instances: no pixel is of class 3 (interior). The labels hold the classes 1")
+    assert done(qtbot, box).startswith("No objects: no pixel is of class 3 (interior). The labels hold the classes 1")
     assert not layer.data.any()
     parent.data = classes
     box.form.method.setCurrentIndex(1)
@@ -124,7 +124,7 @@ def test_a_session(qtbot, viewer, box, monkeypatch) -> None:
     assert len(viewer.layers) == 3
     qtbot.mouseClick(box.button, Qt.MouseButton.LeftButton)
     done(qtbot, box)
-    assert viewer.layers[-1].name == "cells · model · instances"
+    assert viewer.layers[-1].name == "cells · model · objects"
 
     assert InstancesBox(viewer).form.fill_holes.value() == 30  # it is remembered
 
@@ -135,13 +135,13 @@ def test_a_session(qtbot, viewer, box, monkeypatch) -> None:
     box.find_now()
     choose(box, viewer.layers["by hand"])
     assert "All labels of 'by hand' are 0" in done(qtbot, box) or not box.form.names
-    np.testing.assert_array_equal(viewer.layers["cells · model · instances"].data, later)
+    np.testing.assert_array_equal(viewer.layers["cells · model · objects"].data, later)
     choose(box, parent)
     qtbot.mouseClick(box.button, Qt.MouseButton.LeftButton)
     viewer.layers.remove(parent)
     done(qtbot, box)
     qtbot.waitUntil(lambda: "All labels of 'by hand' are 0" in box.message.text())
-    np.testing.assert_array_equal(viewer.layers["cells · model · instances"].data, later)
+    np.testing.assert_array_equal(viewer.layers["cells · model · objects"].data, later)
 
 
 def test_labels_without_class_names_in_a_volume(qtbot, viewer, box) -> None:
@@ -154,9 +154,9 @@ def test_labels_without_class_names_in_a_volume(qtbot, viewer, box) -> None:
     assert box.form.method.currentData() == "components"
     box.form.interior.setCurrentIndex(0)
     qtbot.mouseClick(box.button, Qt.MouseButton.LeftButton)
-    assert done(qtbot, box) == "3 instances, median 16 px (16 µm²)."
+    assert done(qtbot, box) == "3 objects, median 16 px (16 µm²)."
     box.form.volume.setChecked(True)
-    assert done(qtbot, box) == "1 instance, 48 px (96 µm³)."
+    assert done(qtbot, box) == "1 object, 48 px (96 µm³)."
     assert list(viewer.layers[-1].features) == ["index", "volume (px)", "volume (µm³)"]
 
     folded = InstancesBox(viewer)  # all labels are read to know the classes, so not before somebody looks

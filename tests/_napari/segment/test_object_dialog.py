@@ -106,7 +106,7 @@ def test_corrections_and_paint_are_followed(qtbot, viewer, opened) -> None:
     qtbot.waitUntil(lambda: dialog.message.text() == "3 objects.", timeout=20_000)
     parent.data_setitem(np.nonzero(np.ones((4, 4))), 3)  # in the classes, as the brush does
     qtbot.waitUntil(lambda: dialog.message.text() == "4 objects.", timeout=30_000)
-    assert box.message.text().startswith("4 instances")
+    assert box.message.text().startswith("4 objects")
 
 
 def test_8000_objects_are_sorted_in_a_tenth_of_a_second(qapp) -> None:

@@ -91,7 +91,7 @@ class InstanceForm(QWidget):
             If no interior class was chosen, or it is the edge class too.
         """
         if self.interior.currentData() is None:
-            raise SettingsError("No interior class was chosen. Choose the class that the instances are made of.")
+            raise SettingsError("No interior class was chosen. Choose the class that the objects are made of.")
         method = self.method.currentData()
         watershed = method == WATERSHED
         return InstanceSettings(

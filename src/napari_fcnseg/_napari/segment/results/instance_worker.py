@@ -96,14 +96,14 @@ def instance_layer(request: InstanceRequest) -> FoundInstances:
         labels = find_instances(request.data, request.settings, **options)
     except MemoryError:
         raise OutOfMemoryError(
-            f"There is not enough memory to find instances in {format_shape(request.data.shape)} pixels. Close other "
+            f"There is not enough memory to find objects in {format_shape(request.data.shape)} pixels. Close other "
             "programs, or segment a part of the image only."
         ) from None
     sizes = InstanceSizes.of(labels, pixel_size, unit)
     said = f"{sizes}." if sizes.count else why_none(request.data, request.settings, request.names)
     features = features_of(sizes, "area" if request.spatial < 3 else "volume")
     metadata = {METADATA: _origin(request)}
-    name = f"{request.parent.name} · instances"
+    name = f"{request.parent.name} · objects"
     layer = None
     if request.target is None:
         layer = Labels(labels, name=name, features=features, metadata=metadata, opacity=0.7, **place)
