@@ -9,6 +9,7 @@ import pytest
 from readers.onnx_files import FOLDER, SAMPLES, answer
 
 from napari_fcnseg.errors import ModelFileError
+from napari_fcnseg.model.patch_model import load_model
 from napari_fcnseg.readers import read_model
 from napari_fcnseg.readers.sandbox import read_models
 
@@ -67,7 +68,13 @@ def test_a_model_without_its_file_of_arrays_says_which_is_missing(tmp_path) -> N
     with pytest.raises(ModelFileError, match=r"second file, 'chain2d\.dynamo\.onnx\.data', which is not beside it"):
         read_model(tmp_path / "chain2d.dynamo.onnx")
     shutil.copy(FOLDER / "chain2d.dynamo.onnx.data", tmp_path)
-    assert read_model(tmp_path / "chain2d.dynamo.onnx").nodes
+    assert read_model(tmp_path / "chain2d.dynamo.onnx").files == ("chain2d.dynamo.onnx.data",)
+    before = load_model(tmp_path / "chain2d.dynamo.onnx")
+    assert tmp_path / "chain2d.dynamo.onnx.data" in before.files
+    arrays = bytearray((tmp_path / "chain2d.dynamo.onnx.data").read_bytes())
+    arrays[3] ^= 1
+    (tmp_path / "chain2d.dynamo.onnx.data").write_bytes(arrays)
+    assert load_model(tmp_path / "chain2d.dynamo.onnx").sha256 != before.sha256, "other weights are another model"
     (tmp_path / "chain2d.dynamo.onnx").rename(tmp_path / "mine.onnx")
     (tmp_path / "chain2d.dynamo.onnx.data").rename(tmp_path / "mine.onnx.data")
     with pytest.raises(ModelFileError, match="under the names with which they were exported"):

@@ -89,8 +89,7 @@ class PatchModel:
         if self.path is None:
             return ()
         folder = self.path if self.path.is_dir() else self.path.parent
-        names = (f"{self.path.name}.data", *self.network.files)  # ONNX may have its weights in the first
-        return (self.path, *(folder / name for name in names), sidecar_path(self.path))
+        return (self.path, *(folder / name for name in self.network.files), sidecar_path(self.path))
 
     @cached_property
     def sidecar(self) -> Sidecar | None:

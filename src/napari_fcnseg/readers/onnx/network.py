@@ -131,7 +131,8 @@ def _translated(graph: OnnxGraph, chosen: str, needed: tuple[OnnxNode, ...], opt
         notes.append(f"The model has {len(several)} answers; this is {chosen!r}.")
     nodes = _alive(builder.nodes, answer.source)
     by_channel = names if len(graph.inputs) > 1 else ()
-    return with_bands(Network(graph.name, shape, nodes, answer.source, tuple(notes), several, by_channel), options)
+    network = Network(graph.name, shape, nodes, answer.source, tuple(notes), several, by_channel, files=graph.files)
+    return with_bands(network, options)
 
 
 def _chosen(graph: OnnxGraph, output: str | None) -> str:

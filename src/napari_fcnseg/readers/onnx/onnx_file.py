@@ -61,7 +61,7 @@ class OnnxGraph:
     """What a file holds, as plain data.
 
     ``nodes`` are in the file's order; ``constants`` are its arrays by name; ``precisions`` are what the user should
-    know of how they are stored.
+    know of how they are stored; ``files`` are the names of those beside the file that were read.
     """
 
     name: str
@@ -71,6 +71,7 @@ class OnnxGraph:
     inputs: tuple[OnnxInput, ...]
     outputs: tuple[str, ...]
     precisions: tuple[str, ...]
+    files: tuple[str, ...] = ()
 
 
 def load(file: BinaryIO, path: Path) -> OnnxGraph:
@@ -115,6 +116,7 @@ def load(file: BinaryIO, path: Path) -> OnnxGraph:
         inputs=tuple(_input(value) for value in model.graph.input if value.name not in constants),
         outputs=tuple(_text(value.name) for value in model.graph.output),
         precisions=tuple(text for number, text in PRECISIONS.items() if number in types),
+        files=companion.opened,
     )
 
 

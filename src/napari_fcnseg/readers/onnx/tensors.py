@@ -110,6 +110,11 @@ class Companion:
             self._left = os.fstat(self._file.fileno()).st_size
         return self._file
 
+    @property
+    def opened(self) -> tuple[str, ...]:
+        """The name of the file, once it was opened."""
+        return (self._path.name,) if self._file is not None else ()
+
     def close(self) -> None:
         """Close the file if it was opened."""
         if self._file is not None:
