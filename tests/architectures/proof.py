@@ -16,6 +16,7 @@ from napari_fcnseg.conversion.dense_network import windows_of
 from napari_fcnseg.engine import engine
 from napari_fcnseg.model.patch_model import PatchModel
 from napari_fcnseg.readers import read_model
+from napari_fcnseg.readers.options import ReadOptions
 from napari_fcnseg.run.segment import iter_segment
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ BORDERS = ("reflect", "edge", "constant", "valid")
 #: A dense network of more parts than this takes too long to compile here; the model is then checked patch by patch.
 MAX_PARTS = 1_500
 _POINTS = 300
+#: The image of every case is a volume, also where the patch is deeper than wide, as those of spectral bands are.
+_VOLUME = ReadOptions(bands_axis=-1)
 _ALL = 500  # so many pixels are all looked at
 #: Of so many networks the engine keeps the compiled form before it is started anew.
 _ENGINE_KEEPS = 40
@@ -122,7 +125,7 @@ def check(case: dict[str, Any], make: Keras, answers: Keras, exact_answers: Kera
         path = Path(folder) / f"model.{spec['file']}"
         output = make(spec, str(path))
         try:
-            model = PatchModel(read_model(path, output), path)
+            model = PatchModel(read_model(path, output, _VOLUME), path)
             network = model.fcn.network
         except errors.FcnSegError as error:
             return Outcome("refused", str(error), seconds=time.perf_counter() - start)

@@ -12,6 +12,7 @@ from napari_fcnseg.batch.report import SKIPPED, ReportLine, is_report
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile import OUTPUTS, READ, ZARR, read_image
 from napari_fcnseg.imagefile.hdf5 import HDF5, holds_image
+from napari_fcnseg.imagefile.identity import facts_of_file
 from napari_fcnseg.imagefile.problems import ending_of
 from napari_fcnseg.proof.certificate import image_sha256
 from napari_fcnseg.run.output_kinds import LABELS, OUTPUT_KINDS
@@ -77,11 +78,8 @@ class BatchItem:
         if self.path is None:
             digest = image_sha256(self.image.data) if self.image is not None else None
             return {"sha256": digest} if digest is not None else None
-        files = [f for f in self.path.rglob("*") if f.is_file()] if self.path.is_dir() else [self.path]
-        found = [file.stat() for file in files]
-        newest = max((s.st_mtime_ns for s in found), default=0)
-        # In nanoseconds as text: JSON's numbers are not that long everywhere.
-        return {"path": self.name, "bytes": sum(s.st_size for s in found), "modified": str(newest)}
+        size, modified = facts_of_file(self.path)
+        return {"path": self.name, "bytes": size, "modified": str(modified)}
 
 
 @dataclass(frozen=True)

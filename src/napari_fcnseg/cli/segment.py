@@ -27,7 +27,11 @@ from napari_fcnseg.errors import FcnSegError
 if TYPE_CHECKING:
     import argparse
 
+    from napari_fcnseg.imagefile import ImageFile
+    from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.proof.verification import VerificationSampler
+    from napari_fcnseg.run.continuation import Continuation
+    from napari_fcnseg.run.rescaling import Rescaling
     from napari_fcnseg.run.run import Run
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.system.saving import Plan
@@ -50,6 +54,7 @@ def add_arguments(segment: argparse.ArgumentParser) -> None:
 def run_segment(chosen: argparse.Namespace) -> int:
     """Segment an image into files, or a folder of images into a folder; return the exit code."""
     from napari_fcnseg.imagefile import check_ending
+    from napari_fcnseg.run.continuation import gone_on_with
     from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
     from napari_fcnseg.run.provenance_file import check_provenance, provenance_path
     from napari_fcnseg.system.saving import COMMAND, Plan
@@ -63,7 +68,7 @@ def run_segment(chosen: argparse.Namespace) -> int:
         check_ending(path)
     plan = Plan(
         tuple(outputs.values()), read_by(chosen), (provenance_path(chosen.output),), stoppable=True,
-        overwrite=chosen.overwrite, advice=COMMAND,
+        overwrite=chosen.overwrite, advice=COMMAND, free=gone_on_with(outputs),
     )  # fmt: skip
     plan.check_names()
     check_provenance(plan.beside[0], plan.outputs)
@@ -77,7 +82,6 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
 
     engine().choose(settings.device, settings.precision)  # it starts while model and image are read
 
-    from napari_fcnseg.plan.run_plan import make_plan
     from napari_fcnseg.proof.verification import VerificationSampler
     from napari_fcnseg.run import output_files
     from napari_fcnseg.run.result import execute_into
@@ -87,27 +91,31 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
     plan.read(file for model in models for file in model.files)
     settings = on_axis(settings, image)
     scaling = rescaled(chosen, image, models, settings)
-    run = Run(make_plan(scaling.image if scaling else image.data, models, settings, mask=mask_of(chosen)))
+    continuation = _continued(chosen, image, models, settings, outputs, scaling)
+    run = Run(continuation.plan)
+    run.notes += filter(None, [continuation.note])
     sampler = VerificationSampler(run) if chosen.verify else None
     if sampler is not None:
         sampler.expect()
     if chosen.channel_axis is None and (note := channels_note(image, run.plan.layout.channel_axis)):
         print(f"napari-fcnseg: {note}", file=sys.stderr)
     _print_forecast(run, chosen.quiet)
-    arrays = output_files.result_arrays_for(run, image, outputs, overwrite=plan.overwrite, scaling=scaling)
+    arrays = output_files.result_arrays_for(
+        run, image, outputs, overwrite=plan.overwrite, scaling=scaling, continuation=continuation
+    )
     start = time.perf_counter()
     try:
         with progress_bar("Segmenting", chosen.quiet) as progress:
             watching = (sampler.see,) if sampler is not None else ()
-            execute_into(run, arrays.write, *watching, progress=progress)
+            execute_into(run, arrays.write, *watching, progress=progress, skip=arrays.skip)
         arrays.settle()
     except (FcnSegError, KeyboardInterrupt, MemoryError):
         arrays.abandon()
         if arrays.done:
             output_files.keep(arrays, image, outputs, plan)
-            print(
-                f"napari-fcnseg: {arrays.done} of {run.total} tiles are done and kept (*.partial.*).", file=sys.stderr
-            )
+            how = " The same command goes on." * (continuation.ledger is not None)
+            kept = f"{arrays.done} of {run.total} tiles are done and kept (*.partial.*).{how}"
+            print(f"napari-fcnseg: {kept}", file=sys.stderr)
         raise
     seconds = time.perf_counter() - start
     provenance = run.provenance() | ({"series": chosen.series} if chosen.series is not None else {})
@@ -118,6 +126,28 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
         what = run.plan.summary
         print(f"{written}: {what.pixels:,} pixels in {seconds:.1f} s on {run.device}, tile {what.tile}.")
     return OK if sampler is None else _verify_result(provenance, sampler, plan, quiet=chosen.quiet)
+
+
+def _continued(
+    chosen: argparse.Namespace,
+    image: ImageFile,
+    models: tuple[PatchModel, ...],
+    settings: RunSettings,
+    outputs: dict[str, Path],
+    scaling: Rescaling | None,
+) -> Continuation:
+    """Plan the run, and find out whether it was begun already."""
+    from napari_fcnseg.imagefile.identity import identity_of
+    from napari_fcnseg.plan.run_plan import make_plan
+    from napari_fcnseg.run.continuation import continue_run
+
+    data, mask = scaling.image if scaling else image.data, mask_of(chosen)
+    return continue_run(
+        lambda settings: make_plan(data, models, settings, mask=mask),
+        settings,
+        outputs if scaling is None else {},
+        lambda: {**(identity_of(image.data, chosen.image) or {}), "series": chosen.series},
+    )
 
 
 def _print_forecast(run: Run, quiet: bool) -> None:

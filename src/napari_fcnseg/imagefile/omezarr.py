@@ -163,6 +163,10 @@ class GrowingZarr:
         beginning.
     batch : bool
         Whether it belongs to a batch, which does not go on with what is not complete, but begins it anew.
+    anew : bool
+        Whether what an earlier run left is put out of the way whatever it is.
+    go_on : bool
+        Whether what an earlier run left is opened, to be written on.
 
     Attributes
     ----------
@@ -186,6 +190,8 @@ class GrowingZarr:
         classes: bool = False,
         overwrite: bool = False,
         batch: bool = False,
+        anew: bool = False,
+        go_on: bool = False,
     ) -> None:
         self.path = path
         self.part = growing_at(path)
@@ -193,20 +199,39 @@ class GrowingZarr:
         self._earlier: Path | None = None
         self._mark: dict[str, Any] = {MARK: {"written": uuid.uuid4().hex, "batch": batch}}
         try:
-            self._make_room(batch)
+            if go_on:
+                self.array: Any = self._opened(shape, dtype, meaning, classes)
+                return
+            self._make_room(batch, anew or overwrite)
             try:
-                self.array: Any = self._create(shape, chunks, dtype, meaning, classes)
+                self.array = self._create(shape, chunks, dtype, meaning, classes)
             except BaseException:
                 self.discard()
                 raise
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {reason(error)}. {remedy(error)}") from None
 
-    def _make_room(self, batch: bool) -> None:
+    @property
+    def mark(self) -> str:
+        """What tells this array from any other of its name."""
+        return str(self._mark[MARK]["written"])
+
+    def _opened(self, shape: tuple[int, ...], dtype: np.dtype[Any], meaning: ImageFile | None, classes: bool) -> Any:
+        """Open what an earlier run left."""
+        import zarr
+
+        self._mark = {MARK: marked(self.part)}
+        array = zarr.open_array(self.part / "0" if self._group else self.part, mode="r+")
+        found: Any = _ClassesLast(array, _space_begins(meaning.result_axes)) if classes and meaning else array
+        if tuple(found.shape) != shape or found.dtype != dtype:
+            raise OutputError(f"{self.part} is no array that this run has begun. Remove it, then run again.")
+        return found
+
+    def _make_room(self, batch: bool, anew: bool) -> None:
         """Put what an earlier run left out of the way until there is more, if that is allowed."""
         if not os.path.lexists(self.part):
             return
-        allowed = marked(self.part).get("batch") is True if batch else self._overwrite
+        allowed = marked(self.part).get("batch") is True if batch else anew
         if not is_zarr(self.part):
             raise OutputError(f"{self.part} is in the way: the result is kept there until it is complete. Remove it.")
         if not allowed:
@@ -289,17 +314,22 @@ class GrowingZarr:
 
 
 class _ClassesLast:
-    """A view of an array with one of its axes last, for writing."""
+    """A view of an array with one of its axes last, for reading and writing."""
 
     def __init__(self, array: Any, axis: int) -> None:
         self._array, self._axis = array, axis
         self.dtype = array.dtype
-        self.shape = (*array.shape[:axis], *array.shape[axis + 1 :], array.shape[axis])
+        self.shape, self.chunks = ((*n[:axis], *n[axis + 1 :], n[axis]) for n in (array.shape, array.chunks))
 
     def __setitem__(self, where: tuple[int | slice, ...], numbers: npt.NDArray[Any]) -> None:
         before, after = where[: self._axis], where[self._axis :]
         axis = sum(isinstance(w, slice) for w in before)
         self._array[(*before, slice(None), *after)] = np.moveaxis(numbers, -1, axis)
+
+    def __getitem__(self, where: tuple[int | slice, ...]) -> npt.NDArray[Any]:
+        before, after = where[: self._axis], where[self._axis :]
+        numbers: npt.NDArray[Any] = self._array[(*before, slice(None), *after)]
+        return np.moveaxis(numbers, sum(isinstance(w, slice) for w in before), -1)
 
 
 def _space_begins(axes: str) -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fcnseg.imagefile import ImageFile
+    from napari_fcnseg.run.continuation import Continuation
     from napari_fcnseg.run.rescaling import Rescaling
     from napari_fcnseg.run.run import Run
     from napari_fcnseg.system.saving import Plan, Staged
@@ -31,6 +32,7 @@ def result_arrays_for(
     overwrite: bool = False,
     batch: bool = False,
     scaling: Rescaling | None = None,
+    continuation: Continuation | None = None,
 ) -> ResultArrays:
     """Return what a run's tiles are written into.
 
@@ -47,6 +49,8 @@ def result_arrays_for(
         As for :class:`GrowingZarr`.
     scaling : Rescaling, optional
         How the image was rescaled for the run.
+    continuation : Continuation, optional
+        What the run takes over from an earlier one.
 
     Raises
     ------
@@ -63,8 +67,9 @@ def result_arrays_for(
         if path.suffix.lower() == ZARR:
             meaning, chunks = _like_result(run, image), chunk_shape(run.plan, shape)
             options: dict[str, Any] = {"classes": kind.per_class, "overwrite": overwrite, "batch": batch}
+            options |= continuation.opening if continuation is not None else {}
             growing[kind.name] = GrowingZarr(path, shape, chunks, dtype, meaning, **options)
-    return ResultArrays(run, growing, scaling=scaling)
+    return ResultArrays(run, growing, scaling=scaling, continuation=continuation)
 
 
 def publish(

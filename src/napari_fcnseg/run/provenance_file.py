@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import grown, stage_image
+from napari_fcnseg.imagefile.identity import facts_of_file
 from napari_fcnseg.system.json_file import json_text, read_json
 from napari_fcnseg.system.saving import ZARR, Staged, stage
 from napari_fcnseg.system.saving.reasons import reason, remedy
@@ -102,14 +103,14 @@ def _is_there(path: Path, provenance: Mapping[str, Any]) -> bool:
 
 def print_of(path: Path) -> dict[str, Any]:
     """Return a fingerprint of a file or a Zarr folder, as plain data."""
-    size, modified = _facts(path)
+    size, modified = facts_of_file(path)
     return {"bytes": size, "modified": str(modified), "sha256": _sha256(path)}  # JSON's numbers are not that long
 
 
 def is_as_written(path: Path, entry: Any) -> bool:
     """Whether a file, or a Zarr folder, is as its entry says (:func:`print_of`; earlier versions noted its size)."""
     try:
-        size, modified = _facts(path)
+        size, modified = facts_of_file(path)
         if not isinstance(entry, dict):
             return bool(entry == size)
         if entry.get("bytes") != size:
@@ -229,13 +230,6 @@ def _same_run(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two provenances say the same, but for the file that the result is in."""
     kept = ({key: value for key, value in each.items() if key not in _OF_FILE} for each in (one, other))
     return len({json.dumps(each, sort_keys=True) for each in kept}) == 1
-
-
-def _facts(path: Path) -> tuple[int, int]:
-    """Return the bytes of a file, or of all files in a folder, and the time of the newest, in nanoseconds."""
-    files = [file for file in path.rglob("*") if not file.is_dir()] if path.is_dir() else [path]
-    found = [file.stat() for file in files]
-    return sum(one.st_size for one in found), max((one.st_mtime_ns for one in found), default=0)
 
 
 def _sha256(path: Path) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import ZARR, GrowingZarr, check_output
+from napari_fcnseg.run.continuation import Continuation
 from napari_fcnseg.run.output_kinds import OUTPUT_KINDS, kept_outputs
 from napari_fcnseg.run.preview import execute_with_preview
 from napari_fcnseg.system.formatting import format_bytes, format_shape
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from napari_fcnseg.plan.run_plan import RunPlan
+    from napari_fcnseg.plan.schedule import Skip
     from napari_fcnseg.run.rescaling import Rescaling
     from napari_fcnseg.run.run import Run, Tile
 
@@ -75,6 +77,8 @@ class ResultArrays:
         Whether Zarr arrays of these names are replaced.
     scaling : Rescaling, optional
         How the run's image was rescaled; the arrays are on the pixels that it had before.
+    continuation : Continuation, optional
+        What the run takes over from an earlier one, and where finished tiles are noted.
 
     Attributes
     ----------
@@ -82,6 +86,8 @@ class ResultArrays:
         What the run gives, by the names of the kinds; zero where no tile has come yet.
     done : int
         Tiles taken over.
+    skip : callable or None
+        Which tiles are there already (:meth:`napari_fcnseg.run.run.Run.execute`).
 
     Raises
     ------
@@ -96,8 +102,12 @@ class ResultArrays:
         *,
         overwrite: bool = False,
         scaling: Rescaling | None = None,
+        continuation: Continuation | None = None,
     ) -> None:
         self.run, self.scaling = run, scaling
+        self._earlier = continuation if continuation is not None else Continuation(run.plan)
+        self._ledger = self._earlier.ledger
+        self.skip: Skip | None = None
         self.arrays: dict[str, Any] = {}
         self._overwrite = overwrite
         self.done = 0
@@ -110,6 +120,7 @@ class ResultArrays:
             shape, dtype = kind.shape(run.plan, whole), kind.dtype(run.plan)
             array = self.arrays[kind.name] = self._opened(kind.name, targets.get(kind.name), shape, dtype)
             self._targets[kind.name] = array if scaling is None else scaling.target(array, run.plan)
+        self._take_over()
         on_disk = any(type(array) is not np.ndarray for array in self.arrays.values())
         self._writer = ThreadPoolExecutor(1, "napari-fcnseg-writer") if on_disk else None
         self._writing: deque[Future[None]] = deque()
@@ -143,7 +154,7 @@ class ResultArrays:
 
     def fill(self, progress: Callable[[int, int], object] | None = None) -> Segmentation:
         """Execute the run to its end."""
-        execute_into(self.run, self.write, progress=progress)
+        execute_into(self.run, self.write, progress=progress, skip=self.skip)
         self.finish()
         return self.segmentation()
 
@@ -165,6 +176,8 @@ class ResultArrays:
                 problems.append(str(error))
         if problems:
             raise OutputError(" ".join(problems))
+        if self._ledger is not None:
+            self._ledger.forget()
 
     def settle(self) -> dict[str, Path]:
         """Wait until everything is written; return where new files lie until :meth:`finish`, by the names they get.
@@ -186,7 +199,7 @@ class ResultArrays:
         kept = []
         while self._growing:
             _, growing = self._growing.pop()
-            if self.done:
+            if self.done or self._earlier.goes_on:
                 kept.append(growing.keep())
             else:
                 growing.discard()
@@ -198,10 +211,23 @@ class ResultArrays:
         provenance = self.run.provenance() | (self.scaling.as_dict() if self.scaling is not None else {})
         return Segmentation(provenance=provenance, **arrays)
 
+    def _take_over(self) -> None:
+        """Find out what is there already, or begin to note it."""
+        if self._ledger is None:
+            return
+        if not self._earlier.goes_on:
+            self._ledger.begin({name: growing.mark for name, growing in self._growing})
+            return
+        self.done = self._ledger.go_on(self.arrays)
+        self.skip = self._ledger.skip
+        self.run.notes.append(f"{self.done:,} of {self.run.total:,} tiles were there already.")
+
     def _put(self, tile: Tile) -> None:
         try:
             for kind in self._kinds:
                 self._targets[kind.name][tile.where] = getattr(tile, kind.array)
+            if self._ledger is not None:
+                self._ledger.note(tile)
         except OSError as error:
             kept = "".join(f" What is finished is kept in {growing.part}." for _, growing in self._growing)
             raise OutputError(f"A tile could not be written: {reason(error)}.{kept} Make room and run again.") from None
@@ -231,7 +257,8 @@ class ResultArrays:
             if path.suffix.lower() != ZARR:
                 raise OutputError(f"{path} cannot be written while a run goes on. Give a name that ends with {ZARR}.")
             check_output(path, overwrite=self._overwrite)
-            out = GrowingZarr(path, shape, chunk_shape(self.run.plan, shape), dtype, overwrite=self._overwrite)
+            how: dict[str, Any] = {"overwrite": self._overwrite, **self._earlier.opening}
+            out = GrowingZarr(path, shape, chunk_shape(self.run.plan, shape), dtype, **how)
         if isinstance(out, GrowingZarr):
             self._growing.append((name, out))
             return out.array
@@ -239,19 +266,22 @@ class ResultArrays:
         return out
 
 
-def iter_tiles(run: Run, preview: bool = False) -> Iterator[Tile]:
+def iter_tiles(run: Run, preview: bool = False, skip: Skip | None = None) -> Iterator[Tile]:
     """Execute a run, with a preview or not, and yield its tiles; closing the generator stops the run."""
-    with closing(execute_with_preview(run) if preview else run.execute()) as steps:
+    with closing(execute_with_preview(run) if preview else run.execute(skip=skip)) as steps:
         for tile in steps:
             if tile is not None:
                 yield tile
 
 
 def execute_into(
-    run: Run, *sinks: Callable[[Tile], object], progress: Callable[[int, int], object] | None = None
+    run: Run,
+    *sinks: Callable[[Tile], object],
+    progress: Callable[[int, int], object] | None = None,
+    skip: Skip | None = None,
 ) -> None:
     """Execute a run to its end: call each sink with each tile, then ``progress`` with finished and all tiles."""
-    for tile in iter_tiles(run):
+    for tile in iter_tiles(run, skip=skip):
         for sink in sinks:
             sink(tile)
         if progress is not None:

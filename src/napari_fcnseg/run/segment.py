@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import OutputError
+from napari_fcnseg.imagefile.identity import identity_of
 from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.plan.run_plan import make_plan
+from napari_fcnseg.run.continuation import continue_run, gone_on_with
 from napari_fcnseg.run.rescaling import Rescaling
 from napari_fcnseg.run.result import ResultArrays, Segmentation, iter_tiles
 from napari_fcnseg.run.run import Run
@@ -17,10 +19,11 @@ from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.system.saving import Inputs, Plan, files_behind, same_array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from napari_fcnseg.model.patch_model import ModelLike
+    from napari_fcnseg.model.patch_model import ModelLike, PatchModel
+    from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.run.run import Tile
 
 
@@ -103,7 +106,8 @@ def segment(
         Where the labels, and the numbers of each kind, are written while the run goes on: anything with ``shape``,
         ``dtype`` and slice assignment (a zarr array, a memmap, …), where tiles that are not computed are left as they
         are; or the name of a new Zarr array, ``"labels.zarr"``. Until it is complete it is called
-        ``labels.partial.zarr``. Each but ``out`` implies that its kind is kept.
+        ``labels.partial.zarr``; the same call goes on with that, whatever ended the run. Each but ``out`` implies that
+        its kind is kept.
     overwrite : bool
         Whether Zarr arrays of these names, and what an earlier run left of them that was stopped, are replaced; neither
         the image nor a model ever is.
@@ -145,17 +149,30 @@ def segment(
     )  # fmt: skip
     models = as_ensemble(model)
     scaling = Rescaling.of(image, models, settings, rescale, mask) if rescale is not None else None
-    run = Run(make_plan(image if scaling is None else scaling.image, models, settings, mask=mask))
     outs = {"labels": out, "probabilities": probabilities_out, "confidence": confidence_out,
             "disagreement": disagreement_out}  # fmt: skip
-    with (
-        _claimed(run, outs.values(), (image, mask), overwrite),
-        ResultArrays(run, outs, overwrite=overwrite, scaling=scaling) as arrays,
-    ):
-        return arrays.fill(progress)
+    given = {name: target for name, target in outs.items() if target is not None}
+    paths = {name: Path(target) for name, target in given.items() if isinstance(target, str | os.PathLike)}
+    to_files = paths if len(paths) == len(given) and scaling is None else {}
+
+    def make(chosen: RunSettings) -> RunPlan:
+        return make_plan(image if scaling is None else scaling.image, models, chosen, mask=mask)
+
+    with _claimed(models, given, paths, (image, mask), overwrite):
+        continuation = continue_run(make, settings, to_files, lambda: identity_of(image))
+        run = Run(continuation.plan)
+        run.notes += filter(None, [continuation.note])
+        with ResultArrays(run, outs, overwrite=overwrite, scaling=scaling, continuation=continuation) as arrays:
+            return arrays.fill(progress)
 
 
-def _claimed(run: Run, outs: Iterable[Any], read: Sequence[Any], overwrite: bool) -> AbstractContextManager[None]:
+def _claimed(
+    models: Sequence[PatchModel],
+    given: Mapping[str, Any],
+    paths: Mapping[str, Path],
+    read: Sequence[Any],
+    overwrite: bool,
+) -> AbstractContextManager[None]:
     """Protect a run's inputs from being overwritten, and its outputs from other processes.
 
     Raises
@@ -163,13 +180,14 @@ def _claimed(run: Run, outs: Iterable[Any], read: Sequence[Any], overwrite: bool
     OutputError
         If an array that is to be written into is read.
     """
-    given = [out for out in outs if out is not None]
-    for array in given:
+    for array in given.values():
         if any(same_array(array, other) for other in read):
             raise OutputError("The result would be written into the image or the mask itself. Give another array.")
-    paths = tuple(Path(out) for out in given if isinstance(out, str | os.PathLike))
-    inputs = Inputs([*files_behind(*read), *(file for model in run.plan.models for file in model.files)])
-    return Plan(paths, inputs, stoppable=True, overwrite=overwrite).claim() if paths else nullcontext()
+    if not paths:
+        return nullcontext()
+    inputs = Inputs([*files_behind(*read), *(file for model in models for file in model.files)])
+    free = gone_on_with(paths)
+    return Plan(tuple(paths.values()), inputs, stoppable=True, overwrite=overwrite, free=free).claim()
 
 
 def iter_segment(

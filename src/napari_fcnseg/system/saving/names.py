@@ -91,6 +91,11 @@ def lock_of(target: Path) -> Path:
     return target.with_name(f"{_mark(target)}.lock")
 
 
+def ledger_of(target: Path) -> Path:
+    """Return the file that says what of another one is finished."""
+    return target.with_name(f"{_mark(target)}.ledger")
+
+
 def _mark(target: Path) -> str:
     # Not the name itself: with more letters it could be too long for the file system.
     name = _in_folder(target.name, target.parent)

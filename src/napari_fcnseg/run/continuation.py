@@ -1,0 +1,117 @@
+"""Whether a run that writes to disk goes on with what an earlier one has left, by that one's ledger."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_fcnseg.engine import engine
+from napari_fcnseg.run.ledger import Ledger, facts_of
+from napari_fcnseg.system.saving import ZARR
+from napari_fcnseg.system.saving.names import growing_at, partial_of
+from napari_fcnseg.system.saving.stores import marked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from napari_fcnseg.plan.run_plan import RunPlan
+    from napari_fcnseg.settings import RunSettings
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What a run is, and what it takes over from an earlier one.
+
+    Attributes
+    ----------
+    plan : RunPlan
+        The plan.
+    ledger : Ledger or None
+        Where finished tiles are noted; None where not everything goes to disk tile by tile.
+    goes_on : bool
+        Whether the ledger's file is that of this very run, begun earlier.
+    note : str
+        Why what is there is not gone on with, as a sentence; empty otherwise.
+    """
+
+    plan: RunPlan
+    ledger: Ledger | None = None
+    goes_on: bool = False
+    note: str = ""
+
+    @property
+    def opening(self) -> dict[str, bool]:
+        """How :class:`napari_fcnseg.imagefile.GrowingZarr` treats what an earlier run left."""
+        return {"go_on": self.goes_on, "anew": bool(self.note)}
+
+
+def continue_run(
+    make: Callable[[RunSettings], RunPlan],
+    settings: RunSettings,
+    outputs: Mapping[str, Path],
+    identity: Callable[[], Mapping[str, Any] | None],
+) -> Continuation:
+    """Plan a run, and find out whether it was begun already.
+
+    A tile that is chosen by memory is the earlier run's: with another one the last bits would be others.
+
+    Parameters
+    ----------
+    make : callable
+        Makes a plan of settings.
+    settings : RunSettings
+        What the user chose.
+    outputs : mapping of str to Path
+        The results by their kinds, as far as they are files.
+    identity : callable
+        Returns what tells the image from any other (:func:`napari_fcnseg.imagefile.identity.identity_of`).
+
+    Raises
+    ------
+    FcnSegError
+        If the run is not possible.
+    """
+    plan = make(settings)
+    if not _all_grow(outputs) or (image := identity()) is None:
+        return Continuation(plan)
+    part, earlier = growing_at(outputs["labels"]), left_behind(outputs)
+    devices = engine().devices_for(settings.device, settings.precision)
+    ledger = Ledger(part, plan, facts_of(plan, devices, image))
+    if not earlier:
+        return Continuation(plan, ledger)
+    tile = tuple(earlier.get("tile", ()))
+    if settings.tile is None and tile != plan.tile and len(tile) == len(plan.tile):
+        like = make(replace(settings, tile=tile))
+        same = Ledger(part, like, facts_of(like, devices, image))
+        if not same.difference(earlier):
+            plan, ledger = like, same
+    if different := ledger.difference(earlier):
+        return Continuation(plan, ledger, note=f"{part} was {different}. It is begun anew.")
+    return Continuation(plan, ledger, goes_on=True)
+
+
+def left_behind(outputs: Mapping[str, Path]) -> dict[str, Any]:
+    """Return the facts of a run that was stopped, of which every array is still there; empty otherwise.
+
+    Parameters
+    ----------
+    outputs : mapping of str to Path
+        Its results by their kinds.
+    """
+    if not _all_grow(outputs):
+        return {}
+    found = Ledger.of(growing_at(outputs["labels"]))
+    marks = {name: marked(growing_at(path)).get("written") for name, path in outputs.items()}
+    return found if found and found["marks"] == marks else {}
+
+
+def gone_on_with(outputs: Mapping[str, Path]) -> tuple[Path, ...]:
+    """Return the names of what an earlier run has left that a run may take over, or begin anew without being told."""
+    names = ((partial_of(path), growing_at(path)) for path in outputs.values())
+    return tuple(itertools.chain.from_iterable(names)) if left_behind(outputs) else ()
+
+
+def _all_grow(outputs: Mapping[str, Path]) -> bool:
+    return "labels" in outputs and all(path.suffix.lower() == ZARR for path in outputs.values())
