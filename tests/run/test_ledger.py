@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import subprocess
@@ -166,3 +167,36 @@ def test_a_part_without_its_ledger_is_refused_as_before(pixels, tmp_path) -> Non
     shutil.rmtree(tmp_path / PART)
     assert goes_on(pixels, tmp_path)[1] >= 16
     assert zarr.open_array(tmp_path / "labels.zarr").shape == pixels.shape[:2]
+
+
+def test_a_command_that_ended_with_everything_computed_only_gives_the_names(
+    pixels, whole, tmp_path, monkeypatch
+) -> None:
+    from napari_fcnseg.cli import main as cli
+    from napari_fcnseg.run.result import ResultArrays
+    from napari_fcnseg.run.run import Run
+
+    np.save(tmp_path / "pixels.npy", pixels)
+    steps = ", ".join(CHOSEN["preprocess"])
+    command = ["segment", "pixels.npy", "--model", str(MODEL), "-o", "labels.zarr", "--probabilities", "p.zarr"]
+    command += ["--preprocess", steps, "--tile", "50", "--quiet"]
+    monkeypatch.chdir(tmp_path)
+
+    def killed(self) -> None:
+        raise StopError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ResultArrays, "finish", killed)
+        with pytest.raises(StopError):
+            cli.main(command)
+    assert (tmp_path / "labels.provenance.json").is_file()
+    assert not (tmp_path / "labels.zarr").exists()
+    tiles: list[int] = []
+    tile = Run._tile
+    monkeypatch.setattr(Run, "_tile", lambda self, *job: tiles.append(1) or tile(self, *job))
+    assert cli.main(command) == 0
+    assert not tiles
+    written = json.loads((tmp_path / "labels.provenance.json").read_text(encoding="utf-8"))
+    assert written["devices"] == ["CPU:0"]
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "labels.zarr" / "0")[:], whole.labels)
+    assert cli.main(command) == 1, "it is there now"

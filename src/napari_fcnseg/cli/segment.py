@@ -66,9 +66,12 @@ def run_segment(chosen: argparse.Namespace) -> int:
     outputs = {name: path for name, path in {"labels": chosen.output, **wanted}.items() if path is not None}
     for path in outputs.values():
         check_ending(path)
+    free, beside = gone_on_with(outputs), provenance_path(chosen.output)
+    if free and not chosen.output.exists():
+        free += (beside,)  # of a run that was killed when only the result's name was missing
     plan = Plan(
-        tuple(outputs.values()), read_by(chosen), (provenance_path(chosen.output),), stoppable=True,
-        overwrite=chosen.overwrite, advice=COMMAND, free=gone_on_with(outputs),
+        tuple(outputs.values()), read_by(chosen), (beside,), stoppable=True, overwrite=chosen.overwrite,
+        advice=COMMAND, free=free,
     )  # fmt: skip
     plan.check_names()
     check_provenance(plan.beside[0], plan.outputs)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from napari_fcnseg.engine import Device
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.settings import RunSettings
 
@@ -34,12 +35,15 @@ class Continuation:
         Whether the ledger's file is that of this very run, begun earlier.
     note : str
         Why what is there is not gone on with, as a sentence; empty otherwise.
+    devices : tuple of Device
+        Where it is computed; empty without a ledger.
     """
 
     plan: RunPlan
     ledger: Ledger | None = None
     goes_on: bool = False
     note: str = ""
+    devices: tuple[Device, ...] = ()
 
     @property
     def opening(self) -> dict[str, bool]:
@@ -80,7 +84,7 @@ def continue_run(
     devices = engine().devices_for(settings.device, settings.precision)
     ledger = Ledger(part, plan, facts_of(plan, devices, image))
     if not earlier:
-        return Continuation(plan, ledger)
+        return Continuation(plan, ledger, devices=devices)
     tile = tuple(earlier.get("tile", ()))
     if settings.tile is None and tile != plan.tile and len(tile) == len(plan.tile):
         like = make(replace(settings, tile=tile))
@@ -88,8 +92,8 @@ def continue_run(
         if not same.difference(earlier):
             plan, ledger = like, same
     if different := ledger.difference(earlier):
-        return Continuation(plan, ledger, note=f"{part} was {different}. It is begun anew.")
-    return Continuation(plan, ledger, goes_on=True)
+        return Continuation(plan, ledger, note=f"{part} was {different}. It is begun anew.", devices=devices)
+    return Continuation(plan, ledger, goes_on=True, devices=devices)
 
 
 def left_behind(outputs: Mapping[str, Path]) -> dict[str, Any]:

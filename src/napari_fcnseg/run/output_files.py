@@ -108,7 +108,8 @@ def publish(
     try:
         if outputs["labels"].name in results:  # without labels, the earlier ones keep theirs
             beside = stage_provenance(plan.beside[0], provenance, results)
-            steps.insert(0, partial(beside.publish, overwrite=plan.overwrite, inputs=plan.inputs))
+            replaces = plan.overwrite or plan.beside[0] in plan.free
+            steps.insert(0, partial(beside.publish, overwrite=replaces, inputs=plan.inputs))
     except OutputError as error:
         problems.append(error)
     steps += [arrays.finish, lambda: settle_provenance(plan.beside[0], complete=not problems)]

@@ -220,6 +220,7 @@ class ResultArrays:
             return
         self.done = self._ledger.go_on(self.arrays)
         self.skip = self._ledger.skip
+        self.run.devices = self._earlier.devices  # should there be nothing left to compute
         self.run.notes.append(f"{self.done:,} of {self.run.total:,} tiles were there already.")
 
     def _put(self, tile: Tile) -> None:
