@@ -35,7 +35,7 @@ class RunSettings(PlainSettings):
     tile : int, tuple of int, or None
         Largest tile in pixels, for all axes or per axis; automatic (None) goes by memory.
     memory_limit : int or None
-        Bytes that the computing process may take in all, of which the framework itself takes about 700 MiB; on a
+        Bytes that the computing process may take in all, of which it takes about 200 MiB before any tile; on a
         card, bytes of its memory. None for half of what the system has free, and most of what a card has.
     probabilities : bool
         Whether to keep one layer of probabilities per class as well.

@@ -80,7 +80,7 @@ def segment(
     tile : int or tuple of int, optional
         Largest tile in pixels. It changes speed and memory, never the labels.
     memory_limit : int, optional
-        Bytes that the computing process may take in all, of which the framework itself takes about 700 MiB;
+        Bytes that the computing process may take in all, of which it takes about 200 MiB before any tile;
         otherwise tiles take half of what is free.
     probabilities : bool
         Whether to keep the network's numbers as well.
