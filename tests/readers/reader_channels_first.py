@@ -116,22 +116,20 @@ def _branches() -> tuple[Any, Any]:
     return models[0], models[1]
 
 
-def main(folder: Path) -> list[str]:
-    """Write every model; give their names."""
+def write_one(name: str, seed: int, folder: Path) -> None:
+    """Write one of the models, with what its twin with the channels last makes of a random input."""
     import keras
 
-    rng = np.random.default_rng(3)
-    for name in NAMES:
-        keras.backend.clear_session()
-        first, last = _pair(*MODELS[name]) if name in MODELS else _branches()
-        twins = [layer for layer in last.layers if not layer.name.startswith("permute")]
-        for layer, twin in zip(first.layers, twins, strict=True):
-            arrays = [rng.uniform(0.2, 1.0, w.shape).astype(np.float32) for w in layer.get_weights()]
-            layer.set_weights(arrays)
-            moved = type(layer).__name__ == "PReLU"
-            twin.set_weights([np.moveaxis(w, 0, -1) if moved else w for w in arrays])
-        x = rng.normal(0, 1, (3, *last.input_shape[1:])).astype(np.float32)
-        np.savez(folder / f"{name}.npz", x=x, y=np.asarray(last(x, training=False)))
-        first.save(folder / f"{name}.keras")
-        first.save(folder / f"{name}.h5")
-    return list(NAMES)
+    rng = np.random.default_rng(seed)
+    keras.backend.clear_session()
+    first, last = _pair(*MODELS[name]) if name in MODELS else _branches()
+    twins = [layer for layer in last.layers if not layer.name.startswith("permute")]
+    for layer, twin in zip(first.layers, twins, strict=True):
+        arrays = [rng.uniform(0.2, 1.0, w.shape).astype(np.float32) for w in layer.get_weights()]
+        layer.set_weights(arrays)
+        moved = type(layer).__name__ == "PReLU"
+        twin.set_weights([np.moveaxis(w, 0, -1) if moved else w for w in arrays])
+    x = rng.normal(0, 1, (3, *last.input_shape[1:])).astype(np.float32)
+    np.savez(folder / f"{name}.npz", x=x, y=np.asarray(last(x, training=False)))
+    first.save(folder / f"{name}.keras")
+    first.save(folder / f"{name}.h5")

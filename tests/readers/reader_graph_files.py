@@ -379,13 +379,9 @@ def write(name: str, model: Any, folder: Path) -> None:
     model.save(folder / f"{name}.h5")
 
 
-def main(folder: Path) -> list[str]:
-    """Write every model; give their names."""
+def write_one(name: str, folder: Path) -> None:
+    """Write one of the models."""
     import keras
 
-    models = _models()
-    names = [name for name in models if not cannot(name)]
-    for name in names:
-        keras.backend.clear_session()
-        write(name, models[name](), folder)
-    return sorted(names)
+    keras.backend.clear_session()
+    write(name, _models()[name](), folder)

@@ -26,15 +26,17 @@ ENDS = ("keras", "h5")
 @pytest.fixture(scope="session")
 def graph_files(keras_child: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("graph_files")
-    possible = [name for name in reader_graph_files.NAMES if not reader_graph_files.cannot(name)]
-    assert keras_child(reader_graph_files.main, folder) == sorted(possible)
+    for name in reader_graph_files.NAMES:
+        if not reader_graph_files.cannot(name):
+            keras_child(reader_graph_files.write_one, name, folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def channels_first_files(keras_child: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("channels_first_files")
-    assert keras_child(reader_channels_first.main, folder) == list(reader_channels_first.NAMES)
+    for number, name in enumerate(reader_channels_first.NAMES):
+        keras_child(reader_channels_first.write_one, name, number, folder)
     return folder
 
 

@@ -27,8 +27,9 @@ FILES = [
 @pytest.fixture(scope="session")
 def more_files(keras_child: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("more_files")
-    possible = [name for name in reader_more_files.NAMES if not reader_more_files.cannot(name)]
-    assert keras_child(reader_more_files.main, folder, timeout=400) == sorted(possible)
+    for name in reader_more_files.NAMES:
+        if not reader_more_files.cannot(name):
+            keras_child(reader_more_files.write_one, name, folder)
     return folder
 
 
