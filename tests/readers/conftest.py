@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from readers.reader_keras_files import NAMES, cannot, main
+from readers.reader_keras_files import NAMES, cannot, write_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,5 +16,7 @@ if TYPE_CHECKING:
 def keras_files(keras_child: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder of small models as Keras 3 writes them."""
     folder = tmp_path_factory.mktemp("keras_files")
-    assert keras_child(main, folder) == [name for name in NAMES if not cannot(name)]
+    for name in NAMES:
+        if not cannot(name):
+            keras_child(write_one, name, folder)
     return folder

@@ -238,13 +238,9 @@ def write(name: str, model: Any, folder: Path) -> None:
         model.save(folder / f"{name}.h5")
 
 
-def main(folder: Path) -> list[str]:
-    """Write every model; give their names."""
-    models = _models()
-    names = [name for name in models if not cannot(name)]
-    for name in names:
-        write(name, models[name](), folder)
-    return names
+def write_one(name: str, folder: Path) -> None:
+    """Write one of the models."""
+    write(name, _models()[name](), folder)
 
 
 def layer_classes() -> list[str]:
