@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,9 @@ def split_object(
     within = tuple(sorted(axis % labels.ndim for axis in plane))
     stack = labels.ndim - spatial
     if within[0] < stack:
-        raise SettingsError("These objects are flat, and the view shows another plane. Show a whole frame to split one.")
+        raise SettingsError(
+            "These objects are flat, and the view shows another plane. Show a whole frame to split one."
+        )
     index = tuple(np.floor(vertices[0, :stack] + 0.5).astype(int).tolist())
     if any(not 0 <= i < n for i, n in zip(index, labels.shape, strict=False)):
         raise SettingsError("The line lies outside the objects' layer. Draw it across an object.")
@@ -110,7 +113,7 @@ def _path(vertices: npt.NDArray[np.float64], *, corners: bool) -> npt.NDArray[np
     from skimage.draw import line
 
     points = np.floor(vertices + 0.5).astype(int)
-    parts = [np.stack(line(*a, *b), axis=1) for a, b in zip(points[:-1], points[1:], strict=True)]
+    parts = [np.stack(line(*a, *b), axis=1) for a, b in itertools.pairwise(points)]
     path: npt.NDArray[np.intp] = np.concatenate([points[:1], *(part[1:] for part in parts)])
     if corners:
         diagonal = np.flatnonzero((path[1:] != path[:-1]).all(axis=1))
