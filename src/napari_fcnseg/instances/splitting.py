@@ -113,7 +113,8 @@ def _path(vertices: npt.NDArray[np.float64], *, corners: bool) -> npt.NDArray[np
     from skimage.draw import line
 
     points = np.floor(vertices + 0.5).astype(int)
-    parts = [np.stack(line(*a, *b), axis=1) for a, b in itertools.pairwise(points)]
+    steps = itertools.pairwise(points)
+    parts = [np.stack(line(*a, *b), axis=1) for a, b in steps]  # type: ignore[no-untyped-call]
     path: npt.NDArray[np.intp] = np.concatenate([points[:1], *(part[1:] for part in parts)])
     if corners:
         diagonal = np.flatnonzero((path[1:] != path[:-1]).all(axis=1))

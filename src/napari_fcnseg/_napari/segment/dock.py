@@ -89,7 +89,9 @@ class DenseSegmentation(Panel):
         self.threshold = ThresholdBar()
         self.edits = EditWatch(self.controller.writes_into, self)
         self.shortcuts = Section("Shortcuts", Shortcuts(self._keys(), self), "What the keyboard does.")
-        self.dialogs = Dialogs(self, napari_viewer, self.choice, self.settings, self.where, self.run, self.controller)
+        self.dialogs = Dialogs(
+            self, napari_viewer, self.choice, self.settings, self.where, self.run, self.controller, self.instances.form
+        )
         self.dialogs.add_entries((self.saved,))
         self._arrange()
         self._connect()
