@@ -86,7 +86,10 @@ def test_sorted_filtered_seen_and_saved(qtbot, viewer, opened, tmp_path) -> None
     dialog.condition.editingFinished.emit()
     assert "is no condition" in dialog.message.text()
     dialog.condition.clear()
-    dialog.condition.editingFinished.emit()
+    dialog.view.selectRow(0)
+    before = layer.data.copy()
+    QTest.keyClick(dialog.condition, Qt.Key.Key_Return)
+    np.testing.assert_array_equal(layer.data, before, "Enter in the filter presses no button")
 
     dialog.save_csv(str(tmp_path / "objects.csv"))
     qtbot.waitUntil(lambda: "Saved as" in dialog.message.text(), timeout=20_000)

@@ -10,18 +10,16 @@ import numpy as np
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QItemSelectionModel, Qt, QTimer
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QDialog,
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
-    QTableView,
     QVBoxLayout,
 )
 
 from napari_fcnseg._napari.compare.see.camera import go_to
 from napari_fcnseg._napari.files_in_use import in_use
-from napari_fcnseg._napari.segment.results.object_model import ObjectModel
+from napari_fcnseg._napari.segment.results.object_model import ObjectModel, view_of
 from napari_fcnseg._napari.segment.results.object_tools import ClickTool, LineTool, show_sizes, split_along
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.layer_events import LayerEvents
@@ -73,37 +71,36 @@ class ObjectDialog(QDialog):
         self.setWindowTitle(f"Objects of {layer.name}")
         self._viewer, self._layer, self._measure = viewer, layer, measure
         self._number = 0
+        self._edited = False
         self.model = ObjectModel()
-        self.view = QTableView()
-        self.view.setModel(self.model)
-        self.view.setSortingEnabled(True)
-        self.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
-        self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.view.setTabKeyNavigation(False)
-        self.view.setAccessibleName("Objects")
-        if (numbers := self.view.verticalHeader()) is not None:
-            numbers.hide()
-        self.view.clicked.connect(lambda index: self.see(index.row()))
+        self.view = view_of(self.model)
         self.condition = QLineEdit()
         self.condition.setPlaceholderText("Filter, e.g. area (px) > 50, eccentricity < 0.9")
         self.condition.setAccessibleName("Filter")
         self.condition.setClearButtonEnabled(True)
-        self.condition.editingFinished.connect(self._filter)
         self.message = WrappingLabel()
         self.delete = button("Delete", "Delete the selected objects; Ctrl+Z over the image brings them back.")
-        self.delete.clicked.connect(self.delete_selected)
         self.merge = button("Merge", "Make the selected objects one; Ctrl+Z over the image undoes it.")
-        self.merge.clicked.connect(self.merge_selected)
         self.split = button("Split", "Draw a line through an object to cut it; Ctrl+Z over the image undoes it.")
         self.split.setCheckable(True)
-        self.split.clicked.connect(self._split_pressed)
         self.csv = button("Save CSV…", "Save the whole table.")
-        self.csv.clicked.connect(self._choose_csv)
         self.rois = button("Export outlines…", "Save outlines for ImageJ (.zip) or QuPath (.geojson).")
-        self.rois.clicked.connect(self._choose_outlines)
+        self.line = LineTool(viewer, layer, self)
+        self._clicks = ClickTool(layer, self)
+        self._events = LayerEvents(self)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_STILL_MILLISECONDS)
+        self._arrange()
+        self._connect()
+        self._say("Measuring…")
+        self.refresh()
+
+    def _arrange(self) -> None:
         row = QHBoxLayout()
         for each in (self.delete, self.merge, self.split, self.csv, self.rois):
             row.addWidget(each)
+            each.setAutoDefault(False)  # Enter in the filter deletes nothing
         layout = QVBoxLayout(self)
         for part in (self.condition, self.view):
             layout.addWidget(part)
@@ -111,24 +108,24 @@ class ObjectDialog(QDialog):
         layout.addWidget(self.message)
         letter = self.fontMetrics().averageCharWidth()
         self.resize(100 * letter, 60 * letter)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_STILL_MILLISECONDS)
-        self._timer.timeout.connect(self.refresh)
-        self._events = LayerEvents(self)
-        self._events.changed.connect(lambda data: self._note_edit() if data else None)
-        self._events.listen_to([layer])
-        self.line = LineTool(viewer, layer, self)
+
+    def _connect(self) -> None:
+        self.view.clicked.connect(lambda index: self.see(index.row()))
+        self.condition.editingFinished.connect(self._filter)
+        self.delete.clicked.connect(self.delete_selected)
+        self.merge.clicked.connect(self.merge_selected)
+        self.split.clicked.connect(self._split_pressed)
+        self.csv.clicked.connect(self._choose_csv)
+        self.rois.clicked.connect(self._choose_outlines)
         self.line.drawn.connect(self.split_by)
         self.line.ended.connect(self._line_ended)
-        self._edited = False
-        redrawn = [(layer.events.set_data, self._on_redraw)]  # the one event of napari's undo
+        self._clicks.clicked.connect(self._clicked)
+        self._timer.timeout.connect(self.refresh)
+        self._events.changed.connect(lambda data: self._note_edit() if data else None)
+        self._events.listen_to([self._layer])
+        redrawn = [(self._layer.events.set_data, self._on_redraw)]  # all that napari's undo tells
         redrawn[0][0].connect(redrawn[0][1])
         at_end(self, partial(disconnect, redrawn))
-        self._clicks = ClickTool(layer, self)
-        self._clicks.clicked.connect(self._clicked)
-        self._say("Measuring…")
-        self.refresh()
 
     def refresh(self) -> None:
         """Measure again; the latest request counts."""
