@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from napari_helpers import give, image, run, settle, small_model
-from qtpy.QtWidgets import QSlider
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QScrollArea, QSlider, QWidget
 
 from napari_fcnseg._napari.layers.metadata import real
 
@@ -53,4 +54,16 @@ def test_the_look_goes_both_ways_and_on_to_the_next_result(qtbot, viewer, dock) 
 
 
 def test_it_leaves_the_dock_narrow(qtbot, viewer, dock) -> None:
-    assert dock.look.minimumSizeHint().width() <= 300
+    viewer.window._qt_window.show()
+    viewer.add_image(image(40, 42), name="noise")
+    give(dock, small_model())
+    run(qtbot, dock)
+    scroll = dock.findChild(QScrollArea)
+    dock.setMinimumWidth(0)
+    assert dock.look.isVisibleTo(dock)
+    assert scroll.widget().minimumSizeHint().width() <= 300
+    scroll.widget().resize(300, 2000)
+    qtbot.wait(50)
+    for part in dock.look.findChildren(QWidget):
+        assert part.width() >= part.minimumSizeHint().width(), part
+        assert part.toolTip() or not part.focusPolicy() & Qt.FocusPolicy.TabFocus

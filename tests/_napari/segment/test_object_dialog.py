@@ -14,7 +14,7 @@ import pytest
 from napari.layers import Labels, Shapes
 from napari.utils._proxies import ReadOnlyWrapper
 from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_fcnseg._napari.segment.results.instances_box import InstancesBox
@@ -245,3 +245,44 @@ def test_objects_are_selected_by_clicks_in_the_view_and_merged(qtbot, viewer, op
     dialog.close()
     assert [each.name for each in viewer.layers] == names, "the line is gone"
     qtbot.waitUntil(lambda: len(layer.mouse_drag_callbacks) == callbacks - 1, timeout=5000)
+
+
+@pytest.mark.timeout(120)
+def test_with_the_mouse_and_the_keyboard_themselves(qtbot, viewer, opened) -> None:
+    _, dialog, layer, _ = opened
+    viewer.window._qt_window.show()
+    qtbot.wait(300)
+    viewer.layers.selection.active = layer
+    native = viewer.window._qt_viewer.canvas.native
+    camera = getattr(viewer, "scene", viewer).camera
+
+    def point(*place: float) -> QPoint:
+        row, col = (np.asarray(layer.data_to_world(place)) - camera.center[-2:]) * camera.zoom
+        return QPoint(round(native.width() / 2 + col), round(native.height() / 2 + row))
+
+    first, second, third = (int(layer.data[place]) for place in ((6, 6), (21, 41), (41, 11)))
+    left, shift = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier
+    for place, key in ((point(6, 6), Qt.KeyboardModifier.NoModifier), (point(21, 41), shift)):
+        QTest.mouseMove(native, place)
+        QTest.mouseClick(native, left, key, place)
+    assert sorted(dialog.selected()) == sorted([first, second])
+    dialog.select()
+    dialog.split.click()
+    native.setFocus()
+    QTest.keyClick(native, Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: not dialog.line.active, timeout=5000)
+    dialog.split.click()
+    QTest.mouseClick(native, left, pos=point(36, 13))
+    qtbot.wait(50)
+    assert dialog.line.active, "a click is no line"
+    QTest.mouseMove(native, point(36, 13))
+    QTest.mousePress(native, left, pos=point(36, 13))
+    for row in (42, 50):
+        QTest.mouseMove(native, point(row, 13))
+    QTest.mouseRelease(native, left, pos=point(50, 13))
+    qtbot.waitUntil(lambda: dialog.message.text() == "4 objects.", timeout=20_000)
+    assert (layer.data == third).sum() == 20
+    native.setFocus()
+    QTest.keyClick(native, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: dialog.message.text() == "3 objects.", timeout=20_000)
+    assert (layer.data == third).sum() == 30

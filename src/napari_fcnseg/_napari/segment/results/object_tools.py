@@ -111,20 +111,24 @@ class LineTool(QObject):
     def _viewer_zoom(self) -> float:
         return float(getattr(self._viewer, "scene", self._viewer).camera.zoom)  # it moved there in napari 0.9
 
-    def _drag(self, _: Any, event: Any) -> Iterator[None]:
+    def _drag(self, canvas: Shapes, event: Any) -> Iterator[None]:
+        """Take the line from where the mouse was pressed and let go: what napari draws ends at its last movement."""
+        start = event.position
         yield
         while event.type == "mouse_move":
             yield
+        line = np.array([canvas.world_to_data(place) for place in (start, event.position)])
         # napari is not done with the layer yet.
-        QTimer.singleShot(0, self._conclude)
+        QTimer.singleShot(0, partial(self._conclude, line))
 
-    def _conclude(self) -> None:
+    def _conclude(self, line: npt.NDArray[Any]) -> None:
         if not self._canvas:
             return
-        lines = self._canvas[0].data
+        if np.array_equal(line[0], line[1]):  # a click is no line
+            self._canvas[0].data = []
+            return
         self.end()
-        if lines:
-            self.drawn.emit(lines[-1])
+        self.drawn.emit(line)
 
     def _escape(self, _: Any) -> None:
         QTimer.singleShot(0, self.end)
