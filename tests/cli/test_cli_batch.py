@@ -103,3 +103,37 @@ def test_a_mistake_is_said_before_the_first_file(folder, capsys, tmp_path, argum
     assert (code, said) == (1, "")
     assert says.format(o=empty) in err
     assert not [path for path in empty.rglob("*") if path.is_file()]
+
+
+def test_objects_of_a_folder_are_those_of_instances(folder, capsys, tmp_path) -> None:
+    out, one = tmp_path / "out", tmp_path / "one.tif"
+    options = ("--minimum-size", 2, "--connectivity", 2)
+    code, said, _ = run(capsys, folder, "-o", out, "--border", "edge", "--objects", 1, *options)
+    assert code == 0
+    assert said.splitlines()[-1].endswith(f"Objects: {out / 'objects.csv'}")
+    cli.main(["instances", str(out / "10.labels.tif"), "-o", str(one), "--interior", "1", *map(str, options)])
+    capsys.readouterr()
+    np.testing.assert_array_equal(tifffile.imread(out / "10.objects.tif"), tifffile.imread(one))
+    assert tifffile.imread(one).max() > 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--edge", 1), "--edge is about objects. Name their classes with --objects"),
+        (("--volume",), "--volume is about objects"),
+        (("--objects", 2, "--edge", 2), "interior and edge at once"),
+        (("--objects", 2, "--objects-method", "magic"), "no method 'magic'"),
+        (("--objects", 9), "There is no class 9 for the objects"),
+    ],
+)
+def test_options_about_objects_that_do_not_fit(folder, capsys, tmp_path, arguments, words) -> None:
+    code, _, err = run(capsys, folder, "-o", tmp_path / "out", *arguments)
+    assert code == 1
+    assert words in err
+
+
+def test_objects_of_one_image_are_for_another_command(folder, capsys, tmp_path) -> None:
+    code, _, err = run(capsys, folder / "1.tif", "-o", tmp_path / "out.tif", "--objects", 2)
+    assert code == 1
+    assert "run instances on its labels" in err

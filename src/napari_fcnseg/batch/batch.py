@@ -10,16 +10,20 @@ import logging
 import time
 from collections import deque
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg import preprocess
-from napari_fcnseg.batch.outcome import ResultFiles, discard, make_folder
+from napari_fcnseg.batch.objects import BatchObjects
+from napari_fcnseg.batch.outcome import ResultFiles, discard, make_folder, named_like
+from napari_fcnseg.batch.progress import BatchProgress
+from napari_fcnseg.batch.record import record_of
 from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, BatchReport, ReportLine, folder_lock, report_in
 from napari_fcnseg.errors import FcnSegError, OutputError, SettingsError
 from napari_fcnseg.imagefile import OUTPUTS
+from napari_fcnseg.instances.labeling import StoppedError
 from napari_fcnseg.model.pixel_size import advice
 from napari_fcnseg.plan.run_plan import make_plan, resolve_settings
 from napari_fcnseg.proof.verification import VerificationSampler
@@ -29,7 +33,6 @@ from napari_fcnseg.run.rescaling import Rescaling, factors_for
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.system.formatting import format_duration
 from napari_fcnseg.system.saving import PYTHON, Inputs
-from napari_fcnseg.system.serialization import to_plain
 
 if TYPE_CHECKING:
     import os
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.batch.items import BatchItem
     from napari_fcnseg.imagefile import ImageFile
+    from napari_fcnseg.instances.settings import InstanceSettings
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.system.saving import Plan
@@ -46,33 +50,8 @@ if TYPE_CHECKING:
 OUTPUT_FORMATS = {"tif": ".tif", "ome-zarr": ".ome.zarr"}
 _POLL = 0.05  # seconds after which a batch looks whether it should stop
 _PACES = 5  # images whose time says how long the others take; the very first one waits for the engine
-_NO_MATTER = ("tile", "memory_limit")  # settings that change the time alone, never a number
 
 _log = logging.getLogger("napari_fcnseg")
-
-
-@dataclass(frozen=True)
-class BatchProgress:
-    """How far a batch is.
-
-    Attributes
-    ----------
-    name : str
-        Of the image that is being segmented.
-    number, count : int
-        Images before it, and all.
-    done, total : int
-        Its finished tiles, and all; 0 of 0 before they are known.
-    seconds_left : float or None
-        For the whole batch, by the images so far.
-    """
-
-    name: str
-    number: int
-    count: int
-    done: int = 0
-    total: int = 0
-    seconds_left: float | None = None
 
 
 class Batch:
@@ -106,11 +85,18 @@ class Batch:
         Which image of each file that holds several, from 0; otherwise the largest.
     rescale : sequence of float, optional
         Models see each image so many times as large; an empty one: by the pixel sizes of image and sidecar.
+    objects : InstanceSettings, optional
+        The objects that are found in each image's labels. For ``a.tif`` that gives ``a.objects.tif`` and their table
+        ``a.objects.csv``, and at the end for all images ``objects.csv``.
+    volume : bool
+        Whether objects extend along the last three axes, as they do where the model's patches do.
 
     Attributes
     ----------
     report : Path
         The file with a line for each.
+    table : Path or None
+        The table of the objects of all images, once it is written.
 
     Raises
     ------
@@ -133,6 +119,8 @@ class Batch:
         advice: str = PYTHON,
         series: int | None = None,
         rescale: Sequence[float] | None = None,
+        objects: InstanceSettings | None = None,
+        volume: bool = False,
     ) -> None:
         if form not in OUTPUT_FORMATS:
             raise SettingsError(f"Results cannot be written as {form!r}. Choose one of: {', '.join(OUTPUT_FORMATS)}.")
@@ -149,6 +137,8 @@ class Batch:
             raise OutputError(f"{problem}. Choose another folder for the results.")
         self.out_dir = _made(Path(out_dir))
         self.report = report_in(self.out_dir)
+        self.table: Path | None = None
+        self._objects = self._search(objects, volume) if objects is not None else None
         self._paces: deque[float] = deque(maxlen=_PACES)
 
     def execute(self, stop: threading.Event | None = None) -> Generator[ReportLine | BatchProgress, None, None]:
@@ -186,6 +176,8 @@ class Batch:
                     begun = False
                     report.add(end)
                     yield end
+                if not waiting and self._objects is not None:
+                    self.table = self._objects.finish()
             finally:
                 with suppress(OutputError):  # what could not be written is said already, or the report's name says it
                     for item in waiting:
@@ -199,15 +191,22 @@ class Batch:
         yield self._standing(item)
         start = time.perf_counter()
         try:
-            outcome = ResultFiles(
-                self.out_dir / item.target, self.kinds, OUTPUT_FORMATS[self.form], self._record(item),
-                inputs=self._inputs, overwrite=self.overwrite, advice=self._advice,
-            )  # fmt: skip
+            names = [kind.name for kind in self.kinds]
+            record, stem = self._record(item), self.out_dir / item.target
+            outcome = ResultFiles(named_like(stem, names, OUTPUT_FORMATS[self.form]), record, **self._files())
+            line: ReportLine | None
             if not self.overwrite and outcome.was_done(verified=self.verify):
                 said = "It was done before, with the same model and settings."
-                return ReportLine(item.name, KEPT, said, outcome.labels)
-            with outcome.claim() as plan:
-                line = yield from self._segment(item, outcome, plan, stop)
+                line = ReportLine(item.name, KEPT, said, outcome.first)
+            else:
+                with outcome.claim() as plan:
+                    line = yield from self._segment(item, outcome, plan, stop)
+            if line is not None and self._objects is not None:
+                line = self._with_objects(self._objects, item, line, record, stop)
+            if line is None or line.status == KEPT:
+                return line
+        except StoppedError:
+            return None
         except FcnSegError as error:
             problem = str(error)
         except MemoryError:
@@ -218,7 +217,7 @@ class Batch:
         else:
             seconds = time.perf_counter() - start
             self._paces.append(seconds)
-            return replace(line, seconds=seconds) if line is not None else None
+            return replace(line, seconds=seconds)
         return ReportLine(item.name, FAILED, " ".join(problem.split()), seconds=time.perf_counter() - start)
 
     def _segment(
@@ -273,20 +272,37 @@ class Batch:
             output_files.add_certificate(verification.certificate.as_dict(), provenance, plan)
             said.append(str(verification))
             verified = verification.passed
-        return ReportLine(item.name, DONE, " ".join(said), outcome.labels, 0.0, pixels, verified)
+        return ReportLine(item.name, DONE, " ".join(said), outcome.first, 0.0, pixels, verified)
 
-    def _record(self, item: BatchItem) -> dict[str, Any]:
-        """Return what a result depends on, as plain data; empty where nobody could tell whether that has changed."""
+    def _with_objects(
+        self, objects: BatchObjects, item: BatchItem, line: ReportLine, record: dict[str, Any],
+        stop: threading.Event | None,
+    ) -> ReportLine:  # fmt: skip
+        """Find the objects in an image's labels, and say so in its line."""
+        assert line.output is not None, "it has labels"
+
+        def read() -> ImageFile:
+            return item.read(self._series).for_model(self.models[0].channels)
+
+        stem = self.out_dir / item.target
         try:
-            identity = item.identity()
-        except OSError:  # it cannot be read either, which is said then
-            identity = None
-        if identity is None or not all(model.sha256 for model in self.models):
-            return {}
-        settings = {name: value for name, value in self.settings.as_dict().items() if name not in _NO_MATTER}
-        models = [{"sha256": model.sha256, "output": model.output} for model in self.models]
-        record: dict[str, Any] = to_plain({"input": identity, "models": models, "settings": settings, **self._chosen()})
-        return record
+            found = objects.find(item.name, stem, line.output, record, read, lambda: _is_set(stop))
+        except FcnSegError as error:
+            raise OutputError(f"The labels are written, but not the objects. {error}") from None
+        status = DONE if found.new else line.status
+        return replace(line, status=status, sentence=f"{line.sentence} {found.said}", objects=found.count)
+
+    def _search(self, objects: InstanceSettings, volume: bool) -> BatchObjects:
+        ending, axis = OUTPUT_FORMATS[self.form], self.settings.channel_axis
+        record = self._record()
+        return BatchObjects(objects, self.models, axis, self.out_dir, ending, record, volume=volume, **self._files())
+
+    def _files(self) -> dict[str, Any]:
+        """Return what all result files have in common."""
+        return {"inputs": self._inputs, "overwrite": self.overwrite, "advice": self._advice}
+
+    def _record(self, item: BatchItem | None = None) -> dict[str, Any]:
+        return record_of(self.models, self.settings, self._chosen(), item)
 
     def _chosen(self) -> dict[str, Any]:
         """Return what was chosen beside the settings, by its name."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_fcnseg.batch.object_tables import is_object_table
 from napari_fcnseg.batch.report import SKIPPED, ReportLine, is_report
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile import OUTPUTS, READ, ZARR, read_image
@@ -163,7 +164,7 @@ def _walk(folder: Path, recursive: bool, results: Path | None) -> Iterator[tuple
         elif ending in IMAGE_SUFFIXES:
             if (reason := _why_none(path, known)) is not None:
                 yield path, reason
-        elif not path.name.endswith(_BESIDE) and not is_report(path):
+        elif not path.name.endswith(_BESIDE) and not is_report(path) and not is_object_table(path):
             kind = f"Files that end with {ending}" if ending else "Files without an ending"
             yield path, f"{kind} are not read. If it is an image, save it as TIFF."
 

@@ -14,24 +14,24 @@ from napari_fcnseg.system.saving.names import growing_at
 from napari_fcnseg.system.saving.reasons import reason, remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from napari_fcnseg.run.output_kinds import OutputKind
     from napari_fcnseg.run.result import ResultArrays
 
 
+def named_like(stem: Path, kinds: Iterable[str], ending: str) -> dict[str, Path]:
+    """Return where results lie whose names begin and end alike, by their kind, which is part of the name."""
+    return {kind: stem.with_name(f"{stem.name}.{kind}{ending}") for kind in kinds}
+
+
 class ResultFiles:
-    """The results of one image.
+    """Results that belong together: all that come of one image, for one.
 
     Parameters
     ----------
-    stem : Path
-        How their names begin.
-    kinds : sequence of OutputKind
-        What there is for each image; the labels come first. Part of the files' names.
-    ending : str
-        How their names end.
+    outputs : mapping of str to Path
+        The files, by their kind; their provenance is called like the first.
     record : mapping
         What they depend on, as plain data; empty if that cannot be said.
     inputs : Inputs, optional
@@ -43,24 +43,22 @@ class ResultFiles:
 
     Attributes
     ----------
-    outputs : dict of str to Path
-        The files, by their kind.
+    first : Path
+        The first file.
     """
 
     def __init__(
         self,
-        stem: Path,
-        kinds: Sequence[OutputKind],
-        ending: str,
+        outputs: Mapping[str, Path],
         record: Mapping[str, Any],
         *,
         inputs: Inputs | None = None,
         overwrite: bool = False,
         advice: str = PYTHON,
     ) -> None:
-        self.outputs = {kind.name: stem.with_name(f"{stem.name}.{kind.name}{ending}") for kind in kinds}
-        self.labels = self.outputs["labels"]
-        self._beside = provenance_path(self.labels)
+        self.outputs = dict(outputs)
+        self.first = next(iter(self.outputs.values()))
+        self._beside = provenance_path(self.first)
         self._record = dict(record)
         self._inputs = inputs if inputs is not None else Inputs()
         self._overwrite, self._advice = overwrite, advice
@@ -88,16 +86,26 @@ class ResultFiles:
         OutputError
             If something else is there, or the results cannot be written.
         """
-        make_folder(self.labels.parent)
+        make_folder(self.first.parent)
         plan = Plan(tuple(self.outputs.values()), self._inputs, (self._beside,), overwrite=True, advice=self._advice)
         for path in self.outputs.values():
             if problem := self._inputs.problem(growing_at(path)):
                 raise OutputError(f"{problem}: it is never written over. Choose another folder for the results.")
         with plan.claim():
             check_provenance(self._beside, plan.outputs)
-            if not self._overwrite and (problem := self._in_the_way()):
-                raise OutputError(f"{problem}. Choose another folder for the results, or {self._advice}.")
+            self.check()
             yield plan
+
+    def check(self) -> None:
+        """Find out whether nothing is there that is not to be replaced.
+
+        Raises
+        ------
+        OutputError
+            If something is.
+        """
+        if not self._overwrite and (problem := self._in_the_way()):
+            raise OutputError(f"{problem}. Choose another folder for the results, or {self._advice}.")
 
     def provenance(self, provenance: Mapping[str, Any]) -> dict[str, Any]:
         """Return a run's provenance with what the results depend on."""
@@ -117,7 +125,7 @@ class ResultFiles:
                 return f"{path} was changed since it was written, or is no result of a batch"
         if self._record and earlier.get("batch") == self._record:
             return ""
-        return f"{self.labels} is of another image, model or settings"
+        return f"{self.first} is of another image, model or settings"
 
 
 def make_folder(folder: Path) -> Path:

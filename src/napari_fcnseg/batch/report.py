@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 DONE, KEPT, SKIPPED, FAILED, STOPPED = "done", "kept", "skipped", "failed", "stopped"
 _WORDS = {DONE: "done", KEPT: "done before", FAILED: "failed", STOPPED: "not done", SKIPPED: "left out"}
-_HEADER = ("file", "status", "what happened", "result", "seconds", "pixels")
+_HEADER = ("file", "status", "what happened", "result", "seconds", "pixels", "objects")
+_HEADERS = (",".join(_HEADER), ",".join(_HEADER[:-1]))  # the latter of earlier versions
 _ENCODING = "utf-8-sig"  # with its mark, without which Excel shows other letters
 _MOST_REPORTS = 100
 
@@ -46,6 +47,8 @@ class ReportLine:
         Of the labels.
     verified : bool or None
         What a verification found.
+    objects : int or None
+        How many there are in the image; None where none were looked for.
     """
 
     input: str
@@ -55,6 +58,7 @@ class ReportLine:
     seconds: float = 0.0
     pixels: int = 0
     verified: bool | None = None
+    objects: int | None = None
 
     def __str__(self) -> str:
         return f"{self.input}: {self.status}. {self.sentence}"
@@ -118,7 +122,7 @@ class BatchReport:
     def add(self, line: ReportLine) -> None:
         """Write a line."""
         result = line.output.relative_to(self.path.parent).as_posix() if line.output is not None else ""
-        self._write((line.input, line.status, line.sentence, result, f"{line.seconds:.2f}", line.pixels))
+        self._write((line.input, line.status, line.sentence, result, f"{line.seconds:.2f}", line.pixels, line.objects))
 
     def close(self) -> Path:
         """Give the complete report its name, or another one if something has that now; return it.
@@ -176,7 +180,7 @@ def is_report(path: Path) -> bool:
         return False
     try:
         with path.open(encoding=_ENCODING, newline="", errors="replace") as file:
-            return file.readline(200).strip() == ",".join(_HEADER)
+            return file.readline(200).strip() in _HEADERS
     except OSError:
         return False
 

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from napari_fcnseg.cli.exit_codes import DIFFERENT, MISFIT, OK
+from napari_fcnseg.cli.instances import add_search_arguments, search_settings
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.instances.settings import METHODS
 from napari_fcnseg.system.formatting import format_duration
 
 if TYPE_CHECKING:
@@ -30,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a folder's results: tif (default) or ome-zarr",
     )  # fmt: skip
     parser.add_argument("--recursive", action="store_true", help="images in subfolders of the folder, too")
+    group = parser.add_argument_group("objects of a folder's images")
+    find = "find and measure the instances of these classes in each image; one table for all: objects.csv"
+    group.add_argument("--objects", type=int, nargs="+", metavar="N", help=find)
+    group.add_argument(
+        "--objects-method", metavar="NAME", help=f"{' or '.join(METHODS)} (watershed if there is an edge class)"
+    )
+    add_search_arguments(group)
 
 
 def is_folder(chosen: argparse.Namespace) -> bool:
@@ -46,7 +55,21 @@ def is_folder(chosen: argparse.Namespace) -> bool:
     folder = len(chosen.image) == 1 and path.is_dir() and path.suffix.lower() != ZARR and not is_zarr(path)
     if not folder and (chosen.format is not None or chosen.recursive):
         raise SettingsError("--format and --recursive are for a folder of images. Name one, or leave them out.")
+    if not folder and chosen.objects is not None:
+        raise SettingsError("--objects is for a folder of images. For one image, run instances on its labels.")
+    if chosen.objects is None and (given := _objects_options(chosen)):
+        raise SettingsError(f"{given} is about objects. Name their classes with --objects, or leave it out.")
     return folder
+
+
+def _objects_options(chosen: argparse.Namespace) -> str:
+    """Return the first option about objects that was given, beside their classes; empty for none."""
+    standard = {
+        "objects_method": None, "edge": None, "minimum_size": 0, "fill_holes": 0, "connectivity": 1,
+        "separation": None, "volume": False,
+    }  # fmt: skip
+    given = (name for name, usual in standard.items() if getattr(chosen, name) != usual)
+    return next((f"--{name.replace('_', '-')}" for name in given), "")
 
 
 def segment_folder(
@@ -73,6 +96,8 @@ def segment_folder(
     from napari_fcnseg.system.saving import COMMAND
 
     _check(chosen)
+    wanted = chosen.objects is not None
+    objects = search_settings(chosen, chosen.objects, chosen.objects_method) if wanted else None
     found = images_in(chosen.image[0], chosen.recursive, chosen.output)
     if chosen.output.is_dir():
         with folder_lock(chosen.output):  # raises before models are read if another batch has the folder
@@ -81,6 +106,7 @@ def segment_folder(
         found.items, models(), settings, chosen.output,
         form=chosen.format or "tif", verify=chosen.verify, left_out=found.left_out, overwrite=chosen.overwrite,
         inputs=found.others, advice=COMMAND, series=chosen.series, rescale=chosen.rescale,
+        objects=objects, volume=chosen.volume,
     )  # fmt: skip
     lines = _execute(batch, chosen.quiet)
     if any(line.status == "failed" for line in lines):
@@ -116,6 +142,7 @@ def _execute(batch: Batch, quiet: bool) -> list[ReportLine]:
         if not quiet:
             count = len(batch.items) + len(batch.left_out)
             where = f" Report: {batch.report}" if batch.report.is_file() else ""
+            where += f" Objects: {batch.table}" if batch.table is not None else ""
             print(f"{summary(lines, count)}{where}", file=sys.stderr if len(lines) < count else sys.stdout)
     return lines
 

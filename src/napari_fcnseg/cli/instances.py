@@ -12,6 +12,7 @@ from napari_fcnseg.instances.settings import METHODS
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.instances.settings import InstanceSettings
@@ -24,13 +25,8 @@ def add_arguments(instances: argparse.ArgumentParser) -> None:
     add("labels", metavar="LABELS", help="as segment writes them: class 1, 2, …, and 0 for not labelled")
     add("-o", "--output", type=Path, required=True, metavar="FILE", help=".tif, .zarr, .png or .npy")
     add("--interior", type=int, nargs="+", required=True, metavar="N", help="class that the instances are made of")
-    add("--edge", type=int, metavar="N", help="class between instances that touch, for the watershed")
     add("--method", metavar="NAME", help=f"{' or '.join(METHODS)} (watershed if there is an edge class)")
-    add("--minimum-size", type=int, default=0, metavar="PIXELS", help="leave smaller instances out (0)")
-    add("--fill-holes", type=int, default=0, metavar="PIXELS", help="fill holes up to this size (0)")
-    add("--connectivity", type=int, default=1, metavar="N", help="1: sides touch; 2: corners too; 3: in a volume (1)")
-    add("--separation", type=float, metavar="PIXELS", help="cut at necks of a half width smaller by this")
-    add("--volume", action="store_true", help="instances go through the last three axes, not only through two")
+    add_search_arguments(instances)
     add("--table", type=Path, metavar="FILE", help="measure the instances into this .csv")
     add("--outlines", type=Path, metavar="FILE", help="write outlines for ImageJ (.zip) or QuPath (.geojson)")
     add("--image", metavar="FILE", help="whose brightness the table has as well")
@@ -39,18 +35,35 @@ def add_arguments(instances: argparse.ArgumentParser) -> None:
     instances.set_defaults(run=run_instances)
 
 
+def add_search_arguments(command: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add what ``segment`` has for the objects of a folder of images, too."""
+    add = command.add_argument
+    add("--edge", type=int, metavar="N", help="class between instances that touch, for the watershed")
+    add("--minimum-size", type=int, default=0, metavar="PIXELS", help="leave smaller instances out (0)")
+    add("--fill-holes", type=int, default=0, metavar="PIXELS", help="fill holes up to this size (0)")
+    add("--connectivity", type=int, default=1, metavar="N", help="1: sides touch; 2: corners too; 3: in a volume (1)")
+    add("--separation", type=float, metavar="PIXELS", help="cut at necks of a half width smaller by this")
+    add("--volume", action="store_true", help="instances go through the last three axes, not only through two")
+
+
+def search_settings(chosen: argparse.Namespace, interior: Sequence[int], method: str | None = None) -> InstanceSettings:
+    """Return what to look for."""
+    from napari_fcnseg.instances.settings import InstanceSettings
+
+    return InstanceSettings(
+        tuple(interior), chosen.edge, method, chosen.minimum_size, chosen.fill_holes, chosen.connectivity,
+        chosen.separation,
+    )  # fmt: skip
+
+
 def run_instances(chosen: argparse.Namespace) -> int:
     """Find the instances, write them, and say how many there are."""
     from napari_fcnseg.imagefile import check_ending
     from napari_fcnseg.instances.outlines import ENDINGS
-    from napari_fcnseg.instances.settings import InstanceSettings
     from napari_fcnseg.run.provenance_file import check_provenance, provenance_path
     from napari_fcnseg.system.saving import COMMAND, ZARR, Inputs, Plan
 
-    settings = InstanceSettings(
-        tuple(chosen.interior), chosen.edge, chosen.method, chosen.minimum_size, chosen.fill_holes,
-        chosen.connectivity, chosen.separation,
-    )  # fmt: skip
+    settings = search_settings(chosen, chosen.interior, chosen.method)
     check_ending(chosen.output)
     inputs = Inputs([chosen.labels, provenance_path(Path(chosen.labels)), *([chosen.image] if chosen.image else [])])
     measured = [path for path in (chosen.table, chosen.outlines) if path is not None]

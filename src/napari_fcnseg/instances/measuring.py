@@ -65,8 +65,11 @@ class ObjectTable:
         OutputError
             If it cannot be written, or is there already.
         """
-        rows = [[_written(value) for value in row] for row in self.rows()]
-        write_csv(path, rows, overwrite=overwrite, kind=OBJECTS)
+        write_csv(path, self.written_rows(), overwrite=overwrite, kind=OBJECTS)
+
+    def written_rows(self) -> list[list[Any]]:
+        """Return the headings and a row per object, with the digits that a file gets."""
+        return [[_written(value) for value in row] for row in self.rows()]
 
 
 def measure_objects(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
     from pathlib import Path
 
-    from napari_fcnseg.imagefile import ImageFile
+    from napari_fcnseg.imagefile import GrowingZarr, ImageFile
     from napari_fcnseg.system.saving import Plan
 
 PROGRAM = "napari-fcnseg"
@@ -166,20 +166,35 @@ def write_with_provenance(plan: Plan, image: ImageFile, provenance: Mapping[str,
     """
     (path,) = plan.outputs
     result = grown(path, image, overwrite=plan.overwrite) if path.suffix.lower() == ZARR else stage_image(path, image)
+    publish_with_provenance(plan, {path: result}, provenance)
+
+
+def publish_with_provenance(
+    plan: Plan, results: Mapping[Path, Staged | GrowingZarr], provenance: Mapping[str, Any]
+) -> None:
+    """Publish results that are staged, and before them what a plan that is claimed writes beside.
+
+    Raises
+    ------
+    OutputError
+        If one could not be written.
+    """
+    parts = {path.name: result.part for path, result in results.items()}
     problems = []
     for beside in plan.beside:
         try:
-            written = stage_provenance(beside, {"program": PROGRAM, **provenance}, {path.name: result.part})
+            written = stage_provenance(beside, {"program": PROGRAM, **provenance}, parts)
             written.publish(overwrite=plan.overwrite or beside in plan.free, inputs=plan.inputs)
         except OutputError as error:  # the result is not lost for that
             problems.append(str(error))
-    try:
-        if isinstance(result, Staged):
-            result.publish(overwrite=plan.overwrite, inputs=plan.inputs)
-        else:
-            result.finish()
-    except OutputError as error:
-        problems.append(str(error))
+    for result in results.values():
+        try:
+            if isinstance(result, Staged):
+                result.publish(overwrite=plan.overwrite, inputs=plan.inputs)
+            else:
+                result.finish()
+        except OutputError as error:
+            problems.append(str(error))
     for beside in plan.beside:
         settle_provenance(beside, complete=not problems)
     if problems:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tifffile
 from napari.layers import Image
-from napari_helpers import ONNX, small_model
+from napari_helpers import ONNX, give, small_model
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QLineEdit
+from skimage.measure import label, regionprops
 
 import napari_fcnseg as nf
 from napari_fcnseg._napari.layers.channels import InputSpec
@@ -209,3 +210,33 @@ def test_a_layer_becomes_an_image_with_its_axes_and_pixel_size() -> None:
     volume, spot = layer_image(Image(pixels(7, 9, 8)), replace(need, channels=1, spatial=3), 2)
     assert volume.axes == "ZYX"
     np.testing.assert_allclose(spot.geometry["scale"], (2, 2, 2))
+
+
+def test_objects_as_the_dock_has_them(qtbot, viewer, dock, tmp_path) -> None:
+    folder, out = tmp_path / "images", tmp_path / "out"
+    folder.mkdir()
+    for seed, name in enumerate(("a.tif", "b.tif")):
+        tifffile.imwrite(folder / name, pixels(20, 24, 3, seed=seed))
+    give(dock, *as_ensemble(MODEL), hints=HINTS)
+    dock.instances.form.minimum_size.setValue(4)
+    dock.instances.form.corners.setChecked(True)
+    dock.dialogs.batch.click()
+    dialog = dock.findChildren(BatchDialog)[-1]
+    assert dialog.form.objects.text() == "Find objects: cell"
+    assert not dialog.form.objects.isChecked()
+    dialog.form.folder.line.setText(str(folder))
+    dialog.form.results.line.setText(str(out))
+    dialog.form.objects.setChecked(True)
+    assert "2 done" in start(qtbot, dialog)
+    with (out / "objects.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    for name in ("a", "b"):
+        regions = regionprops(label(tifffile.imread(out / f"{name}.labels.tif") == 2, connectivity=2))
+        areas = [int(region.area) for region in regions if region.area >= 4]
+        assert [int(row["area (px)"]) for row in table if row["image"] == f"{name}.tif"] == areas
+        assert areas
+    dialog.close()
+    dock.instances.form.offer_classes({1: "ground", 2: "cell"})
+    dock.instances.form.interior.setCurrentIndex(0)  # as shown under Objects
+    dock.dialogs.batch.click()
+    assert dock.findChildren(BatchDialog)[-1].form.objects.text() == "Find objects: ground"

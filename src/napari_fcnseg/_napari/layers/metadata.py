@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 #: Key under which this program keeps what it has to say about a layer in the layer's metadata.
 METADATA = "napari_fcnseg"
+#: Metadata of a layer that is there for a moment only, to draw on.
+TOOL = {METADATA: {"tool": True}}
 
 
 def real(layer: Any) -> Any:
@@ -21,6 +23,12 @@ def is_result(layer: Layer) -> bool:
     """Whether a layer was made by this program."""
     entry = layer.metadata.get(METADATA)
     return isinstance(entry, dict) and "program" in entry
+
+
+def is_tool(layer: Layer) -> bool:
+    """Whether a layer is one that somebody draws on for a moment: no part of what is segmented."""
+    entry = layer.metadata.get(METADATA)
+    return isinstance(entry, dict) and "tool" in entry
 
 
 def shows_comparison(layer: Layer) -> bool:

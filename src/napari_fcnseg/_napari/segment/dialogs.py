@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg._napari.segment.batch.dialog import BatchDialog
     from napari_fcnseg._napari.segment.model_choice import ModelChoice
+    from napari_fcnseg._napari.segment.results.instance_form import InstanceForm
     from napari_fcnseg._napari.segment.run.controller import RunController
     from napari_fcnseg._napari.segment.run.region_box import RegionBox
     from napari_fcnseg._napari.segment.run.run_box import RunBox
@@ -51,11 +52,11 @@ class Dialogs(QObject):
 
     def __init__(
         self, dock: QWidget, viewer: Viewer, choice: ModelChoice, settings: SettingsBox, where: RegionBox,
-        run: RunBox, controller: RunController,
+        run: RunBox, controller: RunController, objects: InstanceForm,
     ) -> None:  # fmt: skip
         super().__init__(dock)
         self._dock, self._viewer, self._choice, self._settings = dock, viewer, choice, settings
-        self._where, self._run, self._controller = where, run, controller
+        self._where, self._run, self._controller, self._objects = where, run, controller, objects
         self._batch: BatchDialog | None = None
         self.batch = button("Batch…", "Segment a folder of images, or several layers, with this model and settings.")
         self.doctor = button("Diagnostics…", "What there is to compute with, how fast it is, and why there is no GPU.")
@@ -76,6 +77,7 @@ class Dialogs(QObject):
     def open_batch(self) -> None:
         """Open the batch, with the models and settings of the dock."""
         from napari_fcnseg._napari.segment.batch.dialog import BatchDialog
+        from napari_fcnseg._napari.segment.batch.search import BatchSearch
 
         models = self._choice.models
         try:
@@ -88,7 +90,9 @@ class Dialogs(QObject):
         if self._batch is not None and self._batch.busy:
             self._batch.raise_()
             return
-        self._batch = BatchDialog(self._viewer, models, settings, self._choice.hints, self._dock)
+        hints = self._choice.hints
+        objects = BatchSearch.of(self._objects, models[0], hints)
+        self._batch = BatchDialog(self._viewer, models, settings, hints, self._dock, objects)
         self._batch.running.connect(self._batch_runs)
         self._batch.destroyed.connect(self._forget_batch)
         if self._controller.running:

@@ -22,6 +22,7 @@ from napari_fcnseg._napari.segment.models.naming import show_classes
 from napari_fcnseg._napari.segment.models.preferences import preferred
 from napari_fcnseg._napari.segment.results.edit_watch import EditWatch
 from napari_fcnseg._napari.segment.results.instances_box import InstancesBox
+from napari_fcnseg._napari.segment.results.look_bar import LookBar
 from napari_fcnseg._napari.segment.results.result_box import ResultBox
 from napari_fcnseg._napari.segment.results.threshold_bar import ThresholdBar
 from napari_fcnseg._napari.segment.results.undo import Undo
@@ -86,10 +87,12 @@ class DenseSegmentation(Panel):
         )
         self.result = ResultBox(napari_viewer, (self.run.certificate,))
         self.instances = InstancesBox(napari_viewer)
-        self.threshold = ThresholdBar()
+        self.threshold, self.look = ThresholdBar(), LookBar()
         self.edits = EditWatch(self.controller.writes_into, self)
         self.shortcuts = Section("Shortcuts", Shortcuts(self._keys(), self), "What the keyboard does.")
-        self.dialogs = Dialogs(self, napari_viewer, self.choice, self.settings, self.where, self.run, self.controller)
+        self.dialogs = Dialogs(
+            self, napari_viewer, self.choice, self.settings, self.where, self.run, self.controller, self.instances.form
+        )
         self.dialogs.add_entries((self.saved,))
         self._arrange()
         self._connect()
@@ -124,7 +127,8 @@ class DenseSegmentation(Panel):
         self.controller.shown.connect(self._note_result)
         self.controller.ended.connect(self.result.refresh)
         self.result.shown.connect(self.controller.select)
-        self.result.shown.connect(self.threshold.show_layer)
+        for bar in (self.threshold, self.look):
+            self.result.shown.connect(bar.show_layer)
         self.threshold.changed.connect(self._threshold_changed)
         self.result.run_again.connect(self.run_again)
         self.result.remove.connect(lambda layer: self.undo.take(self.result.layers_of(layer)))
@@ -154,9 +158,12 @@ class DenseSegmentation(Panel):
         """
         objects = Section("Objects", self.instances, "Number the connected regions of a class: cells, nuclei.")
         advanced = Section("Advanced", self.settings, "How the image is computed, and what is kept.")
-        parts = (self.image, self.model, self.normalisation, self.where, self.threshold, self.result, objects, advanced)
+        parts = (self.image, self.model, self.normalisation, self.where, self.threshold, self.look, self.result)
         self.lay_out(
-            (*parts, self.dialogs.buttons, self.engine, self.shortcuts), preferred, self._begin, footer=self.run
+            (*parts, objects, advanced, self.dialogs.buttons, self.engine, self.shortcuts),
+            preferred,
+            self._begin,
+            footer=self.run,
         )
 
     def _begin(self) -> None:
@@ -264,6 +271,7 @@ class DenseSegmentation(Panel):
         self.undo.note(layers)
         if self.controller.last is not None:
             self.result.remember(layers, self.controller.last.request)
+        self.look.dress(layers[-1])
         older = replaced(self.viewer.layers, layers[-1])
         self.instances.inherit(older, layers[-1])
         self.instances.recompute(layers[-1])

@@ -55,6 +55,7 @@ class TextKind:
 TEXT: Final = TextKind("a text", lambda _: True)
 TABLE: Final = TextKind("a table of scores", lambda text: text.split("\n", 1)[0].endswith(",score,value"))
 OBJECTS: Final = TextKind("a table of objects", lambda text: text.startswith("label,"))
+ALL_OBJECTS: Final = TextKind("a table of the objects of several images", lambda text: text.startswith("image,label,"))
 OUTLINES: Final = TextKind("outlines of objects", lambda text: text.startswith('{"type": "FeatureCollection"'))
 PAGE: Final = TextKind("a report of this program", lambda text: text.startswith("<!doctype html><html lang=en>"))
 SCORES: Final = TextKind("a file of scores", lambda text: text.startswith(f'{_PROGRAM}truth": '))

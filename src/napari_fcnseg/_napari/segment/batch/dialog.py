@@ -16,6 +16,7 @@ from napari_fcnseg._napari.files_in_use import paths_in_use
 from napari_fcnseg._napari.layers.channels import InputSpec
 from napari_fcnseg._napari.segment.batch.form import BatchForm, sentence
 from napari_fcnseg._napari.segment.batch.layers import layer_image, result_layer
+from napari_fcnseg._napari.segment.batch.search import BatchSearch
 from napari_fcnseg._napari.segment.batch.table import BatchModel, batch_view
 from napari_fcnseg._napari.segment.batch.worker import BatchFiles, BatchRequest, batch_worker, import_ahead
 from napari_fcnseg._napari.segment.models.hints import ModelHints
@@ -63,6 +64,8 @@ class BatchDialog(QDialog):
         What the classes are called.
     parent : QWidget, optional
         The window it belongs to; the batch stops when that ends.
+    search : BatchSearch
+        The objects that may be found.
 
     Attributes
     ----------
@@ -80,8 +83,10 @@ class BatchDialog(QDialog):
         settings: RunSettings,
         hints: ModelHints = ModelHints(),  # noqa: B008 - it is frozen
         parent: QWidget | None = None,
+        search: BatchSearch = BatchSearch(),  # noqa: B008 - it is frozen
     ) -> None:
         super().__init__(parent)
+        self._search = search
         self._viewer, self._models, self._settings, self._hints = viewer, tuple(models), settings, hints
         self._need = InputSpec(models[0].channels, len(models[0].patch_shape))
         self.busy, self._closing, self._held = False, False, False
@@ -91,7 +96,7 @@ class BatchDialog(QDialog):
         stops = self._stops
         at_end(self, lambda: stops[-1].set())
         self.setWindowTitle("Batch")
-        self.form = BatchForm(self._need, settings, len(self._models))
+        self.form = BatchForm(self._need, settings, len(self._models), search)
         self.start = button("Start", _START)
         self.stop = button("Stop", "Stop now. Files that are done stay; start again to go on.")
         self.bar = QProgressBar()
@@ -177,6 +182,7 @@ class BatchDialog(QDialog):
         return BatchRequest(
             folder, form.subfolders.isChecked(), images, form.results.folder, form.form.currentData(), self._models,
             settings, form.overwrite.isChecked(), paths_in_use(),
+            self._search.settings if form.objects.isChecked() else None, self._search.volume,
         )  # fmt: skip
 
     def _take(self, news: tuple[BatchFiles | ReportLine | BatchProgress, ...]) -> None:

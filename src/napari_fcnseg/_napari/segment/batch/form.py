@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_fcnseg._napari.layers.channels import InputSpec
+    from napari_fcnseg._napari.segment.batch.search import BatchSearch
     from napari_fcnseg.settings import RunSettings
 
 _FOLDER, _LAYERS = 0, 1
@@ -84,9 +85,11 @@ class BatchForm(QWidget):
         What the dock would run with; they say what is kept beside the labels.
     members : int
         Number of models.
+    search : BatchSearch
+        The objects that may be found.
     """
 
-    def __init__(self, need: InputSpec, settings: RunSettings, members: int) -> None:
+    def __init__(self, need: InputSpec, settings: RunSettings, members: int, search: BatchSearch) -> None:
         super().__init__()
         self._need = need
         self.source = QComboBox()
@@ -115,6 +118,10 @@ class BatchForm(QWidget):
             "Also save disagreement", "Write the share of the models that say another class as well."
         )
         self.disagreement.setVisible(members > 1)
+        about = "As under Objects in the dock: their labels, a table for each image, and objects.csv for all of them."
+        called = f": {search.classes}" if search.classes else ""
+        self.objects = _check(f"Find objects{called}", search.problem or about)
+        self.objects.setEnabled(search.settings is not None)
         about = "Compute all images anew, and replace results of other models or settings. Images are never replaced."
         self.overwrite = _check("Replace earlier results", about)
         for name, box in self.extras.items():
@@ -196,7 +203,7 @@ class BatchForm(QWidget):
         form.addRow("Images from", images)
         form.addRow("Results to", self.results)
         form.addRow("Write as", self.form)
-        for box in self.extras.values():
+        for box in (*self.extras.values(), self.objects):
             form.addRow(box)
         form.addRow(self.overwrite)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.batch import BatchProgress, ReportLine
     from napari_fcnseg.imagefile import ImageFile
+    from napari_fcnseg.instances.settings import InstanceSettings
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.settings import RunSettings
 
@@ -60,6 +61,10 @@ class BatchRequest:
         Whether earlier results are replaced.
     inputs : tuple of path
         What is never written over.
+    objects : InstanceSettings or None
+        The objects to find.
+    volume : bool
+        Whether they go through the slices.
     stop : threading.Event
         Set to end the batch and keep the files that are done.
     """
@@ -73,6 +78,8 @@ class BatchRequest:
     settings: RunSettings
     overwrite: bool = False
     inputs: tuple[str | Path, ...] = ()
+    objects: InstanceSettings | None = None
+    volume: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -117,7 +124,7 @@ def _work(request: BatchRequest, news: queue.SimpleQueue[Any]) -> Path:
         items = named_items(request.layers)
     batch = Batch(
         items, request.models, request.settings, request.results, form=request.form, left_out=left_out,
-        overwrite=request.overwrite, inputs=inputs, advice=_ADVICE,
+        overwrite=request.overwrite, inputs=inputs, advice=_ADVICE, objects=request.objects, volume=request.volume,
     )  # fmt: skip
     news.put(BatchFiles((*(line.input for line in left_out), *(item.name for item in items))))
     with closing(batch.execute(request.stop)) as entries:

@@ -104,6 +104,25 @@ class InstanceForm(QWidget):
             (self.separation.value() or None) if watershed else None,
         )
 
+    def settings_for(self, names: Mapping[int, str], spatial: int) -> InstanceSettings:
+        """Return what is chosen, for the classes of a model: where others are shown, its own by their names.
+
+        Raises
+        ------
+        SettingsError
+            If no interior class is known, or it is the edge class too.
+        """
+        if dict(names) == dict(self.names):
+            return self.settings(spatial)
+        interior, edge = suggested_classes(names)
+        if interior is None:
+            raise SettingsError("The model has no class that objects could be made of.")
+        separation = self.separation.value() or None
+        return InstanceSettings(
+            interior, edge, None, self.minimum_size.value(), self.fill_holes.value(),
+            spatial if self.corners.isChecked() else 1, separation if edge is not None else None,
+        )  # fmt: skip
+
     def offer_classes(self, names: Mapping[int, str]) -> None:
         """Offer classes by number; where they are the same as before, those that were chosen stay."""
         same, self.names = names == self.names, names

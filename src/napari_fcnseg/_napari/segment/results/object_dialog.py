@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,32 +10,35 @@ import numpy as np
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QItemSelectionModel, Qt, QTimer
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QDialog,
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
-    QTableView,
     QVBoxLayout,
 )
 
 from napari_fcnseg._napari.compare.see.camera import go_to
 from napari_fcnseg._napari.files_in_use import in_use
-from napari_fcnseg._napari.segment.results.object_model import ObjectModel
+from napari_fcnseg._napari.segment.results.object_model import ObjectModel, view_of
+from napari_fcnseg._napari.segment.results.object_tools import ClickTool, LineTool, show_sizes, split_along
+from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.layer_events import LayerEvents
+from napari_fcnseg._napari.widgets.layer_watch import disconnect
 from napari_fcnseg._napari.widgets.problems import error_sentence
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
 from napari_fcnseg._napari.widgets.worker import in_worker
-from napari_fcnseg.errors import FcnSegError
+from napari_fcnseg.errors import FcnSegError, SettingsError
 from napari_fcnseg.system.saving import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy.typing as npt
     from napari.layers import Labels
     from napari.viewer import Viewer
+    from qtpy.QtGui import QCloseEvent
     from qtpy.QtWidgets import QWidget
 
     from napari_fcnseg._napari.widgets.worker import Outcome
@@ -67,34 +71,36 @@ class ObjectDialog(QDialog):
         self.setWindowTitle(f"Objects of {layer.name}")
         self._viewer, self._layer, self._measure = viewer, layer, measure
         self._number = 0
+        self._edited = False
         self.model = ObjectModel()
-        self.view = QTableView()
-        self.view.setModel(self.model)
-        self.view.setSortingEnabled(True)
-        self.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
-        self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.view.setTabKeyNavigation(False)
-        self.view.setAccessibleName("Objects")
-        if (numbers := self.view.verticalHeader()) is not None:
-            numbers.hide()
-        self.view.clicked.connect(lambda index: self.see(index.row()))
+        self.view = view_of(self.model)
         self.condition = QLineEdit()
         self.condition.setPlaceholderText("Filter, e.g. area (px) > 50, eccentricity < 0.9")
         self.condition.setAccessibleName("Filter")
         self.condition.setClearButtonEnabled(True)
-        self.condition.editingFinished.connect(self._filter)
         self.message = WrappingLabel()
         self.delete = button("Delete", "Delete the selected objects; Ctrl+Z over the image brings them back.")
-        self.delete.clicked.connect(self.delete_selected)
         self.merge = button("Merge", "Make the selected objects one; Ctrl+Z over the image undoes it.")
-        self.merge.clicked.connect(self.merge_selected)
+        self.split = button("Split", "Draw a line through an object to cut it; Ctrl+Z over the image undoes it.")
+        self.split.setCheckable(True)
         self.csv = button("Save CSV…", "Save the whole table.")
-        self.csv.clicked.connect(self._choose_csv)
         self.rois = button("Export outlines…", "Save outlines for ImageJ (.zip) or QuPath (.geojson).")
-        self.rois.clicked.connect(self._choose_outlines)
+        self.line = LineTool(viewer, layer, self)
+        self._clicks = ClickTool(layer, self)
+        self._events = LayerEvents(self)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_STILL_MILLISECONDS)
+        self._arrange()
+        self._connect()
+        self._say("Measuring…")
+        self.refresh()
+
+    def _arrange(self) -> None:
         row = QHBoxLayout()
-        for each in (self.delete, self.merge, self.csv, self.rois):
+        for each in (self.delete, self.merge, self.split, self.csv, self.rois):
             row.addWidget(each)
+            each.setAutoDefault(False)  # Enter in the filter deletes nothing
         layout = QVBoxLayout(self)
         for part in (self.condition, self.view):
             layout.addWidget(part)
@@ -102,15 +108,24 @@ class ObjectDialog(QDialog):
         layout.addWidget(self.message)
         letter = self.fontMetrics().averageCharWidth()
         self.resize(100 * letter, 60 * letter)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_STILL_MILLISECONDS)
+
+    def _connect(self) -> None:
+        self.view.clicked.connect(lambda index: self.see(index.row()))
+        self.condition.editingFinished.connect(self._filter)
+        self.delete.clicked.connect(self.delete_selected)
+        self.merge.clicked.connect(self.merge_selected)
+        self.split.clicked.connect(self._split_pressed)
+        self.csv.clicked.connect(self._choose_csv)
+        self.rois.clicked.connect(self._choose_outlines)
+        self.line.drawn.connect(self.split_by)
+        self.line.ended.connect(self._line_ended)
+        self._clicks.clicked.connect(self._clicked)
         self._timer.timeout.connect(self.refresh)
-        self._events = LayerEvents(self)
-        self._events.changed.connect(lambda data: self._timer.start() if data else None)
-        self._events.listen_to([layer])
-        self._say("Measuring…")
-        self.refresh()
+        self._events.changed.connect(lambda data: self._note_edit() if data else None)
+        self._events.listen_to([self._layer])
+        redrawn = [(self._layer.events.set_data, self._on_redraw)]  # all that napari's undo tells
+        redrawn[0][0].connect(redrawn[0][1])
+        at_end(self, partial(disconnect, redrawn))
 
     def refresh(self) -> None:
         """Measure again; the latest request counts."""
@@ -161,9 +176,33 @@ class ObjectDialog(QDialog):
         """Make the selected objects one, that with the smallest label."""
         labels = sorted(self.selected())
         if len(labels) < 2:
-            self._say("Select two or more objects to merge.", ERROR_STYLE)
+            self._say(
+                "Select two or more objects to merge: click them here or in the view, holding Shift.", ERROR_STYLE
+            )
             return
         self._change(labels[0], labels[1:])
+
+    def split_by(self, line: npt.NDArray[Any]) -> None:
+        """Split the selected object along a line in the layer's pixels; without one the first that the line meets."""
+        chosen = self.selected()
+        try:
+            split_along(self._layer, line, self.line.plane(), chosen[0] if chosen else None)
+        except SettingsError as error:
+            self._say(str(error), ERROR_STYLE)
+            return
+        self._note_edit()
+
+    def done(self, result: int) -> None:
+        """Close, as Esc asks for; while a line is waited for, that is given up first."""
+        if self.line.active:
+            self.line.end()
+            return
+        super().done(result)
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Take the line away, too."""
+        self.line.end()
+        super().closeEvent(event)
 
     def save_csv(self, path: str, *, replace: bool = False) -> None:
         """Save the table; say where, or why not."""
@@ -207,7 +246,18 @@ class ObjectDialog(QDialog):
             self.model.show_table(outcome.value[1])
             self.view.resizeColumnsToContents()
             self.select(*kept)
-            self._count()
+            if self._edited:
+                show_sizes(self._layer, outcome.value[1])
+            if not self.line.active:
+                self._count()
+
+    def _note_edit(self) -> None:
+        self._edited = True
+        self._timer.start()
+
+    def _on_redraw(self, _: Any) -> None:
+        if self._edited:
+            self._timer.start()
 
     def _count(self) -> None:
         shown, table = self.model.rowCount(), self.model.table
@@ -230,7 +280,29 @@ class ObjectDialog(QDialog):
             return
         where = np.nonzero(np.isin(self._layer.data, labels))
         self._layer.data_setitem(where, label)
-        self._timer.start()
+        self._note_edit()
+
+    def _split_pressed(self, wanted: bool) -> None:
+        if not wanted:
+            self.line.end()
+            return
+        try:
+            if len(self.selected()) > 1:
+                raise SettingsError("Select one object to split, or none: then the line's first object is split.")
+            self.line.begin()
+        except SettingsError as error:
+            self.split.setChecked(False)
+            self._say(str(error), ERROR_STYLE)
+            return
+        self._say("Draw a line through the object. Esc cancels.")
+
+    def _line_ended(self) -> None:
+        self.split.setChecked(False)
+        self._count()
+
+    def _clicked(self, label: int, adding: bool) -> None:
+        """Select the object that was clicked in the view."""
+        self.select(*(self.selected() if adding else []), label)
 
     def _choose_csv(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save the table", str(Path.home() / "objects.csv"), "CSV (*.csv)")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
+from qtpy.QtWidgets import QAbstractItemView, QTableView
 
 from napari_fcnseg.errors import SettingsError
 
@@ -137,3 +138,17 @@ class ObjectModel(QAbstractTableModel):
                 raise SettingsError(f"Filter: {text!r} is no condition. Write for example: area (px) > 50.")
             shown &= _COMPARE[match[2]](self._columns[column], float(match[3]))
         return shown
+
+
+def view_of(model: ObjectModel) -> QTableView:
+    """Return a table that shows the objects, in their order until somebody sorts it."""
+    view = QTableView()
+    view.setModel(model)
+    view.setSortingEnabled(True)
+    view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+    view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    view.setTabKeyNavigation(False)
+    view.setAccessibleName("Objects")
+    if (numbers := view.verticalHeader()) is not None:
+        numbers.hide()
+    return view

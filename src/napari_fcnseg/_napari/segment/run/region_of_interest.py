@@ -11,6 +11,7 @@ from napari.layers import Labels, Shapes
 
 from napari_fcnseg._napari.layers.channels import full_resolution
 from napari_fcnseg._napari.layers.geometry import middle_of_view
+from napari_fcnseg._napari.layers.metadata import is_tool
 from napari_fcnseg.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class LayerMask:
 
 def mask_layers(layers: Sequence[Layer]) -> list[Layer]:
     """Return the layers that a run can be kept inside of."""
-    return [layer for layer in layers if isinstance(layer, Shapes | Labels)]
+    return [layer for layer in layers if isinstance(layer, Shapes | Labels) and not is_tool(layer)]
 
 
 def region_in_view(source: ImageLayers, viewer: Viewer) -> RegionOfInterest:
