@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_cut_and_done_again(compute, how) -> None:
     np.testing.assert_array_equal(numbers, EXPECTED)
     assert dispatcher.added == 4 * 3  # 20 × 20 is more than 120, 10 × 10 is not
     assert len(notes) == 2
-    assert "A tile of 20 × 20 pixels" in notes[0]
+    assert "tile of 20 × 20 pixels" in notes[0]
     assert notes[1] == "The run goes on in tiles of 10 × 10 pixels."
     assert method.deaths == (0 if how in ("raise", "answer") else 1)
 
@@ -243,4 +243,4 @@ def test_a_run_whose_process_the_system_kills_goes_on_in_smaller_tiles(model, im
     assert [tile.done for tile in seen] == list(range(1, len(seen) + 1))
     assert seen[-1].total == len(seen) > 4
     notes = [note for tile in seen for note in tile.notes]  # a tile may have been finished before the process was ended
-    assert sum("ended the computing process" in note for note in notes) == 1
+    assert sum("The computing process crashed" in note for note in notes) == 1

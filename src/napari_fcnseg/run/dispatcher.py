@@ -217,11 +217,13 @@ class Dispatcher:
             return
         if not queue.failed:
             queue.failed = True
-            happened = "did not fit into memory" if error.pid is None else "ended the computing process"
-            self._tell(
-                f"A tile of {format_shape(job.size)} pixels {happened} on {queue.device.key}. It is computed again in "
-                "smaller ones, and so are the others; the result is the same."
+            tile = f"a tile of {format_shape(job.size)} pixels"
+            happened = (
+                f"{tile.capitalize()} did not fit into the memory of {queue.device.key}"
+                if error.pid is None
+                else f"The computing process crashed on {tile} on {queue.device.key}"
             )
+            self._tell(f"{happened}: it goes on with smaller tiles. The labels are the same.")
         engine().release()  # give memory of the failed tile back first
 
     def _to_cpu(self, queue: DeviceQueue, error: OutOfMemoryError) -> None:

@@ -70,7 +70,7 @@ def test_lengths_are_converted_and_plain_pixels_lie_on_pixels() -> None:
 def test_a_walk_goes_round_in_both_directions_and_says_where_it_is() -> None:
     places = [SimpleNamespace(pixels=n, at=(0, n)) for n in (5, 1, 3)]
     walk = RegionWalk(places)
-    assert walk.text("") == "3 places where they differ."
+    assert walk.text("") == "3 differences."
     assert [walk.step(1).pixels for _ in range(4)] == [5, 1, 3, 5]
     assert walk.text(", here") == "1 of 3: 5 pixels, here"
     assert [walk.step(-1).pixels for _ in range(2)] == [3, 1]

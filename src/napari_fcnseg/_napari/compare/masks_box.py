@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _TRUTH = (
     "The labels that the others are held against: a hand annotation, if there is one, or simply the first of two. "
-    "It is A in what follows."
+    "Called A below."
 )
 _MASKS = (
     "The labels that are compared with A. Check one or several; several are ranked. They may have another size, scale "

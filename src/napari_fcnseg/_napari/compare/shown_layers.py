@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.compare.differences import Differences, Highlight
     from napari_fcnseg.comparison import Study
 
-_OPACITY = 0.7
+_OPACITY = 0.85
+_FAINT = "59"  # how opaque agreement is, as hexadecimal digits: what differs stands out
 #: Colours of highlights: of Okabe and Ito (2008), other than those of agreement.
 _LIGHT = "#cc79a7"
 
@@ -42,14 +43,14 @@ class ComparisonLayers:
 
     def show_agreement(self, truth: Labels, view: Differences) -> None:
         """Show how a mask agrees with the truth; in the same layer as long as it lies in the same place."""
-        from napari_fcnseg.comparison import AGREEMENT
+        from napari_fcnseg.comparison import AGREEMENT, BOTH
 
         study = view.study
         names = {kind: name for kind, (name, _) in AGREEMENT.items()}
         look: dict[str, Any] = {
             "name": f"{study.truth} ≠ {study.entries[view.index].name}",
             "features": {"index": [0, *names], "agreement": ["neither", *names.values()]},
-            "colormap": _colormap({kind: color for kind, (_, color) in AGREEMENT.items()}),
+            "colormap": _colormap({k: color + _FAINT * (k == BOTH) for k, (_, color) in AGREEMENT.items()}),
         }
         self.agreement = self._put(self.agreement, truth, view.agreement, study, look)
 

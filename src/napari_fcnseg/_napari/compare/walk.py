@@ -45,14 +45,14 @@ class RegionWalk:
 
     @property
     def _number(self) -> str:
-        return f"{len(self.places):,}" + (" or more" if len(self.places) >= MOST else "")
+        return f"{len(self.places):,}" + ("+" if len(self.places) >= MOST else "")
 
     def text(self, where: str) -> str:
         """Return the description of the region that is looked at."""
         if not self.places:
             return "The masks do not differ anywhere."
         if self.at < 0:
-            return f"{self._number} places where they differ."
+            return f"{self._number} difference{'' if len(self.places) == 1 else 's'}."
         pixels = self.places[self.at].pixels
         return f"{self.at + 1:,} of {self._number}: {pixels:,} pixel{'' if pixels == 1 else 's'}{where}"
 

@@ -206,12 +206,13 @@ def headline(study: Study, entry: StudyEntry) -> str:
         return "No pixel was compared: all of them have a label that is left out."
     if not overall_.different and found is None:
         return f"{entry.name} and {study.truth} are the same: 0 of {overall_.pixels:,} pixels differ."
-    share = f"{100 * (overall_.accuracy or 0.0):.4g} %"
+    agree = round(100 * (overall_.accuracy or 0.0), 1)
+    share = f"{min(agree, 99.9) if overall_.different else agree:g} %"  # 100 % only where nothing differs
     if found is None:
         dice = entry.comparison.mean_dice
         mean = f" Mean Dice {number(dice)}." if dice is not None else ""
         differ = f"{overall_.different:,} of {overall_.pixels:,} pixels differ."
-        return f"{entry.name} has the label of {study.truth} at {share} of pixels; {differ}{mean}"
+        return f"{entry.name} agrees with {study.truth} on {share} of pixels; {differ}{mean}"
     at = found.at
     return (
         f"{at.found:,} of {found.a_objects:,} objects found (F1 {number(at.f1)} at IoU {at.threshold:g}), "

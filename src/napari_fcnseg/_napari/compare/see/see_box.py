@@ -172,7 +172,7 @@ class SeeBox(QWidget):
             share = f"{100 * counts.get(kind, 0) / total:.3g} %" if total else "–"
             words = f"{name} {share}".replace(" ", "&nbsp;")
             parts.append(f'<span style="color:{color}">■</span>&nbsp;{words}')
-        self.legend.setText(", ".join(parts) + " of the pixels that are more than background")
+        self.legend.setText(", ".join(parts) + " of the foreground pixels")
         self.legend.show()
 
     def _toggle(self, check: QCheckBox, on: bool) -> None:
