@@ -30,6 +30,7 @@ _HOME = {
     "score_probability": "comparison.metrics.probability",
     "segment": "run.segment",
     "segment_patchwise": "run.patchwise",
+    "teach": "teaching.teach",
     "try_precision": "proof.precision_trial",
     "verify": "proof.verification",
 }

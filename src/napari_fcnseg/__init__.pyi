@@ -22,3 +22,4 @@ from napari_fcnseg.run.segment import iter_segment as iter_segment
 from napari_fcnseg.run.segment import segment as segment
 from napari_fcnseg.run.time_estimate import Estimate as Estimate
 from napari_fcnseg.run.time_estimate import estimate as estimate
+from napari_fcnseg.teaching.teach import teach as teach

@@ -95,6 +95,18 @@ def convert_network(network: Network) -> DenseNetwork:
     return dense if network.bands is None else without_axis(dense, network.bands[0])
 
 
+def layer_values(network: Network) -> dict[str, Value]:
+    """Return what each layer of a patch network gives for one patch: its positions, its channels, where they lie.
+
+    Raises
+    ------
+    UnsupportedLayerError, ConversionError
+        As :func:`convert_network`.
+    """
+    walk, _, _ = _walked(network, NetworkBuilder(len(network.tensor_shape) - 1, dry=True))
+    return {name: value for name, value in walk.result.items() if name != INPUT}
+
+
 def _walked(network: Network, emitter: NetworkBuilder) -> tuple[_Walk, MapRef, int]:
     """Return the whole walk, the network's answer and how many numbers it is."""
     walk = _Walk(emitter, {INPUT: input_of(network, emitter)})

@@ -20,6 +20,21 @@ def activation(name: str, params: dict[str, Any]) -> Callable[[Any], Any]:
     return lambda x: keeping_nan(x, function(x, **params))
 
 
+def written(name: str, params: dict[str, Any], x: Any) -> Any:
+    """Apply an activation in a model that is to be written: as a layer or operation of Keras's that a file can hold."""
+    if name == "relu":
+        return keras.layers.ReLU(**params)(x)
+    if name in _LAYERS:
+        return getattr(keras.layers, _LAYERS[name])(**params)(x)
+    if not params and name not in OWN and hasattr(keras.activations, name):
+        return keras.layers.Activation(name)(x)
+    function = OWN[name] if name in OWN else getattr(keras.activations, name, None) or NOT_IN_OLD_KERAS[name]
+    return function(x, **params)
+
+
+_LAYERS = {"elu": "ELU", "leaky_relu": "LeakyReLU", "softmax": "Softmax"}
+
+
 def keeping_nan(x: Any, y: Any) -> Any:
     """Return an activation's result, in float16 with what was no number left as it was.
 

@@ -24,8 +24,16 @@ if TYPE_CHECKING:
     Shape: TypeAlias = tuple[int | None, ...]
 
 
-def patch_model(network: Network) -> keras.Model:
-    """Return the patch network on patches ``(n, *patch, channel)``."""
+def patch_model(network: Network, *, written: bool = False) -> keras.Model:
+    """Return the patch network on patches ``(n, *patch, channel)``.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    written : bool
+        Whether it is to be written to a file: then there is no layer that only this process knows.
+    """
     patches = keras.Input(network.input_shape, name="patches")
     tensors: dict[str, Any] = {INPUT: patches if network.bands is None else _with_bands(network, patches)}
     for node in network.nodes:
@@ -33,12 +41,29 @@ def patch_model(network: Network) -> keras.Model:
         for op in node.ops:
             if isinstance(op, graph.Merge):
                 given = [_merged(op, given)]
+            elif written and isinstance(op, graph.Affine):
+                given = [_affine(op, given[0])]
+            elif written and isinstance(op, graph.Activation):
+                given = [activations.written(op.name, dict(op.params), given[0])]
+            elif isinstance(op, graph.Crop) and len(network.tensor_shape) in (2, 3, 4):
+                given = [
+                    _of_rank("Cropping{}D", len(op.width))(op.width if len(op.width) > 1 else op.width[0])(given[0])
+                ]
             elif isinstance(op, graph.Expand):
                 given = [keras.layers.Reshape((1,) * (len(network.tensor_shape) - 1) + (-1,))(given[0])]
             else:
                 given = [_apply(op, given[0])]
         tensors[node.name] = given[0]
     return keras.Model(patches, tensors[network.output], name="patch")
+
+
+def _affine(op: graph.Affine, x: Any) -> Any:
+    """Return ``(x - center) * scale + offset`` in operations that a file can hold, without those that do nothing."""
+    if np.any(op.center != 0):
+        x = x - np.asarray(op.center)
+    if np.any(op.scale != 1):
+        x = x * np.asarray(op.scale)
+    return x + np.asarray(op.offset) if np.any(op.offset != 0) else x
 
 
 def _with_bands(network: Network, x: Any) -> Any:

@@ -272,6 +272,18 @@ class Engine:
         """
         self._host_of(_reference()).child.call("save_dense", network, str(path)).result()
 
+    def save_patch(self, network: Network, path: Path) -> None:
+        """Write a patch network as a ``.keras`` file; as :meth:`save`."""
+        self._host_of(_reference()).child.call("save_patch", network, str(path)).result()
+
+    def fit_head(self, *data: np.ndarray, **options: int) -> Future[tuple[list[np.ndarray], dict[str, float]]]:
+        """Have TensorFlow's process fit a head (:func:`napari_fcnseg.engine.head_training.fit`)."""
+        return self._host_of(_reference()).child.call("fit_head", *data, options)
+
+    def start_reference(self) -> None:
+        """Begin to start the process that has TensorFlow, where there is none; return at once."""
+        self._host_of(_reference())
+
     def measure_peak(self, device: Device | None = None, size: int = 4096, repeat: int = 3) -> float:
         """Return the measured peak of a device in its precision, in FLOP/s: a product of ``size`` × ``size`` matrices.
 

@@ -163,6 +163,31 @@ def save_dense(network: DenseNetwork, path: str) -> None:
         raise OutputError(f"The converted network could not be written to {path}: {error}") from None
 
 
+def save_patch(network: Network, path: str) -> None:
+    """Write a patch network as a ``.keras`` file.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    from napari_fcnseg.engine.patch_export import save_patch_model
+
+    try:
+        save_patch_model(network, path)
+    except (OSError, ValueError, TypeError) as error:
+        raise OutputError(f"The model could not be written to {path}: {error}") from None
+
+
+def fit_head(
+    numbers: np.ndarray, labels: np.ndarray, strokes: np.ndarray, options: dict[str, int]
+) -> tuple[list[np.ndarray], dict[str, float]]:
+    """Fit a head to numbers at painted pixels (:func:`napari_fcnseg.engine.head_training.fit`)."""
+    from napari_fcnseg.engine.head_training import fit
+
+    return fit(numbers, labels, strokes, **options)
+
+
 def frameworks() -> list[str]:
     """Return the frameworks that are imported here."""
     return sorted(backend for backend in BACKENDS if PACKAGES.get(backend, backend) in sys.modules)

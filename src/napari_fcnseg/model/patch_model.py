@@ -17,11 +17,13 @@ from napari_fcnseg.conversion import convert_network
 from napari_fcnseg.conversion.converter import squares
 from napari_fcnseg.conversion.memory import patch_batch
 from napari_fcnseg.engine import engine
-from napari_fcnseg.errors import ConversionError, ImageError, ModelFileError, SettingsError
+from napari_fcnseg.errors import ConversionError, ImageError, ModelFileError, OutputError, SettingsError
 from napari_fcnseg.model.fcn import FCN
 from napari_fcnseg.model.sidecar import Sidecar, default_names, palette, read_options, sidecar_for, sidecar_path, values
 from napari_fcnseg.readers.options import ReadOptions
 from napari_fcnseg.readers.sandbox import read_models
+from napari_fcnseg.system.json_file import MAX_BYTES, write_json
+from napari_fcnseg.system.saving import Inputs, Plan, stage
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
@@ -151,6 +153,36 @@ class PatchModel:
         waiting = [engine().run(self.network, device, x[i : i + size]) for i in range(0, len(x), size)]
         answers = [future.result().reshape(-1, self.fcn.network.outputs) for future in waiting]
         return np.concatenate(answers) if answers else np.zeros((0, self.fcn.network.outputs), np.float32)
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the patch network as a ``.keras`` file of Keras's own layers, and its sidecar beside it.
+
+        A file of that name is replaced with ``overwrite`` alone, and what the model was read from never is.
+
+        Raises
+        ------
+        OutputError
+            If the name has another ending, or the file cannot be written or is there already.
+        """
+        target = Path(path)
+        if target.suffix != ".keras":
+            raise OutputError(f"A patch model is written as a .keras file: choose {target.stem}.keras.")
+        beside = (sidecar_path(target),) if self.sidecar is not None else ()
+        plan = Plan((target,), Inputs(self.files), beside, overwrite=overwrite)
+        with plan.claim():
+            self.write_into(plan)
+        return target
+
+    def write_into(self, plan: Plan) -> None:
+        """Write the patch network into the first of the files that are claimed, and its sidecar beside it."""
+        target = plan.outputs[0]
+        staged = stage(target, lambda part: engine().save_patch(self.network, part.absolute()))
+        try:
+            if self.sidecar is not None:
+                write_json(sidecar_path(target), self.sidecar.as_dict(), MAX_BYTES, overwrite=plan.overwrite)
+            staged.publish(overwrite=plan.overwrite, inputs=plan.inputs)
+        finally:
+            staged.discard()
 
     def __repr__(self) -> str:
         return f"<PatchModel {self.name!r}: patch {self.patch_shape}, {self.channels} channels>"

@@ -56,9 +56,9 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], seconds: float, note
         "notes": list(notes),
         "versions": {
             "python": platform.python_version(),
-            "napari-fcnseg": _version("napari-fcnseg"),
+            "napari-fcnseg": version("napari-fcnseg"),
             **framework_versions(_backends(plan, devices)),
-            "numpy": _version("numpy"),
+            "numpy": version("numpy"),
         },
     }
 
@@ -67,7 +67,7 @@ def framework_versions(backends: Iterable[str]) -> dict[str, str]:
     """Return the versions of the packages that frameworks come in, and of Keras where it is one of its."""
     backends = set(backends)
     packages = {PACKAGES.get(backend, backend) for backend in backends}
-    return {name: _version(name) for name in sorted(packages | ({"keras"} if backends & set(KERAS) else set()))}
+    return {name: version(name) for name in sorted(packages | ({"keras"} if backends & set(KERAS) else set()))}
 
 
 def _backends(plan: RunPlan, devices: Sequence[Device]) -> set[str]:
@@ -85,7 +85,8 @@ def precision_of(plan: RunPlan, devices: Sequence[Device]) -> str:
     return " and ".join(sorted({device.precision for device in devices})) or plan.settings.precision
 
 
-def _version(package: str) -> str:
+def version(package: str) -> str:
+    """Return the version of a package that is installed; a question mark where nobody knows."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:  # TensorFlow has packages of other names

@@ -1,0 +1,1 @@
+"""Teaching: strokes on images, and the patch model that follows from them."""
