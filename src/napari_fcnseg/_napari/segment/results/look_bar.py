@@ -78,7 +78,7 @@ class LookBar(QWidget):
         opacity, contour = self._last
         if opacity is not None:
             layer.opacity = opacity
-        if isinstance(layer, Labels):
+        if isinstance(layer, Labels) and layer.contour != contour:  # napari draws it anew at once
             layer.contour = contour
 
     def _follow(self, _: Any = None) -> None:
