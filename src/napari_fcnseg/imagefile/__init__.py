@@ -1,7 +1,8 @@
 """Image files in and out, with their axes and pixel size."""
 
+from napari_fcnseg.imagefile.growing_zarr import GrowingZarr
 from napari_fcnseg.imagefile.image import ImageFile
-from napari_fcnseg.imagefile.omezarr import UNITS, GrowingZarr, axis_letters
+from napari_fcnseg.imagefile.omezarr import UNITS, axis_letters
 from napari_fcnseg.imagefile.reading import READ, read_image
 from napari_fcnseg.imagefile.writing import (
     OUTPUTS,

@@ -13,7 +13,7 @@ import tifffile
 
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.imagefile.class_table import lookup_table, names_text, png_bytes
-from napari_fcnseg.imagefile.omezarr import GrowingZarr
+from napari_fcnseg.imagefile.growing_zarr import GrowingZarr
 from napari_fcnseg.imagefile.tiff import TIFF
 from napari_fcnseg.system.saving import ZARR, Inputs, Plan, Staged, files_behind, save_whole, stage
 from napari_fcnseg.system.saving.reasons import reason, remedy
