@@ -217,7 +217,8 @@ def test_a_plate_names_its_images_and_gives_each(tmp_path, version, form) -> Non
         group = root.require_group(well)
         describe(group, well={"images": [{"path": "0"}], "version": version})
         field = group.create_group("0")
-        field.create_array("0", data=ZCYX[number])
+        pixels = ZCYX[number]  # zarr 3.0.8 takes no data when a group makes an array
+        field.create_array("0", shape=pixels.shape, dtype=pixels.dtype)[...] = pixels
         axes = [{"name": name} for name in "cyx"]
         describe(field, multiscales=[{"axes": axes, "datasets": [{"path": "0"}], "version": version}])
     said = refusal(tmp_path / "p.zarr")
