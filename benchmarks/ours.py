@@ -87,7 +87,7 @@ class Ours:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.methods = (END_TO_END, ENGINE)
+        self.ways = (END_TO_END, ENGINE)
         self.model = load_model(job.path("model.keras"))
         engine().start().result()
         self.engine: EngineOnly | None = None
@@ -98,12 +98,12 @@ class Ours:
         self.engine.scores()
         return f"tile {' × '.join(map(str, self.engine.run.plan.tile))}, chosen by the program"
 
-    def turn(self, method: str) -> tuple[float, np.ndarray]:
+    def turn(self, way: str) -> tuple[float, np.ndarray]:
         """Return seconds, and labels or scores."""
         assert self.engine is not None, "tune() comes first"
         rest()
         start = time.perf_counter()
-        result = self._end_to_end() if method == END_TO_END else self.engine.scores()
+        result = self._end_to_end() if way == END_TO_END else self.engine.scores()
         return time.perf_counter() - start, result
 
     def _end_to_end(self) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import multiprocessing
 import pickle
@@ -9,9 +10,10 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
-from bench.peer_side import answer, write
+from bench.peer_side import BENCHMARKS, answer, write
 
 from napari_fcnseg import load_model
+from napari_fcnseg.imagefile import ImageFile, write_image
 
 EXACT = 1e-5
 PEERS = [("blog", True), ("blog", False), ("keras", False), ("onnx", True), ("onnx", False)]
@@ -39,6 +41,21 @@ def check(found: np.ndarray, folder) -> None:
 @pytest.mark.parametrize(("peer", "own_pool"), PEERS)
 def test_a_peer_computes_what_the_patch_network_does(keras_child, folder, peer, own_pool) -> None:
     check(keras_child(answer, peer, str(folder), own_pool), folder)
+
+
+def test_our_own_ways_do_too(folder, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    contender = importlib.import_module("contender")
+    job = contender.Job(str(folder), 1)
+    picture = np.load(folder / "image.npy")
+    write_image(folder / "image.tif", ImageFile(picture, "YXC"))
+    _, ways = contender.begin("ours", job)
+    assert len(ways) == 2
+    contender.tune()
+    files = {way: contender.turn(way, keep=True)[1] for way in ways}
+    labels, scores = (np.load(files[way]) for way in ways)
+    check(scores, folder)
+    np.testing.assert_array_equal(labels, scores.argmax(axis=-1) + 1)
 
 
 @pytest.mark.parametrize(("peer", "own_pool"), ELSEWHERE)
