@@ -33,7 +33,7 @@ How it is measured:
 - Our engine has its memory allocator keep freed pages while a run lasts; the other ways run as they come.
 - Patch by patch is measured on a sample of random pixels and extrapolated.
 - GFLOP/s count the network's own arithmetic, without the halo of the tiles. The peak is a float32 product of two
-  4096² matrices in TensorFlow, the best of those before, between and after the rounds.
+  4096² matrices, ONNX Runtime's or NumPy's, the best of those before, between and after the rounds.
 - Memory is the resident memory of all processes of a way at its peak, in brackets what it was before anything was
   computed. Our two ways share their processes, and so do those of patch by patch.
 """
