@@ -110,7 +110,7 @@ def test_objects_of_a_folder_are_those_of_instances(folder, capsys, tmp_path) ->
     options = ("--minimum-size", 2, "--connectivity", 2)
     code, said, _ = run(capsys, folder, "-o", out, "--border", "edge", "--objects", 1, *options)
     assert code == 0
-    assert said.splitlines()[-1].endswith(f"Objects: {out / 'objects.csv'}")
+    assert said.splitlines()[-1].endswith(f", objects: {out / 'objects.csv'}")
     cli.main(["instances", str(out / "10.labels.tif"), "-o", str(one), "--interior", "1", *map(str, options)])
     capsys.readouterr()
     np.testing.assert_array_equal(tifffile.imread(out / "10.objects.tif"), tifffile.imread(one))

@@ -142,7 +142,7 @@ def _execute(batch: Batch, quiet: bool) -> list[ReportLine]:
         if not quiet:
             count = len(batch.items) + len(batch.left_out)
             where = f" Report: {batch.report}" if batch.report.is_file() else ""
-            where += f" Objects: {batch.table}" if batch.table is not None else ""
+            where += f", objects: {batch.table}" if batch.table is not None else ""
             print(f"{summary(lines, count)}{where}", file=sys.stderr if len(lines) < count else sys.stdout)
     return lines
 

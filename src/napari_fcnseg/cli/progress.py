@@ -1,4 +1,4 @@
-"""A progress bar over tiles, on standard error."""
+"""A progress bar on standard error."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_bar(title: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar; what it yields is called with the numbers of finished and of all tiles."""
+def progress_bar(title: str, quiet: bool, unit: str = "tiles") -> Iterator[Callable[[int, int], None]]:
+    """Show a bar; what it yields is called with how much is finished, and how much there is."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("tiles"), TimeElapsedColumn(),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn(),
         TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:

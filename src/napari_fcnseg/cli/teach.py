@@ -88,7 +88,7 @@ def _taught(chosen: argparse.Namespace, plan: Plan) -> PatchModel:
     steps: Any = None
     if chosen.preprocess is not None:
         steps = steps_of([step for several in chosen.preprocess for step in several])
-    with progress_bar("Teaching", chosen.quiet) as progress:
+    with progress_bar("Teaching", chosen.quiet, "%") as progress:
         return teach(
             [image.data for image in images], marks, base, channel_axis=named, preprocess=steps, border=chosen.border,
             class_names=chosen.class_names, class_colors=chosen.class_colors, device=chosen.device,
