@@ -111,7 +111,8 @@ def model_bytes(
 def _node(node: Node) -> bytes:
     named = [_text(1, name) for name in node.inputs] + [_text(2, name) for name in node.outputs]
     settings = (_message(5, _attribute(key, value)) for key, value in node.attributes.items())
-    return b"".join([*named, _text(4, node.kind), *settings])
+    # Named after its first result: ONNX Runtime 1.19 gives two nodes that it makes of nameless ones the same name.
+    return b"".join([*named, _text(3, node.outputs[0]), _text(4, node.kind), *settings])
 
 
 def _attribute(key: str, value: Attribute) -> bytes:
