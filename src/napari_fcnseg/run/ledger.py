@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_fcnseg.plan.tiles import as_slices
 from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.run.provenance import framework_versions
 from napari_fcnseg.system.saving.names import ledger_of
@@ -29,9 +30,8 @@ if TYPE_CHECKING:
     from napari_fcnseg.arrays.frame_source import Region
     from napari_fcnseg.engine import Device
     from napari_fcnseg.plan.run_plan import RunPlan
+    from napari_fcnseg.plan.schedule import Index
     from napari_fcnseg.run.run import Tile
-
-Index = tuple[int, ...]
 
 _FORMAT: Final = 1
 _MOST_BYTES: Final = 2**32  # of a ledger; a line is about a hundred bytes
@@ -125,19 +125,20 @@ class Ledger:
     def go_on(self, arrays: Mapping[str, Any]) -> int:
         """Read what is finished, as far as it really is in the arrays; return the number of tiles."""
         for index, region, sums in self._lines():
-            where = place_of(index, region)
+            where = (*index, *as_slices(region))
             with suppress(Exception):  # a chunk that is half written raises whatever its codec raises
                 if tuple(checksum(np.asarray(arrays[kind.name][where])) for kind in self._kinds) == sums:
                     self._add(index, region)
-        missing = [place_of(*tile) for tile in self.plan.schedule if not self.skip(*tile)]
+        missing: list[tuple[int | slice, ...]] = [
+            (*index, *as_slices(region)) for index, region in self.plan.schedule if not self.skip(index, region)
+        ]
         for kind in self._kinds:
             _clear_unreadable(arrays[kind.name], missing)
         return len(self._finished) + sum(map(len, self._pieces.values()))
 
     def note(self, tile: Tile) -> None:
         """Note that a tile is in the arrays."""
-        index = tuple(w for w in tile.where if not isinstance(w, slice))
-        region = tuple((w.start, w.stop) for w in tile.where if isinstance(w, slice))
+        index, region = tile.place
         if (index, region) == (self.plan.schedule.frames[0], self.plan.schedule.early):
             return  # it comes again with the tile that it lies in
         if not self._length:
@@ -187,11 +188,6 @@ class Ledger:
                 yield entry
 
 
-def place_of(index: Index, region: Region) -> tuple[int | slice, ...]:
-    """Return where a tile lies in a run's arrays."""
-    return (*index, *(slice(start, stop) for start, stop in region))
-
-
 def checksum(numbers: npt.NDArray[Any]) -> int:
     """Return a checksum of an array's bytes in C order."""
     return zlib.crc32(np.ascontiguousarray(numbers).data.cast("B")) if numbers.size else 0
@@ -200,7 +196,7 @@ def checksum(numbers: npt.NDArray[Any]) -> int:
 def _clear_unreadable(array: Any, places: Iterable[tuple[int | slice, ...]]) -> None:
     """Put zeros in place of chunks that cannot be read: a tile that covers only a part of one could not be written."""
     for cell in dict.fromkeys(cell for where in places for cell in _cells(array, where)):
-        where = tuple(slice(start, stop) for start, stop in cell)
+        where = as_slices(cell)
         try:
             array[where]
         except Exception:

@@ -71,6 +71,12 @@ class Tile:
     confidence: npt.NDArray[np.float32] | None = None
     disagreement: npt.NDArray[np.float32] | None = None
 
+    @property
+    def place(self) -> tuple[Index, Region]:
+        """The index of its frame, and its region of that; of a preview without the steps."""
+        index = tuple(int(w) for w in self.where if not isinstance(w, slice))
+        return index, tuple((w.start, w.stop) for w in self.where if isinstance(w, slice))
+
 
 class Run:
     """Executes a plan; more than once, if need be.

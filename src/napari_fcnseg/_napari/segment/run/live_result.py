@@ -66,12 +66,9 @@ class LiveResult(ResultArrays):
         self.own.keep(tile.where, tile.labels)
         if self.sure is not None:
             self.sure[tile.where] = confidence_of(tile.scores, self.run.plan.networks[0].head)
-        stack = len(tile.where) - len(self.run.plan.extent)
-        index, where = tile.where[:stack], tile.where[stack:]
-        region = tuple((part.start, part.stop) for part in where if isinstance(part, slice))
-        self._finished.setdefault(tuple(map(int, index)), {})[region] = None  # type: ignore[arg-type]
-        early = self.run.plan.schedule.early
-        if early is None or where != as_slices(early):  # that one lies over others
+        index, region = tile.place
+        self._finished.setdefault(index, {})[region] = None
+        if region != self.run.plan.schedule.early:  # that one lies over others
             self.finished_pixels += tile.labels.size
         unbounded = self.run.plan.networks[0].head == "scores"  # and not known beforehand
         if "probabilities" in self.arrays and unbounded:
