@@ -9,11 +9,11 @@ from napari_helpers import ONNX, choose, finish, give, image, run, settle, small
 from napari_fcnseg import segment
 from napari_fcnseg._napari.layers.metadata import METADATA
 
-DATA = image(400, 400)
+DATA = image(560, 560)
 
 
 def begin(qtbot, viewer, dock) -> None:
-    """Begin a run of 1,600 tiles, and wait for the first."""
+    """Begin a run of 3,136 tiles, so many that it lasts until it is stopped, and wait for the first."""
     viewer.add_image(DATA, name="noise")
     give(dock, small_model())
     dock.settings.tile.setValue(10)
