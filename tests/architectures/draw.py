@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import _versions
 from architectures.blocks import BLOCKS
 from architectures.graph import Graph
 from architectures.layers import Drawing, activation, pool
@@ -55,7 +56,10 @@ def draw_architecture(random: Random, rank: int, maps: int | None = None) -> dic
         for number, node in enumerate(graph.nodes)
     )
     # Nobody can read off a file where the channels are when no layer in it says so.
-    first = first and any("Conv" in name or "Pool" in name for name in _names(graph.nodes))
+    names = _names(graph.nodes)
+    first = first and any("Conv" in name or "Pool" in name for name in names)
+    if "ZeroPadding1D" in names and _versions.lacking("keras", "3.5"):  # pads signals with the channels last only
+        first = False
     operations = any(node.get("layer", "")[:4] == "ops." for node in graph.nodes)
     return graph.spec(
         outputs, pick=pick, first=first, seed=random.randint(0, 999),
