@@ -7,6 +7,17 @@ from importlib.metadata import version
 import pytest
 from packaging.version import Version
 
+#: The first Keras that has an activation, where that is not the oldest that we admit.
+ACTIVATIONS = {
+    name: first
+    for first, names in {
+        "3.7": "celu glu hard_shrink hard_tanh log_sigmoid soft_shrink squareplus tanh_shrink",
+        "3.8": "sparse_plus sparsemax",
+        "3.10": "sparse_sigmoid",
+    }.items()
+    for name in names.split()
+}
+
 
 def lacking(library: str, first: str, what: str = "") -> str:
     """Return why the installed version will not do, or nothing where it is ``first`` or later."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import _versions
+
 from architectures.blocks import BLOCKS
 from architectures.graph import Graph
 from architectures.layers import Drawing, activation, pool

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import _versions
+
 if TYPE_CHECKING:
     from random import Random
 
     from architectures.graph import Graph
 
+_NEW = ("celu", "log_sigmoid", "tanh_shrink")
 ACTIVATIONS = (
     *("relu",) * 6, "elu", "selu", "tanh", "sigmoid", "softplus", "softsign", "silu", "gelu", "leaky_relu", "relu6",
-    "hard_sigmoid", "hard_silu", "mish", "linear", "celu", "log_sigmoid", "tanh_shrink",
+    "hard_sigmoid", "hard_silu", "mish", "linear",
+    *(name for name in _NEW if not _versions.lacking("keras", _versions.ACTIVATIONS[name])),
 )  # fmt: skip
 _VECTOR = ("Dense", "Dense", "Dense", "norm", "Dropout", "PReLU", "residual")
 

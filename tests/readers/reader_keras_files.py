@@ -60,15 +60,7 @@ KERAS_ONLY = frozenset({"augmentation"})
 #: The first Keras that has what a model below is made of, or has it right.
 SINCE = {
     **dict.fromkeys(("normalization_given", "normalization_given_axes"), "3.8"),
-    **{
-        f"activation_{name}": first
-        for first, names in {
-            "3.7": "celu glu hard_shrink hard_tanh log_sigmoid soft_shrink squareplus tanh_shrink",
-            "3.8": "sparse_plus sparsemax",
-            "3.10": "sparse_sigmoid",
-        }.items()
-        for name in names.split()
-    },
+    **{f"activation_{name}": first for name, first in _versions.ACTIVATIONS.items()},
     "augmentation": "3.11",
 }
 
