@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -77,20 +76,6 @@ def test_a_table_takes_the_place_of_a_table_only(tmp_path) -> None:
     (tmp_path / "notes.csv").write_text("my notes")
     with pytest.raises(OutputError, match="not a table of objects"):
         table.save(tmp_path / "notes.csv", overwrite=True)
-
-
-def test_8000_objects_take_less_than_2_seconds() -> None:
-    labels = np.zeros((2048, 2048), np.int32)
-    number = 0
-    for row in range(0, 2048, 22):
-        for col in range(0, 2048, 22):
-            number += 1
-            labels[row : row + 15, col : col + 17] = number
-    assert number > 8000
-    start = time.process_time()
-    table = measure_objects(labels, image=np.zeros((2048, 2048, 2), np.uint16))
-    assert time.process_time() - start < 2
-    assert len(table) == number
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7])

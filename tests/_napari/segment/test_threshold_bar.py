@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
-from napari.layers import Labels
 from napari_helpers import give, image, run, settle, small_model
 
 from napari_fcnseg import segment
@@ -63,15 +61,3 @@ def test_a_script_computes_the_same_threshold() -> None:
     assert "confidence=True" in script
     assert "Threshold(0.7, 3).apply(result.labels, result.confidence)" in script
     compile(script, "script", "exec")
-
-
-def test_4096_pixels_a_side_take_less_than_100_milliseconds_of_computing(qtbot) -> None:
-    from napari_fcnseg.run.threshold import Threshold
-
-    own = np.random.default_rng(0).integers(1, 4, (4096, 4096), np.uint8)
-    sure = np.random.default_rng(1).random((4096, 4096), np.float32)
-    layer = Labels(own.copy())
-    Threshold(0.4, 3).apply(own, sure)
-    start = time.process_time()
-    layer.data[...] = Threshold(0.5, 3).apply(own, sure)
-    assert time.process_time() - start < 0.1

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -407,13 +406,11 @@ def test_the_second_process_is_told_who_writes_and_a_killed_one_blocks_nobody(fo
     try:
         assert holder.stdout.readline() == "held\n"
         before = contents(folder)
-        start = time.monotonic()
         for command in (f"{SEGMENT} -o new.tif", "instances mask.tif --interior 1 -o ./new.tif --overwrite"):
             assert cli.main(command.split()) == 1
             said = capsys.readouterr().err
             assert f"new.tif is being written by another napari-fcnseg (process {holder.pid} on " in said
             assert ", since 20" in said
-        assert time.monotonic() - start < 10
         assert contents(folder) == before
     finally:
         holder.kill()
