@@ -53,10 +53,15 @@ def test_a_second_run_takes_the_place_of_the_first_unless_that_is_kept_or_edited
     give(dock, small_model())
     run(qtbot, dock)
     first = viewer.layers[-1]
+    first.opacity, first.contour = 0.3, 1
+    over = viewer.add_points(name="over it")
     dock.settings.border.value = "edge"
     run(qtbot, dock)
-    second = viewer.layers[-1]
-    assert list(viewer.layers)[1:] == [second]
+    settle(qtbot)
+    second = viewer.layers[1]
+    assert list(viewer.layers)[1:] == [second, over], "in its place, under what lies over it"
+    assert (second.opacity, second.contour) == (0.3, 1)
+    viewer.layers.remove(over)
     assert second.name == "a · small0"
     assert dock.undo.undo(), "what was replaced is not lost"
     assert first in viewer.layers

@@ -29,7 +29,7 @@ from napari_fcnseg._napari.segment.results.undo import Undo
 from napari_fcnseg._napari.segment.run.controller import RunController
 from napari_fcnseg._napari.segment.run.engine_line import EngineLine
 from napari_fcnseg._napari.segment.run.follow_view import FollowView
-from napari_fcnseg._napari.segment.run.older import replaced
+from napari_fcnseg._napari.segment.run.older import replaced, take_place
 from napari_fcnseg._napari.segment.run.plan_preview import PlanPreview
 from napari_fcnseg._napari.segment.run.region_box import RegionBox
 from napari_fcnseg._napari.segment.run.region_of_interest import RegionOfInterest
@@ -273,6 +273,7 @@ class DenseSegmentation(Panel):
             self.result.remember(layers, self.controller.last.request)
         self.look.dress(layers[-1])
         older = replaced(self.viewer.layers, layers[-1])
+        take_place(self.viewer.layers, older, layers[-1])
         self.instances.inherit(older, layers[-1])
         self.instances.recompute(layers[-1])
         self.undo.take(older)

@@ -12,8 +12,9 @@ from napari_fcnseg._napari.layers.metadata import METADATA, real
 from napari_fcnseg._napari.segment.run.stopped import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from napari.components import LayerList
     from napari.layers import Layer
 
     from napari_fcnseg._napari.segment.run.request import RunRequest
@@ -75,6 +76,13 @@ def replaced(layers: Iterable[Layer], new: Layer) -> list[Layer]:
         if not stays and _same_image(run.request, mine.request) and _same_task(run.request, mine.request):
             gone += its
     return gone
+
+
+def take_place(layers: LayerList, older: Sequence[Layer], new: Layer) -> None:
+    """Put the labels of a new result where those are in the list that it replaces, under whatever lies over them."""
+    places = [layers.index(layer) for layer in older if isinstance(layer, Labels) and layer in layers]
+    if places and (here := layers.index(new)) > places[-1]:
+        layers.move(here, places[-1])
 
 
 def _same_image(one: RunRequest, other: RunRequest) -> bool:
