@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
 from napari_fcnseg import InstanceSettings, find_instances
+from napari_fcnseg._napari.layers.edits import edited_pixels, note_edits, pixels_in, with_edits
 from napari_fcnseg._napari.layers.geometry import geometry
 from napari_fcnseg._napari.segment.results.instance_worker import InstanceRequest, instance_layer, pixel_of
 from napari_fcnseg._napari.segment.results.instances_box import InstancesBox
@@ -142,6 +143,39 @@ def test_a_session(qtbot, viewer, box, monkeypatch) -> None:
     done(qtbot, box)
     qtbot.waitUntil(lambda: "All labels of 'by hand' are 0" in box.message.text())
     np.testing.assert_array_equal(viewer.layers["cells · model · objects"].data, later)
+
+
+def test_objects_corrected_by_hand_are_kept_when_they_are_found_anew(qtbot, viewer, box) -> None:
+    classes = fluorescence_cells(3, (64, 80))[1]
+    parent = viewer.add_layer(result(classes))
+    qtbot.wait(20)
+    qtbot.mouseClick(box.button, Qt.MouseButton.LeftButton)
+    done(qtbot, box)
+    first = viewer.layers[-1]
+    gone = np.nonzero(first.data == 1)
+    first.data_setitem(gone, 0)
+    note_edits(first, edited_pixels(first))
+    assert pixels_in(first.metadata["napari_fcnseg"]) == len(gone[0])
+    corrected = first.data.copy()
+    box.form.minimum_size.setValue(5)
+    said = done(qtbot, box)
+    second = viewer.layers[-1]
+    assert second is not first
+    assert second.name == "cells · model · objects"
+    assert f"kept in '{first.name}'" in said
+    assert (first.name, first.visible) == ("cells · model · objects · corrected", False)
+    np.testing.assert_array_equal(first.data, corrected)
+    np.testing.assert_array_equal(second.data, find_instances(classes, InstanceSettings(3, 2, minimum_size=5)))
+    box.form.minimum_size.setValue(0)
+    done(qtbot, box)
+    assert list(viewer.layers) == [parent, first, second], "one that nobody has corrected is updated"
+
+
+def test_edits_of_the_labels_count_in_the_objects_too() -> None:
+    entry = {"instances": {"edited_labels": 7}, "certificate": {"passed": True}}
+    said = with_edits(entry, 5)
+    assert (pixels_in(said), said["certificate"]["edited_pixels"]) == (12, 12)
+    assert pixels_in(with_edits(said, 0)) == 7
 
 
 def test_labels_without_class_names_in_a_volume(qtbot, viewer, box) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: What the provenance calls it.
 EDITED = "edited"
+#: And, in the entry of objects, the pixels that were edited in the labels before the objects were found.
+EDITED_LABELS = "edited_labels"
 _own: WeakKeyDictionary[Layer, Callable[[], npt.NDArray[Any]]] = WeakKeyDictionary()
 
 
@@ -40,7 +42,11 @@ def edited_pixels(layer: Layer) -> int:
 
 
 def with_edits(provenance: Mapping[str, Any], pixels: int) -> dict[str, Any]:
-    """Return the provenance of labels of which so many were edited by hand, its certificate among it."""
+    """Return the provenance of labels of which so many were edited by hand, its certificate among it.
+
+    Objects are edited as well where the labels were that they were found in.
+    """
+    pixels += (provenance.get("instances") or {}).get(EDITED_LABELS, 0)
     said = {name: value for name, value in provenance.items() if name != EDITED}
     certificate = said.get("certificate")
     if isinstance(certificate, dict):
@@ -63,8 +69,8 @@ def in_words(pixels: int) -> str:
 def note_edits(layer: Layer, pixels: int) -> None:
     """Write into a layer how much of it was edited by hand."""
     entry = layer.metadata.get(METADATA)
-    if isinstance(entry, dict) and pixels != pixels_in(entry):
-        layer.metadata[METADATA] = with_edits(entry, pixels)
+    if isinstance(entry, dict) and (said := with_edits(entry, pixels)) != entry:
+        layer.metadata[METADATA] = said
 
 
 def layer_with(metadata: Any) -> Layer | None:

@@ -10,12 +10,13 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_fcnseg._napari.layers.channels import full_resolution
-from napari_fcnseg._napari.layers.edits import edited_pixels, may_be_edited, with_edits
+from napari_fcnseg._napari.layers.edits import EDITED_LABELS, edited_pixels, may_be_edited, with_edits
 from napari_fcnseg._napari.layers.geometry import geometry
 from napari_fcnseg._napari.layers.metadata import METADATA, is_result, shows_comparison
 from napari_fcnseg._napari.segment.run.stopped import run_of
 from napari_fcnseg.errors import OutOfMemoryError
 from napari_fcnseg.instances.settings import InstanceSettings, InstanceSizes, why_none
+from napari_fcnseg.run.own_labels import OwnLabels
 from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
@@ -74,14 +75,17 @@ class FoundInstances:
         Where they come from.
     said : str
         How many there are.
+    own : OwnLabels
+        The instances once more, out of reach of a brush.
     layer : Labels or None
-        A layer that has all of that, if a new one was asked for; no viewer has it yet.
+        A layer that has all of that, where there was none or people have corrected it; no viewer has it yet.
     """
 
     labels: np.ndarray
     features: dict[str, Any]
     metadata: dict[str, Any]
     said: str
+    own: OwnLabels
     layer: Labels | None = None
 
 
@@ -104,10 +108,12 @@ def instance_layer(request: InstanceRequest) -> FoundInstances:
     features = features_of(sizes, "area" if request.spatial < 3 else "volume")
     metadata = {METADATA: _origin(request)}
     name = f"{request.parent.name} · objects"
+    own = OwnLabels(labels.shape, labels.dtype)
+    own.keep(tuple(map(slice, labels.shape)), labels)
     layer = None
-    if request.target is None:
+    if request.target is None or edited_pixels(request.target):
         layer = Labels(labels, name=name, features=features, metadata=metadata, opacity=0.7, **place)
-    return FoundInstances(labels, features, metadata, said, layer)
+    return FoundInstances(labels, features, metadata, said, own, layer)
 
 
 def features_of(sizes: InstanceSizes, what: str) -> dict[str, Any]:
@@ -124,7 +130,8 @@ def _origin(request: InstanceRequest) -> dict[str, Any]:
     mine = {"settings": request.settings.as_dict(), "spatial": request.spatial, "labels": request.parent.name}
     said = dict(entry) if isinstance(entry, dict) else {}
     if may_be_edited(request.parent):
-        said = with_edits(said, edited_pixels(request.parent))
+        mine[EDITED_LABELS] = edited_pixels(request.parent)
+        said = with_edits(said, mine[EDITED_LABELS])
     return {"program": "napari-fcnseg", **said, "instances": mine}
 
 

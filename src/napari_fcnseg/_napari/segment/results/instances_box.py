@@ -12,6 +12,7 @@ from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.layers.channels import full_resolution
+from napari_fcnseg._napari.layers.edits import keep_own
 from napari_fcnseg._napari.layers.metadata import class_names
 from napari_fcnseg._napari.segment.results.instance_form import InstanceForm
 from napari_fcnseg._napari.segment.results.instance_worker import (
@@ -214,19 +215,27 @@ class InstancesBox(QWidget):
             self._show(request, outcome.value)
 
     def _show(self, request: InstanceRequest, result: FoundInstances) -> None:
-        """Put instances into their layer; one that the user has removed meanwhile stays away."""
-        target, shown = request.target, self._target(request.parent)
-        if target is None:
-            self._targets[request.parent] = result.layer
-            self._viewer.add_layer(result.layer)
-        elif shown is None or shown is not target:
+        """Put instances into their layer; one that the user has removed meanwhile stays away.
+
+        Instances that people have corrected stay, in a layer of their own.
+        """
+        target, said = request.target, result.said
+        if target is not None and self._target(request.parent) is not target:
             self._say("")
             return
-        else:
+        if result.layer is not None:
+            if target is not None:
+                target.name, target.visible = f"{target.name} · corrected", False
+                said = f"{said} Your corrections are kept in {target.name!r}."
+            keep_own(result.layer, result.own.array)
+            self._targets[request.parent] = result.layer
+            self._viewer.add_layer(result.layer)
+        elif target is not None:
+            keep_own(target, result.own.array)
             target.data, target.features = result.labels, result.features
             target.metadata.update(result.metadata)
         self._offer_table()
-        self._say(result.said)
+        self._say(said)
 
     def _offer_table(self) -> None:
         layer = self.layer
