@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from architectures import keras_model
 from architectures.draw import draw_architecture
-from hypothesis import HealthCheck, given, note, seed, settings
+from hypothesis import HealthCheck, assume, given, note, seed, settings
 from hypothesis import strategies as st
 
 from napari_fcnseg.conversion import convert_network
@@ -69,7 +69,7 @@ def chain(*sizes: int) -> DenseNetwork:
     return convert_network(Network("chain", (patch, patch, 1), linked, "dense"))
 
 
-@pytest.mark.parametrize(("rank", "number"), [(1, 8), (2, 6), (3, 6)])
+@pytest.mark.parametrize(("rank", "number"), [(1, 4), (2, 3), (3, 3)])
 def test_random_architectures_thinned_give_every_so_manieth_answer(keras_child, tmp_path, rank, number) -> None:
     seen: list[tuple[int, ...]] = []
 
@@ -82,15 +82,14 @@ def test_random_architectures_thinned_give_every_so_manieth_answer(keras_child, 
         path = tmp_path / f"model.{spec['file']}"
         network = convert_network(read_model(path, keras_child(keras_model.make, spec, str(path))))
         own = network.strides
-        if not network.steps or len(network.steps) > _STEPS or max(own) == 1:
-            return
+        assume(network.steps and len(network.steps) <= _STEPS and max(own) > 1)
         places = tuple(random.randint(1, 4) for _ in range(rank))
         for every in {own, tuple(random.randint(1, 7) for _ in range(rank))}:
             compare(network, every, places)
         seen.append(own)
 
     each()
-    assert seen
+    assert len(seen) >= number
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 4, 5, 6, 8, 12, 24])
