@@ -49,7 +49,8 @@ def test_the_child_is_reused_by_the_next_run(model_path, image) -> None:
     assert engine().warm
 
 
-def test_a_kill_in_mid_run_is_a_sentence_and_the_next_run_works(model_path, image) -> None:
+def test_a_kill_in_mid_run_is_a_sentence_and_the_next_run_works(model_path) -> None:
+    image = np.random.default_rng(0).random((400, 500), np.float32)  # too many tiles to be done before the kill
     expected = segment(image, model_path).labels
     pid = engine().pid
     tiles = iter_segment(image, model_path, tile=8)

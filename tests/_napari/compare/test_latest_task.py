@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from patience import patience
 from qtpy.QtCore import QObject
 
 from napari_fcnseg._napari.compare.latest_task import LatestTask, TaskStopped
@@ -41,7 +42,7 @@ def test_what_is_asked_last_is_heard_of_alone(qtbot, heard) -> None:
     assert latest.busy
     latest.ask(lambda note: "second")
     qtbot.waitUntil(lambda: not latest.busy)
-    assert stopped.wait(5), "the first is stopped, and does not go on unheard"
+    assert stopped.wait(5 * patience()), "the first is stopped, and does not go on unheard"
     qtbot.wait(100)
     assert [entry for entry in said if entry[0] in ("done", "failed")] == [("done", "second")]
 
@@ -74,11 +75,11 @@ def test_what_nobody_waits_for_is_stopped_without_a_word(qtbot, heard) -> None:
     qtbot.wait(100)
     latest.give_up()
     assert not latest.busy
-    assert stopped.wait(5)
+    assert stopped.wait(5 * patience())
     stopped.clear()
     latest.ask(long)
     qtbot.wait(100)
     with qtbot.waitSignal(owner.destroyed):
         owner.deleteLater()
-    assert stopped.wait(5), "nor when the owner is gone"
+    assert stopped.wait(5 * patience()), "nor when the owner is gone"
     assert not [entry for entry in said if entry[0] in ("done", "failed")]

@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 from napari_helpers import finish, give, image, run, settle, small_model
+from patience import patience
 
 from napari_fcnseg import segment
 from napari_fcnseg.engine import engine
@@ -31,7 +32,7 @@ class SlowImage:
 
     def __getitem__(self, where):
         if threading.current_thread() is not threading.main_thread() and where[0] > 1:
-            self.go.wait(20)
+            self.go.wait(20 * patience())
         return self.data[where]
 
     def __array__(self, dtype=None, copy=None):
