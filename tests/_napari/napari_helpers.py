@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from patience import patience
 
 from napari_fcnseg._napari.segment.models.hints import ModelHints
 from napari_fcnseg._napari.segment.models.model_job import LoadedModels
@@ -16,6 +18,33 @@ from napari_fcnseg.model.patch_model import PatchModel
 #: Small models that PyTorch exported: ``residual`` has two channels and three classes, ``two`` has two answers, and
 #: ``norms`` is better run patch by patch.
 ONNX = Path(__file__).resolve().parent.parent / "readers" / "onnx"
+
+
+class SlowImage:
+    """A stack of frames that takes its time, so that a test can do something in mid-run.
+
+    The first two frames come at once, as a run reads one ahead; the others when ``go`` is set. These are noted in
+    ``read``.
+    """
+
+    ndim = 3
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.data = data
+        self.shape = data.shape
+        self.size = data.size
+        self.go = threading.Event()
+        self.read: set[int] = set()
+
+    def __getitem__(self, where):
+        if threading.current_thread() is not threading.main_thread() and where[0] > 1:
+            self.go.wait(20 * patience())
+            self.read.add(where[0])
+        return self.data[where]
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.data, dtype)
 
 
 def small_model(channels: int = 1, classes: int = 3, seed: int = 0, spatial: int = 2) -> PatchModel:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,13 +50,15 @@ def test_the_child_is_reused_by_the_next_run(model_path, image) -> None:
     assert engine().warm
 
 
-def test_a_kill_in_mid_run_is_a_sentence_and_the_next_run_works(model_path) -> None:
-    image = np.random.default_rng(0).random((400, 500), np.float32)  # too many tiles to be done before the kill
+def test_a_kill_in_mid_run_is_a_sentence_and_the_next_run_works(model_path, image) -> None:
     expected = segment(image, model_path).labels
     pid = engine().pid
     tiles = iter_segment(image, model_path, tile=8)
     kept = [next(tiles)]
-    os.kill(pid, signal.SIGKILL)
+    os.kill(
+        pid, signal.SIGSTOP
+    )  # or it may die between two tiles, and is replaced unnoticed
+    threading.Timer(1, os.kill, (pid, signal.SIGKILL)).start()
     with pytest.raises(errors.EngineError, match="computing process ended"):
         kept.extend(tiles)
     for tile in kept:

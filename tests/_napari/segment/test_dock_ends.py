@@ -4,39 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 
 import numpy as np
 import pytest
-from napari_helpers import finish, give, image, run, settle, small_model
-from patience import patience
+from napari_helpers import SlowImage, finish, give, image, run, settle, small_model
 
 from napari_fcnseg import segment
 from napari_fcnseg.engine import engine
-
-
-class SlowImage:
-    """A stack of frames that takes its time, so that a test can do something in mid-run.
-
-    The first two frames come at once, as a run reads one ahead; the others when ``go`` is set.
-    """
-
-    ndim = 3
-    dtype = np.dtype(np.float32)
-
-    def __init__(self, data: np.ndarray) -> None:
-        self.data = data
-        self.shape = data.shape
-        self.size = data.size
-        self.go = threading.Event()
-
-    def __getitem__(self, where):
-        if threading.current_thread() is not threading.main_thread() and where[0] > 1:
-            self.go.wait(20 * patience())
-        return self.data[where]
-
-    def __array__(self, dtype=None, copy=None):
-        return np.array(self.data, dtype)
 
 
 @pytest.fixture
@@ -73,8 +47,10 @@ def test_cancel_keeps_what_is_done(qtbot, viewer, dock) -> None:
 
 def test_a_killed_engine_is_replaced_in_mid_run_and_the_user_is_told(qtbot, viewer, dock, slow) -> None:
     before = engine().pid
-    os.kill(before, signal.SIGKILL)
+    os.kill(before, signal.SIGSTOP)  # or it may be between two frames when it dies: it is replaced then, unnoticed
     slow.data.go.set()
+    qtbot.waitUntil(lambda: 3 in slow.data.read, timeout=20_000)  # as one is read ahead, the one before is under way
+    os.kill(before, signal.SIGKILL)
     said = finish(qtbot, dock)
     assert said.startswith("Done: 4 × 20 × 20")
     assert "The computing process crashed" in said

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 from napari.utils.progress import progress
-from napari_helpers import ONNX, choose, finish, give, image, run, settle, small_model
+from napari_helpers import ONNX, SlowImage, choose, finish, give, image, run, settle, small_model
 
 from napari_fcnseg import segment
 from napari_fcnseg._napari.layers.metadata import METADATA
 
-DATA = image(560, 560)
+DATA = image(6, 40, 40)
 
 
-def begin(qtbot, viewer, dock) -> None:
-    """Begin a run of 3,136 tiles, so many that it lasts until it is stopped, and wait for the first."""
-    viewer.add_image(DATA, name="noise")
+def begin(qtbot, viewer, dock) -> SlowImage:
+    """Begin a run that lasts until it is stopped, wait for its first frame, and return what holds it up."""
+    data = SlowImage(DATA)
+    viewer.add_image(data, name="noise", contrast_limits=(0, 1))
     give(dock, small_model())
-    dock.settings.tile.setValue(10)
     settle(qtbot)
     dock.run.run.click()
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=60_000)
+    return data
 
 
 def check_looks_stopped(layer) -> None:
@@ -34,17 +35,18 @@ def check_looks_whole(layer) -> None:
     assert layer.name == "noise · small0"
     assert layer.colormap.map(0)[3] == 0
     assert layer.features["class"][0] == "not labelled"
-    np.testing.assert_array_equal(layer.data, segment(DATA, small_model()).labels)
+    for frame, labels in zip(DATA, layer.data, strict=True):
+        np.testing.assert_array_equal(labels, segment(frame, small_model()).labels)
 
 
 def test_a_stopped_result_looks_so_and_is_resumed_when_it_is_selected(qtbot, viewer, dock) -> None:
-    begin(qtbot, viewer, dock)
+    slow = begin(qtbot, viewer, dock)
     dock.run.cancel.click()
+    slow.go.set()
     finish(qtbot, dock)
     stopped = viewer.layers[-1]
     check_looks_stopped(stopped)
     assert "Stopped: " in dock.result.about.text()
-    dock.settings.tile.setValue(0)
     give(dock, small_model(seed=1))
     run(qtbot, dock)
     assert not dock.run.resume.isVisibleTo(dock), "the selected result is whole"
@@ -58,9 +60,10 @@ def test_a_stopped_result_looks_so_and_is_resumed_when_it_is_selected(qtbot, vie
 
 
 def test_closing_the_dock_leaves_no_bar_and_a_new_dock_resumes(qtbot, viewer, dock) -> None:
-    begin(qtbot, viewer, dock)
+    slow = begin(qtbot, viewer, dock)
     qtbot.waitUntil(lambda: bool(progress._all_instances), timeout=60_000)
     viewer.window.remove_dock_widget(dock)
+    slow.go.set()
     qtbot.waitUntil(lambda: not progress._all_instances, timeout=20_000)
     stopped = viewer.layers[-1]
     check_looks_stopped(stopped)
