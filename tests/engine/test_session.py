@@ -55,9 +55,7 @@ def test_a_kill_in_mid_run_is_a_sentence_and_the_next_run_works(model_path, imag
     pid = engine().pid
     tiles = iter_segment(image, model_path, tile=8)
     kept = [next(tiles)]
-    os.kill(
-        pid, signal.SIGSTOP
-    )  # or it may die between two tiles, and is replaced unnoticed
+    os.kill(pid, signal.SIGSTOP)  # or it may die between two tiles, and is replaced unnoticed
     threading.Timer(1, os.kill, (pid, signal.SIGKILL)).start()
     with pytest.raises(errors.EngineError, match="computing process ended"):
         kept.extend(tiles)

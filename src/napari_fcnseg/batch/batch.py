@@ -265,7 +265,7 @@ class Batch:
     ) -> ReportLine:  # fmt: skip
         """Compare the result with the patch model if that is wanted; return the image's line."""
         pixels = run.plan.summary.pixels
-        said = [f"{pixels:,} pixels in {format_duration(run.seconds)} on {run.device}.", *run.notes]
+        said = [f"{pixels:,} pixels in {format_duration(run.spent.computing)} on {run.device}.", *run.notes]
         verified = None
         if sampler is not None:
             verification = sampler.verify()

@@ -150,7 +150,7 @@ def leave_results(
     """
     import imageio.v3 as iio
 
-    picture = folder / PICTURE
+    picture, computing = folder / PICTURE, run.spent.computing
     report = run.plan.models[0].fcn.report
     truth = sample.truth() if sample.truth is not None else None
     agreement = f"Ground truth     {(labels == truth).mean():.1%} of the pixels agree\n" if truth is not None else ""
@@ -159,8 +159,8 @@ def leave_results(
         f"Model            {sample.model_path.name}: {sample.learned_from}\n"
         f"Network          {report.summary()}\n"
         f"Device           {run.device}\n"
-        f"Time             {run.seconds:.2f} s for {labels.size:,} pixels ({labels.size / run.seconds / 1e3:.0f} "
-        f"kpx/s), {seconds:.1f} s with the start of the computing process\n"
+        f"Time             {computing:.2f} s for {labels.size:,} pixels ({labels.size / computing / 1e3:.0f} kpx/s), "
+        f"{seconds:.1f} s with the start of the computing process\n"
         f"Verification     {verification}\n"
         f"{agreement}"
         f"Picture          {picture} (image, labels, overlay)\n"

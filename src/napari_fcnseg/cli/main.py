@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    since = time.perf_counter()
     parser = _parser()
     chosen = parser.parse_args(arguments)
+    chosen.since = since
     try:
         with heeded():
             return int(chosen.run(chosen))

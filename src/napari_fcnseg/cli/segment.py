@@ -106,7 +106,6 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
     arrays = output_files.result_arrays_for(
         run, image, outputs, overwrite=plan.overwrite, scaling=scaling, continuation=continuation
     )
-    start = time.perf_counter()
     try:
         with progress_bar("Segmenting", chosen.quiet) as progress:
             watching = (sampler.see,) if sampler is not None else ()
@@ -120,14 +119,15 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
             kept = f"{arrays.done} of {run.total} tiles are done and kept (*.partial.*).{how}"
             print(f"napari-fcnseg: {kept}", file=sys.stderr)
         raise
-    seconds = time.perf_counter() - start
     provenance = run.provenance() | ({"series": chosen.series} if chosen.series is not None else {})
     provenance |= scaling.as_dict() if scaling else {}
     output_files.publish(arrays, image, outputs, provenance, plan)
     if not chosen.quiet:
         written = " and ".join(map(str, outputs.values()))
         what = run.plan.summary
+        seconds = time.perf_counter() - chosen.since
         print(f"{written}: {what.pixels:,} pixels in {seconds:.1f} s on {run.device}, tile {what.tile}.")
+        print(f"{run.spent.of(seconds).capitalize()}.")
     return OK if sampler is None else _verify_result(provenance, sampler, plan, quiet=chosen.quiet)
 
 

@@ -293,7 +293,7 @@ def certify(
         tolerance=TOLERANCE,
         worst_point=worst_point,
         edited_pixels=0,
-        seconds={"segmentation": run.seconds, "verification": seconds},
+        seconds={"segmentation": run.spent.computing, "verification": seconds},
         versions={**provenance["versions"], **framework_versions([engine().reference_backend])},
     )
 

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.engine import Device
     from napari_fcnseg.plan.run_plan import RunPlan
+    from napari_fcnseg.run.time_spent import TimeSpent
 
 
-def provenance_of(plan: RunPlan, devices: Sequence[Device], seconds: float, notes: Sequence[str]) -> dict[str, Any]:
+def provenance_of(plan: RunPlan, devices: Sequence[Device], spent: TimeSpent, notes: Sequence[str]) -> dict[str, Any]:
     """Return the provenance of a run, as plain data for JSON.
 
     Parameters
@@ -25,7 +26,7 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], seconds: float, note
         What was planned.
     devices : sequence of Device
         Where it was computed; empty before that is known.
-    seconds : float
+    spent : TimeSpent
         How long it took.
     notes : sequence of str
         What the user was told of it.
@@ -52,7 +53,8 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], seconds: float, note
         "device": ", ".join(map(str, devices)) or None,
         "devices": [device.key for device in devices],
         "libraries": {device.key: device.library for device in devices if device.library},
-        "seconds": seconds,
+        "seconds": spent.computing,
+        "spent": spent.as_dict(),
         "notes": list(notes),
         "versions": {
             "python": platform.python_version(),

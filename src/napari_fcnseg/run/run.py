@@ -22,6 +22,7 @@ from napari_fcnseg.run.dispatcher import Dispatcher, wait_for
 from napari_fcnseg.run.labels import labels_of, measures_of
 from napari_fcnseg.run.method_runner import MethodRunner
 from napari_fcnseg.run.provenance import provenance_of
+from napari_fcnseg.run.time_spent import TimeSpent
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.plan.schedule import Index, Planned, Skip
 
 _log = logging.getLogger("napari_fcnseg")
+_STARTING, _PREPARING, _COMPUTING = "Starting the computing process", "Preparing the network", "Computing"
 
 _Image: TypeAlias = npt.NDArray[np.float32]
 
@@ -94,8 +96,10 @@ class Run:
         What the user should know of how the run goes, as sentences, in the order in which it came up; the plan's first.
     devices : tuple of Device
         That compute; empty before they are known.
-    seconds : float
-        From the first tile's start to the last finished tile.
+    spent : TimeSpent
+        What it has taken.
+    doing : str
+        What goes on, as people say it.
     done : int
         Tiles that are finished.
     in_part : bool
@@ -109,7 +113,7 @@ class Run:
         self.runners = tuple(map(MethodRunner, plan.methods))
         self.notes = list(plan.notes)
         self.devices: tuple[Device, ...] = ()
-        self.seconds, self.done, self.in_part = 0.0, 0, False
+        self.spent, self.doing, self.done, self.in_part = TimeSpent(), _STARTING, 0, False
         self.opened: FrameSource | None = None
         self._bound: dict[Index, list[preprocess.Bound]] = {}
         self._start, self._told, self._added = 0.0, 0, 0
@@ -167,12 +171,17 @@ class Run:
         dispatcher = None
         for note in self.notes[self._told :]:  # from planning
             _log.warning(note)
+        before = self.spent if self.in_part else TimeSpent()
+        began, self.doing = time.perf_counter(), _STARTING
         try:
             choice = engine().choose(settings.device, settings.precision)
             devices = self.devices = yield from wait_for(choice, poll)
+            started, self.doing = time.perf_counter(), _PREPARING
             dispatcher = Dispatcher(self.runners, devices, self.plan.memory_budget, self._tell)
             yield from dispatcher.load(poll)
-            self._start = time.perf_counter() - (self.seconds if self.in_part else 0)
+            ready, self.doing = time.perf_counter(), _COMPUTING
+            self.spent = TimeSpent(before.starting + started - began, before.preparing + ready - started)
+            self._start = ready - before.computing
             for finished in dispatcher.answers(self._jobs(planned, reader, hold), poll):
                 self._added, self.devices = dispatcher.added, dispatcher.devices
                 yield self._tile(*finished) if finished is not None else None
@@ -184,7 +193,7 @@ class Run:
 
     def provenance(self) -> dict[str, Any]:
         """Return the provenance of the result, as plain data for JSON."""
-        return provenance_of(self.plan, self.devices, self.seconds, self.notes)
+        return provenance_of(self.plan, self.devices, self.spent, self.notes)
 
     def _jobs(
         self, planned: Planned, reader: ThreadPoolExecutor, hold: Future[None] | None
@@ -239,7 +248,7 @@ class Run:
         if plan.mask is not None:
             arrays = plan.mask.cut_out(job.index, job.region, arrays)
         self.done += 1
-        self.seconds = time.perf_counter() - self._start
+        self.spent.computing = time.perf_counter() - self._start
         self._count(labels)
         new, self._told = tuple(self.notes[self._told :]), len(self.notes)
         labels, scores, *more = arrays

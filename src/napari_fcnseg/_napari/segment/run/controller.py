@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,7 @@ class RunController(QObject):
         self._selected: weakref.ref[Layer] | None = None
         self._latest: RunProgress | None = None
         self._shown: RunProgress | None = None
+        self._said = ""
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_MILLISECONDS)
         self._timer.timeout.connect(self._look)
@@ -95,6 +97,7 @@ class RunController(QObject):
         self.follows = False  # whether the last run goes where the view goes
         self.stopped = False  # whether the user stopped it, or it failed
         self._stops = [threading.Event()]  # of what runs; see above
+        self._asked = 0.0  # when it was
         stops, work = self._stops, self._work
         self._open: list[Activity | ResultLayers] = []  # what shows the run, in a list that outlives this object
         shown = self._open
@@ -176,7 +179,7 @@ class RunController(QObject):
             show_progress(layers, 1, 1)  # it goes on: nothing is missing for good
         self.verification, self._made = None, ()
         self._box.certificate.setVisible(False)
-        self._latest = self._shown = None
+        self._latest, self._shown, self._said = None, None, ""
         self._stops[-1] = request.stop
         self._begin(function, arguments, text, self._segmented)
         self._activity = Activity(self._box, result_name(request))
@@ -229,7 +232,7 @@ class RunController(QObject):
         text: str,
         finish: Callable[[Outcome | None], None],
     ) -> None:
-        self._outcome, self._ended, self._finish = None, False, finish
+        self._outcome, self._ended, self._finish, self._asked = None, False, finish, time.perf_counter()
         self.stopped = False
         self._box.offer_resume(False)
         self._box.busy(text)
@@ -259,14 +262,23 @@ class RunController(QObject):
             self._conclude()
 
     def _advance(self, progress: RunProgress) -> None:
-        if progress is self._shown:
+        doing = self._doing(progress)
+        if progress is self._shown and doing == self._said:
             return
-        if self._shown is None or self._shown.said != progress.said:
-            tiles = "" if progress.total == 1 else f" {progress.total} tiles"
-            self._box.say(f"{progress.said} Computing{tiles}…".lstrip())
+        if doing != self._said:
+            self._said = doing
+            self._box.say(doing)
         self._shown = progress
         if progress.done:
             self._box.advance(progress.done, progress.total, progress.seconds_left)
+
+    def _doing(self, progress: RunProgress) -> str:
+        """Return what goes on; before the first tile also for how long."""
+        doing = progress.result.run.doing
+        if not progress.done:
+            return f"{progress.said} {doing}… {time.perf_counter() - self._asked:.0f} s".lstrip()
+        tiles = "" if progress.total == 1 else f" {progress.total} tiles"
+        return f"{progress.said} {doing}{tiles}…".lstrip()
 
     def _on_outcome(self, outcome: Outcome) -> None:
         self._outcome = outcome
@@ -292,6 +304,8 @@ class RunController(QObject):
 
     def _segmented(self, outcome: Outcome | None) -> None:
         segmented: RunResult | None = outcome.value if outcome is not None else None
+        if segmented is not None:
+            segmented.waited += time.perf_counter() - self._asked
         if self._results is not None:
             self._results.finish(self._latest, segmented.provenance if segmented is not None else None)
             self._made = self._results.layers
@@ -311,7 +325,7 @@ class RunController(QObject):
             kept = f": {segmented.done} of {segmented.total} tiles are done and kept" if segmented is not None else ""
             self._box.say(f"Stopped{kept}.{_UNPAINTED if segmented and segmented.unpainted else ''}")
         else:
-            self._box.say(summary(segmented))
+            self._box.say(summary(segmented), f"{segmented.sampler.run.spent.of(segmented.waited).capitalize()}.")
             if verify:
                 self._testify(segmented)
 

@@ -141,6 +141,8 @@ class RunResult:
         That show it, the labels last; empty before they are made.
     skip : callable or None
         Which tiles are not to be computed, the next time; :meth:`look_at` sets it.
+    waited : float
+        Seconds that the user has waited for it, from each click to what it showed.
     """
 
     request: RunRequest
@@ -153,6 +155,7 @@ class RunResult:
     unpainted: bool = False
     layers: tuple[Layer, ...] = ()
     skip: Skip | None = None
+    waited: float = 0.0
 
     @property
     def labels(self) -> npt.NDArray[Any]:

@@ -173,8 +173,8 @@ def result_layers(request: RunRequest, result: LiveResult, provenance: dict[str,
 
 
 def summary(segmented: RunResult) -> str:
-    """Return what was done, how long it took, and where."""
-    seconds, device = segmented.provenance["seconds"], segmented.provenance["device"]
+    """Return what was done, how long it took since the click, and where."""
+    seconds, device = segmented.waited, segmented.provenance["device"]
     run, request = segmented.sampler.run, segmented.request
     shape = format_shape(run.plan.result_shape)
     if request.settings.region is not None or request.settings.frames is not None:

@@ -107,9 +107,9 @@ class RunBox(QWidget):
         self.bar.setToolTip(self.bar.format())
         self.bar.setUpdatesEnabled(True)
 
-    def say(self, text: str) -> None:
-        """Show what happened."""
-        self._show(text, "")
+    def say(self, text: str, detail: str = "") -> None:
+        """Show what happened, and more of it in the tooltip."""
+        self._show(text, "", detail)
 
     def complain(self, sentence: str) -> None:
         """Show what went wrong."""
@@ -120,8 +120,9 @@ class RunBox(QWidget):
         if self.message.styleSheet():
             self.say("")
 
-    def _show(self, text: str, style: str) -> None:
+    def _show(self, text: str, style: str, detail: str = "") -> None:
         self.message.setStyleSheet(style)
+        self.message.setToolTip(detail and f"<p>{detail}</p>")
         self.message.setText(text)
         self.message.setVisible(bool(text))
 
