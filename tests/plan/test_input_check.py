@@ -56,7 +56,7 @@ def test_raw_counts_are_doubted_and_standardising_them_is_likely() -> None:
     assert found is not None
     assert "networks are usually trained on about -3 to 3" in found.reason
     assert found.suggestion == ("zero_mean_unit_variance",)
-    assert str(found).endswith("Likely normalisation: zero_mean_unit_variance.")
+    assert str(found).endswith("Try zero_mean_unit_variance, a guess: only who trained the model knows.")
     assert doubt(microscope("uint16", 82, 3032), model(), steps="zero_mean_unit_variance") is None
 
 

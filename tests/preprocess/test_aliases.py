@@ -22,12 +22,26 @@ from napari_fcnseg.errors import SettingsError
         ("NORMALIZE", "scale_range"),
         ("minmax", "scale_range"),
         ("percentiles", "scale_range:1,99.8"),
+        ("median localmean:61", "divide_by_median subtract_local_mean:61"),
+        ("Divide by median, subtract local mean 61", "divide_by_median subtract_local_mean:61"),
+        ("fixed zero mean unit variance 3,4", "fixed_zero_mean_unit_variance:3,4"),
         ("/255, zscore", f"{preprocess.BYTES} zero_mean_unit_variance"),
     ],
 )
 def test_a_usual_name_is_its_step(written, meant) -> None:
     assert preprocess.parse(written) == preprocess.parse(meant)
     assert preprocess.parse(", ".join(map(str, preprocess.parse(written)))) == preprocess.parse(meant)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("medain", "divide_by_median"), ("standard_variance", "zero_mean_unit_variance"), ("zscore@all", "zero_mean")],
+)
+def test_a_step_that_is_nearly_named_is_proposed(written, meant) -> None:
+    with pytest.raises(SettingsError, match=rf"Did you mean .*{meant}.*\? Choose from: binarize"):
+        preprocess.parse(written)
+    with pytest.raises(SettingsError, match=r"step 'qqq'\. Choose from"):
+        preprocess.parse("qqq")
 
 
 def test_dividing_is_dividing() -> None:

@@ -89,7 +89,7 @@ def test_an_empty_text_is_no_step() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("median", "no preprocessing step 'median'.*divide_by_median"),
+        ("mean", "no preprocessing step 'mean'.*subtract_local_mean"),
         ("subtract_local_mean", "write the preprocessing step as subtract_local_mean:size"),
         ("subtract_local_mean:wide", "subtract_local_mean:size"),
         ("divide_by_median:3", "does not fit"),

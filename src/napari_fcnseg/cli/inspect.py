@@ -148,8 +148,9 @@ def _changes(chosen: argparse.Namespace, start: Sidecar, numbers: dict[str, int]
 
     changes: dict[str, Any] = {key: _words(getattr(chosen, key)) for key in _LISTS if getattr(chosen, key) is not None}
     names = changes.get("class_names", ())
-    if names and "class_colors" not in changes and len(start.class_colors) != len(names):
-        changes["class_colors"] = palette(len(names))
+    nobodys = start.class_colors == palette(len(start.class_colors)) or len(start.class_colors) != len(names)
+    if names and "class_colors" not in changes and nobodys:
+        changes["class_colors"] = palette(len(names), names)
     for key in ("name", "description", "unit"):
         if getattr(chosen, key) is not None:
             changes[key] = getattr(chosen, key)

@@ -29,7 +29,7 @@ def add_arguments(instances: argparse.ArgumentParser) -> None:
     add_search_arguments(instances)
     add("--table", type=Path, metavar="FILE", help="measure the instances into this .csv")
     add("--outlines", type=Path, metavar="FILE", help="write outlines for ImageJ (.zip) or QuPath (.geojson)")
-    add("--image", metavar="FILE", help="whose brightness the table has as well")
+    add("--image", nargs="+", default=[], metavar="FILE", help="whose brightness the table has too; or one a channel")
     add("--overwrite", action="store_true", help="replace earlier results; never the labels")
     add("--quiet", action="store_true", help="no summary")
     instances.set_defaults(run=run_instances)
@@ -65,7 +65,7 @@ def run_instances(chosen: argparse.Namespace) -> int:
 
     settings = search_settings(chosen, chosen.interior, chosen.method)
     check_ending(chosen.output)
-    inputs = Inputs([chosen.labels, provenance_path(Path(chosen.labels)), *([chosen.image] if chosen.image else [])])
+    inputs = Inputs([chosen.labels, provenance_path(Path(chosen.labels)), *chosen.image])
     measured = [path for path in (chosen.table, chosen.outlines) if path is not None]
     for path, endings in ((chosen.table, (".csv",)), (chosen.outlines, ENDINGS)):
         if path is not None and path.suffix.lower() not in endings:
@@ -126,13 +126,15 @@ def _measure(
     from napari_fcnseg.instances.measuring import measure_objects
     from napari_fcnseg.instances.outlines import save_outlines
 
-    image = None
+    image, names = None, [Path(name).stem for name in chosen.image[1:] and chosen.image]
     if chosen.image:
-        read = read_image([chosen.image])
+        read = read_image(chosen.image)
         axis = read.channel_axis
         image = np.asarray(read.data)[..., None] if axis is None else np.moveaxis(np.asarray(read.data), axis, -1)
     unit = file.unit if spacing is not None else ""
-    table = measure_objects(found, spatial=spatial, spacing=spacing if unit else None, unit=unit, image=image)
+    table = measure_objects(
+        found, spatial=spatial, spacing=spacing if unit else None, unit=unit, image=image, channels=names
+    )
     if chosen.table is not None:
         table.save(chosen.table, overwrite=chosen.overwrite)
     if chosen.outlines is not None:

@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from napari_fcnseg.cli import compare, instances, segment, teach, verify
 from napari_fcnseg.cli import doctor as cli_doctor
@@ -68,8 +68,18 @@ class _Version(argparse.Action):
         sys.exit(OK)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what people meet who name the models first."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command line, and end."""
+        if "required: IMAGE" in message and self.prog.endswith(("segment", "verify")):
+            message += ". What follows --model are models: name the images first, as in: image.tif --model cells.keras"
+        super().error(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="napari-fcnseg",
         description="Run a trained patch classifier densely over whole images: exact, fast, proven.",
     )

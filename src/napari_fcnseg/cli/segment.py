@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.system.saving import Plan
 
+_HOW_TO_PREPARE = (
+    "Was the model trained on normalised images? Give the same steps after --preprocess, for example --preprocess "
+    "zero_mean_unit_variance; --help lists them, and who trained the model knows them."
+)
+
 
 def add_arguments(segment: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -122,6 +127,8 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
     provenance = run.provenance() | ({"series": chosen.series} if chosen.series is not None else {})
     provenance |= scaling.as_dict() if scaling else {}
     output_files.publish(arrays, image, outputs, provenance, plan)
+    if any("heck the normalisation" in note for note in run.notes):
+        print(f"napari-fcnseg: {_HOW_TO_PREPARE}", file=sys.stderr)
     if not chosen.quiet:
         written = " and ".join(map(str, outputs.values()))
         what = run.plan.summary

@@ -109,7 +109,7 @@ class PatchModel:
     @property
     def class_colors(self) -> tuple[str, ...]:
         """Colours of the classes as ``#rrggbb``, by the sidecar, or some that differ."""
-        return (self.sidecar.class_colors if self.sidecar else ()) or palette(self.classes)
+        return (self.sidecar.class_colors if self.sidecar else ()) or palette(self.classes, self.class_names)
 
     @cached_property
     def fcn(self) -> FCN:

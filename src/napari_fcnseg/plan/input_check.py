@@ -59,7 +59,7 @@ class InputDoubt:
         if self.suggestion is None:
             return f"{self.reason} Check the normalisation."
         steps = ", ".join(self.suggestion) or "no preprocessing"
-        return f"{self.reason} Likely normalisation: {steps}."
+        return f"{self.reason} Try {steps}, a guess: only who trained the model knows."
 
 
 @dataclass(frozen=True)

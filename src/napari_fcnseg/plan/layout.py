@@ -189,9 +189,10 @@ class Frame(FrameSource):
 def check_dtype(dtype: np.dtype[Any]) -> None:
     """Raise an :class:`~napari_fcnseg.errors.ImageError` for anything but whole or real numbers."""
     if dtype.kind not in "buif":
-        kind = "complex numbers" if dtype.kind == "c" else f"values of type {dtype}"
-        advice = " Choose its magnitude or its phase." if dtype.kind == "c" else " Choose an image of numbers."
-        raise ImageError(f"The image holds {kind}, and a model takes real ones.{advice}")
+        advice = "Give an array of numbers: a file is read first, for example with tifffile.imread."
+        if dtype.kind == "c":
+            raise ImageError("The image holds complex numbers, and a model takes real ones. Choose magnitude or phase.")
+        raise ImageError(f"The image holds values of type {dtype}, and a model takes numbers. {advice}")
 
 
 def _find_channel_axis(shape: tuple[int, ...], channels: int, spatial: int, text: str) -> int | None:
@@ -205,8 +206,8 @@ def _find_channel_axis(shape: tuple[int, ...], channels: int, spatial: int, text
     fitting = [axis for axis, n in enumerate(shape) if n == channels]
     if len(shape) <= spatial or not fitting:
         raise ImageError(
-            f"The model takes {channels} channels and the image ({text}) has no axis of that length. Choose as many "
-            "channels as the model has, in the order it was trained with."
+            f"The model takes {channels} channels and the image ({text}) has no axis of that length. Give all of "
+            "them, in the order it was trained with: on the command line a file each, in Python np.stack(…, axis=-1)."
         )
     if len(fitting) > 1:
         raise ImageError(

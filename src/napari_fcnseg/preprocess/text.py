@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import math
 import re
@@ -39,7 +40,10 @@ _ALIASES = {
     "zscore": "zero_mean_unit_variance", "z-score": "zero_mean_unit_variance",
     "normalise": "scale_range", "normalize": "scale_range", "minmax": "scale_range", "min-max": "scale_range",
     "rescale": "scale_range", "percentile": "scale_range:1,99.8", "percentiles": "scale_range:1,99.8",
+    "median": "divide_by_median", "/median": "divide_by_median",
 }  # fmt: skip
+#: The same of steps that take numbers.
+_SHORT = dict.fromkeys(("localmean", "local_mean", "local-mean"), "subtract_local_mean")
 
 
 @dataclass(frozen=True)
@@ -84,12 +88,42 @@ def parse(text: str | Iterable[str]) -> tuple[Step, ...]:
         If a step is unknown or its arguments do not fit; the error lists what there is.
     """
     texts = (text,) if isinstance(text, str) else tuple(text)
-    words = [word for t in texts for word in re.split(r"[;\s]+|,(?=\s*(?!inf\b)[A-Za-z_])", str(t)) if word]
+    words = [
+        word
+        for t in map(_joined, map(str, texts))
+        for word in re.split(r"[;\s]+|,(?=\s*(?!inf\b)[A-Za-z_])", t)
+        if word
+    ]
     return tuple(_parse_one(word) for word in words)
 
 
+def _joined(text: str) -> str:
+    """Return a text in which steps written as words, ``subtract local mean 61``, are written as we write them."""
+    for name in STEPS:
+        text = re.sub(rf"(?i)\b{name.replace('_', '[ _-]+')}\b(?:[ ]+(?=[\d.]))?", _as_step(name), text)
+    return text
+
+
+def _as_step(name: str) -> Callable[[re.Match[str]], str]:
+    return lambda found: f"{name}:" if found[0].endswith(" ") else name
+
+
+def _alias(word: str) -> str:
+    """Return a step by our name, where another is usual."""
+    name, colon, arguments = word.partition(":")
+    return _ALIASES.get(word.lower(), _SHORT.get(name.lower(), name) + colon + arguments)
+
+
+def _like(name: str) -> list[str]:
+    """Return the steps that somebody may mean: those with a word of the name, or spelled nearly so."""
+    words = set(re.findall(r"[a-z]{3,}", name.lower())) - {"divide", "subtract", "the", "and"}
+    holding = [step for step in STEPS if any(part in step for part in words)]
+    close = difflib.get_close_matches(name.lower(), [*STEPS, *_ALIASES], 2, 0.6)
+    return holding or list(dict.fromkeys(_ALIASES.get(step, step).partition(":")[0] for step in close))
+
+
 def _parse_one(word: str) -> Step:
-    word = _ALIASES.get(word.lower(), word)
+    word = _alias(word)
     if (divisor := re.fullmatch(r"[/÷](\d+(?:\.\d*)?)", word)) and float(divisor[1]):
         word = f"scale_linear:{1 / float(divisor[1])!r},0"
     if word.lower() == "none":
@@ -97,7 +131,10 @@ def _parse_one(word: str) -> Step:
     name, colon, arguments = word.partition(":")
     joint, name = name.endswith(_JOINT), name.removesuffix(_JOINT)
     if name not in STEPS:
-        raise SettingsError(f"There is no preprocessing step {name!r}. Choose from: {', '.join(map(usage, STEPS))}.")
+        like = _like(name)
+        meant = f" Did you mean {' or '.join(map(usage, like))}?" if like else ""
+        choice = f"Choose from: {', '.join(map(usage, STEPS))}."
+        raise SettingsError(f"There is no preprocessing step {name!r}.{meant} {choice}")
     try:
         return checked(Step(name, tuple(map(_argument, arguments.split(","))) if colon else (), joint))
     except ValueError:

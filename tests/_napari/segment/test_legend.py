@@ -8,7 +8,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_fcnseg._napari.segment.models.hints import ModelHints
-from napari_fcnseg._napari.segment.models.legend import Legend, likely_background
+from napari_fcnseg._napari.segment.models.legend import Legend
+from napari_fcnseg.model.classes import likely_background
 
 HINTS = ModelHints(class_names=("Background", "edge & rim", "cell"), class_colors=("#101010", "#20c020", "#3030ff"))
 

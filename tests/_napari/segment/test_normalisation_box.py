@@ -20,7 +20,7 @@ def seen(qtbot, dock):
     return dock.normalisation.histogram.look
 
 
-def test_counts_are_doubted_before_the_run_and_the_likely_step_is_one_click_away(qtbot, viewer, dock) -> None:
+def test_counts_are_doubted_before_the_run_and_the_suggested_step_is_one_click_away(qtbot, viewer, dock) -> None:
     viewer.add_image(COUNTS)
     give(dock, small_model())
     box = dock.normalisation
@@ -29,7 +29,7 @@ def test_counts_are_doubted_before_the_run_and_the_likely_step_is_one_click_away
     assert sum(look.counts) == COUNTS.size
     assert "networks are usually trained on about -3 to 3" in box.warning.text()
     assert "another normalisation" in dock.run.warning.text()
-    assert box.use.text() == "Use: Zero mean, unit variance"
+    assert box.use.text() == "Try: Zero mean, unit variance"
     said = run(qtbot, dock)
     assert "Check the normalisation" in said, "who runs all the same is told again"
     assert any("Check the normalisation" in note for note in viewer.layers[-1].metadata["napari_fcnseg"]["notes"])
@@ -37,8 +37,11 @@ def test_counts_are_doubted_before_the_run_and_the_likely_step_is_one_click_away
     assert dock.settings.preprocess.value == "zero_mean_unit_variance"
     assert box.choice.currentText() == "Zero mean, unit variance"
     qtbot.waitUntil(lambda: not box.doubtful, timeout=30_000)
+    assert "is a guess" in box.warning.text(), "a click does not make it right"
     assert dock.run.warning.isHidden()
     assert "usually trained" not in run(qtbot, dock)
+    box.leave.click()
+    assert not box.warning.text()
     assert "zero_mean_unit_variance" in dock.result.about.text().replace("\u200b", "")
 
 

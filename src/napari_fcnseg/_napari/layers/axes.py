@@ -191,8 +191,8 @@ def _problem(axes: Axes, channels: int, spatial: int, *, separate: bool, rgb: bo
         )
     if axes.channel is None and channels > 1 and not separate:
         return (
-            f"The model takes {channels} channels and the image ({text}) has no axis of that length. Choose as many "
-            "channels as the model has, in the order it was trained with."
+            f"The model takes {channels} channels and the image ({text}) has no axis of that length. Choose a "
+            "layer for each channel, in the order it was trained with."
         )
     transparency = rgb and channels == 3 and shape[-1] == 4  # which is left out
     if axes.channel is not None and shape[axes.channel] != channels and not transparency:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from napari_fcnseg._napari.layers.axis_names import letters_of
 from napari_fcnseg._napari.layers.metadata import is_result
 from napari_fcnseg.arrays.frame_source import ChannelStack, first_channels, transposed
 from napari_fcnseg.errors import ImageError
+from napari_fcnseg.model.channels import named_order
 from napari_fcnseg.plan.layout import Layout
 from napari_fcnseg.system.formatting import format_shape
 
@@ -243,13 +243,10 @@ def _by_name(layers: Sequence[Image], need: InputSpec) -> list[Image] | None:
     """Return the layers called like the model's channels; None unless there is one for each, of one shape."""
     if len(need.names) != need.channels:
         return None
-    chosen: list[Image] = []
-    for name in need.names:
-        word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
-        called = [layer for layer in layers if not layer.rgb and word.search(layer.name) and layer not in chosen]
-        if not called:
-            return None
-        exact = [layer for layer in called if layer.name.casefold() == name.casefold()]
-        chosen.append((exact or called)[-1])
+    plain = [layer for layer in layers if not layer.rgb]
+    order = named_order(need.names, [layer.name for layer in plain])
+    if order is None:
+        return None
+    chosen = [plain[index] for index in order]
     same = len({full_resolution(layer).shape for layer in chosen}) == 1
     return chosen if same else None

@@ -6,7 +6,8 @@ checked. Preprocessing steps are written as the bioimage.io model description 0.
 
 from __future__ import annotations
 
-from napari_fcnseg.model.sidecar.data import Sidecar, blank, check, default_names, palette
+from napari_fcnseg.model.classes import default_names, palette
+from napari_fcnseg.model.sidecar.data import Sidecar, blank, check
 from napari_fcnseg.model.sidecar.files import (
     agreed_preprocess,
     read_options,

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from napari_fcnseg import preprocess
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.model.classes import default_names, palette
 from napari_fcnseg.model.sidecar import values
 from napari_fcnseg.model.sidecar.bioimageio import described
 from napari_fcnseg.model.sidecar.values import Citation, Classes  # noqa: TC001 - dataclass fields are read at run time
@@ -15,8 +16,6 @@ from napari_fcnseg.model.sidecar.values import Citation, Classes  # noqa: TC001 
 FORMAT_VERSION: Final = "1"
 
 _AXES: Final = ("t", "z", "y", "x")
-#: Told apart by colour-blind readers (Okabe and Ito 2008), the first for background.
-_COLORS = ("#999999", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
 
 
 @dataclass(frozen=True)
@@ -236,16 +235,3 @@ def blank(*, classes: int, channels: int, spatial: int) -> Sidecar:
         channel_names=default_names("channel", channels),
         axes=_AXES[-spatial:],
     )
-
-
-def default_names(what: str, count: int) -> tuple[str, ...]:
-    """Return ``("class 1", "class 2", …)``."""
-    return tuple(f"{what} {n + 1}" for n in range(count))
-
-
-def palette(count: int) -> tuple[str, ...]:
-    """Return so many colours as ``#rrggbb``, the first eight colour-blind safe."""
-    import colorsys
-
-    more = (colorsys.hsv_to_rgb(n * 0.618034 % 1, 0.55 + 0.4 * (n % 2), 0.9) for n in range(len(_COLORS), count))
-    return (*_COLORS[:count], *("#" + "".join(f"{round(255 * c):02x}" for c in rgb) for rgb in more))

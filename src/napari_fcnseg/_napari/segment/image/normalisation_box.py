@@ -32,6 +32,7 @@ USUAL: Final = {
     "Divide by median": "divide_by_median",
 }
 _FILLED_IN = "Training mean and deviation…"
+_GUESS = "This normalisation is a guess. Ask who trained the model."
 
 
 class NormalisationBox(QGroupBox):
@@ -52,6 +53,7 @@ class NormalisationBox(QGroupBox):
         super().__init__("Normalisation", parent)
         self._line = line
         self._suggested: str | None = None
+        self._guessed: str | None = None  # steps that were taken because they were suggested
         self.choice = QComboBox()
         self.choice.addItems([*USUAL, _CUSTOM])
         self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -63,7 +65,7 @@ class NormalisationBox(QGroupBox):
         self.warning = WrappingLabel()
         self.warning.setStyleSheet(WARNING_STYLE)
         self.use = QPushButton()
-        self.use.setToolTip("<p>Normalise like this instead.</p>")
+        self.use.setToolTip("<p>A guess: it makes the values plausible. Only who trained the model knows.</p>")
         self.use.clicked.connect(self._use)
         self.leave = QPushButton("It is right")
         self.leave.setToolTip("<p>Keep it, and do not warn again for this model.</p>")
@@ -101,18 +103,19 @@ class NormalisationBox(QGroupBox):
         """
         self.histogram.show_look(look)
         doubt = look.doubt if look is not None and accepted != self.steps else None
-        self.warning.setText(doubt.reason if doubt is not None else "")
+        guess = _GUESS if doubt is None and self._guessed == self.steps != accepted else ""
+        self.warning.setText(doubt.reason if doubt is not None else guess)
         suggestion = doubt.suggestion if doubt is not None else None
         self._suggested = ", ".join(suggestion) if suggestion is not None else None
-        self.use.setText(f"Use: {_name_of(self._suggested or '').removesuffix('…')}" if suggestion is not None else "")
+        self.use.setText(f"Try: {_name_of(self._suggested or '').removesuffix('…')}" if suggestion is not None else "")
         self.use.setVisible(suggestion is not None)
-        for widget in (self.warning, self._doubt):
-            widget.setVisible(doubt is not None)
+        self.warning.setVisible(bool(self.warning.text()))
+        self._doubt.setVisible(bool(self.warning.text()))
 
     @property
     def doubtful(self) -> bool:
-        """Whether there is a doubt."""
-        return bool(self.warning.text())
+        """Whether what reaches the model looks wrong; a guess looks right, and may not be."""
+        return self.warning.text() not in ("", _GUESS)
 
     def _chosen(self, _: int) -> None:
         text = self.choice.currentText()
@@ -138,6 +141,7 @@ class NormalisationBox(QGroupBox):
 
     def _use(self) -> None:
         if self._suggested is not None:
+            self._guessed = self._suggested
             self._line.value = self._suggested
             self._show_choice()
 

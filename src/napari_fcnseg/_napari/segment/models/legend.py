@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
@@ -11,6 +10,7 @@ from qtpy.QtGui import QAction, QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QLabel, QSizePolicy, QToolButton, QWidget
 
 from napari_fcnseg._napari.widgets.flow import FlowLayout
+from napari_fcnseg.model.classes import likely_background
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 
 _MOST = 24  # chips; of more classes the others are in the editor
 _ICON = 12
-_BACKGROUND = re.compile(r"^(background|backgr\.?|bg|outside|exterior|empty|nothing|none|glass)$", re.IGNORECASE)
-
-
-def likely_background(names: Sequence[str]) -> int:
-    """Return the label of the class whose name says that it is background; 0 if none does."""
-    return next((label for label, name in enumerate(names, 1) if _BACKGROUND.match(name.strip())), 0)
 
 
 class Chip(QToolButton):

@@ -60,7 +60,7 @@ def describe(models: Sequence[PatchModel], hints: ModelHints) -> tuple[str, str]
         f"{model.classes} classes",
     ]
     slow = [m.fcn.report for m in models if m.fcn.report.cheaper == "patchwise"]
-    parts.append("runs patch by patch" if slow else f"{report.speedup_ceiling:.2g}× less work")
+    parts.append("runs patch by patch" if slow else f"{_times(report.speedup_ceiling)}× less work")
     text = " · ".join(parts) + (f". {slow[0].summary()}" if slow else "")
     notes = model.sidecar.notes if model.sidecar is not None else ()
     return text, escape(" ".join((report.summary(), *report.notes, *notes)))
@@ -125,3 +125,7 @@ def _listed(names: Sequence[str], count: int) -> str:
         return ""
     more = ", …" * (count > _MOST_NAMES)
     return f" ({escape(', '.join(names[:_MOST_NAMES]))}{more})"
+
+
+def _times(factor: float) -> str:
+    return f"{factor:,.0f}" if factor >= 10 else f"{factor:.1f}"

@@ -24,7 +24,7 @@ from napari_fcnseg.system.formatting import format_bytes
 from napari_fcnseg.system.saving import put
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
     from napari.layers import Layer
@@ -84,6 +84,12 @@ def path_of(layer: Layer) -> str:
     parent = source.parent() if source.parent is not None else None
     path = source.path or (parent.source.path if parent is not None else None)
     return str(path) if path and os.path.exists(path) else ""
+
+
+def folder_of(layers: Iterable[Layer]) -> Path:
+    """Return the folder that the first of some layers was read from, else the user's own."""
+    path = next(filter(None, map(path_of, layers)), "")
+    return Path(path).parent if path else Path.home()
 
 
 def _sample(source: ImageLayers) -> Inputs | None:

@@ -19,6 +19,7 @@ from napari_fcnseg._napari.files_in_use import in_use
 from napari_fcnseg._napari.layers.edits import edited_pixels, may_be_edited, pixels_in, with_edits
 from napari_fcnseg._napari.layers.metadata import METADATA, is_result, real, shows_comparison
 from napari_fcnseg._napari.reader import PLUGIN
+from napari_fcnseg._napari.segment.results.inputs import folder_of
 from napari_fcnseg._napari.segment.results.result_text import copy_result, describe_result, find_inputs, with_axis_names
 from napari_fcnseg._napari.segment.run.older import is_kept, keep
 from napari_fcnseg._napari.segment.run.saved import stopped_entries
@@ -272,7 +273,9 @@ class ResultBox(QGroupBox):
         if self._layer is None:
             return
         name = re.sub(r"[^\w.\-]+", "-", self._layer.name).strip("-.") or "labels"
-        path, kind = QFileDialog.getSaveFileName(self, "Save the result", str(Path.home() / f"{name}.tif"), _FILTERS)
+        request = self._requests.get(self._layer)
+        folder = folder_of(request.source.layers if request is not None else ())
+        path, kind = QFileDialog.getSaveFileName(self, "Save the result", str(folder / f"{name}.tif"), _FILTERS)
         if path:
             ending = re.search(r"\*([.\w]+)\)", kind)
             whole = path if Path(path).suffix or ending is None else path + ending[1]
