@@ -10,7 +10,7 @@ import math
 import os
 import signal
 import sys
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from napari_fcnseg.engine import Device, engine
 from napari_fcnseg.errors import EngineError, ImageError, OutOfMemoryError
 from napari_fcnseg.plan.memory_budget import MemoryBudget
 from napari_fcnseg.plan.tiles import as_slices, cut_tiles
-from napari_fcnseg.run.device_queue import TileJob
+from napari_fcnseg.run.device_queue import DeviceQueue, TileJob
 from napari_fcnseg.run.dispatcher import Dispatcher
 from napari_fcnseg.system.child_process import ChildProcess
 
@@ -119,6 +119,21 @@ def test_what_does_not_fit_is_cut_and_done_again(compute, how) -> None:
     assert "tile of 20 × 20 pixels" in notes[0]
     assert notes[1] == "The run goes on in tiles of 10 × 10 pixels."
     assert method.deaths == (0 if how in ("raise", "answer") else 1)
+
+
+def test_a_tile_that_is_finished_just_after_the_look_ends_no_run(compute, monkeypatch) -> None:
+    look = DeviceQueue.ready.fget
+
+    def late(queue: DeviceQueue) -> bool:
+        seen = look(queue)
+        wait(queue.awaited)
+        return seen
+
+    monkeypatch.setattr(DeviceQueue, "ready", property(late))
+    _, _, numbers, times, _, problem = compute({})
+    assert problem is None
+    assert (times == 1).all()
+    np.testing.assert_array_equal(numbers, EXPECTED)
 
 
 def test_a_process_that_dies_whatever_the_tile_ends_the_run_and_what_came_is_kept(compute) -> None:

@@ -129,9 +129,9 @@ class Dispatcher:
                 awaited: set[Future[Any]] = {future for queue in self._queues for future in queue.awaited}
                 if self._coming is not None and self._problem is None:
                     awaited.add(self._coming)
-                if not awaited:
+                if not awaited and not any(self._queues):
                     break
-                if not wait(awaited, poll, FIRST_COMPLETED).done:
+                if awaited and not wait(awaited, poll, FIRST_COMPLETED).done:
                     yield None
         finally:
             for queue in self._queues:
