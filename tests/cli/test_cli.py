@@ -16,6 +16,7 @@ import pytest
 import tifffile
 from _keras_side import save_model
 from _two_outputs import save_two_outputs
+from patience import patience
 
 import napari_fcnseg as nf
 from napari_fcnseg.cli import main as cli
@@ -368,7 +369,7 @@ def test_a_real_process_gives_only_the_sentence_and_the_exit_code(folder, tmp_pa
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         [*command, "--model", str(folder / "recurrent.keras"), "-o", str(tmp_path / "l.tif")],
-        capture_output=True, text=True, timeout=60, env=environment, check=False,
+        capture_output=True, text=True, timeout=60 * patience(), env=environment, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stdout == ""

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from patience import patience
 
 from napari_fcnseg.cli.signals import ToldToEnd, heeded
 
@@ -66,7 +67,7 @@ def test_sigterm_ends_a_run_with_a_sentence_and_without_locks(tmp_path, kind) ->
         while not (started := children(process.pid)):  # the computing process
             time.sleep(0.2)
         process.terminate()
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=120 * patience())
     finally:
         process.kill()
         process.wait()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from _keras_side import save_model
+from patience import patience
 
 from napari_fcnseg import errors, iter_segment, load_model, segment
 from napari_fcnseg.engine import engine
@@ -95,5 +96,7 @@ def test_a_plain_script_without_a_main_guard_and_piped_code_work(model_path, tmp
     script = tmp_path / "script.py"
     script.write_text(code)
     for command, piped in (([sys.executable, str(script)], None), ([sys.executable, "-"], code)):
-        done = subprocess.run(command, input=piped, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            command, input=piped, capture_output=True, text=True, timeout=120 * patience(), check=False
+        )
         assert (done.returncode, done.stdout, done.stderr) == (0, "once (12, 13)\n", "")

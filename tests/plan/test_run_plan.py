@@ -10,6 +10,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from patience import patience
 
 from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import FcnSegError, ImageError, SettingsError
@@ -68,7 +69,7 @@ def test_a_plan_starts_no_process_and_imports_no_framework(model, tmp_path, want
     path = tmp_path / "model.pickle"  # read here, where a child process reads model files
     path.write_bytes(pickle.dumps(model))
     command = [sys.executable, "-c", textwrap.dedent(ALONE), str(path), wanted]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50 * patience(), check=False)
     if wanted == "engine":  # what is forbidden is what the engine does
         assert done.returncode != 0
         assert "planned" not in done.stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from _keras_side import save_model
+from patience import patience
 
 from napari_fcnseg.errors import ModelFileError, SettingsError
 from napari_fcnseg.readers import read_model
@@ -67,5 +68,7 @@ def test_the_caller_s_process_stays_free_of_the_file_libraries() -> None:
         f"load_model({str(MODELS[0])!r}).fcn\n"
         "print(sorted({'h5py', 'scipy', 'skimage', 'tensorflow'} & sys.modules.keys()))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60 * patience()
+    )
     assert done.stdout.strip() == "[]"

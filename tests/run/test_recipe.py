@@ -15,6 +15,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
+from patience import patience
 
 import napari_fcnseg as fcn
 from napari_fcnseg.errors import SettingsError
@@ -139,7 +140,9 @@ def done(tmp_path_factory) -> dict[str, tuple[Path, fcn.Segmentation]]:
             (folder / name).mkdir()
             orders.append((str(folder / name), *order))
     command = [sys.executable, "-c", ELSEWHERE]
-    there = subprocess.run(command, input=json.dumps(orders), text=True, capture_output=True, check=False, timeout=300)
+    there = subprocess.run(
+        command, input=json.dumps(orders), text=True, capture_output=True, check=False, timeout=300 * patience()
+    )
     assert there.returncode == 0, there.stderr[-3000:]
     return results
 

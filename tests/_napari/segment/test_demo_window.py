@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from patience import patience
 
 from napari_fcnseg.cli.demo import UNATTENDED
 
@@ -15,7 +16,12 @@ from napari_fcnseg.cli.demo import UNATTENDED
 def test_the_demo_ends_verified_with_a_picture_of_the_window(tmp_path) -> None:
     command = [sys.executable, "-m", "napari_fcnseg._napari.segment.demo", "cells", str(tmp_path)]
     shown = subprocess.run(
-        command, env={**os.environ, UNATTENDED: "1"}, capture_output=True, text=True, timeout=240, check=False
+        command,
+        env={**os.environ, UNATTENDED: "1"},
+        capture_output=True,
+        text=True,
+        timeout=240 * patience(),
+        check=False,
     )
     assert shown.returncode == 0, shown.stderr[-2000:]
     assert "256 of 256" in shown.stdout

@@ -19,6 +19,7 @@ import pytest
 from napari.qt.threading import WorkerBase
 from napari.utils.notifications import notification_manager
 from napari_helpers import give, image, settle, small_model
+from patience import patience
 from qtpy.QtWidgets import QApplication
 
 from napari_fcnseg._napari.segment.dock import DenseSegmentation
@@ -137,7 +138,13 @@ class Person:
 def test_a_sequence_leaves_nothing_behind(seed: int) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--color=no", f"{__file__}::test_this_sequence"]
     played = subprocess.run(
-        command, env={**os.environ, ONE: str(seed)}, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        command,
+        env={**os.environ, ONE: str(seed)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300 * patience(),
+        check=False,
     )
     assert played.returncode == 0, played.stdout[-3000:] + played.stderr[-1000:]
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from patience import patience
 
 from napari_fcnseg.cli import main as cli
 from napari_fcnseg.errors import OutputError
@@ -209,7 +210,7 @@ def test_who_is_killed_between_provenance_and_labels_has_lost_neither(folder, ca
     old, labels = provenance_of_file(folder / "new.tif"), (folder / "new.tif").read_bytes()
     write[-1] = "3"
     command = [sys.executable, "-c", DIES_BETWEEN, *write, "--overwrite"]
-    assert subprocess.run(command, check=False, timeout=120).returncode == -signal.SIGKILL
+    assert subprocess.run(command, check=False, timeout=120 * patience()).returncode == -signal.SIGKILL
     assert (folder / "new.tif").read_bytes() == labels
     assert provenance_of_file(folder / "new.tif") == old == provenance_in(folder / "new.provenance.json")
     assert cli.main([*write, "--overwrite"]) == 0
@@ -352,7 +353,11 @@ def test_who_is_killed_leaves_the_old_or_the_new(tmp_path, ending, moment) -> No
     else:
         write_image(path, ImageFile(OLD_PIXELS, "YX"))
     done = subprocess.run(
-        [sys.executable, "-c", WRITES, str(path), moment], timeout=120, check=False, capture_output=True, text=True
+        [sys.executable, "-c", WRITES, str(path), moment],
+        timeout=120 * patience(),
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     if moment == "between two names":
