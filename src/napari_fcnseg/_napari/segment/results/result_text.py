@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg._napari.layers.axis_names import guessed_letters, letters_of
 from napari_fcnseg._napari.layers.edits import in_words, pixels_in
-from napari_fcnseg._napari.segment.run.result_layers import short_device
+from napari_fcnseg._napari.segment.run.messages import short_device
 from napari_fcnseg._napari.widgets.sentence import breakable
 from napari_fcnseg.run.threshold import Threshold
 from napari_fcnseg.system.formatting import format_duration

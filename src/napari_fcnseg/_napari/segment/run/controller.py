@@ -12,11 +12,12 @@ from napari.qt.threading import create_worker
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_fcnseg._napari.layers.edits import in_words, may_be_edited, with_edits
+from napari_fcnseg._napari.layers.edits import may_be_edited, with_edits
 from napari_fcnseg._napari.layers.metadata import METADATA
 from napari_fcnseg._napari.segment.run.activity import Activity
 from napari_fcnseg._napari.segment.run.leaving import leave
-from napari_fcnseg._napari.segment.run.result_layers import ResultLayers, result_name, summary
+from napari_fcnseg._napari.segment.run.messages import checked, going_on, stopped, summary
+from napari_fcnseg._napari.segment.run.result_layers import ResultLayers, result_name
 from napari_fcnseg._napari.segment.run.stopped import run_of, show_progress
 from napari_fcnseg._napari.segment.run.worker import (
     compare_precision_worker,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from napari_fcnseg.proof.verification import Verification
 
 _LOOK_MILLISECONDS = 50
-_UNPAINTED = " The preview is taken back where no tile was done."
 
 
 class RunController(QObject):
@@ -262,7 +262,7 @@ class RunController(QObject):
             self._conclude()
 
     def _advance(self, progress: RunProgress) -> None:
-        doing = self._doing(progress)
+        doing = going_on(progress, self._asked)
         if progress is self._shown and doing == self._said:
             return
         if doing != self._said:
@@ -271,14 +271,6 @@ class RunController(QObject):
         self._shown = progress
         if progress.done:
             self._box.advance(progress.done, progress.total, progress.seconds_left)
-
-    def _doing(self, progress: RunProgress) -> str:
-        """Return what goes on; before the first tile also for how long."""
-        doing = progress.result.run.doing
-        if not progress.done:
-            return f"{progress.said} {doing}… {time.perf_counter() - self._asked:.0f} s".lstrip()
-        tiles = "" if progress.total == 1 else f" {progress.total} tiles"
-        return f"{progress.said} {doing}{tiles}…".lstrip()
 
     def _on_outcome(self, outcome: Outcome) -> None:
         self._outcome = outcome
@@ -322,8 +314,7 @@ class RunController(QObject):
             segmented.done, segmented.total = segmented.count()
             self._box.say(f"Following the view: {segmented.done} of {segmented.total} tiles are done.")
         elif segmented is None or segmented.done < segmented.total:
-            kept = f": {segmented.done} of {segmented.total} tiles are done and kept" if segmented is not None else ""
-            self._box.say(f"Stopped{kept}.{_UNPAINTED if segmented and segmented.unpainted else ''}")
+            self._box.say(stopped(segmented))
         else:
             self._box.say(summary(segmented), f"{segmented.sampler.run.spent.of(segmented.waited).capitalize()}.")
             if verify:
@@ -354,10 +345,7 @@ class RunController(QObject):
             for layer in self._made:
                 entry = {**layer.metadata.get(METADATA, {}), "certificate": certificate}
                 layer.metadata[METADATA] = with_edits(entry, edits.get(layer, 0))
-            edited = sum(edits.values())
             self._box.certificate.setVisible(True)
-            said = (
-                f"{self.verification}{f' The layer was {in_words(edited)}: it is not what was checked.' * bool(edited)}"
-            )
+            said = checked(self.verification, sum(edits.values()))
             self._box.say(said)
             show_info(said)

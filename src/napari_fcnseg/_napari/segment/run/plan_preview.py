@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QTimer
 
-from napari_fcnseg._napari.segment.run.result_layers import short_device
+from napari_fcnseg._napari.segment.run.messages import short_device
 from napari_fcnseg._napari.segment.run.worker import plan_of
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.worker import is_expected, wait_in_worker

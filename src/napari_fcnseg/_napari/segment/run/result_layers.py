@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from napari_fcnseg._napari.segment.models.naming import models_name
 from napari_fcnseg._napari.segment.run.older import hide_older, rename_older
 from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
 from napari_fcnseg.settings import EXACT
-from napari_fcnseg.system.formatting import format_duration, format_shape
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_fcnseg._napari.segment.run.live_result import LiveResult
-    from napari_fcnseg._napari.segment.run.request import RunProgress, RunRequest, RunResult
+    from napari_fcnseg._napari.segment.run.request import RunProgress, RunRequest
 
 _SHARES = tuple(f"· {kind.name}" for kind in EXTRA_OUTPUTS if kind.is_share)  # ends of layers' names
 _REFRESH_SECONDS = 0.25
@@ -170,22 +168,3 @@ def result_layers(request: RunRequest, result: LiveResult, provenance: dict[str,
     labels = Labels(in_layer_axes(result.labels, request), name=title, **look, **common)
     keep_own(labels, lambda: in_layer_axes(result.own.array(), request))
     return [*layers, labels]
-
-
-def summary(segmented: RunResult) -> str:
-    """Return what was done, how long it took since the click, and where."""
-    seconds, device = segmented.waited, segmented.provenance["device"]
-    run, request = segmented.sampler.run, segmented.request
-    shape = format_shape(run.plan.result_shape)
-    if request.settings.region is not None or request.settings.frames is not None:
-        frames = request.settings.frames or [(0, n) for n in run.plan.result_shape[: -len(run.plan.extent)]]
-        shape = f"{format_shape(stop - start for start, stop in (*frames, *run.plan.extent))} of {shape}"
-    where = f" inside {request.inside.name!r}" if request.inside is not None else ""
-    return " ".join(
-        [f"Done: {shape} pixels{where} in {format_duration(seconds)} on {short_device(device)}.", *run.notes]
-    )
-
-
-def short_device(names: str) -> str:
-    """Return the names of devices without what their makers call them."""
-    return re.sub(r" \([^,]*\)(?=,|$)", "", names)
