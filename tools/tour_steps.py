@@ -165,8 +165,8 @@ STEPS = (
     ),
     Step(
         "report",
-        "What became of the model",
-        "**Report…** shows what became of each layer. Of a model that is refused it shows which layer stopped it, and "
+        "The model's report",
+        "**Report…** shows what became of each layer. If a model is refused, it shows which layer is the reason, and "
         "what to do.",
         _open_report,
         part=Stage.dialog,
@@ -187,7 +187,7 @@ STEPS = (
         "running",
         "Run",
         "Press **Run**. The labels appear while they are computed, nearest to what you look at first. (The tiles are "
-        "small here, under *Settings ▸ Tile*, so that you see them come. Leave them automatic: that is faster.)",
+        "small here (*Tile* under **Advanced**), so that you see them come. Leave them automatic: that is faster.)",
         _run,
     ),
     Step(

@@ -32,12 +32,11 @@ def test_the_python_prints_what_the_readme_says_it_prints(capsys) -> None:
 
 
 def test_the_command_line_says_so_too(tmp_path, monkeypatch, capsys) -> None:
-    """The commands as they stand there, on a part of the sample; the model with what it was trained on beside it."""
+    """The commands as they stand there, on a part of the sample."""
     cells = SAMPLES["cells"]
     monkeypatch.chdir(tmp_path)
-    tifffile.imwrite("image.tif", np.moveaxis(cells.image()[204:300, 184:280], -1, 0), metadata={"axes": "CYX"})
+    tifffile.imwrite("image.tif", np.moveaxis(cells.image()[:128, :128], -1, 0), metadata={"axes": "CYX"})
     Path("cells.keras").write_bytes(cells.model_path.read_bytes())
-    assert cli.main(["inspect", "cells.keras", "--write-sidecar", "--preprocess", *cells.preprocess]) == 0
     *segment, compare = COMMANDS.strip().splitlines()
     for command in segment:
         assert cli.main([*command.split()[1:], "--quiet"]) == 0

@@ -26,6 +26,7 @@ NAPARI = {
     "Layers",
     "Segment",
     "Measure",
+    "Merge to Stack",
     "Preferences",
     "Plugins",
     "Save Selected Layers...",
@@ -102,6 +103,19 @@ def test_the_buttons_that_a_page_names_are_in_the_window() -> None:
             named |= {" ".join(word.split()) for word in path.split("▸")}
         buttons = {words for words in named if not PROSE.match(words)} - NAPARI
         missing += [f"{page.name}: {b}" for b in sorted(buttons) if not any(b in text for text in known)]
+    assert not missing
+
+
+def test_the_settings_that_a_page_names_are_in_the_window() -> None:
+    """Words in italics that begin with a capital letter name a setting or an entry, by all that the window calls it."""
+    known = {re.sub(r"^\d +", "", text) for text in texts_of_the_window()}  # the steps of *Compare masks* have numbers
+    missing = []
+    pages = [DOCS / name for name in ("tour.md", "trouble.md", "start.md")]
+    for page in (*pages, *(DOCS / "how-to").glob("*.md"), ROOT / "README.md"):
+        text = re.sub(r"(?ms)^```.*?^```|\*\*[^*]+\*\*", "", page.read_text(encoding="utf-8"))
+        for path in re.findall(r"(?<![\w*])\*([^*]+)\*(?![\w*])", text):
+            named = [" ".join(word.split()) for word in path.split("▸")]
+            missing += [f"{page.name}: {word}" for word in named if word[0].isupper() and word not in known | NAPARI]
     assert not missing
 
 
