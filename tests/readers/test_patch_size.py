@@ -14,6 +14,7 @@ from napari_fcnseg.errors import ConversionError, ModelFileError, SettingsError,
 from napari_fcnseg.model.patch_model import load_model
 from napari_fcnseg.readers import read_model
 from napari_fcnseg.readers.options import ReadOptions
+from napari_fcnseg.samples import SAMPLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +46,14 @@ def test_the_size_is_taken_from_the_user_or_the_sidecar(tmp_path: Path) -> None:
     assert model.sidecar is not None
     assert model.sidecar.patch_size == (7, 6)
     assert load_model(path, patch_size=(9, 8)).patch_shape == (9, 8)
+
+
+def test_a_model_with_a_size_of_its_own_takes_no_other() -> None:
+    path = SAMPLES["cells"].model_path
+    own = load_model(path).patch_shape
+    assert load_model(path, patch_size=own).patch_shape == own
+    with pytest.raises(SettingsError, match=rf"takes patches of {own[0]} × {own[1]} only, not 61 × 61\. Leave"):
+        load_model(path, patch_size=(61, 61))
 
 
 @pytest.mark.parametrize("given", [[0, 1], "61", [61.5, 61], [1, 1, 1, 1]])

@@ -30,7 +30,7 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
     images = "one file, or one per channel in the order the model wants; segment takes a folder of images, too"
     add("image", nargs="+", metavar="IMAGE", help=images)
     add("--model", action="append", nargs="+", required=True, metavar="M", help="several are averaged")
-    add("--model-output", metavar="NAME", help="which answer of a model with several (the first)")
+    add("--model-output", metavar="NAME", help="which output of a model with several (the first)")
     add("--patch-size", type=int, nargs="+", metavar="N", help="sizes of the patch, for a model that takes any")
     add("--preprocess", action="append", nargs="+", metavar="STEP", help=steps)
     add("--border", default="reflect", metavar="RULE", help=f"what surrounds the image: {', '.join(BORDERS)} (reflect)")

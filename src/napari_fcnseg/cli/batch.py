@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--recursive", action="store_true", help="images in subfolders of the folder, too")
     group = parser.add_argument_group("objects of a folder's images")
-    find = "find and measure the instances of these classes in each image; one table for all: objects.csv"
+    find = "find and measure objects of these classes in each image; one table for all: objects.csv"
     group.add_argument("--objects", type=int, nargs="+", metavar="N", help=find)
     group.add_argument(
         "--objects-method", metavar="NAME", help=f"{' or '.join(METHODS)} (watershed if there is an edge class)"

@@ -26,7 +26,7 @@ _FIELDS = (*_LISTS, "preprocess", "pixel_size", "unit", "citation", "doi", "name
 def add_arguments(inspect: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     inspect.add_argument("model", metavar="MODEL", help="a trained model's file or folder")
-    inspect.add_argument("--model-output", metavar="NAME", help="which answer of a model with several (the first)")
+    inspect.add_argument("--model-output", metavar="NAME", help="which output of a model with several (the first)")
     size = "sizes of the patch, for a model that takes any; --write-sidecar keeps them"
     inspect.add_argument("--patch-size", type=int, nargs="+", metavar="N", help=size)
     inspect.add_argument("--json", action="store_true", help="report and sidecar as JSON")

@@ -22,6 +22,7 @@ from napari_fcnseg.model.fcn import FCN
 from napari_fcnseg.model.sidecar import Sidecar, default_names, palette, read_options, sidecar_for, sidecar_path, values
 from napari_fcnseg.readers.options import ReadOptions
 from napari_fcnseg.readers.sandbox import read_models
+from napari_fcnseg.system.formatting import format_shape
 from napari_fcnseg.system.json_file import MAX_BYTES, write_json
 from napari_fcnseg.system.saving import Inputs, Plan, stage
 
@@ -247,11 +248,24 @@ def _load(
             raise SettingsError(f"The option {error}.") from None
         options = [replace(said, patch_shape=sizes) for said in options]
     networks = read_models(paths, outputs, options)
+    if patch_size is not None:
+        _check_sizes(networks, sizes)
     chosen = outputs or [None] * len(networks)
     return [
         PatchModel(n, path, _sha256(path, n.files), (name or "") if n.outputs else "", said.outputs_are_classes)
         for n, path, name, said in zip(networks, paths, chosen, options, strict=True)
     ]
+
+
+def _check_sizes(networks: Sequence[Network], sizes: tuple[int, ...]) -> None:
+    """Refuse a size of the patch for a model that has its own."""
+    for network in networks:
+        own = network.patch_shape
+        if len(own) == len(sizes) and own != sizes:  # bands that became channels are no axis of the patch
+            raise SettingsError(
+                f"The model {network.name!r} takes patches of {format_shape(own)} only, not {format_shape(sizes)}. "
+                "Leave the patch size out."
+            )
 
 
 def _sha256(path: Path, more: Sequence[str]) -> str:

@@ -207,7 +207,8 @@ def _find_channel_axis(shape: tuple[int, ...], channels: int, spatial: int, text
     if len(shape) <= spatial or not fitting:
         raise ImageError(
             f"The model takes {channels} channels and the image ({text}) has no axis of that length. Give all of "
-            "them, in the order it was trained with: on the command line a file each, in Python np.stack(…, axis=-1)."
+            "them in the order it was trained with: stacked in one file, or for a single image a file each; in Python "
+            "np.stack(…, axis=-1)."
         )
     if len(fitting) > 1:
         raise ImageError(
