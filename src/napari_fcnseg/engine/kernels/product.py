@@ -1,0 +1,186 @@
+"""Products of matrices in registers: the innermost loop of every convolution here.
+
+A few rows by a few vectors of columns are summed in registers, so that every number that is read takes part in several
+multiplications. The right-hand matrix is packed beforehand in the order in which it is read.
+
+Imported in the engine's child process alone.
+
+References
+----------
+K. Goto, R. A. van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+from numba.core import types
+from numba.extending import intrinsic
+
+from napari_fcnseg.engine.kernels.vectors import INT, LANES, REGISTERS, Vectors, pointers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Array = npt.NDArray[np.float32]
+
+#: Vectors of columns that are summed at once, at most.
+WIDEST = 4 if REGISTERS == 32 else 2
+#: Rows that are summed at once, by the number of vectors.
+ROWS = {4: 6, 3: 8, 2: 12, 1: 12} if REGISTERS == 32 else {2: 6, 1: 12}
+
+
+def packed(matrices: npt.NDArray[Any]) -> _Array:
+    """Return matrices ``(number, in, out)`` as products read them: ``(number, in * columns)``.
+
+    The columns, with zeros beyond the last to fill a vector, are in panels, each with its rows one after the other.
+    """
+    count, inputs, outputs = matrices.shape
+    columns = vectors(outputs) * LANES
+    whole = np.zeros((count, inputs, columns), np.float32)
+    whole[:, :, :outputs] = matrices
+    result = np.empty((count, inputs * columns), np.float32)
+    for first in range(0, columns, WIDEST * LANES):
+        last = min(first + WIDEST * LANES, columns)
+        result[:, first * inputs : last * inputs] = whole[:, :, first:last].reshape(count, -1)
+    return result
+
+
+def vectors(columns: int) -> int:
+    """Return how many vectors hold so many columns."""
+    return -(-columns // LANES)
+
+
+def _product_of(across: int) -> Callable[..., Any]:
+    """Return the intrinsic of :func:`multiply` for so many vectors of columns."""
+    high = ROWS[across]
+
+    @intrinsic
+    def product(
+        typing: Any, a: Any, a_first: Any, a_step: Any, rows: Any, taps: Any, count: Any, depth: Any, b: Any,
+        b_first: Any, c: Any, c_first: Any, c_step: Any, columns: Any, bias: Any, bias_first: Any, floor: Any,
+    ) -> Any:  # fmt: skip
+        """Write the sum of some rows and columns."""
+        kinds = (a, types.int64, types.int64, types.int64, taps, types.int64, types.int64, b, types.int64, c,
+                 types.int64, types.int64, types.int64, bias, types.int64, types.float32)  # fmt: skip
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            _sum(Vectors(builder), across, high, *pointers(context, builder, signature.args, arguments))
+            return context.get_dummy_value()
+
+        return types.none(*kinds), generate
+
+    return product
+
+
+def _sum(
+    v: Vectors, across: int, high: int, a: Any, a_first: Any, a_step: Any, rows: Any, taps: Any, count: Any,
+    depth: Any, b: Any, b_first: Any, c: Any, c_first: Any, c_step: Any, columns: Any, bias: Any, bias_first: Any,
+    floor: Any,
+) -> None:  # fmt: skip
+    """Write the loop over taps and depth, and what is done with the sums."""
+    builder = v.builder
+    last = builder.sub(rows, INT(1))
+    numbers = [INT(0)]
+    for row in range(1, high):  # beyond the last row that one is computed again
+        inside = builder.icmp_signed("<", INT(row), last)
+        numbers.append(builder.select(inside, INT(row), last))
+    begins = [v.at(a, a_first, builder.mul(number, a_step)) for number in numbers]
+    sums = [[v.variable(v.load(v.at(bias, bias_first, n * LANES))) for n in range(across)] for _ in numbers]
+    right = v.at(b, b_first)
+
+    def tap(number: Any) -> None:
+        lines = [v.at(begin, builder.load(v.at(taps, number))) for begin in begins]
+        panel = v.at(right, builder.mul(number, builder.mul(depth, INT(across * LANES))))
+
+        def entry(k: Any) -> None:
+            place = v.at(panel, builder.mul(k, INT(across * LANES)))
+            factors = [v.load(v.at(place, n * LANES)) for n in range(across)]
+            for line, totals in zip(lines, sums, strict=True):
+                by = v.spread(builder.load(v.at(line, k)))
+                for total, factor in zip(totals, factors, strict=True):
+                    builder.store(v.multiply_add(by, factor, builder.load(total)), total)
+
+        v.repeat(depth, entry)
+
+    v.repeat(count, tap)
+    _write(v, sums, c, c_first, c_step, numbers, columns, v.spread(floor))
+
+
+def _write(
+    v: Vectors, sums: list[list[Any]], c: Any, first: Any, step: Any, numbers: list[Any], columns: Any, least: Any
+) -> None:  # fmt: skip
+    """Write the sums of some rows, as many columns as there are."""
+    builder, across = v.builder, len(sums[0])
+    totals = [[v.larger(builder.load(total), least) for total in row] for row in sums]
+    target = v.at(c, first)
+    with builder.if_else(builder.icmp_signed(">=", columns, INT(across * LANES))) as (whole, part):
+        with whole:
+            for number, row in zip(numbers, totals, strict=True):
+                for n, total in enumerate(row):
+                    v.store(total, v.at(target, builder.mul(number, step), n * LANES))
+        with part:
+            room = v.room(len(sums) * across)
+            for n, total in enumerate(total for row in totals for total in row):
+                v.store(total, v.at(room, n * LANES))
+            last = builder.add(numbers[-1], INT(1))  # of the rows that there are
+
+            def copy(row: Any) -> None:
+                source, to = v.at(room, builder.mul(row, INT(across * LANES))), v.at(target, builder.mul(row, step))
+                v.copy(source, to, columns)
+
+            v.repeat(last, copy)
+
+
+_one, _two = _product_of(1), _product_of(2)
+_three, _four = (_product_of(3), _product_of(4)) if WIDEST == 4 else (_one, _two)
+
+
+@njit(nogil=True)
+def multiply(
+    a: Any, a_first: Any, a_step: int, rows: int, taps: Any, depth: int, b: Any, b_first: int, c: Any, c_first: int,
+    c_step: int, columns: int, bias: Any, bias_first: int, floor: Any,
+) -> None:  # fmt: skip
+    """Write ``max(bias + sum(a * b), floor)`` for one panel of columns.
+
+    Parameters
+    ----------
+    a : ndarray of float32
+        Rows ``a_step`` numbers apart from ``a_first`` on; of each ``depth`` numbers from every tap on.
+    taps : ndarray of int64
+        Where the numbers of each tap begin in a row.
+    b : ndarray of float32
+        The panel (:func:`packed`) from ``b_first`` on.
+    c : ndarray of float32
+        Takes ``columns`` numbers for each of ``rows``, ``c_step`` apart, from ``c_first`` on.
+    bias : ndarray of float32
+        One number per column from ``bias_first`` on, whole vectors.
+    floor : float32
+        The least result: 0 for a rectifier, less than all for none.
+    """
+    across, row = -(-columns // LANES), 0
+    while row < rows:
+        left, at, to = rows - row, a_first + row * a_step, c_first + row * c_step
+        if WIDEST == 4 and across == 4:
+            _four(
+                a, at, a_step, left, taps, taps.size, depth, b, b_first, c, to, c_step, columns, bias, bias_first, floor
+            )
+            row += 6
+        elif WIDEST == 4 and across == 3:
+            _three(
+                a, at, a_step, left, taps, taps.size, depth, b, b_first, c, to, c_step, columns, bias, bias_first, floor
+            )
+            row += 8
+        elif across == 2:
+            _two(
+                a, at, a_step, left, taps, taps.size, depth, b, b_first, c, to, c_step, columns, bias, bias_first, floor
+            )
+            row += 12 if WIDEST == 4 else 6
+        else:
+            _one(
+                a, at, a_step, left, taps, taps.size, depth, b, b_first, c, to, c_step, columns, bias, bias_first, floor
+            )
+            row += 12
