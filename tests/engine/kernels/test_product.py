@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fcnseg.engine.kernels.product import WIDEST, multiply, packed, vectors
+from napari_fcnseg.engine.kernels.product import multiply, packed, panel, vectors
 from napari_fcnseg.engine.kernels.vectors import LANES
 
 
@@ -27,12 +27,14 @@ def test_a_product_is_numpys(rows: int, depth: int, columns: int, taps: list[int
     bias[:columns] = rng.standard_normal(columns)
     found = np.full((rows + 1, columns + 3), 7, np.float32)
     right = packed(b[None])[0]
-    for first in range(0, columns, WIDEST * LANES):
-        some = min(WIDEST * LANES, columns - first)
+    first = 0
+    while first < columns:
+        some = min(panel(columns - first), columns - first)
         multiply(
             a, 0, depth + 9, rows, np.array(taps), depth, right, first * len(b),
             found, first, columns + 3, some, bias, first, np.float32(floor),
         )  # fmt: skip
+        first += some
     left = np.concatenate([a[:, tap : tap + depth] for tap in taps], axis=1)
     wanted = np.maximum(left.astype(np.float64) @ b + bias[:columns], floor)
     np.testing.assert_allclose(found[:rows, :columns], wanted, atol=1e-4)

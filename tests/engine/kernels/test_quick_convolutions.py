@@ -1,4 +1,4 @@
-"""Winograd's and Fourier's convolutions and the pool are what the definition says, in double precision."""
+"""The convolutions and the pool are what the definition says, in double precision."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_fcnseg.engine.kernels.direct import Direct
 from napari_fcnseg.engine.kernels.fourier import Fourier
 from napari_fcnseg.engine.kernels.pooling import Pooling
 from napari_fcnseg.engine.kernels.winograd import Winograd
@@ -56,6 +57,16 @@ def test_winograd(data: st.DataObject) -> None:
     compare(Winograd, window, dilation, results, data.draw(_SEED))
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_direct(data: st.DataObject) -> None:
+    axes = data.draw(st.integers(1, 3))
+    window = [data.draw(st.integers(1, 4)) for _ in range(axes)]
+    dilation = [data.draw(st.integers(1, 9)) for _ in range(axes)]
+    results = [data.draw(st.integers(1, 4)) for _ in range(axes - 1)] + [data.draw(st.integers(1, 60))]
+    compare(Direct, window, dilation, results, data.draw(_SEED))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_fourier(data: st.DataObject) -> None:
@@ -79,7 +90,7 @@ def test_many_channels_stay_within_a_few_roundings(make: Any, window: int) -> No
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_pooling(data: st.DataObject) -> None:
-    axes = data.draw(st.sampled_from([2, 3]))
+    axes = data.draw(st.integers(1, 3))
     size = [data.draw(st.integers(1, 3)) for _ in range(axes)]
     dilation = [data.draw(st.integers(1, 5)) for _ in range(axes)]
     spatial = [(k - 1) * d + data.draw(st.integers(1, 12)) for k, d in zip(size, dilation, strict=True)]

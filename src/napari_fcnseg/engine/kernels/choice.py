@@ -1,9 +1,8 @@
 """Which way of computing a convolution is the quickest: decided at once, by what each way costs.
 
-A way may do less arithmetic and still lose, by the memory it moves and by what it does beside its products. Nanoseconds
-per pixel were measured on one core, of 105 convolutions that each way computed: windows of 2 to 10, of 8 to 200
-channels. What the formulas below choose takes 1.03 times as long as the quickest of each, on average, the plain sum
-1.44 times. So nothing is measured on a user's time, and every computer computes the same way.
+A way may do less arithmetic and still lose, by the memory it moves and by what it does beside its products. What the
+formulas below say was measured on one core with AVX-512; with shorter vectors all ways take longer alike. So nothing is
+measured on a user's time, and every computer computes the same way.
 
 Imported in the engine's child process alone.
 """
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 #: The plain sum, as the framework computes it.
 PLAIN: Final = "plain"
 #: Environment variable that names the way for every convolution that it can compute, for tests and for those who want
-#: the plain sum: ``plain``, ``winograd``, ``fourier``.
+#: the plain sum: ``plain`` (the framework's), ``direct`` (ours), ``winograd``, ``fourier``.
 WAY: Final = "NAPARI_FCNSEG_CONVOLUTION"
 
 _LARGE = 5  # entries per axis from which on the Fourier transform is tried
@@ -49,13 +48,14 @@ def convolution(op: DenseConv, relu: bool) -> Function | None:
     wanted, possible = os.environ.get(WAY, "auto"), _possible(op)
     if wanted != "auto":
         return _made(wanted, op, relu) if wanted in possible else None
-    way = min((PLAIN, *possible), key=lambda name: nanoseconds(name, op.kernels[0].shape))
-    return None if way == PLAIN else _made(way, op, relu)
+    if not possible:
+        return None
+    return _made(min(possible, key=lambda name: nanoseconds(name, op.kernels[0].shape)), op, relu)
 
 
 def pooling(op: DensePool) -> Function | None:
     """Return the quicker way to pool one map, if there is one: it won every comparison, so none is made."""
-    if os.environ.get(WAY) == PLAIN or len(op.sizes) != 1 or len(op.dilation) not in (2, 3):
+    if os.environ.get(WAY) == PLAIN or len(op.sizes) != 1:
         return None
     from napari_fcnseg.engine.kernels.pooling import Pooling
 
@@ -66,12 +66,14 @@ def prepare() -> None:
     """Load the compiled functions that nearly every network needs, or compile them."""
     if os.environ.get(WAY) == PLAIN:
         return
+    from napari_fcnseg.engine.kernels.direct import Direct
     from napari_fcnseg.engine.kernels.pooling import Pooling
     from napari_fcnseg.engine.kernels.winograd import Winograd
 
     x = np.zeros((1, 4, 4, 1), np.float32)
     Pooling(True, (2, 2), (1, 1), 1)(x)
     Winograd(np.zeros((3, 3, 1, 1), np.float32), np.zeros(1, np.float32), (1, 1), True)(x)
+    Direct(np.zeros((1, 1, 1, 1), np.float32), np.zeros(1, np.float32), (1, 1), True)(x)
 
 
 def nanoseconds(way: str, shape: tuple[int, ...]) -> float:
@@ -79,21 +81,20 @@ def nanoseconds(way: str, shape: tuple[int, ...]) -> float:
 
     Parameters
     ----------
-    way : {"plain", "winograd", "fourier"}
+    way : {"direct", "winograd", "fourier"}
         Which one.
     shape : tuple of int
         Of the kernel, ``(*window, in, out)``.
     """
     *window, inputs, outputs = shape
     wide = -(-outputs // _VECTOR) * _VECTOR
-    if way == PLAIN:
-        taps = math.prod(window)
-        return 0.0126 * taps * inputs * wide + 0.17 * taps * inputs + 3.5 * outputs
+    if way == "direct":
+        return 0.0145 * math.prod(window) * inputs * wide
     high, long = window[-2:]
     if way == "winograd":
         grown = LENGTH**2 / ((LENGTH + 1 - high) * (LENGTH + 1 - long))  # numbers in a block's transform per result
-        products = math.prod(window[:-2]) * grown * inputs
-        return 0.030 * products * wide + 0.44 * products + 0.36 * grown * outputs + 64
+        deep, transformed = math.prod(window[:-2]), -(-inputs // _VECTOR) * _VECTOR
+        return grown * (0.0135 * deep * inputs * wide + 0.32 * deep * transformed + 0.35 * wide + 3)
     turned = 16 * high * long / (long + 1)  # multiplications per result and channel of a transform
     return 0.041 * 6 * long / (long + 1) * inputs * wide + 0.16 * turned * (inputs + outputs) + 320
 
@@ -103,7 +104,7 @@ def _possible(op: DenseConv) -> list[str]:
     if len(op.kernels) != 1 or op.groups != 1 or op.side_by_side != (1,):
         return []
     *window, inputs, outputs = op.kernels[0].shape
-    ways = []
+    ways = ["direct"]
     if len(window) in (2, 3) and all(2 <= k < LENGTH for k in window[-2:]):
         ways.append("winograd")
     if len(window) == 2 and min(window) >= _LARGE:
@@ -116,8 +117,9 @@ def _possible(op: DenseConv) -> list[str]:
 
 def _made(way: str, op: DenseConv, relu: bool) -> Function:
     """Return a way as a function of an array."""
+    from napari_fcnseg.engine.kernels.direct import Direct
     from napari_fcnseg.engine.kernels.fourier import Fourier
     from napari_fcnseg.engine.kernels.winograd import Winograd
 
-    make: type[Winograd | Fourier] = Winograd if way == "winograd" else Fourier
-    return make(op.kernels[0], op.bias, op.dilations[0], relu)
+    ways: dict[str, type[Direct | Fourier | Winograd]] = {"direct": Direct, "winograd": Winograd, "fourier": Fourier}
+    return ways[way](op.kernels[0], op.bias, op.dilations[0], relu)

@@ -43,15 +43,27 @@ def packed(matrices: npt.NDArray[Any]) -> _Array:
     whole = np.zeros((count, inputs, columns), np.float32)
     whole[:, :, :outputs] = matrices
     result = np.empty((count, inputs * columns), np.float32)
-    for first in range(0, columns, WIDEST * LANES):
-        last = min(first + WIDEST * LANES, columns)
+    first = 0
+    while first < columns:
+        last = first + _panel(columns - first)
         result[:, first * inputs : last * inputs] = whole[:, :, first:last].reshape(count, -1)
+        first = last
     return result
 
 
 def vectors(columns: int) -> int:
     """Return how many vectors hold so many columns."""
     return -(-columns // LANES)
+
+
+def _panel(columns: Any) -> Any:
+    """Return how many columns the next panel has, of so many that are left: panels are about as wide as each other."""
+    left = -(-columns // LANES)
+    panels = -(-left // WIDEST)
+    return -(-left // panels) * LANES
+
+
+panel: Any = njit(nogil=True)(_panel)
 
 
 def _product_of(across: int) -> Callable[..., Any]:

@@ -20,7 +20,7 @@ from numba import njit
 
 from napari_fcnseg.engine.kernels.blocks import backward, forward
 from napari_fcnseg.engine.kernels.compiled import compiled
-from napari_fcnseg.engine.kernels.product import WIDEST, multiply, packed, vectors
+from napari_fcnseg.engine.kernels.product import WIDEST, multiply, packed, panel, vectors
 from napari_fcnseg.engine.kernels.threads import aligned, in_threads
 from napari_fcnseg.engine.kernels.toom_cook import LENGTH, matrices
 from napari_fcnseg.engine.kernels.vectors import LANES
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _Array = npt.NDArray[np.float32]
 
 _CACHE = 2**20  # bytes of buffers per thread
-_PANELS = 4 // WIDEST  # that are multiplied before the way back
+_TOGETHER = 4  # vectors of channels that are multiplied before the way back, at most
 _LEAST, _MOST = 24, 96  # blocks at a time
 
 FREQUENCIES = LENGTH**2
@@ -68,7 +68,7 @@ class Winograd:
         self._results = len(rows.output), len(columns.output)
         self._floor = np.float32(0 if relu else -np.inf)
         self._depth = vectors(self._taps * inputs) * LANES if inputs % LANES == 0 else self._taps * inputs + LANES
-        together = min(vectors(outputs), _PANELS * WIDEST) * LANES
+        together = min(vectors(outputs), _TOGETHER) * LANES
         self._blocks = min(_MOST, max(_LEAST, _CACHE // (4 * FREQUENCIES * (self._depth + together)) // 12 * 12))
 
     def __call__(self, x: _Array) -> _Array:
@@ -102,8 +102,8 @@ def _convolve(
     column_starts: Any, at_once: int, y: Any, jobs: Any,
 ) -> None:  # fmt: skip
     """Convolve ``x`` ``(plane, row, column, in)`` into ``y``; a job is the first of some blocks."""
-    outputs, inputs = y.shape[3], weights.shape[1] // bias.size
-    across = min(bias.size, _PANELS * WIDEST * LANES)
+    outputs, inputs = y.shape[3], x.shape[3]
+    across = min(bias.size, _TOGETHER * LANES)
     step, product_step = at_once * depth + LANES, at_once * across + LANES
     buffer = np.empty(FREQUENCIES * (step + product_step) + 2 * LANES, np.float32)
     before = np.int64(-(buffer.ctypes.data // 4) % LANES)
@@ -117,31 +117,45 @@ def _convolve(
             plane, row, column = _place(first + block, row_starts, column_starts)
             for tap in range(taps):
                 _pixels(x, plane + tap * dilation[0], row, column, dilation, rows, columns)
-                at = before + block * depth + tap * x.shape[3]
-                forward(x, x.size, rows, columns, x.shape[3], buffer, at, step)
-        for channel in range(0, bias.size, across):
-            some = min(across, bias.size - channel)
+                at = before + block * depth + tap * inputs
+                forward(x, x.size, rows, columns, inputs, buffer, at, step)
+        channel = 0
+        while channel < bias.size:
+            some = _together(bias.size - channel)
             for frequency in range(FREQUENCIES):
-                for panel in range(channel, channel + some, WIDEST * LANES):
+                column = channel
+                while column < channel + some:
+                    columns_here = panel(bias.size - column)
                     multiply(
-                        buffer, before + frequency * step, depth, count, here, inputs,
-                        weights, frequency * weights.shape[1] + panel * inputs,
-                        buffer, after + frequency * product_step + panel - channel, across,
-                        min(WIDEST * LANES, channel + some - panel), _ZEROS, 0, _NO_FLOOR,
+                        buffer, before + frequency * step, depth, count, here, taps * inputs,
+                        weights, frequency * weights.shape[1] + column * taps * inputs,
+                        buffer, after + frequency * product_step + column - channel, some,
+                        columns_here, _ZEROS, 0, _NO_FLOOR,
                     )  # fmt: skip
+                    column += columns_here
             for block in range(count):
                 plane, row, column = _place(first + block, row_starts, column_starts)
                 _pixels(y, plane, row, column, dilation, rows, columns)
                 high = min(results[0], (y.shape[1] - row + dilation[1] - 1) // dilation[1])
                 wide = min(results[1], (y.shape[2] - column + dilation[2] - 1) // dilation[2])
                 backward(
-                    buffer, after + block * across, product_step, results[0], results[1], bias, channel, floor,
+                    buffer, after + block * some, product_step, results[0], results[1], bias, channel, floor,
                     y, rows, high, columns, wide, channel, min(some, outputs - channel),
                 )  # fmt: skip
+            channel += some
 
 
 _ZEROS = np.zeros(WIDEST * LANES, np.float32)
 _NO_FLOOR = np.float32(-np.inf)
+
+
+@njit(nogil=True)
+def _together(channels: Any) -> Any:
+    """Return how many of so many channels are multiplied before the way back: whole panels."""
+    some = panel(channels)
+    while some < channels and some + panel(channels - some) <= _TOGETHER * LANES:
+        some += panel(channels - some)
+    return some
 
 
 @njit(nogil=True)
