@@ -29,10 +29,11 @@ def test_a_product_is_numpys(rows: int, depth: int, columns: int, taps: list[int
     right = packed(b[None])[0]
     first = 0
     while first < columns:
-        some = min(panel(columns - first), columns - first)
+        wide = panel(columns - first)
+        some = min(wide, columns - first)
         multiply(
-            a, 0, depth + 9, rows, np.array(taps), depth, right, first * len(b),
-            found, first, columns + 3, some, bias, first, np.float32(floor),
+            a, 0, depth + 9, rows, np.array(taps), depth, right, first * len(b), wide,
+            found, first, columns + 3, some, bias, first, 0, np.float32(floor),
         )  # fmt: skip
         first += some
     left = np.concatenate([a[:, tap : tap + depth] for tap in taps], axis=1)
@@ -46,5 +47,7 @@ def test_what_is_no_number_stays_so() -> None:
     a = np.array([[np.nan]], np.float32)
     out = np.zeros((1, 1), np.float32)
     bias = np.zeros(LANES, np.float32)
-    multiply(a, 0, 1, 1, np.zeros(1, np.int64), 1, packed(a[None])[0], 0, out, 0, 1, 1, bias, 0, np.float32(0))
+    multiply(
+        a, 0, 1, 1, np.zeros(1, np.int64), 1, packed(a[None])[0], 0, LANES, out, 0, 1, 1, bias, 0, 0, np.float32(0)
+    )
     assert np.isnan(out).all()

@@ -96,7 +96,7 @@ def nanoseconds(way: str, shape: tuple[int, ...]) -> float:
         deep, transformed = math.prod(window[:-2]), -(-inputs // _VECTOR) * _VECTOR
         return grown * (0.0135 * deep * inputs * wide + 0.32 * deep * transformed + 0.35 * wide + 3)
     turned = 16 * high * long / (long + 1)  # multiplications per result and channel of a transform
-    return 0.041 * 6 * long / (long + 1) * inputs * wide + 0.16 * turned * (inputs + outputs) + 320
+    return 0.019 * 6 * long / (long + 1) * inputs * wide + turned * (0.13 * inputs + 0.07 * outputs)
 
 
 def _possible(op: DenseConv) -> list[str]:

@@ -79,7 +79,7 @@ def _convolve(
                 columns = panel(outputs - channel)
                 multiply(
                     x, starts[line] + pixel * inputs, inputs, min(_PIXELS, width - pixel), taps, inputs,
-                    weights, channel * depth, out, (line * width + pixel) * outputs + channel, outputs,
-                    min(columns, outputs - channel), bias, channel, floor,
+                    weights, channel * depth, columns, out, (line * width + pixel) * outputs + channel, outputs,
+                    min(columns, outputs - channel), bias, channel, 0, floor,
                 )  # fmt: skip
                 channel += columns

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _Array = npt.NDArray[np.float32]
 
+_N = types.int64
+
 #: Vectors of columns that are summed at once, at most.
 WIDEST = 4 if REGISTERS == 32 else 2
 #: Rows that are summed at once, by the number of vectors.
@@ -73,11 +75,11 @@ def _product_of(across: int) -> Callable[..., Any]:
     @intrinsic
     def product(
         typing: Any, a: Any, a_first: Any, a_step: Any, rows: Any, taps: Any, count: Any, depth: Any, b: Any,
-        b_first: Any, c: Any, c_first: Any, c_step: Any, columns: Any, bias: Any, bias_first: Any, floor: Any,
+        b_first: Any, b_step: Any, c: Any, c_first: Any, c_step: Any, columns: Any, bias: Any, bias_first: Any,
+        bias_step: Any, floor: Any,
     ) -> Any:  # fmt: skip
         """Write the sum of some rows and columns."""
-        kinds = (a, types.int64, types.int64, types.int64, taps, types.int64, types.int64, b, types.int64, c,
-                 types.int64, types.int64, types.int64, bias, types.int64, types.float32)  # fmt: skip
+        kinds = (a, _N, _N, _N, taps, _N, _N, b, _N, _N, c, _N, _N, _N, bias, _N, _N, types.float32)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             _sum(Vectors(builder), across, high, *pointers(context, builder, signature.args, arguments))
@@ -90,8 +92,8 @@ def _product_of(across: int) -> Callable[..., Any]:
 
 def _sum(
     v: Vectors, across: int, high: int, a: Any, a_first: Any, a_step: Any, rows: Any, taps: Any, count: Any,
-    depth: Any, b: Any, b_first: Any, c: Any, c_first: Any, c_step: Any, columns: Any, bias: Any, bias_first: Any,
-    floor: Any,
+    depth: Any, b: Any, b_first: Any, b_step: Any, c: Any, c_first: Any, c_step: Any, columns: Any, bias: Any,
+    bias_first: Any, bias_step: Any, floor: Any,
 ) -> None:  # fmt: skip
     """Write the loop over taps and depth, and what is done with the sums."""
     builder = v.builder
@@ -101,15 +103,16 @@ def _sum(
         inside = builder.icmp_signed("<", INT(row), last)
         numbers.append(builder.select(inside, INT(row), last))
     begins = [v.at(a, a_first, builder.mul(number, a_step)) for number in numbers]
-    sums = [[v.variable(v.load(v.at(bias, bias_first, n * LANES))) for n in range(across)] for _ in numbers]
+    added = [v.at(bias, bias_first, builder.mul(number, bias_step)) for number in numbers]
+    sums = [[v.variable(v.load(v.at(line, n * LANES))) for n in range(across)] for line in added]
     right = v.at(b, b_first)
 
     def tap(number: Any) -> None:
         lines = [v.at(begin, builder.load(v.at(taps, number))) for begin in begins]
-        panel = v.at(right, builder.mul(number, builder.mul(depth, INT(across * LANES))))
+        panel = v.at(right, builder.mul(number, builder.mul(depth, b_step)))
 
         def entry(k: Any) -> None:
-            place = v.at(panel, builder.mul(k, INT(across * LANES)))
+            place = v.at(panel, builder.mul(k, b_step))
             factors = [v.load(v.at(place, n * LANES)) for n in range(across)]
             for line, totals in zip(lines, sums, strict=True):
                 by = v.spread(builder.load(v.at(line, k)))
@@ -149,12 +152,13 @@ def _write(
 
 _one, _two = _product_of(1), _product_of(2)
 _three, _four = (_product_of(3), _product_of(4)) if WIDEST == 4 else (_one, _two)
+_HIGH_ONE, _HIGH_TWO, _HIGH_THREE, _HIGH_FOUR = (ROWS.get(across, 1) for across in range(1, 5))
 
 
 @njit(nogil=True)
 def multiply(
-    a: Any, a_first: Any, a_step: int, rows: int, taps: Any, depth: int, b: Any, b_first: int, c: Any, c_first: int,
-    c_step: int, columns: int, bias: Any, bias_first: int, floor: Any,
+    a: Any, a_first: Any, a_step: int, rows: int, taps: Any, depth: int, b: Any, b_first: int, b_step: int, c: Any,
+    c_first: int, c_step: int, columns: int, bias: Any, bias_first: int, bias_step: int, floor: Any,
 ) -> None:  # fmt: skip
     """Write ``max(bias + sum(a * b), floor)`` for one panel of columns.
 
@@ -165,34 +169,55 @@ def multiply(
     taps : ndarray of int64
         Where the numbers of each tap begin in a row.
     b : ndarray of float32
-        The panel (:func:`packed`) from ``b_first`` on.
+        A row of whole vectors for each of a row's numbers, ``b_step`` apart from ``b_first`` on.
     c : ndarray of float32
         Takes ``columns`` numbers for each of ``rows``, ``c_step`` apart, from ``c_first`` on.
     bias : ndarray of float32
-        One number per column from ``bias_first`` on, whole vectors.
+        Whole vectors for the columns of each row, ``bias_step`` apart from ``bias_first`` on: ``c`` itself to add to
+        it.
     floor : float32
         The least result: 0 for a rectifier, less than all for none.
     """
     across, row = -(-columns // LANES), 0
     while row < rows:
-        left, at, to = rows - row, a_first + row * a_step, c_first + row * c_step
+        left, at, to, start = rows - row, a_first + row * a_step, c_first + row * c_step, bias_first + row * bias_step
         if WIDEST == 4 and across == 4:
             _four(
-                a, at, a_step, left, taps, taps.size, depth, b, b_first, c, to, c_step, columns, bias, bias_first, floor
-            )
-            row += 6
+                a, at, a_step, left, taps, taps.size, depth, b, b_first, b_step, c, to, c_step, columns, bias, start,
+                bias_step, floor,
+            )  # fmt: skip
+            row += _HIGH_FOUR
         elif WIDEST == 4 and across == 3:
             _three(
-                a, at, a_step, left, taps, taps.size, depth, b, b_first, c, to, c_step, columns, bias, bias_first, floor
-            )
-            row += 8
+                a, at, a_step, left, taps, taps.size, depth, b, b_first, b_step, c, to, c_step, columns, bias, start,
+                bias_step, floor,
+            )  # fmt: skip
+            row += _HIGH_THREE
         elif across == 2:
             _two(
-                a, at, a_step, left, taps, taps.size, depth, b, b_first, c, to, c_step, columns, bias, bias_first, floor
-            )
-            row += 12 if WIDEST == 4 else 6
+                a, at, a_step, left, taps, taps.size, depth, b, b_first, b_step, c, to, c_step, columns, bias, start,
+                bias_step, floor,
+            )  # fmt: skip
+            row += _HIGH_TWO
         else:
             _one(
-                a, at, a_step, left, taps, taps.size, depth, b, b_first, c, to, c_step, columns, bias, bias_first, floor
-            )
-            row += 12
+                a, at, a_step, left, taps, taps.size, depth, b, b_first, b_step, c, to, c_step, columns, bias, start,
+                bias_step, floor,
+            )  # fmt: skip
+            row += _HIGH_ONE
+
+
+@njit(nogil=True)
+def multiply_all(
+    a: Any, a_first: int, a_step: int, rows: int, here: Any, depth: int, b: Any, b_first: int, b_step: int, c: Any,
+    c_first: int, c_step: int, columns: int, bias: Any, bias_first: int, bias_step: int, floor: Any,
+) -> None:  # fmt: skip
+    """Do :func:`multiply` for any number of columns, where ``b`` is not in panels; it may be read beyond the last."""
+    column = 0
+    while column < columns:
+        some = panel(columns - column)
+        multiply(
+            a, a_first, a_step, rows, here, depth, b, b_first + column, b_step, c, c_first + column, c_step,
+            min(some, columns - column), bias, bias_first + column, bias_step, floor,
+        )  # fmt: skip
+        column += some

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _ALIGNMENT = 64  # bytes; what TensorFlow asks of an array that it takes over as it is
+_BEYOND = 64  # numbers
 _PIECES = 4  # per core, for cores are not equally busy
 
 
@@ -35,8 +36,11 @@ def cores() -> int:
 
 
 def aligned(shape: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Return an array with unspecified contents that TensorFlow takes over without a copy."""
+    """Return an array with unspecified contents that TensorFlow takes over without a copy.
+
+    There are some numbers beyond its end that may be read, as much as a panel of a product has.
+    """
     size = int(np.prod(shape))
-    raw = np.empty(size + _ALIGNMENT // 4, np.float32)
+    raw = np.empty(size + _ALIGNMENT // 4 + _BEYOND, np.float32)
     first = -raw.ctypes.data % _ALIGNMENT // 4
     return raw[first : first + size].reshape(shape)

@@ -128,9 +128,9 @@ def _convolve(
                     columns_here = panel(bias.size - column)
                     multiply(
                         buffer, before + frequency * step, depth, count, here, taps * inputs,
-                        weights, frequency * weights.shape[1] + column * taps * inputs,
+                        weights, frequency * weights.shape[1] + column * taps * inputs, columns_here,
                         buffer, after + frequency * product_step + column - channel, some,
-                        columns_here, _ZEROS, 0, _NO_FLOOR,
+                        columns_here, _ZEROS, 0, 0, _NO_FLOOR,
                     )  # fmt: skip
                     column += columns_here
             for block in range(count):
