@@ -137,10 +137,7 @@ def rectified(network: dense_network.DenseNetwork) -> dict[int, int]:
 
     A rectifier can be a part of the convolution before it; the step itself then does nothing.
     """
-    readers: dict[int, list[tuple[int, dense_network.StepInput]]] = {}
-    for number, step in enumerate(network.steps):
-        for source in step.inputs:
-            readers.setdefault(source.step, []).append((number, source))
+    readers = _readers(network)
     found = {}
     for number, step in enumerate(network.steps):
         if isinstance(step.op, dense_network.DenseConv) and len(readers.get(number, ())) == 1:
@@ -148,6 +145,44 @@ def rectified(network: dense_network.DenseNetwork) -> dict[int, int]:
             if _rectifies(network.steps[reader].op) and not _cuts(source):
                 found[number] = reader
     return found
+
+
+def pixelwise_after(network: dense_network.DenseNetwork) -> dict[int, int]:
+    """Return the convolutions whose result, rectified or not, goes whole into one of one pixel and nowhere else.
+
+    Each is given with that one; the two can be done together, with no map between them.
+    """
+    readers, joined = _readers(network), rectified(network)
+    found = {}
+    for number, step in enumerate(network.steps):
+        reading = readers.get(joined.get(number, number), [])
+        if isinstance(step.op, dense_network.DenseConv) and len(reading) == 1:
+            reader, source = reading[0]
+            if _is_pixelwise(network.steps[reader]) and not _cuts(source):
+                found[number] = reader
+    return found
+
+
+def _readers(network: dense_network.DenseNetwork) -> dict[int, list[tuple[int, dense_network.StepInput]]]:
+    """Return the steps that read each step, and how."""
+    readers: dict[int, list[tuple[int, dense_network.StepInput]]] = {}
+    for number, step in enumerate(network.steps):
+        for source in step.inputs:
+            readers.setdefault(source.step, []).append((number, source))
+    return readers
+
+
+def _is_pixelwise(step: dense_network.Step) -> bool:
+    """Return whether a step is a convolution of one map whose window is one pixel."""
+    op = step.op
+    return (
+        isinstance(op, dense_network.DenseConv)
+        and len(op.kernels) == 1
+        and op.groups == 1
+        and op.side_by_side == (1,)
+        and max(op.kernels[0].shape[:-2]) == 1
+        and max(step.stride) == 1
+    )
 
 
 def _rectifies(op: dense_network.DenseOp) -> bool:

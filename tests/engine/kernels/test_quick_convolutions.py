@@ -41,6 +41,9 @@ def compare(make: Any, window: Sequence[int], dilation: Sequence[int], results: 
     bias = rng.standard_normal(outputs).astype(np.float32)
     wanted = reference(x, kernel, bias, dilation, relu)
     found = make(kernel, bias, dilation, relu)(x)
+    above = np.zeros((1, 2, *wanted.shape[2:]), np.float32)
+    below = make(kernel, bias, dilation, relu)(x, above)
+    np.testing.assert_array_equal(below, np.concatenate([above, found], axis=1))
     assert found.shape == wanted.shape
     assert found.dtype == np.float32
     largest = np.abs(reference(np.abs(x), np.abs(kernel), 0 * bias, dilation, False)).max()
@@ -65,6 +68,26 @@ def test_direct(data: st.DataObject) -> None:
     dilation = [data.draw(st.integers(1, 9)) for _ in range(axes)]
     results = [data.draw(st.integers(1, 4)) for _ in range(axes - 1)] + [data.draw(st.integers(1, 60))]
     compare(Direct, window, dilation, results, data.draw(_SEED))
+
+
+@pytest.mark.parametrize("make", [Direct, Winograd])
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_what_follows_pixel_by_pixel(make: Any, data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(_SEED))
+    window, dilation = (3, 2), (data.draw(st.integers(1, 5)), 2)
+    sizes = [data.draw(st.integers(1, 70)) for _ in range(data.draw(st.integers(2, 5)))]
+    kernels = [rng.standard_normal((*shape, a, b)).astype(np.float32) / np.sqrt(a)
+               for shape, a, b in zip([window] + [(1, 1)] * 5, sizes, sizes[1:], strict=False)]  # fmt: skip
+    biases = [rng.standard_normal(n).astype(np.float32) for n in sizes[1:]]
+    relus = [bool(rng.integers(2)) for _ in kernels]
+    x = rng.standard_normal((1, data.draw(st.integers(14, 40)), data.draw(st.integers(14, 70)), sizes[0]))
+    wanted, found = x, x.astype(np.float32)
+    for number, (kernel, bias, relu) in enumerate(zip(kernels, biases, relus, strict=True)):
+        wanted = reference(wanted, kernel, bias, (1, 1) if number else dilation, relu)
+    then = list(zip(kernels, biases, relus, strict=True))[1:]
+    found = make(kernels[0], biases[0], dilation, relus[0], then)(found)
+    np.testing.assert_allclose(found, wanted, atol=2e-5 * max(1, np.abs(wanted).max()), rtol=0)
 
 
 @settings(max_examples=30, deadline=None)

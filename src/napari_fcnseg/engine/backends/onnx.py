@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.conversion.dense_network import IMAGE, DenseConv, DenseNetwork, DensePool
+from napari_fcnseg.conversion.dense_network import IMAGE, DenseNetwork, DensePool
 from napari_fcnseg.engine import hardware
 from napari_fcnseg.engine.backends.strips import Strips
 from napari_fcnseg.engine.dense_function import DenseFunction
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.engine.backends import Compiled
     from napari_fcnseg.engine.onnx_graph.builder import Function
-    from napari_fcnseg.engine.onnx_graph.operations import Quicker
+    from napari_fcnseg.engine.onnx_graph.operations import Chain, Quicker
     from napari_fcnseg.graph.network import Network
 
 _PROCESSOR = "CPUExecutionProvider"
@@ -66,11 +66,12 @@ def _program(network: DenseNetwork, quicker: Quicker, part: Callable[..., Any]) 
     return Program(build, given, part(function, *given), _session)
 
 
-def _quicker(op: DenseConv | DensePool, relu: bool) -> Function | None:
-    """Return our own way to compute a convolution or a pool, where it is the quicker one."""
-    if isinstance(op, DensePool):
-        return choice.pooling(op)
-    return choice.convolution(op, relu)
+def _quicker(what: DensePool | Chain) -> Function | None:
+    """Return our own way to compute a pool or a chain of convolutions, where it is the quicker one."""
+    if isinstance(what, DensePool):
+        return choice.pooling(what)
+    (first, relu), *then = what
+    return choice.convolution(first, relu, then)
 
 
 def _session(model: bytes) -> Any:

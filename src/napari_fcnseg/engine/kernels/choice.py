@@ -18,11 +18,11 @@ import numpy as np
 from napari_fcnseg.engine.kernels.toom_cook import LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_fcnseg.conversion.dense_network import DenseConv, DensePool
 
-    Function = Callable[[np.ndarray], np.ndarray]
+    Function = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
 #: The plain sum, as the framework computes it.
 PLAIN: Final = "plain"
@@ -35,7 +35,7 @@ _WEIGHTS = 2**30  # bytes of transformed weights, at most
 _VECTOR = 16  # outputs that are computed together, in vain where there are fewer
 
 
-def convolution(op: DenseConv, relu: bool) -> Function | None:
+def convolution(op: DenseConv, relu: bool, then: Sequence[tuple[DenseConv, bool]] = ()) -> Function | None:
     """Return the quickest way to compute a convolution, None for the plain one.
 
     Parameters
@@ -44,13 +44,19 @@ def convolution(op: DenseConv, relu: bool) -> Function | None:
         The convolution.
     relu : bool
         Whether negative results become zero.
+    then : sequence of tuple
+        Convolutions of one pixel that follow, each with whether it is rectified, to be computed with it: None if that
+        cannot be done.
     """
     wanted, possible = os.environ.get(WAY, "auto"), _possible(op)
     if wanted != "auto":
-        return _made(wanted, op, relu) if wanted in possible else None
+        possible = [wanted] if wanted in possible else []
     if not possible:
         return None
-    return _made(min(possible, key=lambda name: nanoseconds(name, op.kernels[0].shape)), op, relu)
+    way = min(possible, key=lambda name: nanoseconds(name, op.kernels[0].shape))
+    if way == "fourier" and then:
+        return None
+    return _made(way, op, relu, [(more.kernels[0], more.bias, rectified) for more, rectified in then])
 
 
 def pooling(op: DensePool) -> Function | None:
@@ -115,11 +121,13 @@ def _possible(op: DenseConv) -> list[str]:
     return ways
 
 
-def _made(way: str, op: DenseConv, relu: bool) -> Function:
-    """Return a way as a function of an array."""
+def _made(way: str, op: DenseConv, relu: bool, then: list[tuple[np.ndarray, np.ndarray, bool]]) -> Function:
+    """Return a way as a function of an array, with convolutions of one pixel that follow."""
     from napari_fcnseg.engine.kernels.direct import Direct
     from napari_fcnseg.engine.kernels.fourier import Fourier
     from napari_fcnseg.engine.kernels.winograd import Winograd
 
-    ways: dict[str, type[Direct | Fourier | Winograd]] = {"direct": Direct, "winograd": Winograd, "fourier": Fourier}
-    return ways[way](op.kernels[0], op.bias, op.dilations[0], relu)
+    given = op.kernels[0], op.bias, op.dilations[0], relu
+    if way == "fourier":
+        return Fourier(*given)
+    return Winograd(*given, then) if way == "winograd" else Direct(*given, then)

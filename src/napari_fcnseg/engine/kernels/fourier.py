@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from napari_fcnseg.engine.kernels.compiled import compiled
 from napari_fcnseg.engine.kernels.product import WIDEST, multiply, multiply_all, packed, panel
-from napari_fcnseg.engine.kernels.threads import aligned, in_threads
+from napari_fcnseg.engine.kernels.threads import aligned, below, in_threads
 from napari_fcnseg.engine.kernels.vectors import LANES
 
 if TYPE_CHECKING:
@@ -76,11 +76,14 @@ class Fourier:
         per_block = 2 * 4 * len(self._weights) * (inputs + outputs)
         self._at_once = max(16, min(4 * _BLOCKS, _BYTES // per_block))
 
-    def __call__(self, x: _Array) -> _Array:
-        """Return the convolution of ``(1, row, column, in)``: ``(1, *(size - (window - 1) * dilation), out)``."""
+    def __call__(self, x: _Array, above: _Array | None = None) -> _Array:
+        """Return the convolution of ``(1, row, column, in)``: ``(1, *(size - (window - 1) * dilation), out)``.
+
+        Rows that are to be ``above`` come first.
+        """
         image = np.ascontiguousarray(x[0])
         sizes = [n - (k - 1) * d for n, k, d in zip(image.shape, self._window, self._dilation, strict=False)]
-        result = aligned((1, *sizes, self._outputs))
+        result, rest = below(above, (1, *sizes, self._outputs))
         blocks = self._blocks(sizes)
         frequencies, inputs, outputs = len(self._weights), image.shape[2], self._outputs
         most = -(-len(blocks) // -(-len(blocks) // self._at_once))
@@ -90,7 +93,7 @@ class Fourier:
             there = functools.partial(_forward, image, some, *self._there, self._dilation, before)
             product = functools.partial(_multiply, before, self._weights, len(some), after)
             back = functools.partial(
-                _backward, after, some, *self._back, self._dilation, self._bias, self._floor, result[0]
+                _backward, after, some, *self._back, self._dilation, self._bias, self._floor, rest[0]
             )
             in_threads(there, np.arange(len(some)))
             in_threads(product, np.arange(frequencies))
@@ -240,7 +243,12 @@ def _backward(
     line, step, most = results * channels, 2 * transforms.shape[2] * channels, transforms.shape[2]
     half = np.empty(depth * line + WIDEST * LANES, np.float32)
     here, zeros, least = np.zeros(1, np.int64), np.zeros(channels + WIDEST * LANES, np.float32), np.float32(-np.inf)
-    left_side, right_side, source, target = columns.reshape(-1), rows.reshape(-1), transforms.reshape(-1), out.reshape(-1)
+    left_side, right_side, source, target = (
+        columns.reshape(-1),
+        rows.reshape(-1),
+        transforms.reshape(-1),
+        out.reshape(-1),
+    )
     for block in part:
         top, left = blocks[block]
         high = min(rows.shape[0], (out.shape[0] - top + dilation[0] - 1) // dilation[0])

@@ -20,7 +20,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from napari_fcnseg.engine.kernels.compiled import compiled
-from napari_fcnseg.engine.kernels.threads import aligned, in_threads
+from napari_fcnseg.engine.kernels.threads import below, in_threads
 from napari_fcnseg.engine.kernels.vectors import INT, LANES, Vectors, pointers
 
 if TYPE_CHECKING:
@@ -50,13 +50,16 @@ class Pooling:
         self._maximum, self._size, self._dilation = maximum, tuple(size), tuple(dilation)
         self._scale = np.float32(1.0 / count)
 
-    def __call__(self, x: _Array) -> _Array:
-        """Return the pool of ``(1, *spatial, channel)``: ``(1, *(spatial - (size - 1) * dilation), channel)``."""
+    def __call__(self, x: _Array, above: _Array | None = None) -> _Array:
+        """Return the pool of ``(1, *spatial, channel)``: ``(1, *(spatial - (size - 1) * dilation), channel)``.
+
+        Rows that are to be ``above`` come first.
+        """
         x = np.ascontiguousarray(x)
         shape = [n - (k - 1) * d for n, k, d in zip(x.shape[1:-1], self._size, self._dilation, strict=True)]
-        result = aligned((1, *shape, x.shape[-1]))
+        result, part = below(above, (1, *shape, x.shape[-1]))
         taps, starts = windows(x, self._size, self._dilation, shape)
-        lines = result.reshape(len(starts), -1)
+        lines = part.reshape(len(starts), -1)
         in_threads(
             functools.partial(_pool, x.reshape(-1), self._maximum, self._scale, taps, starts, lines),
             np.arange(len(starts)),

@@ -44,3 +44,14 @@ def aligned(shape: Sequence[int]) -> npt.NDArray[np.float32]:
     raw = np.empty(size + _ALIGNMENT // 4 + _BEYOND, np.float32)
     first = -raw.ctypes.data % _ALIGNMENT // 4
     return raw[first : first + size].reshape(shape)
+
+
+def below(above: npt.NDArray[np.float32] | None, shape: Sequence[int]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return an array that begins with some rows, and the part below them, which has a shape and is yet unspecified."""
+    if above is None:
+        whole = aligned(shape)
+        return whole, whole
+    rows = above.shape[1]
+    whole = aligned((1, rows + shape[1], *shape[2:]))
+    whole[:, :rows] = above
+    return whole, whole[:, rows:]

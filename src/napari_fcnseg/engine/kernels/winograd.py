@@ -12,6 +12,7 @@ Imported in the engine's child process alone.
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from numba import njit
 
 from napari_fcnseg.engine.kernels.blocks import backward, forward
 from napari_fcnseg.engine.kernels.compiled import compiled
+from napari_fcnseg.engine.kernels.pixelwise import PIXELS, Layers, follow
 from napari_fcnseg.engine.kernels.product import WIDEST, multiply, packed, panel, vectors
-from napari_fcnseg.engine.kernels.threads import aligned, in_threads
+from napari_fcnseg.engine.kernels.threads import below, in_threads
 from napari_fcnseg.engine.kernels.toom_cook import LENGTH, matrices
 from napari_fcnseg.engine.kernels.vectors import LANES
 
@@ -50,9 +52,14 @@ class Winograd:
         Per axis.
     relu : bool
         Whether negative results become zero.
+    then : sequence of tuple
+        Convolutions of one pixel that follow it: of each the kernel, the bias, and whether it is rectified.
     """
 
-    def __init__(self, kernel: npt.NDArray[Any], bias: npt.NDArray[Any], dilation: Sequence[int], relu: bool) -> None:
+    def __init__(
+        self, kernel: npt.NDArray[Any], bias: npt.NDArray[Any], dilation: Sequence[int], relu: bool,
+        then: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any], bool]] = (),
+    ) -> None:  # fmt: skip
         rows, columns = matrices(kernel.shape[-4]), matrices(kernel.shape[-3])
         *window, inputs, outputs = kernel.shape
         self._window = tuple(window)
@@ -69,23 +76,29 @@ class Winograd:
         self._floor = np.float32(0 if relu else -np.inf)
         self._depth = vectors(self._taps * inputs) * LANES if inputs % LANES == 0 else self._taps * inputs + LANES
         together = min(vectors(outputs), _TOGETHER) * LANES
-        self._blocks = min(_MOST, max(_LEAST, _CACHE // (4 * FREQUENCIES * (self._depth + together)) // 12 * 12))
+        self._layers = Layers.of(outputs, then)
+        numbers = FREQUENCIES * (self._depth + together)  # of a block
+        numbers += math.prod(self._results) * vectors(outputs) * LANES if then else 0
+        self._blocks = min(_MOST, max(_LEAST, _CACHE // (4 * numbers) // 12 * 12))
 
-    def __call__(self, x: _Array) -> _Array:
-        """Return the convolution of ``(1, *spatial, in)``: ``(1, *(spatial - (window - 1) * dilation), out)``."""
+    def __call__(self, x: _Array, above: _Array | None = None) -> _Array:
+        """Return the convolution of ``(1, *spatial, in)``: ``(1, *(spatial - (window - 1) * dilation), out)``.
+
+        Rows that are to be ``above`` come first.
+        """
         x = np.ascontiguousarray(x)
         spatial = x.shape[1:-1]
         reach = [(k - 1) * d for k, d in zip(self._window, self._dilation[-len(self._window) :], strict=True)]
         shape = tuple(n - r for n, r in zip(spatial, reach, strict=True))
-        result = aligned((1, *shape, self._outputs))
-        data, out = (x, result) if self._flat else (x[0], result[0])
+        result, rest = below(above, (1, *shape, self._layers.outputs))
+        data, out = (x, rest) if self._flat else (x[0], rest[0])
         rows, columns = (
             _starts(size, results, d)
             for size, results, d in zip(out.shape[1:3], self._results, self._dilation[1:], strict=True)
         )
         blocks = out.shape[0] * len(rows) * len(columns)
         fixed = (data, self._weights, self._bias, self._floor, self._taps, self._dilation, self._results, self._depth)
-        work = functools.partial(_convolve, *fixed, rows, columns, self._blocks, out)
+        work = functools.partial(_convolve, *fixed, rows, columns, self._blocks, self._layers, self._layers.room, out)
         in_threads(work, np.arange(0, blocks, self._blocks))
         return result
 
@@ -99,15 +112,19 @@ def _starts(size: int, results: int, dilation: int) -> npt.NDArray[np.int64]:
 @compiled
 def _convolve(
     x: Any, weights: Any, bias: Any, floor: Any, taps: int, dilation: Any, results: Any, depth: int, row_starts: Any,
-    column_starts: Any, at_once: int, y: Any, jobs: Any,
+    column_starts: Any, at_once: int, layers: Any, room: int, y: Any, jobs: Any,
 ) -> None:  # fmt: skip
     """Convolve ``x`` ``(plane, row, column, in)`` into ``y``; a job is the first of some blocks."""
-    outputs, inputs = y.shape[3], x.shape[3]
+    outputs, inputs = layers.sizes[0], x.shape[3]
     across = min(bias.size, _TOGETHER * LANES)
     step, product_step = at_once * depth + LANES, at_once * across + LANES
-    buffer = np.empty(FREQUENCIES * (step + product_step) + 2 * LANES, np.float32)
+    more, size = layers.floors.size > 0, results[0] * results[1]
+    pixels_size = at_once * size * (outputs + layers.sizes[-1]) + room if more else 0
+    buffer = np.empty(FREQUENCIES * (step + product_step) + pixels_size + 2 * LANES, np.float32)
     before = np.int64(-(buffer.ctypes.data // 4) % LANES)
     after = before + FREQUENCIES * step
+    pixels = after + FREQUENCIES * product_step
+    answers = pixels + at_once * size * outputs
     here = np.zeros(1, np.int64)
     rows, columns = np.empty(LENGTH, np.int64), np.empty(LENGTH, np.int64)
     total = y.shape[0] * row_starts.size * column_starts.size
@@ -134,15 +151,43 @@ def _convolve(
                     )  # fmt: skip
                     column += columns_here
             for block in range(count):
-                plane, row, column = _place(first + block, row_starts, column_starts)
-                _pixels(y, plane, row, column, dilation, rows, columns)
-                high = min(results[0], (y.shape[1] - row + dilation[1] - 1) // dilation[1])
-                wide = min(results[1], (y.shape[2] - column + dilation[2] - 1) // dilation[2])
-                backward(
-                    buffer, after + block * some, product_step, results[0], results[1], bias, channel, floor,
-                    y, rows, high, columns, wide, channel, min(some, outputs - channel),
-                )  # fmt: skip
+                at, high, wide = after + block * some, results[0], results[1]
+                if more:
+                    for k in range(LENGTH):
+                        rows[k], columns[k] = pixels + (block * size + k * wide) * outputs, k * outputs
+                    backward(
+                        buffer, at, product_step, high, wide, bias, channel, floor,
+                        buffer, rows, high, columns, wide, channel, min(some, outputs - channel),
+                    )  # fmt: skip
+                else:
+                    plane, row, column = _place(first + block, row_starts, column_starts)
+                    inside = _pixels(y, plane, row, column, dilation, rows, columns)
+                    backward(
+                        buffer, at, product_step, high, wide, bias, channel, floor, y, rows, min(high, inside[0]),
+                        columns, min(wide, inside[1]), channel, min(some, outputs - channel),
+                    )  # fmt: skip
             channel += some
+        if more:
+            for pixel in range(0, count * size, PIXELS):
+                follow(
+                    buffer, pixels + pixel * outputs, outputs, min(PIXELS, count * size - pixel), layers,
+                    answers + at_once * size * layers.sizes[-1], buffer, answers + pixel * layers.sizes[-1],
+                )  # fmt: skip
+            for block in range(count):
+                plane, row, column = _place(first + block, row_starts, column_starts)
+                inside = _pixels(y, plane, row, column, dilation, rows, columns)
+                _spread(buffer, answers + block * size * layers.sizes[-1], results, inside, rows, columns, y)
+
+
+@njit(nogil=True)
+def _spread(buffer: Any, first: int, results: Any, inside: Any, rows: Any, columns: Any, y: Any) -> None:
+    """Write a block's pixels, which lie one after the other, where they belong."""
+    out, channels = y.reshape(-1), y.shape[3]
+    for i in range(min(results[0], inside[0])):
+        for j in range(min(results[1], inside[1])):
+            at, to = first + (i * results[1] + j) * channels, rows[i] + columns[j]
+            for channel in range(channels):
+                out[to + channel] = buffer[at + channel]
 
 
 _ZEROS = np.zeros(WIDEST * LANES, np.float32)
@@ -167,8 +212,15 @@ def _place(block: Any, row_starts: Any, column_starts: Any) -> tuple[int, int, i
 
 
 @njit(nogil=True)
-def _pixels(x: Any, plane: int, row: int, column: int, dilation: Any, rows: Any, columns: Any) -> None:
-    """Write where a block's rows and columns begin in an image; beyond its end the last one counts."""
+def _pixels(
+    x: Any, plane: int, row: int, column: int, dilation: Any, rows: Any, columns: Any
+) -> tuple[int, int]:  # fmt: skip
+    """Write where a block's rows and columns begin in an image, and return how many lie in it.
+
+    Beyond its end the last one counts.
+    """
     for k in range(LENGTH):
         rows[k] = (plane * x.shape[1] + min(row + k * dilation[1], x.shape[1] - 1)) * x.shape[2] * x.shape[3]
         columns[k] = min(column + k * dilation[2], x.shape[2] - 1) * x.shape[3]
+    high, wide = x.shape[1] - row + dilation[1] - 1, x.shape[2] - column + dilation[2] - 1
+    return high // dilation[1], wide // dilation[2]

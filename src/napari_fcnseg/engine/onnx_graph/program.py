@@ -47,11 +47,12 @@ class _Function:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return (self.call.read,)
+        return (self.call.read,) if self.call.above is None else (self.call.read, self.call.above)
 
     def __call__(self, arrays: dict[str, Array]) -> None:
-        x = arrays[self.call.read]
-        arrays[self.call.result] = self.call.function(x if self.call.cut is None else x[self.call.cut.index])
+        call, x = self.call, arrays[self.call.read]
+        above = None if call.above is None else arrays[call.above]
+        arrays[call.result] = call.function(x if call.cut is None else x[call.cut.index], above)
 
 
 class Program:
