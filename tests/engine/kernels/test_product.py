@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fcnseg.engine.kernels.product import multiply, packed, panel, vectors
+from napari_fcnseg.engine.kernels.product import multiply, packed, panel, product, vectors
 from napari_fcnseg.engine.kernels.vectors import LANES
 
 
@@ -32,7 +32,7 @@ def test_a_product_is_numpys(rows: int, depth: int, columns: int, taps: list[int
         wide = panel(columns - first)
         some = min(wide, columns - first)
         multiply(
-            a, 0, depth + 9, rows, np.array(taps), depth, right, first * len(b), wide,
+            product(), a, 0, depth + 9, rows, np.array(taps), depth, right, first * len(b), wide,
             found, first, columns + 3, some, bias, first, 0, np.float32(floor),
         )  # fmt: skip
         first += some
@@ -48,6 +48,23 @@ def test_what_is_no_number_stays_so() -> None:
     out = np.zeros((1, 1), np.float32)
     bias = np.zeros(LANES, np.float32)
     multiply(
-        a, 0, 1, 1, np.zeros(1, np.int64), 1, packed(a[None])[0], 0, LANES, out, 0, 1, 1, bias, 0, 0, np.float32(0)
+        product(),
+        a,
+        0,
+        1,
+        1,
+        np.zeros(1, np.int64),
+        1,
+        packed(a[None])[0],
+        0,
+        LANES,
+        out,
+        0,
+        1,
+        1,
+        bias,
+        0,
+        0,
+        np.float32(0),
     )
     assert np.isnan(out).all()

@@ -32,6 +32,10 @@ def reference(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, dilation: Seq
     return np.maximum(total, 0) if relu else total
 
 
+def one(kernel: np.ndarray, bias: np.ndarray, dilation: Sequence[int], relu: bool, then: Any = ()) -> Direct:
+    return Direct([kernel], bias, [dilation], relu, then)
+
+
 def compare(make: Any, window: Sequence[int], dilation: Sequence[int], results: Sequence[int], seed: int) -> None:
     rng = np.random.default_rng(seed)
     inputs, outputs, relu = rng.integers(1, 9), rng.integers(1, 9), bool(rng.integers(2))
@@ -42,7 +46,7 @@ def compare(make: Any, window: Sequence[int], dilation: Sequence[int], results: 
     wanted = reference(x, kernel, bias, dilation, relu)
     found = make(kernel, bias, dilation, relu)(x)
     above = np.zeros((1, 2, *wanted.shape[2:]), np.float32)
-    below = make(kernel, bias, dilation, relu)(x, above)
+    below = make(kernel, bias, dilation, relu)(x, above=above)
     np.testing.assert_array_equal(below, np.concatenate([above, found], axis=1))
     assert found.shape == wanted.shape
     assert found.dtype == np.float32
@@ -67,10 +71,32 @@ def test_direct(data: st.DataObject) -> None:
     window = [data.draw(st.integers(1, 4)) for _ in range(axes)]
     dilation = [data.draw(st.integers(1, 9)) for _ in range(axes)]
     results = [data.draw(st.integers(1, 4)) for _ in range(axes - 1)] + [data.draw(st.integers(1, 60))]
-    compare(Direct, window, dilation, results, data.draw(_SEED))
+    compare(one, window, dilation, results, data.draw(_SEED))
 
 
-@pytest.mark.parametrize("make", [Direct, Winograd])
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_a_sum_of_several_maps_and_parts_of_them(data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(_SEED))
+    outputs, shape = data.draw(st.integers(1, 70)), (data.draw(st.integers(1, 5)), data.draw(st.integers(1, 60)))
+    bias = rng.standard_normal(outputs).astype(np.float32)
+    maps, kernels, dilations, wanted = [], [], [], np.zeros((1, *shape, outputs)) + bias
+    for _ in range(data.draw(st.integers(1, 4))):
+        window, dilation = (tuple(data.draw(st.integers(1, 3)) for _ in range(2)) for _ in range(2))
+        inputs = data.draw(st.integers(1, 20))
+        whole = rng.standard_normal(
+            (1, *(n + (k - 1) * d + 2 for n, k, d in zip(shape, window, dilation, strict=True)), inputs + 1)
+        )
+        maps.append(whole.astype(np.float32)[:, 1:-1, 2:, 1:])
+        kernels.append(rng.standard_normal((*window, inputs, outputs)).astype(np.float32))
+        dilations.append(dilation)
+        wanted += reference(maps[-1], kernels[-1], 0 * bias, dilation, False)
+    relu = data.draw(st.booleans())
+    found = Direct(kernels, bias, dilations, relu)(*maps)
+    np.testing.assert_allclose(found, np.maximum(wanted, 0) if relu else wanted, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("make", [one, Winograd])
 @settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_what_follows_pixel_by_pixel(make: Any, data: st.DataObject) -> None:

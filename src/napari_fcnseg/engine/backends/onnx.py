@@ -66,12 +66,12 @@ def _program(network: DenseNetwork, quicker: Quicker, part: Callable[..., Any]) 
     return Program(build, given, part(function, *given), _session)
 
 
-def _quicker(what: DensePool | Chain) -> Function | None:
+def _quicker(what: DensePool | Chain, channels: tuple[int, ...]) -> Function | None:
     """Return our own way to compute a pool or a chain of convolutions, where it is the quicker one."""
     if isinstance(what, DensePool):
         return choice.pooling(what)
     (first, relu), *then = what
-    return choice.convolution(first, relu, then)
+    return choice.convolution(first, relu, then, channels)
 
 
 def _session(model: bytes) -> Any:

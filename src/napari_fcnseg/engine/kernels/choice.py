@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.conversion.dense_network import DenseConv, DensePool
 
-    Function = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+    Function = Callable[..., np.ndarray]
 
 #: The plain sum, as the framework computes it.
 PLAIN: Final = "plain"
@@ -35,7 +35,9 @@ _WEIGHTS = 2**30  # bytes of transformed weights, at most
 _VECTOR = 16  # outputs that are computed together, in vain where there are fewer
 
 
-def convolution(op: DenseConv, relu: bool, then: Sequence[tuple[DenseConv, bool]] = ()) -> Function | None:
+def convolution(
+    op: DenseConv, relu: bool, then: Sequence[tuple[DenseConv, bool]], channels: Sequence[int]
+) -> Function | None:  # fmt: skip
     """Return the quickest way to compute a convolution, None for the plain one.
 
     Parameters
@@ -47,6 +49,8 @@ def convolution(op: DenseConv, relu: bool, then: Sequence[tuple[DenseConv, bool]
     then : sequence of tuple
         Convolutions of one pixel that follow, each with whether it is rectified, to be computed with it: None if that
         cannot be done.
+    channels : sequence of int
+        Of each map that it reads.
     """
     wanted, possible = os.environ.get(WAY, "auto"), _possible(op)
     if wanted != "auto":
@@ -56,7 +60,7 @@ def convolution(op: DenseConv, relu: bool, then: Sequence[tuple[DenseConv, bool]
     way = min(possible, key=lambda name: nanoseconds(name, op.kernels[0].shape))
     if way == "fourier" and then:
         return None
-    return _made(way, op, relu, [(more.kernels[0], more.bias, rectified) for more, rectified in then])
+    return _made(way, op, relu, [(more.kernels[0], more.bias, rectified) for more, rectified in then], channels)
 
 
 def pooling(op: DensePool) -> Function | None:
@@ -79,7 +83,7 @@ def prepare() -> None:
     x = np.zeros((1, 4, 4, 1), np.float32)
     Pooling(True, (2, 2), (1, 1), 1)(x)
     Winograd(np.zeros((3, 3, 1, 1), np.float32), np.zeros(1, np.float32), (1, 1), True)(x)
-    Direct(np.zeros((1, 1, 1, 1), np.float32), np.zeros(1, np.float32), (1, 1), True)(x)
+    Direct([np.zeros((1, 1, 1, 1), np.float32)], np.zeros(1, np.float32), [(1, 1)], True)(x)
 
 
 def nanoseconds(way: str, shape: tuple[int, ...]) -> float:
@@ -107,10 +111,12 @@ def nanoseconds(way: str, shape: tuple[int, ...]) -> float:
 
 def _possible(op: DenseConv) -> list[str]:
     """Return the names of the ways that can compute a convolution."""
-    if len(op.kernels) != 1 or op.groups != 1 or op.side_by_side != (1,):
+    if op.groups != 1:
         return []
-    *window, inputs, outputs = op.kernels[0].shape
     ways = ["direct"]
+    if len(op.kernels) != 1 or op.side_by_side != (1,):
+        return ways
+    *window, inputs, outputs = op.kernels[0].shape
     if len(window) in (2, 3) and all(2 <= k < LENGTH for k in window[-2:]):
         ways.append("winograd")
     if len(window) == 2 and min(window) >= _LARGE:
@@ -121,13 +127,27 @@ def _possible(op: DenseConv) -> list[str]:
     return ways
 
 
-def _made(way: str, op: DenseConv, relu: bool, then: list[tuple[np.ndarray, np.ndarray, bool]]) -> Function:
-    """Return a way as a function of an array, with convolutions of one pixel that follow."""
+def _made(
+    way: str, op: DenseConv, relu: bool, then: list[tuple[np.ndarray, np.ndarray, bool]], channels: Sequence[int]
+) -> Function:  # fmt: skip
+    """Return a way as a function of arrays, with convolutions of one pixel that follow."""
     from napari_fcnseg.engine.kernels.direct import Direct
     from napari_fcnseg.engine.kernels.fourier import Fourier
     from napari_fcnseg.engine.kernels.winograd import Winograd
 
+    if way == "direct":
+        kernels, dilations = _per_map(op, channels)
+        return Direct(kernels, op.bias, dilations, relu, then)
     given = op.kernels[0], op.bias, op.dilations[0], relu
-    if way == "fourier":
-        return Fourier(*given)
-    return Winograd(*given, then) if way == "winograd" else Direct(*given, then)
+    return Winograd(*given, then) if way == "winograd" else Fourier(*given)
+
+
+def _per_map(op: DenseConv, channels: Sequence[int]) -> tuple[list[np.ndarray], list[tuple[int, ...]]]:
+    """Return a kernel and a dilation for each map that a convolution reads."""
+    kernels: list[np.ndarray] = []
+    dilations: list[tuple[int, ...]] = []
+    for kernel, dilation, count in zip(op.kernels, op.dilations, op.side_by_side, strict=True):
+        ends = np.cumsum(channels[len(kernels) : len(kernels) + count])
+        kernels += np.split(kernel, ends[:-1], axis=-2)
+        dilations += [dilation] * count
+    return kernels, dilations

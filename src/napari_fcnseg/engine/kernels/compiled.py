@@ -11,7 +11,7 @@ from pathlib import Path
 from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from numba import njit
+from numba import cfunc, njit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +23,26 @@ def compiled(function: Any) -> Callable[..., Any]:
     It may call what is in other files of this folder. Numba would look at its own file alone to tell whether what is
     on disk is outdated; but it also looks at the variables of the scope around a function, so there is one more.
     """
+    made: Callable[..., Any] = njit(cache=True, nogil=True)(_with_sources(function))
+    return made
+
+
+def compiled_at(function: Any, signature: Any) -> int:
+    """Return the address of a function compiled for a signature, or as an earlier process has compiled it."""
+    made: Any = cfunc(signature, cache=True)(_with_sources(function))
+    _kept.append(made)
+    return int(made.address)
+
+
+_kept: list[Any] = []  # what is at an address goes with its object
+
+
+def _with_sources(function: Any) -> FunctionType:
     code = function.__code__
     names, cells = (*code.co_freevars, "_sources"), (*(function.__closure__ or ()), CellType(_sources()))
     seen = FunctionType(code.replace(co_freevars=names), function.__globals__, function.__name__, None, cells)
     seen.__module__, seen.__qualname__ = function.__module__, function.__qualname__
-    made: Callable[..., Any] = njit(cache=True, nogil=True)(seen)
-    return made
+    return seen
 
 
 @functools.cache

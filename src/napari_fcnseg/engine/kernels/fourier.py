@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg.engine.kernels.compiled import compiled
-from napari_fcnseg.engine.kernels.product import WIDEST, multiply, multiply_all, packed, panel
+from napari_fcnseg.engine.kernels.product import WIDEST, multiply, multiply_all, packed, panel, product
 from napari_fcnseg.engine.kernels.threads import aligned, below, in_threads
 from napari_fcnseg.engine.kernels.vectors import LANES
 
@@ -76,7 +76,7 @@ class Fourier:
         per_block = 2 * 4 * len(self._weights) * (inputs + outputs)
         self._at_once = max(16, min(4 * _BLOCKS, _BYTES // per_block))
 
-    def __call__(self, x: _Array, above: _Array | None = None) -> _Array:
+    def __call__(self, x: _Array, *, above: _Array | None = None) -> _Array:
         """Return the convolution of ``(1, row, column, in)``: ``(1, *(size - (window - 1) * dilation), out)``.
 
         Rows that are to be ``above`` come first.
@@ -90,13 +90,13 @@ class Fourier:
         before, after = aligned((frequencies, 2, most, inputs)), aligned((frequencies, 2, most, outputs))
         for first in range(0, len(blocks), most):
             some = blocks[first : first + most]
-            there = functools.partial(_forward, image, some, *self._there, self._dilation, before)
-            product = functools.partial(_multiply, before, self._weights, len(some), after)
+            there = functools.partial(_forward, product(), image, some, *self._there, self._dilation, before)
+            multiplied = functools.partial(_multiply, product(), before, self._weights, len(some), after)
             back = functools.partial(
-                _backward, after, some, *self._back, self._dilation, self._bias, self._floor, rest[0]
+                _backward, product(), after, some, *self._back, self._dilation, self._bias, self._floor, rest[0]
             )
             in_threads(there, np.arange(len(some)))
-            in_threads(product, np.arange(frequencies))
+            in_threads(multiplied, np.arange(frequencies))
             in_threads(back, np.arange(len(some)))
         return result
 
@@ -173,7 +173,9 @@ def _rows_backward(n: int, results: int) -> _Array:
 
 
 @compiled
-def _forward(image: Any, blocks: Any, rows: Any, columns: Any, dilation: Any, transforms: Any, part: Any) -> None:
+def _forward(
+    product: int, image: Any, blocks: Any, rows: Any, columns: Any, dilation: Any, transforms: Any, part: Any
+) -> None:
     """Write the transforms of blocks into ``(frequency, 2, block, channel)``; there are zeros outside of the image."""
     high, wide, channels = rows.shape[1], columns.shape[1] // 2, image.shape[2]
     line, step = wide * channels, 2 * transforms.shape[2] * channels
@@ -193,19 +195,36 @@ def _forward(image: Any, blocks: Any, rows: Any, columns: Any, dilation: Any, tr
                 else:
                     pixels[o : o + channels] = 0
         multiply_all(
-            left_side, 0, high, rows.shape[0], here, high, pixels, 0, line, half, 0, line, line, zeros, 0, 0, least
+            product,
+            left_side,
+            0,
+            high,
+            rows.shape[0],
+            here,
+            high,
+            pixels,
+            0,
+            line,
+            half,
+            0,
+            line,
+            line,
+            zeros,
+            0,
+            0,
+            least,
         )
         for u in range(rows.shape[0] // 2):
             for of in range(2):  # real and imaginary parts
                 multiply_all(
-                    right_side, of * wide * 2 * wide, 2 * wide, wide, here, 2 * wide, half, 2 * u * line, channels,
-                    out, (2 * u * wide + of) * transforms.shape[2] * channels + block * channels, step, channels,
+                    product, right_side, of * wide * 2 * wide, 2 * wide, wide, here, 2 * wide, half, 2 * u * line,
+                    channels, out, ((2 * u * wide + of) * transforms.shape[2] + block) * channels, step, channels,
                     zeros, 0, 0, least,
                 )  # fmt: skip
 
 
 @compiled
-def _multiply(before: Any, weights: Any, count: int, after: Any, part: Any) -> None:
+def _multiply(product: int, before: Any, weights: Any, count: int, after: Any, part: Any) -> None:
     """Multiply transforms and weights at each frequency: complex products by three real ones (Gauss)."""
     inputs, outputs = before.shape[3], after.shape[3]
     both = np.empty((count, inputs), np.float32)
@@ -219,15 +238,15 @@ def _multiply(before: Any, weights: Any, count: int, after: Any, part: Any) -> N
             wide = panel(outputs - column)
             some, at = min(wide, outputs - column), column * inputs
             multiply(
-                both, 0, inputs, count, here, inputs, weights[frequency, 0], at, wide, first, 0, wide, wide,
+                product, both, 0, inputs, count, here, inputs, weights[frequency, 0], at, wide, first, 0, wide, wide,
                 zeros, 0, 0, least,
             )  # fmt: skip
             multiply(
-                imaginary, 0, inputs, count, here, inputs, weights[frequency, 2], at, wide,
+                product, imaginary, 0, inputs, count, here, inputs, weights[frequency, 2], at, wide,
                 after[frequency, 0], column, outputs, some, first, 0, wide, least,
             )  # fmt: skip
             multiply(
-                real, 0, inputs, count, here, inputs, weights[frequency, 1], at, wide,
+                product, real, 0, inputs, count, here, inputs, weights[frequency, 1], at, wide,
                 after[frequency, 1], column, outputs, some, first, 0, wide, least,
             )  # fmt: skip
             column += wide
@@ -235,7 +254,8 @@ def _multiply(before: Any, weights: Any, count: int, after: Any, part: Any) -> N
 
 @compiled
 def _backward(
-    transforms: Any, blocks: Any, rows: Any, columns: Any, dilation: Any, bias: Any, floor: Any, out: Any, part: Any
+    product: int, transforms: Any, blocks: Any, rows: Any, columns: Any, dilation: Any, bias: Any, floor: Any, out: Any,
+    part: Any,
 ) -> None:  # fmt: skip
     """Bring transforms back to pixels, add the bias, rectify, and write what lies in the image."""
     wide, channels = columns.shape[1] // 2, out.shape[2]
@@ -255,18 +275,18 @@ def _backward(
         for u in range(depth // 2):
             first = 2 * u * wide * most * channels + block * channels
             multiply_all(
-                left_side, 0, 2 * wide, 2 * results, here, wide, source, first, step, half, 2 * u * line, channels,
-                channels, zeros, 0, 0, least,
+                product, left_side, 0, 2 * wide, 2 * results, here, wide, source, first, step, half, 2 * u * line,
+                channels, channels, zeros, 0, 0, least,
             )  # fmt: skip
             multiply_all(
-                left_side, wide, 2 * wide, 2 * results, here, wide, source, first + most * channels, step,
+                product, left_side, wide, 2 * wide, 2 * results, here, wide, source, first + most * channels, step,
                 half, 2 * u * line, channels, channels, half, 2 * u * line, channels, least,
             )  # fmt: skip
         for c in range(results):
             column = left + c * dilation[1]
             if column < out.shape[1]:
                 multiply_all(
-                    right_side, 0, depth, high, here, depth, half, c * channels, line,
+                    product, right_side, 0, depth, high, here, depth, half, c * channels, line,
                     target, (top * out.shape[1] + column) * channels, dilation[0] * out.shape[1] * channels, channels,
                     bias, 0, 0, floor,
                 )  # fmt: skip

@@ -74,11 +74,15 @@ class Layers(NamedTuple):
 
 
 @njit(nogil=True)
-def follow(buffer: Any, first: int, step: int, pixels: int, layers: Any, room: int, out: Any, to: int) -> None:
+def follow(
+    product: int, buffer: Any, first: Any, step: Any, pixels: int, layers: Any, room: Any, out: Any, to: Any
+) -> None:  # fmt: skip
     """Take at most ``PIXELS`` pixels through the layers.
 
     Parameters
     ----------
+    product : int
+        What :func:`~napari_fcnseg.engine.kernels.product.product` returns.
     buffer : ndarray of float32
         Holds the pixels, ``step`` numbers apart from ``first`` on, and from ``room`` on has room for what is between.
     pixels : int
@@ -100,12 +104,12 @@ def follow(buffer: Any, first: int, step: int, pixels: int, layers: Any, room: i
             bias, floor = layers.begins[layer, 1] + column, layers.floors[layer]
             if layer == last:
                 multiply(
-                    buffer, first, step, pixels, here, inputs, layers.weights, weights, wide,
+                    product, buffer, first, step, pixels, here, inputs, layers.weights, weights, wide,
                     out, to + column, outputs, some, layers.bias, bias, 0, floor,
                 )  # fmt: skip
             else:
                 multiply(
-                    buffer, first, step, pixels, here, inputs, layers.weights, weights, wide,
+                    product, buffer, first, step, pixels, here, inputs, layers.weights, weights, wide,
                     buffer, target + column, outputs, some, layers.bias, bias, 0, floor,
                 )  # fmt: skip
             column += wide

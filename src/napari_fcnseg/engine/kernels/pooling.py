@@ -50,7 +50,7 @@ class Pooling:
         self._maximum, self._size, self._dilation = maximum, tuple(size), tuple(dilation)
         self._scale = np.float32(1.0 / count)
 
-    def __call__(self, x: _Array, above: _Array | None = None) -> _Array:
+    def __call__(self, x: _Array, *, above: _Array | None = None) -> _Array:
         """Return the pool of ``(1, *spatial, channel)``: ``(1, *(spatial - (size - 1) * dilation), channel)``.
 
         Rows that are to be ``above`` come first.

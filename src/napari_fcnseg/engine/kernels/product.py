@@ -12,6 +12,7 @@ K. Goto, R. A. van de Geijn, "Anatomy of high-performance matrix multiplication"
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
-from napari_fcnseg.engine.kernels.vectors import INT, LANES, REGISTERS, Vectors, pointers
+from napari_fcnseg.engine.kernels.compiled import compiled_at
+from napari_fcnseg.engine.kernels.vectors import INT, LANES, REGISTERS, Vectors, call_at, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _Array = npt.NDArray[np.float32]
 
 _N = types.int64
+_intrinsic: Any = intrinsic  # its functions are called without their first argument
 
 #: Vectors of columns that are summed at once, at most.
 WIDEST = 4 if REGISTERS == 32 else 2
@@ -69,46 +72,43 @@ panel: Any = njit(nogil=True)(_panel)
 
 
 def _product_of(across: int) -> Callable[..., Any]:
-    """Return the intrinsic of :func:`multiply` for so many vectors of columns."""
-    high = ROWS[across]
+    """Return the intrinsic of :func:`_multiply` for so many vectors of columns."""
 
     @intrinsic
     def product(
-        typing: Any, a: Any, a_first: Any, a_step: Any, rows: Any, taps: Any, count: Any, depth: Any, b: Any,
-        b_first: Any, b_step: Any, c: Any, c_first: Any, c_step: Any, columns: Any, bias: Any, bias_first: Any,
-        bias_step: Any, floor: Any,
+        typing: Any, a: Any, a_step: Any, rows: Any, taps: Any, count: Any, depth: Any, b: Any, b_step: Any, c: Any,
+        c_step: Any, columns: Any, bias: Any, bias_step: Any, floor: Any,
     ) -> Any:  # fmt: skip
         """Write the sum of some rows and columns."""
-        kinds = (a, _N, _N, _N, taps, _N, _N, b, _N, _N, c, _N, _N, _N, bias, _N, _N, types.float32)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            _sum(Vectors(builder), across, high, *pointers(context, builder, signature.args, arguments))
+            _sum(Vectors(builder), across, *arguments)
             return context.get_dummy_value()
 
-        return types.none(*kinds), generate
+        return types.none(*[_N] * 13, types.float32), generate
 
     return product
 
 
 def _sum(
-    v: Vectors, across: int, high: int, a: Any, a_first: Any, a_step: Any, rows: Any, taps: Any, count: Any,
-    depth: Any, b: Any, b_first: Any, b_step: Any, c: Any, c_first: Any, c_step: Any, columns: Any, bias: Any,
-    bias_first: Any, bias_step: Any, floor: Any,
+    v: Vectors, across: int, a: Any, a_step: Any, rows: Any, taps: Any, count: Any, depth: Any, b: Any, b_step: Any,
+    c: Any, c_step: Any, columns: Any, bias: Any, bias_step: Any, floor: Any,
 ) -> None:  # fmt: skip
     """Write the loop over taps and depth, and what is done with the sums."""
     builder = v.builder
+    a, right, target, start = (v.pointer(address) for address in (a, b, c, bias))
+    offsets = builder.inttoptr(taps, INT.as_pointer())
     last = builder.sub(rows, INT(1))
     numbers = [INT(0)]
-    for row in range(1, high):  # beyond the last row that one is computed again
+    for row in range(1, ROWS[across]):  # beyond the last row that one is computed again
         inside = builder.icmp_signed("<", INT(row), last)
         numbers.append(builder.select(inside, INT(row), last))
-    begins = [v.at(a, a_first, builder.mul(number, a_step)) for number in numbers]
-    added = [v.at(bias, bias_first, builder.mul(number, bias_step)) for number in numbers]
+    begins = [v.at(a, builder.mul(number, a_step)) for number in numbers]
+    added = [v.at(start, builder.mul(number, bias_step)) for number in numbers]
     sums = [[v.variable(v.load(v.at(line, n * LANES))) for n in range(across)] for line in added]
-    right = v.at(b, b_first)
 
     def tap(number: Any) -> None:
-        lines = [v.at(begin, builder.load(v.at(taps, number))) for begin in begins]
+        lines = [v.at(begin, builder.load(v.at(offsets, number))) for begin in begins]
         panel = v.at(right, builder.mul(number, builder.mul(depth, b_step)))
 
         def entry(k: Any) -> None:
@@ -122,16 +122,15 @@ def _sum(
         v.repeat(depth, entry)
 
     v.repeat(count, tap)
-    _write(v, sums, c, c_first, c_step, numbers, columns, v.spread(floor))
+    _write(v, sums, target, c_step, numbers, columns, v.spread(floor))
 
 
 def _write(
-    v: Vectors, sums: list[list[Any]], c: Any, first: Any, step: Any, numbers: list[Any], columns: Any, least: Any
+    v: Vectors, sums: list[list[Any]], target: Any, step: Any, numbers: list[Any], columns: Any, least: Any
 ) -> None:  # fmt: skip
     """Write the sums of some rows, as many columns as there are."""
     builder, across = v.builder, len(sums[0])
     totals = [[v.larger(builder.load(total), least) for total in row] for row in sums]
-    target = v.at(c, first)
     with builder.if_else(builder.icmp_signed(">=", columns, INT(across * LANES))) as (whole, part):
         with whole:
             for number, row in zip(numbers, totals, strict=True):
@@ -155,17 +154,50 @@ _three, _four = (_product_of(3), _product_of(4)) if WIDEST == 4 else (_one, _two
 _HIGH_ONE, _HIGH_TWO, _HIGH_THREE, _HIGH_FOUR = (ROWS.get(across, 1) for across in range(1, 5))
 
 
+def _multiply(
+    a: int, a_step: int, rows: int, taps: int, count: int, depth: int, b: int, b_step: int, c: int, c_step: int,
+    columns: int, bias: int, bias_step: int, floor: float,
+) -> None:  # fmt: skip
+    """Do :func:`multiply` with addresses."""
+    across, row = -(-columns // LANES), 0
+    while row < rows:
+        left, at, to, start = rows - row, a + 4 * row * a_step, c + 4 * row * c_step, bias + 4 * row * bias_step
+        if WIDEST == 4 and across == 4:
+            _four(at, a_step, left, taps, count, depth, b, b_step, to, c_step, columns, start, bias_step, floor)
+            row += _HIGH_FOUR
+        elif WIDEST == 4 and across == 3:
+            _three(at, a_step, left, taps, count, depth, b, b_step, to, c_step, columns, start, bias_step, floor)
+            row += _HIGH_THREE
+        elif across == 2:
+            _two(at, a_step, left, taps, count, depth, b, b_step, to, c_step, columns, start, bias_step, floor)
+            row += _HIGH_TWO
+        else:
+            _one(at, a_step, left, taps, count, depth, b, b_step, to, c_step, columns, start, bias_step, floor)
+            row += _HIGH_ONE
+
+
+@functools.cache
+def product() -> int:
+    """Return the address of the compiled product, which other compiled functions call: it is compiled once for all."""
+    address: int = compiled_at(_multiply, types.void(*[_N] * 13, types.float32))
+    return address
+
+
 @njit(nogil=True)
 def multiply(
-    a: Any, a_first: Any, a_step: int, rows: int, taps: Any, depth: int, b: Any, b_first: int, b_step: int, c: Any,
-    c_first: int, c_step: int, columns: int, bias: Any, bias_first: int, bias_step: int, floor: Any,
+    product: int, a: Any, a_first: Any, a_step: int, rows: int, taps: Any, depth: int, b: Any, b_first: int,
+    b_step: int, c: Any, c_first: int, c_step: int, columns: int, bias: Any, bias_first: int, bias_step: int,
+    floor: Any,
 ) -> None:  # fmt: skip
     """Write ``max(bias + sum(a * b), floor)`` for one panel of columns.
 
     Parameters
     ----------
-    a : ndarray of float32
-        Rows ``a_step`` numbers apart from ``a_first`` on; of each ``depth`` numbers from every tap on.
+    product : int
+        What :func:`product` returns.
+    a : ndarray of float32, or int
+        An array or its address. Rows ``a_step`` numbers apart from ``a_first`` on; of each ``depth`` numbers from every
+        tap on.
     taps : ndarray of int64
         Where the numbers of each tap begin in a row.
     b : ndarray of float32
@@ -178,46 +210,38 @@ def multiply(
     floor : float32
         The least result: 0 for a rectifier, less than all for none.
     """
-    across, row = -(-columns // LANES), 0
-    while row < rows:
-        left, at, to, start = rows - row, a_first + row * a_step, c_first + row * c_step, bias_first + row * bias_step
-        if WIDEST == 4 and across == 4:
-            _four(
-                a, at, a_step, left, taps, taps.size, depth, b, b_first, b_step, c, to, c_step, columns, bias, start,
-                bias_step, floor,
-            )  # fmt: skip
-            row += _HIGH_FOUR
-        elif WIDEST == 4 and across == 3:
-            _three(
-                a, at, a_step, left, taps, taps.size, depth, b, b_first, b_step, c, to, c_step, columns, bias, start,
-                bias_step, floor,
-            )  # fmt: skip
-            row += _HIGH_THREE
-        elif across == 2:
-            _two(
-                a, at, a_step, left, taps, taps.size, depth, b, b_first, b_step, c, to, c_step, columns, bias, start,
-                bias_step, floor,
-            )  # fmt: skip
-            row += _HIGH_TWO
-        else:
-            _one(
-                a, at, a_step, left, taps, taps.size, depth, b, b_first, b_step, c, to, c_step, columns, bias, start,
-                bias_step, floor,
-            )  # fmt: skip
-            row += _HIGH_ONE
+    _call(
+        product, place(a, a_first), a_step, rows, place(taps, 0), taps.size, depth, place(b, b_first), b_step,
+        place(c, c_first), c_step, columns, place(bias, bias_first), bias_step, floor,
+    )  # fmt: skip
+
+
+@_intrinsic  # type: ignore[untyped-decorator]
+def _call(
+    typing: Any, function: Any, a: Any, a_step: Any, rows: Any, taps: Any, count: Any, depth: Any, b: Any, b_step: Any,
+    c: Any, c_step: Any, columns: Any, bias: Any, bias_step: Any, floor: Any,
+) -> Any:  # fmt: skip
+    """Call the compiled product at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        call_at(builder, arguments[0], arguments[1:])
+        return context.get_dummy_value()
+
+    return types.none(*[_N] * 14, types.float32), generate
 
 
 @njit(nogil=True)
 def multiply_all(
-    a: Any, a_first: int, a_step: int, rows: int, here: Any, depth: int, b: Any, b_first: int, b_step: int, c: Any,
-    c_first: int, c_step: int, columns: int, bias: Any, bias_first: int, bias_step: int, floor: Any,
+    product: int, a: Any, a_first: int, a_step: int, rows: int, here: Any, depth: int, b: Any, b_first: int,
+    b_step: int, c: Any, c_first: int, c_step: int, columns: int, bias: Any, bias_first: int, bias_step: int,
+    floor: Any,
 ) -> None:  # fmt: skip
     """Do :func:`multiply` for any number of columns, where ``b`` is not in panels; it may be read beyond the last."""
     column = 0
     while column < columns:
         some = panel(columns - column)
         multiply(
-            a, a_first, a_step, rows, here, depth, b, b_first + column, b_step, c, c_first + column, c_step,
+            product, a, a_first, a_step, rows, here, depth, b, b_first + column, b_step, c, c_first + column, c_step,
             min(some, columns - column), bias, bias_first + column, bias_step, floor,
         )  # fmt: skip
         column += some

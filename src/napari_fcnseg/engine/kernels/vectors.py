@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.registry import cpu_target
+from numba.extending import intrinsic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -63,6 +64,10 @@ class Vectors:
         for offset in offsets:
             pointer = self.builder.gep(pointer, [INT(offset) if isinstance(offset, int) else offset])
         return pointer
+
+    def pointer(self, address: Any) -> Any:
+        """Return a pointer to float32 from an address."""
+        return self.builder.inttoptr(address, _FLOAT.as_pointer())
 
     def load(self, pointer: Any, lanes: int = LANES) -> Any:
         """Return the vector at a pointer to float32."""
@@ -154,3 +159,25 @@ def pointers(context: Any, builder: Any, kinds: Sequence[Any], values: Sequence[
         context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
         for kind, value in zip(kinds, values, strict=True)
     ]
+
+
+def call_at(builder: Any, address: Any, values: Sequence[Any]) -> None:
+    """Call a function that returns nothing by its address."""
+    kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+    builder.call(builder.inttoptr(address, kind.as_pointer()), values)
+
+
+@intrinsic
+def _place(typing: Any, x: Any, first: Any) -> Any:
+    """Return the address of an entry of an array of 4-byte numbers, or so many of them after an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        start, first = pointers(context, builder, signature.args, arguments)
+        start = builder.ptrtoint(start, INT) if isinstance(start.type, ir.PointerType) else start
+        return builder.add(start, builder.mul(first, INT(4)))
+
+    return types.int64(x, types.int64), generate
+
+
+#: The address of an entry of an array of 4-byte numbers, or so many of them after an address.
+place: Any = _place

@@ -22,7 +22,7 @@ from numba import njit
 from napari_fcnseg.engine.kernels.blocks import backward, forward
 from napari_fcnseg.engine.kernels.compiled import compiled
 from napari_fcnseg.engine.kernels.pixelwise import PIXELS, Layers, follow
-from napari_fcnseg.engine.kernels.product import WIDEST, multiply, packed, panel, vectors
+from napari_fcnseg.engine.kernels.product import WIDEST, multiply, packed, panel, product, vectors
 from napari_fcnseg.engine.kernels.threads import below, in_threads
 from napari_fcnseg.engine.kernels.toom_cook import LENGTH, matrices
 from napari_fcnseg.engine.kernels.vectors import LANES
@@ -81,7 +81,7 @@ class Winograd:
         numbers += math.prod(self._results) * vectors(outputs) * LANES if then else 0
         self._blocks = min(_MOST, max(_LEAST, _CACHE // (4 * numbers) // 12 * 12))
 
-    def __call__(self, x: _Array, above: _Array | None = None) -> _Array:
+    def __call__(self, x: _Array, *, above: _Array | None = None) -> _Array:
         """Return the convolution of ``(1, *spatial, in)``: ``(1, *(spatial - (window - 1) * dilation), out)``.
 
         Rows that are to be ``above`` come first.
@@ -97,7 +97,17 @@ class Winograd:
             for size, results, d in zip(out.shape[1:3], self._results, self._dilation[1:], strict=True)
         )
         blocks = out.shape[0] * len(rows) * len(columns)
-        fixed = (data, self._weights, self._bias, self._floor, self._taps, self._dilation, self._results, self._depth)
+        fixed = (
+            product(),
+            data,
+            self._weights,
+            self._bias,
+            self._floor,
+            self._taps,
+            self._dilation,
+            self._results,
+            self._depth,
+        )
         work = functools.partial(_convolve, *fixed, rows, columns, self._blocks, self._layers, self._layers.room, out)
         in_threads(work, np.arange(0, blocks, self._blocks))
         return result
@@ -111,8 +121,8 @@ def _starts(size: int, results: int, dilation: int) -> npt.NDArray[np.int64]:
 
 @compiled
 def _convolve(
-    x: Any, weights: Any, bias: Any, floor: Any, taps: int, dilation: Any, results: Any, depth: int, row_starts: Any,
-    column_starts: Any, at_once: int, layers: Any, room: int, y: Any, jobs: Any,
+    product: int, x: Any, weights: Any, bias: Any, floor: Any, taps: int, dilation: Any, results: Any, depth: int,
+    row_starts: Any, column_starts: Any, at_once: int, layers: Any, room: int, y: Any, jobs: Any,
 ) -> None:  # fmt: skip
     """Convolve ``x`` ``(plane, row, column, in)`` into ``y``; a job is the first of some blocks."""
     outputs, inputs = layers.sizes[0], x.shape[3]
@@ -144,7 +154,7 @@ def _convolve(
                 while column < channel + some:
                     columns_here = panel(bias.size - column)
                     multiply(
-                        buffer, before + frequency * step, depth, count, here, taps * inputs,
+                        product, buffer, before + frequency * step, depth, count, here, taps * inputs,
                         weights, frequency * weights.shape[1] + column * taps * inputs, columns_here,
                         buffer, after + frequency * product_step + column - channel, some,
                         columns_here, _ZEROS, 0, 0, _NO_FLOOR,
@@ -170,7 +180,7 @@ def _convolve(
         if more:
             for pixel in range(0, count * size, PIXELS):
                 follow(
-                    buffer, pixels + pixel * outputs, outputs, min(PIXELS, count * size - pixel), layers,
+                    product, buffer, pixels + pixel * outputs, outputs, min(PIXELS, count * size - pixel), layers,
                     answers + at_once * size * layers.sizes[-1], buffer, answers + pixel * layers.sizes[-1],
                 )  # fmt: skip
             for block in range(count):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fcnseg.conversion import dense_network
-from napari_fcnseg.conversion.dense_network import DenseConv
+from napari_fcnseg.conversion.dense_network import IMAGE, DenseConv
 from napari_fcnseg.engine.dense_function import pixelwise_after, rectified
 from napari_fcnseg.engine.onnx_graph.activations import activation
 from napari_fcnseg.engine.onnx_graph.builder import Builder, Cut, Tensor
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     #: Convolutions, rectified or not, each of what the one before it gives.
     Chain = tuple[tuple[DenseConv, bool], ...]
     #: Returns a quicker way to compute a pool, or a chain of convolutions of which all but the first have windows of
-    #: one pixel; None for the graph's own way, or for one convolution after the other.
-    Quicker = Callable[[dense_network.DensePool | Chain], Function | None]
+    #: one pixel, which reads maps of so many channels; None for the graph's own way, or for one after the other.
+    Quicker = Callable[[dense_network.DensePool | Chain, tuple[int, ...]], Function | None]
 
 _MERGES = {
     "add": "Add",
@@ -83,14 +83,25 @@ class GraphOperations:
             quick, chain = self._quick(network, number, joined, after)
             if quick is None:
                 prepared[number] = self._prepared(step, number in joined)
-            else:  # the last step of a chain computes all of it, the others hand on what the first reads
+            else:
                 done.update(chain)
-                prepared[chain[-1]] = functools.partial(self._called, quick, network.steps[chain[-1]].channels)
+                self._prepare_chain(prepared, quick, chain, network.steps[chain[-1]].channels)
         return prepared
 
-    def _called(self, quick: Function, channels: int, xs: Sequence[Tensor]) -> Tensor:
-        self._fresh = self._build.call(quick, xs[0], channels)
-        return self._fresh
+    def _prepare_chain(self, prepared: list[Apply], quick: Function, chain: Sequence[int], channels: int) -> None:
+        """Have the last step of a chain compute all of it from what the first reads; the others do nothing."""
+        read: list[Tensor] = []
+
+        def first(xs: Sequence[Tensor]) -> Tensor:
+            read[:] = xs
+            return xs[0]
+
+        def last(xs: Sequence[Tensor]) -> Tensor:
+            self._fresh = self._build.call(quick, read if len(chain) > 1 else xs, channels)
+            return self._fresh
+
+        prepared[chain[0]] = first
+        prepared[chain[-1]] = last
 
     def _quick(
         self, network: dense_network.DenseNetwork, number: int, joined: dict[int, int], after: dict[int, int]
@@ -100,15 +111,17 @@ class GraphOperations:
         if self._quicker is None or max(network.steps[number].stride) > 1:
             return None, chain
         if isinstance(op, dense_network.DensePool):
-            return self._quicker(op), chain
+            return self._quicker(op, ()), chain
         while chain[-1] in after:
             chain.append(after[chain[-1]])
         ops = [network.steps[n].op for n in chain]
         convolutions = tuple((o, n in joined) for o, n in zip(ops, chain, strict=True) if isinstance(o, DenseConv))
         if not convolutions:
             return None, chain
-        quick = self._quicker(convolutions) if len(chain) > 1 else None
-        return (quick, chain) if quick is not None else (self._quicker(convolutions[:1]), chain[:1])
+        sources = [source.step for source in network.steps[number].inputs]
+        channels = tuple(network.channels if n == IMAGE else network.steps[n].channels for n in sources)
+        quick = self._quicker(convolutions, channels) if len(chain) > 1 else None
+        return (quick, chain) if quick is not None else (self._quicker(convolutions[:1], channels), chain[:1])
 
     def _prepared(self, step: dense_network.Step, relu: bool) -> Apply:
         op, build = step.op, self._build
