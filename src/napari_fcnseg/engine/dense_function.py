@@ -147,20 +147,31 @@ def rectified(network: dense_network.DenseNetwork) -> dict[int, int]:
     return found
 
 
-def pixelwise_after(network: dense_network.DenseNetwork) -> dict[int, int]:
-    """Return the convolutions whose result, rectified or not, goes whole into one of one pixel and nowhere else.
+def done_with(network: dense_network.DenseNetwork) -> dict[int, int]:
+    """Return steps that can be done together with the one that reads them alone and whole, each with that one.
 
-    Each is given with that one; the two can be done together, with no map between them.
+    They are convolutions, rectified or not, before one of one pixel, and pools along the first axis before one along
+    others. Between the two there need be no map.
     """
     readers, joined = _readers(network), rectified(network)
     found = {}
     for number, step in enumerate(network.steps):
         reading = readers.get(joined.get(number, number), [])
-        if isinstance(step.op, dense_network.DenseConv) and len(reading) == 1:
-            reader, source = reading[0]
-            if _is_pixelwise(network.steps[reader]) and not _cuts(source):
-                found[number] = reader
+        if len(reading) == 1 and not _cuts(reading[0][1]) and _continues(step, network.steps[reading[0][0]]):
+            found[number] = reading[0][0]
     return found
+
+
+def _continues(step: dense_network.Step, after: dense_network.Step) -> bool:
+    """Return whether a step can be done together with one that reads its result alone."""
+    if max(step.stride) > 1 or max(after.stride) > 1:
+        return False
+    a, b = step.op, after.op
+    if isinstance(a, dense_network.DensePool) and isinstance(b, dense_network.DensePool):
+        if a.kind != b.kind or len(a.sizes) > 1 or len(b.sizes) > 1:
+            return False
+        return all(1 in pair for pair in zip(a.sizes[0], b.sizes[0], strict=True)) and b.sizes[0][0] == 1
+    return isinstance(a, dense_network.DenseConv) and _is_pixelwise(b)
 
 
 def _readers(network: dense_network.DenseNetwork) -> dict[int, list[tuple[int, dense_network.StepInput]]]:
@@ -172,17 +183,11 @@ def _readers(network: dense_network.DenseNetwork) -> dict[int, list[tuple[int, d
     return readers
 
 
-def _is_pixelwise(step: dense_network.Step) -> bool:
-    """Return whether a step is a convolution of one map whose window is one pixel."""
-    op = step.op
-    return (
-        isinstance(op, dense_network.DenseConv)
-        and len(op.kernels) == 1
-        and op.groups == 1
-        and op.side_by_side == (1,)
-        and max(op.kernels[0].shape[:-2]) == 1
-        and max(step.stride) == 1
-    )
+def _is_pixelwise(op: dense_network.DenseOp) -> bool:
+    """Return whether an operation is a convolution of one map whose window is one pixel."""
+    if not isinstance(op, dense_network.DenseConv) or len(op.kernels) > 1 or op.groups > 1:
+        return False
+    return op.side_by_side == (1,) and max(op.kernels[0].shape[:-2]) == 1
 
 
 def _rectifies(op: dense_network.DenseOp) -> bool:

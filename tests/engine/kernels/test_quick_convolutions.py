@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_fcnseg.conversion.dense_network import DensePool
+from napari_fcnseg.engine.kernels.choice import pooling
 from napari_fcnseg.engine.kernels.direct import Direct
 from napari_fcnseg.engine.kernels.fourier import Fourier
 from napari_fcnseg.engine.kernels.pooling import Pooling
@@ -150,3 +152,15 @@ def test_pooling(data: st.DataObject) -> None:
     np.testing.assert_array_equal(Pooling(True, size, dilation, 1)(x)[0], windows.max(axis=-1))
     count = data.draw(st.integers(1, 9))
     np.testing.assert_allclose(Pooling(False, size, dilation, count)(x)[0], windows.sum(axis=-1) / count, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["max", "average"])
+def test_pools_along_one_axis_after_another_are_one(kind: Any) -> None:
+    ops = [DensePool(kind, ((3, 1),), (2, 1), 3), DensePool(kind, ((1, 2),), (1, 4), 2)]
+    x = np.random.default_rng(0).standard_normal((1, 12, 15, 5)).astype(np.float32)
+    together = pooling(ops)
+    apart = [pooling([op]) for op in ops]
+    assert together is not None
+    assert apart[0] is not None
+    assert apart[1] is not None
+    np.testing.assert_allclose(together(x), apart[1](apart[0](x)), rtol=1e-5, atol=1e-6)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.conversion.dense_network import IMAGE, DenseNetwork, DensePool
+from napari_fcnseg.conversion.dense_network import IMAGE, DenseConv, DenseNetwork, DensePool
 from napari_fcnseg.engine import hardware
 from napari_fcnseg.engine.backends.strips import Strips
 from napari_fcnseg.engine.dense_function import DenseFunction
@@ -66,11 +66,13 @@ def _program(network: DenseNetwork, quicker: Quicker, part: Callable[..., Any]) 
     return Program(build, given, part(function, *given), _session)
 
 
-def _quicker(what: DensePool | Chain, channels: tuple[int, ...]) -> Function | None:
-    """Return our own way to compute a pool or a chain of convolutions, where it is the quicker one."""
-    if isinstance(what, DensePool):
-        return choice.pooling(what)
-    (first, relu), *then = what
+def _quicker(chain: Chain, channels: tuple[int, ...]) -> Function | None:
+    """Return our own way to compute a chain of steps that reads maps of so many channels, where it is quicker."""
+    pools = [op for op, _ in chain if isinstance(op, DensePool)]
+    convolutions = [(op, relu) for op, relu in chain if isinstance(op, DenseConv)]
+    if pools:
+        return choice.pooling(pools)
+    (first, relu), *then = convolutions
     return choice.convolution(first, relu, then, channels)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fcnseg.conversion import dense_network
-from napari_fcnseg.conversion.dense_network import IMAGE, DenseConv
-from napari_fcnseg.engine.dense_function import pixelwise_after, rectified
+from napari_fcnseg.conversion.dense_network import IMAGE, DenseConv, DensePool
+from napari_fcnseg.engine.dense_function import done_with, rectified
 from napari_fcnseg.engine.onnx_graph.activations import activation
 from napari_fcnseg.engine.onnx_graph.builder import Builder, Cut, Tensor
 from napari_fcnseg.engine.onnx_graph.windows import add_convolution, add_depthwise, add_pool
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from napari_fcnseg.engine.onnx_graph.builder import Function, Ints
 
     Apply = Callable[[Sequence[Tensor]], Tensor]
-    #: Convolutions, rectified or not, each of what the one before it gives.
-    Chain = tuple[tuple[DenseConv, bool], ...]
-    #: Returns a quicker way to compute a pool, or a chain of convolutions of which all but the first have windows of
-    #: one pixel, which reads maps of so many channels; None for the graph's own way, or for one after the other.
-    Quicker = Callable[[dense_network.DensePool | Chain, tuple[int, ...]], Function | None]
+    #: A convolution and some of one pixel, or some pools, each of what the one before it gives, and whether rectified.
+    Chain = tuple[tuple[dense_network.DenseOp, bool], ...]
+    #: Returns a quicker way to compute a chain, which reads maps of so many channels; None for the graph's own way, or
+    #: for one step after the other.
+    Quicker = Callable[[Chain, tuple[int, ...]], Function | None]
 
 _MERGES = {
     "add": "Add",
@@ -76,7 +76,7 @@ class GraphOperations:
         """Return each step as a function of maps; what follows a convolution pixel by pixel becomes part of it."""
         joined = rectified(network)
         prepared: list[Apply] = [lambda xs: xs[0]] * len(network.steps)
-        after, done = pixelwise_after(network), set(joined.values())
+        after, done = done_with(network), set(joined.values())
         for number, step in enumerate(network.steps):
             if number in done:
                 continue
@@ -107,21 +107,18 @@ class GraphOperations:
         self, network: dense_network.DenseNetwork, number: int, joined: dict[int, int], after: dict[int, int]
     ) -> tuple[Function | None, list[int]]:
         """Return our way for a step and those after it that become part of it, and their numbers."""
-        op, chain = network.steps[number].op, [number]
+        chain = [number]
         if self._quicker is None or max(network.steps[number].stride) > 1:
             return None, chain
-        if isinstance(op, dense_network.DensePool):
-            return self._quicker(op, ()), chain
         while chain[-1] in after:
             chain.append(after[chain[-1]])
-        ops = [network.steps[n].op for n in chain]
-        convolutions = tuple((o, n in joined) for o, n in zip(ops, chain, strict=True) if isinstance(o, DenseConv))
-        if not convolutions:
+        ops = tuple((network.steps[n].op, n in joined) for n in chain)
+        if not isinstance(ops[0][0], DenseConv | DensePool):
             return None, chain
         sources = [source.step for source in network.steps[number].inputs]
         channels = tuple(network.channels if n == IMAGE else network.steps[n].channels for n in sources)
-        quick = self._quicker(convolutions, channels) if len(chain) > 1 else None
-        return (quick, chain) if quick is not None else (self._quicker(convolutions[:1], channels), chain[:1])
+        quick = self._quicker(ops, channels) if len(chain) > 1 else None
+        return (quick, chain) if quick is not None else (self._quicker(ops[:1], channels), chain[:1])
 
     def _prepared(self, step: dense_network.Step, relu: bool) -> Apply:
         op, build = step.op, self._build
