@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, Final
+import threading
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_fcnseg.conversion.dense_network import DenseConv, DensePool
+    from napari_fcnseg.engine.kernels.direct import Direct
+    from napari_fcnseg.engine.kernels.fourier import Fourier
+    from napari_fcnseg.engine.kernels.pooling import Pooling
+    from napari_fcnseg.engine.kernels.winograd import Winograd
 
     Function = Callable[..., np.ndarray]
 
@@ -33,6 +38,17 @@ WAY: Final = "NAPARI_FCNSEG_CONVOLUTION"
 _LARGE = 5  # entries per axis from which on the Fourier transform is tried
 _WEIGHTS = 2**30  # bytes of transformed weights, at most
 _VECTOR = 16  # outputs that are computed together, in vain where there are fewer
+
+
+_importing = threading.Lock()
+
+
+class _Kernels(NamedTuple):
+    Direct: type[Direct]
+    Winograd: type[Winograd]
+    Fourier: type[Fourier]
+    Pooling: type[Pooling]
+    weight_bytes: Callable[[Sequence[int], int, int], int]
 
 
 def convolution(
@@ -67,27 +83,22 @@ def pooling(ops: Sequence[DensePool]) -> Function | None:
     """Return the quicker way to pool one map along some axes after others, if there is one."""
     if os.environ.get(WAY) == PLAIN or len(ops[0].sizes) != 1:
         return None
-    from napari_fcnseg.engine.kernels.pooling import Pooling
-
     axes = range(len(ops[0].dilation))
     along = [max(ops, key=lambda op: op.sizes[0][axis]) for axis in axes]  # which pools along each axis
     size = [op.sizes[0][axis] for op, axis in zip(along, axes, strict=True)]
     dilation = [op.dilation[axis] for op, axis in zip(along, axes, strict=True)]
-    return Pooling(ops[0].kind == "max", size, dilation, math.prod(op.count for op in ops))
+    return _kernels().Pooling(ops[0].kind == "max", size, dilation, math.prod(op.count for op in ops))
 
 
 def prepare() -> None:
     """Load the compiled functions that nearly every network needs, or compile them."""
     if os.environ.get(WAY) == PLAIN:
         return
-    from napari_fcnseg.engine.kernels.direct import Direct
-    from napari_fcnseg.engine.kernels.pooling import Pooling
-    from napari_fcnseg.engine.kernels.winograd import Winograd
-
+    kernels = _kernels()
     x = np.zeros((1, 4, 4, 1), np.float32)
-    Pooling(True, (2, 2), (1, 1), 1)(x)
-    Winograd(np.zeros((3, 3, 1, 1), np.float32), np.zeros(1, np.float32), (1, 1), True)(x)
-    Direct([np.zeros((1, 1, 1, 1), np.float32)], np.zeros(1, np.float32), [(1, 1)], True)(x)
+    kernels.Pooling(True, (2, 2), (1, 1), 1)(x)
+    kernels.Winograd(np.zeros((3, 3, 1, 1), np.float32), np.zeros(1, np.float32), (1, 1), True)(x)
+    kernels.Direct([np.zeros((1, 1, 1, 1), np.float32)], np.zeros(1, np.float32), [(1, 1)], True)(x)
 
 
 def nanoseconds(way: str, shape: tuple[int, ...]) -> float:
@@ -124,9 +135,7 @@ def _possible(op: DenseConv) -> list[str]:
     if len(window) in (2, 3) and all(2 <= k < LENGTH for k in window[-2:]):
         ways.append("winograd")
     if len(window) == 2 and min(window) >= _LARGE:
-        from napari_fcnseg.engine.kernels.fourier import weight_bytes
-
-        if weight_bytes(window, inputs, outputs) <= _WEIGHTS:
+        if _kernels().weight_bytes(window, inputs, outputs) <= _WEIGHTS:
             ways.append("fourier")
     return ways
 
@@ -135,15 +144,22 @@ def _made(
     way: str, op: DenseConv, relu: bool, then: list[tuple[np.ndarray, np.ndarray, bool]], channels: Sequence[int]
 ) -> Function:  # fmt: skip
     """Return a way as a function of arrays, with convolutions of one pixel that follow."""
-    from napari_fcnseg.engine.kernels.direct import Direct
-    from napari_fcnseg.engine.kernels.fourier import Fourier
-    from napari_fcnseg.engine.kernels.winograd import Winograd
-
+    kernels = _kernels()
     if way == "direct":
-        kernels, dilations = _per_map(op, channels)
-        return Direct(kernels, op.bias, dilations, relu, then)
+        weights, dilations = _per_map(op, channels)
+        return kernels.Direct(weights, op.bias, dilations, relu, then)
     given = op.kernels[0], op.bias, op.dilations[0], relu
-    return Winograd(*given, then) if way == "winograd" else Fourier(*given)
+    return kernels.Winograd(*given, then) if way == "winograd" else kernels.Fourier(*given)
+
+
+def _kernels() -> _Kernels:
+    """Return what computes, imported by one thread at a time: Numba cannot be imported by two at once."""
+    with _importing:
+        from napari_fcnseg.engine.kernels.direct import Direct
+        from napari_fcnseg.engine.kernels.fourier import Fourier, weight_bytes
+        from napari_fcnseg.engine.kernels.pooling import Pooling
+        from napari_fcnseg.engine.kernels.winograd import Winograd
+    return _Kernels(Direct, Winograd, Fourier, Pooling, weight_bytes)
 
 
 def _per_map(op: DenseConv, channels: Sequence[int]) -> tuple[list[np.ndarray], list[tuple[int, ...]]]:
