@@ -135,31 +135,17 @@ def _convolve(
     after = before + FREQUENCIES * step
     pixels = after + FREQUENCIES * product_step
     answers = pixels + at_once * size * outputs
-    here = np.zeros(1, np.int64)
-    rows, columns = np.empty(LENGTH, np.int64), np.empty(LENGTH, np.int64)
-    total = y.shape[0] * row_starts.size * column_starts.size
+    here, rows, columns = np.zeros(1, np.int64), np.empty(LENGTH, np.int64), np.empty(LENGTH, np.int64)
     for first in jobs:
-        count = min(at_once, total - first)
-        for block in range(count):
-            plane, row, column = _place(first + block, row_starts, column_starts)
-            for tap in range(taps):
-                _pixels(x, plane + tap * dilation[0], row, column, dilation, rows, columns)
-                at = before + block * depth + tap * inputs
-                forward(x, x.size, rows, columns, inputs, buffer, at, step)
+        count = min(at_once, y.shape[0] * row_starts.size * column_starts.size - first)
+        _enter(x, first, count, taps, dilation, depth, row_starts, column_starts, rows, columns, buffer, before, step)
         channel = 0
         while channel < bias.size:
             some = _together(bias.size - channel)
-            for frequency in range(FREQUENCIES):
-                column = channel
-                while column < channel + some:
-                    columns_here = panel(bias.size - column)
-                    multiply(
-                        product, buffer, before + frequency * step, depth, count, here, taps * inputs,
-                        weights, frequency * weights.shape[1] + column * taps * inputs, columns_here,
-                        buffer, after + frequency * product_step + column - channel, some,
-                        columns_here, _ZEROS, 0, 0, _NO_FLOOR,
-                    )  # fmt: skip
-                    column += columns_here
+            _products(
+                product, buffer, before, step, depth, count, here, taps * inputs, weights, bias.size, channel, some,
+                after, product_step,
+            )  # fmt: skip
             for block in range(count):
                 at, high, wide = after + block * some, results[0], results[1]
                 if more:
@@ -178,26 +164,60 @@ def _convolve(
                     )  # fmt: skip
             channel += some
         if more:
+            room_at, last = answers + at_once * size * layers.sizes[-1], layers.sizes[-1]
             for pixel in range(0, count * size, PIXELS):
-                follow(
-                    product, buffer, pixels + pixel * outputs, outputs, min(PIXELS, count * size - pixel), layers,
-                    answers + at_once * size * layers.sizes[-1], buffer, answers + pixel * layers.sizes[-1],
-                )  # fmt: skip
-            for block in range(count):
-                plane, row, column = _place(first + block, row_starts, column_starts)
-                inside = _pixels(y, plane, row, column, dilation, rows, columns)
-                _spread(buffer, answers + block * size * layers.sizes[-1], results, inside, rows, columns, y)
+                left, at = min(PIXELS, count * size - pixel), pixels + pixel * outputs
+                follow(product, buffer, at, outputs, left, layers, room_at, buffer, answers + pixel * last)
+            _spread(first, count, buffer, answers, results, dilation, row_starts, column_starts, rows, columns, y)
 
 
 @njit(nogil=True)
-def _spread(buffer: Any, first: int, results: Any, inside: Any, rows: Any, columns: Any, y: Any) -> None:
-    """Write a block's pixels, which lie one after the other, where they belong."""
+def _enter(
+    x: Any, first: Any, count: int, taps: int, dilation: Any, depth: int, row_starts: Any, column_starts: Any,
+    rows: Any, columns: Any, buffer: Any, before: Any, step: int,
+) -> None:  # fmt: skip
+    """Write the transforms of ``count`` blocks from the first on into the buffer."""
+    inputs = x.shape[3]
+    for block in range(count):
+        plane, row, column = _place(first + block, row_starts, column_starts)
+        for tap in range(taps):
+            _pixels(x, plane + tap * dilation[0], row, column, dilation, rows, columns)
+            forward(x, x.size, rows, columns, inputs, buffer, before + block * depth + tap * inputs, step)
+
+
+@njit(nogil=True)
+def _products(
+    product: int, buffer: Any, before: Any, step: int, depth: int, count: int, here: Any, inputs: int, weights: Any,
+    outputs: int, channel: int, some: int, after: Any, product_step: int,
+) -> None:  # fmt: skip
+    """Multiply the blocks' transforms with the weights of some channels at each frequency."""
+    for frequency in range(FREQUENCIES):
+        column = channel
+        while column < channel + some:
+            wide = panel(outputs - column)
+            multiply(
+                product, buffer, before + frequency * step, depth, count, here, inputs,
+                weights, frequency * weights.shape[1] + column * inputs, wide,
+                buffer, after + frequency * product_step + column - channel, some, wide, _ZEROS, 0, 0, _NO_FLOOR,
+            )  # fmt: skip
+            column += wide
+
+
+@njit(nogil=True)
+def _spread(
+    first: Any, count: int, buffer: Any, start: Any, results: Any, dilation: Any, row_starts: Any, column_starts: Any,
+    rows: Any, columns: Any, y: Any,
+) -> None:  # fmt: skip
+    """Write blocks' pixels, which lie one after the other, where they belong."""
     out, channels = y.reshape(-1), y.shape[3]
-    for i in range(min(results[0], inside[0])):
-        for j in range(min(results[1], inside[1])):
-            at, to = first + (i * results[1] + j) * channels, rows[i] + columns[j]
-            for channel in range(channels):
-                out[to + channel] = buffer[at + channel]
+    for block in range(count):
+        plane, row, column = _place(first + block, row_starts, column_starts)
+        inside = _pixels(y, plane, row, column, dilation, rows, columns)
+        for i in range(min(results[0], inside[0])):
+            for j in range(min(results[1], inside[1])):
+                at = start + ((block * results[0] + i) * results[1] + j) * channels
+                for channel in range(channels):
+                    out[rows[i] + columns[j] + channel] = buffer[at + channel]
 
 
 _ZEROS = np.zeros(WIDEST * LANES, np.float32)
