@@ -137,10 +137,7 @@ def rectified(network: dense_network.DenseNetwork) -> dict[int, int]:
 
     A rectifier can be a part of the convolution before it; the step itself then does nothing.
     """
-    readers: dict[int, list[tuple[int, dense_network.StepInput]]] = {}
-    for number, step in enumerate(network.steps):
-        for source in step.inputs:
-            readers.setdefault(source.step, []).append((number, source))
+    readers = _readers(network)
     found = {}
     for number, step in enumerate(network.steps):
         if isinstance(step.op, dense_network.DenseConv) and len(readers.get(number, ())) == 1:
@@ -148,6 +145,49 @@ def rectified(network: dense_network.DenseNetwork) -> dict[int, int]:
             if _rectifies(network.steps[reader].op) and not _cuts(source):
                 found[number] = reader
     return found
+
+
+def done_with(network: dense_network.DenseNetwork) -> dict[int, int]:
+    """Return steps that can be done together with the one that reads them alone and whole, each with that one.
+
+    They are convolutions, rectified or not, before one of one pixel, and pools along the first axis before one along
+    others. Between the two there need be no map.
+    """
+    readers, joined = _readers(network), rectified(network)
+    found = {}
+    for number, step in enumerate(network.steps):
+        reading = readers.get(joined.get(number, number), [])
+        if len(reading) == 1 and not _cuts(reading[0][1]) and _continues(step, network.steps[reading[0][0]]):
+            found[number] = reading[0][0]
+    return found
+
+
+def _continues(step: dense_network.Step, after: dense_network.Step) -> bool:
+    """Return whether a step can be done together with one that reads its result alone."""
+    if max(step.stride) > 1 or max(after.stride) > 1:
+        return False
+    a, b = step.op, after.op
+    if isinstance(a, dense_network.DensePool) and isinstance(b, dense_network.DensePool):
+        if a.kind != b.kind or len(a.sizes) > 1 or len(b.sizes) > 1:
+            return False
+        return all(1 in pair for pair in zip(a.sizes[0], b.sizes[0], strict=True)) and b.sizes[0][0] == 1
+    return isinstance(a, dense_network.DenseConv) and _is_pixelwise(b)
+
+
+def _readers(network: dense_network.DenseNetwork) -> dict[int, list[tuple[int, dense_network.StepInput]]]:
+    """Return the steps that read each step, and how."""
+    readers: dict[int, list[tuple[int, dense_network.StepInput]]] = {}
+    for number, step in enumerate(network.steps):
+        for source in step.inputs:
+            readers.setdefault(source.step, []).append((number, source))
+    return readers
+
+
+def _is_pixelwise(op: dense_network.DenseOp) -> bool:
+    """Return whether an operation is a convolution of one map whose window is one pixel."""
+    if not isinstance(op, dense_network.DenseConv) or len(op.kernels) > 1 or op.groups > 1:
+        return False
+    return op.side_by_side == (1,) and max(op.kernels[0].shape[:-2]) == 1
 
 
 def _rectifies(op: dense_network.DenseOp) -> bool:

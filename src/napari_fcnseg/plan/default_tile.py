@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _WORK = 2.5e11
 _STRIP_WORK = 1e11  # the same for strips: less is as good, since no halo is thrown away
 _ROWS = {2: 64, 3: 8}  # of a strip, at least, by the number of axes
+_EVEN = (
+    48  # rows of a tall strip, a multiple of it: quick convolutions compute blocks of 2 to 6 rows, dilated by 1 to 8
+)
 _WIDEST = {2: 4096, 3: 512}  # of a strip along the others: memory must not grow with the image
 _PIXELS = 1024**2  # at most, however cheap the network is
 _PATCH_WORK = 1e11  # the same patch by patch
@@ -61,7 +64,10 @@ def _strip(frame: tuple[int, ...], reach: Sequence[int], pixels: float) -> tuple
         most = min((pixels / rows) ** (1 / (len(frame) - 1)), _WIDEST.get(len(frame), math.inf))
         most = max(most, 4 * reach[axis])
         sides.append(math.ceil(length / math.ceil(length / most)))
-    return (min(frame[0], max(rows, round(pixels / math.prod(sides)))), *sides)
+    wanted = max(rows, round(pixels / math.prod(sides)))
+    if wanted >= 3 * _EVEN // 2:
+        wanted = round(wanted / _EVEN) * _EVEN
+    return (min(frame[0], wanted), *sides)
 
 
 def default_patch_tile(networks: Sequence[DenseNetwork], frame: tuple[int, ...]) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.engine.backends import Compiled
     from napari_fcnseg.engine.onnx_graph.builder import Function
-    from napari_fcnseg.engine.onnx_graph.operations import Quicker
+    from napari_fcnseg.engine.onnx_graph.operations import Chain, Quicker
     from napari_fcnseg.graph.network import Network
 
 _PROCESSOR = "CPUExecutionProvider"
@@ -66,11 +66,14 @@ def _program(network: DenseNetwork, quicker: Quicker, part: Callable[..., Any]) 
     return Program(build, given, part(function, *given), _session)
 
 
-def _quicker(op: DenseConv | DensePool, relu: bool) -> Function | None:
-    """Return our own way to compute a convolution or a pool, where it is the quicker one."""
-    if isinstance(op, DensePool):
-        return choice.pooling(op)
-    return choice.convolution(op, relu)
+def _quicker(chain: Chain, channels: tuple[int, ...]) -> Function | None:
+    """Return our own way to compute a chain of steps that reads maps of so many channels, where it is quicker."""
+    pools = [op for op, _ in chain if isinstance(op, DensePool)]
+    convolutions = [(op, relu) for op, relu in chain if isinstance(op, DenseConv)]
+    if pools:
+        return choice.pooling(pools)
+    (first, relu), *then = convolutions
+    return choice.convolution(first, relu, then, channels)
 
 
 def _session(model: bytes) -> Any:

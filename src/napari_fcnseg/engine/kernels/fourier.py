@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from napari_fcnseg.engine.kernels.threads import aligned, in_threads
+from napari_fcnseg.engine.kernels.compiled import compiled
+from napari_fcnseg.engine.kernels.product import WIDEST, multiply, multiply_all, packed, panel, product
+from napari_fcnseg.engine.kernels.threads import aligned, below, in_threads
+from napari_fcnseg.engine.kernels.vectors import LANES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,10 +63,12 @@ class Fourier:
 
     def __init__(self, kernel: npt.NDArray[Any], bias: npt.NDArray[Any], dilation: Sequence[int], relu: bool) -> None:
         high, wide, inputs, outputs = kernel.shape
-        self._window, self._dilation, self._relu = (high, wide), tuple(dilation), relu
+        self._window, self._dilation = (high, wide), tuple(dilation)
+        self._floor, self._outputs = np.float32(0 if relu else -np.inf), outputs
         self._shape = block_length(high), block_length(wide)
-        self._bias = np.ascontiguousarray(bias, np.float32)
-        self._weights = _transformed(kernel, self._shape)
+        self._bias = np.zeros(outputs + WIDEST * LANES, np.float32)
+        self._bias[:outputs] = bias
+        self._weights = _packed(_transformed(kernel, self._shape))
         self._there = _rows_forward(self._shape[0]), _columns_forward(self._shape[1])
         results = self._shape[0] - high + 1, self._shape[1] - wide + 1
         self._back = _rows_backward(self._shape[0], results[0]), _columns_backward(self._shape[1], results[1])
@@ -72,25 +76,27 @@ class Fourier:
         per_block = 2 * 4 * len(self._weights) * (inputs + outputs)
         self._at_once = max(16, min(4 * _BLOCKS, _BYTES // per_block))
 
-    def __call__(self, x: _Array) -> _Array:
-        """Return the convolution of ``(1, row, column, in)``: ``(1, *(size - (window - 1) * dilation), out)``."""
+    def __call__(self, x: _Array, *, above: _Array | None = None) -> _Array:
+        """Return the convolution of ``(1, row, column, in)``: ``(1, *(size - (window - 1) * dilation), out)``.
+
+        Rows that are to be ``above`` come first.
+        """
         image = np.ascontiguousarray(x[0])
         sizes = [n - (k - 1) * d for n, k, d in zip(image.shape, self._window, self._dilation, strict=False)]
-        result = aligned((1, *sizes, len(self._bias)))
+        result, rest = below(above, (1, *sizes, self._outputs))
         blocks = self._blocks(sizes)
-        frequencies, _, inputs, outputs = self._weights.shape
+        frequencies, inputs, outputs = len(self._weights), image.shape[2], self._outputs
         most = -(-len(blocks) // -(-len(blocks) // self._at_once))
-        before = np.empty((frequencies, 2, most, inputs), np.float32)
-        after = np.empty((frequencies, 2, most, outputs), np.float32)
+        before, after = aligned((frequencies, 2, most, inputs)), aligned((frequencies, 2, most, outputs))
         for first in range(0, len(blocks), most):
             some = blocks[first : first + most]
-            there = functools.partial(_forward, image, some, *self._there, self._dilation, before)
-            product = functools.partial(_multiply, before, self._weights, len(some), after)
+            there = functools.partial(_forward, product(), image, some, *self._there, self._dilation, before)
+            multiplied = functools.partial(_multiply, product(), before, self._weights, len(some), after)
             back = functools.partial(
-                _backward, after, some, *self._back, self._dilation, self._bias, self._relu, result[0]
+                _backward, product(), after, some, *self._back, self._dilation, self._bias, self._floor, rest[0]
             )
             in_threads(there, np.arange(len(some)))
-            in_threads(product, np.arange(frequencies))
+            in_threads(multiplied, np.arange(frequencies))
             in_threads(back, np.arange(len(some)))
         return result
 
@@ -106,7 +112,8 @@ class Fourier:
 def _transformed(kernel: npt.NDArray[Any], shape: tuple[int, int]) -> _Array:
     """Return what three real products need of a kernel's transform ``t``: ``(frequency, 3, in, out)``.
 
-    They are the real part, the imaginary less the real part, and their sum; of the conjugate, for a correlation.
+    They are the real part, the imaginary less the real part, and their sum with its sign changed; of the conjugate, for
+    a correlation.
     """
     high, wide, inputs, outputs = kernel.shape
     rows = np.exp(1j * _angles(shape[0] // 2 + 1, high, shape[0]))
@@ -119,9 +126,15 @@ def _transformed(kernel: npt.NDArray[Any], shape: tuple[int, int]) -> _Array:
         weights[:, 0, channel], weights[:, 1, channel], weights[:, 2, channel] = (
             real,
             imaginary - real,
-            real + imaginary,
+            -real - imaginary,
         )
     return weights
+
+
+def _packed(weights: _Array) -> _Array:
+    """Return weights ``(frequency, 3, in, out)`` as products read them."""
+    frequencies, parts, inputs, outputs = weights.shape
+    return packed(weights.reshape(-1, inputs, outputs)).reshape(frequencies, parts, -1)
 
 
 def _angles(rows: int, columns: int, length: int) -> npt.NDArray[np.float64]:
@@ -159,70 +172,121 @@ def _rows_backward(n: int, results: int) -> _Array:
     return matrix.reshape(results, -1).astype(np.float32)
 
 
-@njit(cache=True, nogil=True)
-def _forward(image: Any, blocks: Any, rows: Any, columns: Any, dilation: Any, transforms: Any, part: Any) -> None:
+@compiled
+def _forward(
+    product: int, image: Any, blocks: Any, rows: Any, columns: Any, dilation: Any, transforms: Any, part: Any
+) -> None:
     """Write the transforms of blocks into ``(frequency, 2, block, channel)``; there are zeros outside of the image."""
     high, wide, channels = rows.shape[1], columns.shape[1] // 2, image.shape[2]
-    pixels = np.empty((high, wide * channels), np.float32)
-    half = np.empty((rows.shape[0], wide * channels), np.float32)
-    whole = np.empty((2 * wide, channels), np.float32)
+    line, step = wide * channels, 2 * transforms.shape[2] * channels
+    pixels = np.empty(high * line + WIDEST * LANES, np.float32)
+    half = np.empty(rows.shape[0] * line + WIDEST * LANES, np.float32)
+    here, zeros, least = np.zeros(1, np.int64), np.zeros(line + WIDEST * LANES, np.float32), np.float32(-np.inf)
+    left_side, right_side, out = rows.reshape(-1), columns.reshape(-1), transforms.reshape(-1)
     for block in part:
         top, left = blocks[block]
         for r in range(high):
             row = top + r * dilation[0]
             for c in range(wide):
                 column = left + c * dilation[1]
-                o = c * channels
+                o = r * line + c * channels
                 if row < image.shape[0] and column < image.shape[1]:
-                    pixels[r, o : o + channels] = image[row, column]
+                    pixels[o : o + channels] = image[row, column]
                 else:
-                    pixels[r, o : o + channels] = 0
-        np.dot(rows, pixels, half)
+                    pixels[o : o + channels] = 0
+        multiply_all(
+            product,
+            left_side,
+            0,
+            high,
+            rows.shape[0],
+            here,
+            high,
+            pixels,
+            0,
+            line,
+            half,
+            0,
+            line,
+            line,
+            zeros,
+            0,
+            0,
+            least,
+        )
         for u in range(rows.shape[0] // 2):
-            np.dot(columns, half[2 * u : 2 * u + 2].reshape(2 * wide, channels), whole)
-            for v in range(wide):
-                transforms[u * wide + v, 0, block] = whole[v]
-                transforms[u * wide + v, 1, block] = whole[wide + v]
+            for of in range(2):  # real and imaginary parts
+                multiply_all(
+                    product, right_side, of * wide * 2 * wide, 2 * wide, wide, here, 2 * wide, half, 2 * u * line,
+                    channels, out, ((2 * u * wide + of) * transforms.shape[2] + block) * channels, step, channels,
+                    zeros, 0, 0, least,
+                )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
-def _multiply(before: Any, weights: Any, count: int, after: Any, part: Any) -> None:
+@compiled
+def _multiply(product: int, before: Any, weights: Any, count: int, after: Any, part: Any) -> None:
     """Multiply transforms and weights at each frequency: complex products by three real ones (Gauss)."""
-    both = np.empty((count, before.shape[3]), np.float32)
-    first = np.empty((count, after.shape[3]), np.float32)
+    inputs, outputs = before.shape[3], after.shape[3]
+    both = np.empty((count, inputs), np.float32)
+    first = np.empty((count, WIDEST * LANES), np.float32)
+    here, zeros, least = np.zeros(1, np.int64), np.zeros(WIDEST * LANES, np.float32), np.float32(-np.inf)
     for frequency in part:
-        real, imaginary = before[frequency, 0, :count], before[frequency, 1, :count]
-        both[:] = real + imaginary
-        np.dot(both, weights[frequency, 0], first)
-        np.dot(imaginary, weights[frequency, 2], after[frequency, 0, :count])
-        np.dot(real, weights[frequency, 1], after[frequency, 1, :count])
-        after[frequency, 0, :count] = first - after[frequency, 0, :count]
-        after[frequency, 1, :count] += first
+        real, imaginary = before[frequency, 0].reshape(-1), before[frequency, 1].reshape(-1)
+        both[:] = before[frequency, 0, :count] + before[frequency, 1, :count]
+        column = 0
+        while column < outputs:
+            wide = panel(outputs - column)
+            some, at = min(wide, outputs - column), column * inputs
+            multiply(
+                product, both, 0, inputs, count, here, inputs, weights[frequency, 0], at, wide, first, 0, wide, wide,
+                zeros, 0, 0, least,
+            )  # fmt: skip
+            multiply(
+                product, imaginary, 0, inputs, count, here, inputs, weights[frequency, 2], at, wide,
+                after[frequency, 0], column, outputs, some, first, 0, wide, least,
+            )  # fmt: skip
+            multiply(
+                product, real, 0, inputs, count, here, inputs, weights[frequency, 1], at, wide,
+                after[frequency, 1], column, outputs, some, first, 0, wide, least,
+            )  # fmt: skip
+            column += wide
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _backward(
-    transforms: Any, blocks: Any, rows: Any, columns: Any, dilation: Any, bias: Any, relu: bool, out: Any, part: Any
-) -> None:
+    product: int, transforms: Any, blocks: Any, rows: Any, columns: Any, dilation: Any, bias: Any, floor: Any, out: Any,
+    part: Any,
+) -> None:  # fmt: skip
     """Bring transforms back to pixels, add the bias, rectify, and write what lies in the image."""
-    wide, channels = columns.shape[1] // 2, bias.size
-    results = columns.shape[0] // 2
-    whole = np.empty((2 * wide, channels), np.float32)
-    half = np.empty((rows.shape[1], results * channels), np.float32)
-    pixels = np.empty((rows.shape[0], results * channels), np.float32)
+    wide, channels = columns.shape[1] // 2, out.shape[2]
+    results, depth = columns.shape[0] // 2, rows.shape[1]
+    line, step, most = results * channels, 2 * transforms.shape[2] * channels, transforms.shape[2]
+    half = np.empty(depth * line + WIDEST * LANES, np.float32)
+    here, zeros, least = np.zeros(1, np.int64), np.zeros(channels + WIDEST * LANES, np.float32), np.float32(-np.inf)
+    left_side, right_side, source, target = (
+        columns.reshape(-1),
+        rows.reshape(-1),
+        transforms.reshape(-1),
+        out.reshape(-1),
+    )
     for block in part:
         top, left = blocks[block]
-        for u in range(rows.shape[1] // 2):
-            for v in range(wide):
-                whole[v] = transforms[u * wide + v, 0, block]
-                whole[wide + v] = transforms[u * wide + v, 1, block]
-            np.dot(columns, whole, half[2 * u : 2 * u + 2].reshape(2 * results, channels))
-        np.dot(rows, half, pixels)
-        for r in range(rows.shape[0]):
-            row = top + r * dilation[0]
-            for c in range(results):
-                column = left + c * dilation[1]
-                if row < out.shape[0] and column < out.shape[1]:
-                    for k in range(channels):
-                        value = pixels[r, c * channels + k] + bias[k]
-                        out[row, column, k] = max(value, np.float32(0)) if relu else value
+        high = min(rows.shape[0], (out.shape[0] - top + dilation[0] - 1) // dilation[0])
+        for u in range(depth // 2):
+            first = 2 * u * wide * most * channels + block * channels
+            multiply_all(
+                product, left_side, 0, 2 * wide, 2 * results, here, wide, source, first, step, half, 2 * u * line,
+                channels, channels, zeros, 0, 0, least,
+            )  # fmt: skip
+            multiply_all(
+                product, left_side, wide, 2 * wide, 2 * results, here, wide, source, first + most * channels, step,
+                half, 2 * u * line, channels, channels, half, 2 * u * line, channels, least,
+            )  # fmt: skip
+        for c in range(results):
+            column = left + c * dilation[1]
+            if column < out.shape[1]:
+                multiply_all(
+                    product, right_side, 0, depth, high, here, depth, half, c * channels, line,
+                    target, (top * out.shape[1] + column) * channels, dilation[0] * out.shape[1] * channels, channels,
+                    bias, 0, 0, floor,
+                )  # fmt: skip

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _ALIGNMENT = 64  # bytes; what TensorFlow asks of an array that it takes over as it is
+_BEYOND = 64  # numbers
 _PIECES = 4  # per core, for cores are not equally busy
 
 
@@ -35,8 +36,22 @@ def cores() -> int:
 
 
 def aligned(shape: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Return an array with unspecified contents that TensorFlow takes over without a copy."""
+    """Return an array with unspecified contents that TensorFlow takes over without a copy.
+
+    There are some numbers beyond its end that may be read, as much as a panel of a product has.
+    """
     size = int(np.prod(shape))
-    raw = np.empty(size + _ALIGNMENT // 4, np.float32)
+    raw = np.empty(size + _ALIGNMENT // 4 + _BEYOND, np.float32)
     first = -raw.ctypes.data % _ALIGNMENT // 4
     return raw[first : first + size].reshape(shape)
+
+
+def below(above: npt.NDArray[np.float32] | None, shape: Sequence[int]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return an array that begins with some rows, and the part below them, which has a shape and is yet unspecified."""
+    if above is None:
+        whole = aligned(shape)
+        return whole, whole
+    rows = above.shape[1]
+    whole = aligned((1, rows + shape[1], *shape[2:]))
+    whole[:, :rows] = above
+    return whole, whole[:, rows:]

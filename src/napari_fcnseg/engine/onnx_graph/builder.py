@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from napari_fcnseg.engine.onnx_graph.model_bytes import Attribute
 
     Ints = tuple[int, ...]
-    Function = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+    #: Of maps, and ``above=`` of rows that come first in the result.
+    Function = Callable[..., npt.NDArray[np.float32]]
 
 _END = 2**62  # of an axis, however long it is
 
@@ -61,12 +62,12 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Call:
-    """A function of ours between two graphs: what it reads, which part of it, and what it gives."""
+    """A function of ours between two graphs: maps that it reads, the part of each, its result, and rows above it."""
 
     function: Function
-    read: str
-    cut: Cut | None
+    reads: tuple[tuple[str, Cut | None], ...]
     result: str
+    above: str | None = None
 
 
 class Builder:
@@ -120,11 +121,20 @@ class Builder:
         self.parts.append(Node(kind, inputs, names, attributes))
         return names
 
-    def call(self, function: Function, x: Tensor, channels: int) -> Tensor:
+    def call(self, function: Function, xs: Sequence[Tensor], channels: int) -> Tensor:
         """Add a function of ours and return the map that it gives."""
         name = self._name()
-        self.parts.append(Call(function, x.name, x.cut, name))
-        return self.map(name, x.axes, channels)
+        self.parts.append(Call(function, tuple((x.name, x.cut) for x in xs), name))
+        return self.map(name, xs[0].axes, channels)
+
+    def below(self, above: Tensor, rows: Tensor, fresh: bool) -> Tensor:
+        """Return rows put below others: where they are ``fresh`` by the function of ours that has just given them."""
+        top = self.whole(above)
+        last = self.parts[-1] if self.parts else None
+        if fresh and isinstance(last, Call) and last.result == rows.name:
+            self.parts[-1] = replace(last, above=top)
+            return rows
+        return self.map(self.add("Concat", top, self.whole(rows), axis=1), rows.axes, rows.channels)
 
     def whole(self, x: Tensor) -> str:
         """Return the name of what is meant by a map, cut out if need be."""

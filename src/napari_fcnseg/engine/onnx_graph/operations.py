@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fcnseg.conversion import dense_network
-from napari_fcnseg.engine.dense_function import rectified
+from napari_fcnseg.conversion.dense_network import IMAGE, DenseConv, DensePool
+from napari_fcnseg.engine.dense_function import done_with, rectified
 from napari_fcnseg.engine.onnx_graph.activations import activation
 from napari_fcnseg.engine.onnx_graph.builder import Builder, Cut, Tensor
 from napari_fcnseg.engine.onnx_graph.windows import add_convolution, add_depthwise, add_pool
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     from napari_fcnseg.engine.onnx_graph.builder import Function, Ints
 
     Apply = Callable[[Sequence[Tensor]], Tensor]
-    #: Returns a quicker way to compute a convolution or a pool, rectified or not; None for the graph's own.
-    Quicker = Callable[[dense_network.DenseConv | dense_network.DensePool, bool], Function | None]
+    #: A convolution and some of one pixel, or some pools, each of what the one before it gives, and whether rectified.
+    Chain = tuple[tuple[dense_network.DenseOp, bool], ...]
+    #: Returns a quicker way to compute a chain, which reads maps of so many channels; None for the graph's own way, or
+    #: for one step after the other.
+    Quicker = Callable[[Chain, tuple[int, ...]], Function | None]
 
 _MERGES = {
     "add": "Add",
@@ -49,6 +53,7 @@ class GraphOperations:
     def __init__(self, build: Builder, quicker: Quicker | None = None) -> None:
         self._build = build
         self._quicker = quicker
+        self._fresh: Tensor | None = None  # what our own function has just given
 
     def image(self, image: Tensor) -> Tensor:
         """Return the image as it is."""
@@ -56,9 +61,7 @@ class GraphOperations:
 
     def below(self, above: Tensor, rows: Tensor) -> Tensor:
         """Return rows put below others."""
-        build = self._build
-        joined = build.add("Concat", build.whole(above), build.whole(rows), axis=1)
-        return build.map(joined, rows.axes, rows.channels)
+        return self._build.below(above, rows, fresh=rows is self._fresh)
 
     def last(self, x: Tensor, rows: int) -> Tensor:
         """Return the last rows."""
@@ -70,19 +73,55 @@ class GraphOperations:
         return Tensor(x.name, x.axes, x.channels, Cut(before, after, stride))
 
     def prepared(self, network: dense_network.DenseNetwork) -> list[Apply]:
-        """Return each step as a function of maps; a rectifier after a convolution becomes part of it."""
+        """Return each step as a function of maps; what follows a convolution pixel by pixel becomes part of it."""
         joined = rectified(network)
-        prepared = [self._prepared(step, number in joined) for number, step in enumerate(network.steps)]
-        for number in joined.values():
-            prepared[number] = lambda xs: xs[0]
+        prepared: list[Apply] = [lambda xs: xs[0]] * len(network.steps)
+        after, done = done_with(network), set(joined.values())
+        for number, step in enumerate(network.steps):
+            if number in done:
+                continue
+            quick, chain = self._quick(network, number, joined, after)
+            if quick is None:
+                prepared[number] = self._prepared(step, number in joined)
+            else:
+                done.update(chain)
+                self._prepare_chain(prepared, quick, chain, network.steps[chain[-1]].channels)
         return prepared
+
+    def _prepare_chain(self, prepared: list[Apply], quick: Function, chain: Sequence[int], channels: int) -> None:
+        """Have the last step of a chain compute all of it from what the first reads; the others do nothing."""
+        read: list[Tensor] = []
+
+        def first(xs: Sequence[Tensor]) -> Tensor:
+            read[:] = xs
+            return xs[0]
+
+        def last(xs: Sequence[Tensor]) -> Tensor:
+            self._fresh = self._build.call(quick, read if len(chain) > 1 else xs, channels)
+            return self._fresh
+
+        prepared[chain[0]] = first
+        prepared[chain[-1]] = last
+
+    def _quick(
+        self, network: dense_network.DenseNetwork, number: int, joined: dict[int, int], after: dict[int, int]
+    ) -> tuple[Function | None, list[int]]:
+        """Return our way for a step and those after it that become part of it, and their numbers."""
+        chain = [number]
+        if self._quicker is None or max(network.steps[number].stride) > 1:
+            return None, chain
+        while chain[-1] in after:
+            chain.append(after[chain[-1]])
+        ops = tuple((network.steps[n].op, n in joined) for n in chain)
+        if not isinstance(ops[0][0], DenseConv | DensePool):
+            return None, chain
+        sources = [source.step for source in network.steps[number].inputs]
+        channels = tuple(network.channels if n == IMAGE else network.steps[n].channels for n in sources)
+        quick = self._quicker(ops, channels) if len(chain) > 1 else None
+        return (quick, chain) if quick is not None else (self._quicker(ops[:1], channels), chain[:1])
 
     def _prepared(self, step: dense_network.Step, relu: bool) -> Apply:
         op, build = step.op, self._build
-        if isinstance(op, dense_network.DenseConv | dense_network.DensePool) and max(step.stride) == 1:
-            quick = self._quicker(op, relu) if self._quicker is not None else None
-            if quick is not None:
-                return lambda xs: build.call(quick, xs[0], step.channels)
 
         def apply(xs: Sequence[Tensor]) -> Tensor:
             result = self._added(op, [build.whole(x) for x in xs], step, xs[0])

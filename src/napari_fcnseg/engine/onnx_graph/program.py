@@ -47,11 +47,14 @@ class _Function:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return (self.call.read,)
+        names = tuple(dict.fromkeys(name for name, _ in self.call.reads))
+        return names if self.call.above is None else (*names, self.call.above)
 
     def __call__(self, arrays: dict[str, Array]) -> None:
-        x = arrays[self.call.read]
-        arrays[self.call.result] = self.call.function(x if self.call.cut is None else x[self.call.cut.index])
+        call = self.call
+        maps = (arrays[name] if cut is None else arrays[name][cut.index] for name, cut in call.reads)
+        above = None if call.above is None else arrays[call.above]
+        arrays[call.result] = call.function(*maps, above=above)
 
 
 class Program:
