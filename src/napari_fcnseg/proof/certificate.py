@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from napari_fcnseg.arrays.frame_source import ChannelStack
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.system.formatting import format_shape
 from napari_fcnseg.system.json_file import read_json, write_json
@@ -235,12 +237,18 @@ def within_tolerance(difference: float, agreement: float, scale: float, toleranc
 
 def image_sha256(image: Any) -> str | None:
     """Return the hash of an image's pixels in C order; None where reading them would take long."""
-    if type(image) is not np.ndarray or image.nbytes > _HASHED_BYTES:
+    stack = isinstance(image, ChannelStack) and image.in_memory
+    if not (stack or type(image) is np.ndarray) or _bytes(image) > _HASHED_BYTES:
         return None
     digest = hashlib.sha256()
-    for part in image:
-        digest.update(part.tobytes())
+    rest = (slice(None),) * (len(image.shape) - 1)
+    for row in range(image.shape[0]):
+        digest.update(image[(row, *rest)].astype(image.dtype, copy=False).tobytes())
     return digest.hexdigest()
+
+
+def _bytes(image: Any) -> int:
+    return math.prod(map(int, image.shape)) * int(np.dtype(image.dtype).itemsize)
 
 
 def _read_image(value: Any) -> Image:
