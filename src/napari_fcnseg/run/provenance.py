@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from napari_fcnseg.engine import Device
+    from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.plan.run_plan import RunPlan
 
 
@@ -40,6 +41,7 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], seconds: float, note
                 "output": m.output,
                 "patch_shape": list(m.patch_shape),
                 "method": method.name,
+                **_taught(m),
             }
             for m, method in zip(plan.models, plan.methods, strict=True)
         ],
@@ -61,6 +63,12 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], seconds: float, note
             "numpy": version("numpy"),
         },
     }
+
+
+def _taught(model: PatchModel) -> dict[str, Any]:
+    """Return what a taught model was taught on, as its sidecar says."""
+    facts = model.sidecar.other.get("taught") if model.sidecar is not None else None
+    return {"taught": facts} if isinstance(facts, dict) else {}
 
 
 def framework_versions(backends: Iterable[str]) -> dict[str, str]:
