@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_fcnseg._napari.layers.metadata import real
 from napari_fcnseg._napari.segment.teach.book import Book
 from napari_fcnseg._napari.segment.teach.jobs import Jobs
 from napari_fcnseg._napari.segment.teach.keeper import StrokeKeeper
@@ -132,7 +133,7 @@ class Teacher(QObject):
     def active(self) -> Labels | None:
         """The layer of strokes that keys and brush are for now."""
         strokes = self.book.current.strokes if self.on and self.book.current is not None else None
-        return strokes if strokes is not None and self._viewer.layers.selection.active is strokes else None
+        return strokes if strokes is not None and real(self._viewer.layers.selection.active) is strokes else None
 
     def pick(self, label: int) -> None:
         """Have the brush paint a class."""
