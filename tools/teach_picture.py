@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _STEPS, _FAR = 14, 7
 def main() -> None:
     """Take the picture."""
     parser = argparse.ArgumentParser(description="Make the picture of teaching from the real window.")
-    parser.add_argument("file", type=Path, nargs="?", default=ROOT / "docs" / "pictures" / "teach.png")
+    parser.add_argument("file", type=Path, nargs="?", default=ROOT / "docs" / "screens" / "teach.png")
     parser.add_argument("--theme", default="dark")
     parser.add_argument("--size", type=int, nargs=2, default=(1200, 800))
     parser.add_argument("--strokes", type=int, default=12)
@@ -39,6 +40,7 @@ def main() -> None:
 def take(path: Path, theme: str, size: tuple[int, int], strokes: int) -> None:
     """Teach with some strokes and write the picture."""
     import napari
+    from tour import palette_of
     from tour_stage import Stage, settle
     from tour_steps import _take_sample
 
@@ -60,6 +62,8 @@ def take(path: Path, theme: str, size: tuple[int, int], strokes: int) -> None:
     stage.top(teach)
     settle(1)
     stage.window.grab().save(str(path))
+    picture = Image.open(path).convert("RGB")
+    picture.quantize(palette=palette_of(picture)).save(path, optimize=True)
     viewer.close()
 
 
