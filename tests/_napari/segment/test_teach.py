@@ -20,7 +20,9 @@ from napari_fcnseg.samples import SAMPLES
 
 pytestmark = pytest.mark.timeout(120)
 SAMPLE = SAMPLES["cells"]
-IMAGE, TRUTH = SAMPLE.image()[:96, :120], SAMPLE.truth()[:96, :120]
+TRUTH = SAMPLE.truth()[:96, :120]
+#: Channels first: the view shows rows and columns.
+IMAGE = np.moveaxis(SAMPLE.image()[:96, :120], -1, 0).copy()
 LEFT = Qt.MouseButton.LeftButton
 
 
@@ -33,7 +35,7 @@ def _own_strokes(tmp_path, monkeypatch):
 @pytest.fixture
 def teach(qtbot, viewer, dock):
     """Return the section, with an image and a model chosen."""
-    viewer.add_image(IMAGE, name="cells", rgb=False)
+    viewer.add_image(IMAGE, name="cells")
     choose(qtbot, dock, SAMPLE.model_path)
     settle(qtbot)
     return dock.teach
@@ -125,7 +127,7 @@ def test_what_is_taught_is_saved_chosen_run_and_stands_in_the_certificate(qtbot,
     teach.teacher.save(path, overwrite=False)
     qtbot.waitUntil(lambda: bool(dock.models) and dock.models[0].name == "mine", timeout=60_000)
     fresh = nf.teach(
-        IMAGE, np.array(strokes.data), SAMPLE.model_path, channel_axis=2, preprocess=SAMPLE.preprocess,
+        IMAGE, np.array(strokes.data), SAMPLE.model_path, channel_axis=0, preprocess=SAMPLE.preprocess,
         class_names=SAMPLE.class_names, class_colors=SAMPLE.class_colors,
     )  # fmt: skip
     fresh.save(tmp_path / "python.keras")
@@ -135,7 +137,7 @@ def test_what_is_taught_is_saved_chosen_run_and_stands_in_the_certificate(qtbot,
 
     teach.start.click()
     assert strokes.mode == "pan_zoom"
-    viewer.add_image(SAMPLE.image()[200:296, 100:220], name="other", rgb=False)
+    viewer.add_image(np.moveaxis(SAMPLE.image()[200:296, 100:220], -1, 0), name="other")
     settle(qtbot)
     dock.image.combos[0].layer = viewer.layers["other"]
     dock.image._layer_chosen()
@@ -163,7 +165,7 @@ def test_what_is_missing_is_said_and_what_was_deleted_comes_back(qtbot, viewer, 
     assert not teach.start.isChecked()
     again = begin(qtbot, teach)
     np.testing.assert_array_equal(again.data, painted)
-    viewer.layers["cells"].data = IMAGE[:-1]
+    viewer.layers["cells"].data = IMAGE[:, :-1]
     again.data_setitem((np.arange(20, 40), np.arange(80, 100)), 3)
     rest(qtbot, teach)
     assert "The strokes have the shape 96 × 120, and the image has 95 × 120 pixels" in teach.message.text()
@@ -254,7 +256,7 @@ def test_corrections_and_a_second_image_teach_too_and_doubt_moves_the_view(qtbot
     assert set(np.unique(np.asarray(strokes.data)[40])) == {0, 2}
     rest(qtbot, teach)
 
-    viewer.add_image(IMAGE[::-1].copy(), name="second", rgb=False)
+    viewer.add_image(IMAGE[:, ::-1].copy(), name="second")
     settle(qtbot)
     dock.image.combos[0].layer = viewer.layers["second"]
     dock.image._layer_chosen()
@@ -274,7 +276,7 @@ def test_corrections_and_a_second_image_teach_too_and_doubt_moves_the_view(qtbot
 
 
 def test_nothing_but_an_image_begins_with_fixed_filters(qtbot, viewer, dock) -> None:
-    viewer.add_image(IMAGE[..., 0], name="one")
+    viewer.add_image(IMAGE[0], name="one")
     settle(qtbot)
     strokes = begin(qtbot, dock.teach)
     dock.teach.classes.rows.item(0).setText("none")
@@ -290,8 +292,8 @@ def test_mistakes_are_sentences_in_the_section(qtbot, viewer, dock) -> None:
     assert teach.message.text().startswith("No image was chosen.")
     assert not teach.start.isChecked()
     broken = IMAGE.astype(np.float32)
-    broken[30, 40, 1] = np.nan
-    viewer.add_image(broken, name="broken", rgb=False)
+    broken[1, 30, 40] = np.nan
+    viewer.add_image(broken, name="broken")
     give(dock, small_model(2, seed=1), small_model(2, seed=2))
     settle(qtbot)
     teach.start.click()
@@ -302,7 +304,7 @@ def test_mistakes_are_sentences_in_the_section(qtbot, viewer, dock) -> None:
     rest(qtbot, teach)
     assert "(30, 40)" in teach.message.text()
     dock.teach.start.click()
-    viewer.add_image(IMAGE[..., 0], name="one channel")
+    viewer.add_image(IMAGE[0], name="one channel")
     settle(qtbot)
     dock.image.combos[0].layer = viewer.layers["one channel"]
     dock.image._layer_chosen()

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.teaching.session import TeachingSession
 
 _DRAW_MILLISECONDS = 200
+_FIRST = "Paint a stroke of each class."
 _ENDED = "The computing process ended{}. What was learned stays; the next stroke starts a new process."
 
 
@@ -88,6 +89,7 @@ class Teacher(QObject):
         self._wanted: set[str] = set()  # "learn", "look"
         self._visited: list[tuple[int, ...]] = []
         self._superseded = threading.Event()
+        self._warning = ""  # of images whose pixels differ in size
         self.jobs = Jobs(self)
         self.jobs.idle.connect(self._go)
         self._watch, self._keeper = StrokeWatch(self), StrokeKeeper(self)
@@ -214,8 +216,8 @@ class Teacher(QObject):
             return
         opened: Opened = outcome.value
         self.session, self.book.sheets = opened.session, list(opened.sheets)
-        apart = opened.sheets[-1].apart_from(opened.sheets[0])
-        self.said.emit(self.book.restore(opened.kept) or apart or "Paint a stroke of each class.")
+        self._warning = opened.sheets[-1].apart_from(opened.sheets[0])
+        self._say(self.book.restore(opened.kept) or _FIRST)
         self._turn_to(self.book.current or self.book.sheets[-1])
 
     def _keep(self) -> None:
@@ -243,7 +245,9 @@ class Teacher(QObject):
         except FcnSegError:  # the view shows nothing of it
             seen = None
         try:
-            learn = learn and (self.book.any_painted or session.lesson is not None)
+            if learn and session.lesson is None and not self.book.any_painted:
+                self._say(_FIRST)
+                learn = False
             task = self._task(session, learn=learn, seen=seen)
         except FcnSegError as error:
             self.problem.emit(error)
@@ -266,7 +270,11 @@ class Teacher(QObject):
                 if not self._drawing.isActive():
                     self._drawing.start()
         else:
-            self.said.emit(news.sentence(self.book.names))
+            self._say(news.sentence(self.book.names))
+
+    def _say(self, text: str) -> None:
+        """Say something, and what is to be known of the images all the time."""
+        self.said.emit(f"{text} {self._warning}".strip())
 
     def _draw(self) -> None:
         if self.book.current is not None and self.book.current.preview in self._viewer.layers:
