@@ -225,6 +225,11 @@ class ChannelStack:
         chunks = chunk_shape_of(arrays[0])
         self.chunks = None if chunks is None else (*chunks, len(arrays))
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether nothing has to be read for it."""
+        return all(type(array) is np.ndarray for array in self._arrays)
+
     def __getitem__(self, where: tuple[Any, ...]) -> npt.NDArray[Any]:
         """Return the part that one index per axis, the channel's last, chooses."""
         *place, channels = where

@@ -6,6 +6,7 @@ Runs in the child alone: it imports TensorFlow, inside functions. What is return
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,8 +103,12 @@ def _trained(
         random.normal(0, 0.3 * np.sqrt(2 / hidden), (members, hidden, classes)),
         np.zeros((members, 1, classes)),
     ]
-    variables = [tf.Variable(value, dtype=tf.float32) for value in first]
-    step, loss = _functions(tf, variables)
+    variables, step, loss = _graph(members, inner, hidden, classes)
+    for variable, value in zip(variables, first, strict=False):
+        variable.assign(value.astype(np.float32))
+    for moment in variables[len(first) :]:
+        moment.assign(tf.zeros_like(moment))
+    variables = variables[: len(first)]
     count = len(data.y)
     truth = np.eye(classes, dtype=np.float32)[data.y]
     # All of the thin classes, and of the others as many as it takes to tell.
@@ -128,9 +133,21 @@ def _trained(
     return kept
 
 
-def _functions(tf: Any, variables: list[Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return one step of Adam with decoupled weight decay, and the members' losses, as graphs."""
-    moments = [(tf.Variable(tf.zeros_like(v)), tf.Variable(tf.zeros_like(v))) for v in variables]
+@functools.lru_cache(maxsize=2)
+def _graph(
+    members: int, inner: int, hidden: int, classes: int
+) -> tuple[list[Any], Callable[..., Any], Callable[..., Any]]:
+    """Return variables, one step of Adam with decoupled weight decay, and the members' losses.
+
+    Of the variables the first four are kernels and biases, the others their moments. Tracing takes longer than some
+    fits: the graphs are kept for the next one.
+    """
+    import tensorflow as tf
+
+    shapes = ((members, inner, hidden), (members, 1, hidden), (members, hidden, classes), (members, 1, classes))
+    variables = [tf.Variable(tf.zeros(shape)) for shape in shapes]
+    moments = [(tf.Variable(tf.zeros(shape)), tf.Variable(tf.zeros(shape))) for shape in shapes]
+    data = [tf.TensorSpec((None, inner)), tf.TensorSpec((None, classes)), tf.TensorSpec((members, None))]
 
     def losses(z: Any, truth: Any, weight: Any) -> Any:
         each = tf.nn.softmax_cross_entropy_with_logits(tf.broadcast_to(truth[None], tf.shape(z)), z)
@@ -139,7 +156,7 @@ def _functions(tf: Any, variables: list[Any]) -> tuple[Callable[..., Any], Calla
     def dropped(x: Any, share: float, key: Any) -> Any:
         return x * tf.cast(tf.random.stateless_uniform(tf.shape(x), key) >= share, tf.float32) / (1 - share)
 
-    @tf.function  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[*data, tf.TensorSpec((2,), tf.int32), tf.TensorSpec(()), tf.TensorSpec(())])  # type: ignore[untyped-decorator]
     def step(x: Any, truth: Any, weight: Any, key: Any, rate: Any, number: Any) -> None:
         with tf.GradientTape() as tape:
             w1, b1, w2, b2 = variables
@@ -152,12 +169,12 @@ def _functions(tf: Any, variables: list[Any]) -> tuple[Callable[..., Any], Calla
             change = m / (1 - 0.9**number) / (tf.sqrt(s / (1 - 0.999**number)) + 1e-8)
             v.assign_sub(rate * (change + (_DECAY * v if place % 2 == 0 else 0.0)))
 
-    @tf.function  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=data)  # type: ignore[untyped-decorator]
     def loss(x: Any, truth: Any, weight: Any) -> Any:
         w1, b1, w2, b2 = variables
         return losses(tf.matmul(tf.nn.relu(tf.matmul(x[None], w1) + b1), w2) + b2, truth, weight)
 
-    return step, loss
+    return [*variables, *(moment for pair in moments for moment in pair)], step, loss
 
 
 def _as_layers(tensors: list[np.ndarray], center: np.ndarray, spread: np.ndarray) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from napari_fcnseg.arrays.frame_source import ChannelStack
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.system.formatting import format_shape
 from napari_fcnseg.system.json_file import read_json, write_json
@@ -21,14 +23,16 @@ if TYPE_CHECKING:
 
 
 Image: TypeAlias = Mapping[str, Any]
+Taught: TypeAlias = Mapping[str, Any] | None
 Region: TypeAlias = tuple[tuple[int, ...], ...]
 
 #: Largest difference that counts as equal: some rounding steps of float32 arithmetic. It grows with numbers above 1.
 TOLERANCE: Final = 1e-5
-FORMAT_VERSION: Final = "3"
+FORMAT_VERSION: Final = "4"
 _ADDED: Final[dict[str, dict[str, Any]]] = {
     "1": {"frames": None, "mask": None, "edited_pixels": 0},
     "2": {"edited_pixels": 0},
+    "3": {},
 }  # by version: what a certificate of that one did not say yet
 
 _MAX_BYTES: Final = 2**24
@@ -51,6 +55,8 @@ class CertifiedModel:
         Pixels per axis of a patch, and those that the answer depends on.
     layers : tuple of mapping
         What became of each layer (:class:`napari_fcnseg.conversion.LayerReport`).
+    taught : mapping or None
+        What a taught model was taught on, as its sidecar says.
     """
 
     name: str
@@ -61,6 +67,7 @@ class CertifiedModel:
     patch_shape: tuple[int, ...]
     receptive_field: tuple[int, ...]
     layers: tuple[Mapping[str, Any], ...]
+    taught: Taught = None
 
     def lines(self) -> list[str]:
         """Return it as lines of text, a line per layer."""
@@ -70,7 +77,18 @@ class CertifiedModel:
             f"Model        {self.file or self.name}{output}, {self.method}: patch {format_shape(self.patch_shape)}, "
             f"receptive field {format_shape(self.receptive_field)}, sha256 {self.sha256 or '-'}",
             *layers,
+            *([self._taught_line()] if self.taught else []),
         ]
+
+    def _taught_line(self) -> str:
+        taught: Mapping[str, Any] = self.taught or {}
+        strokes, base = taught.get("strokes", {}), taught.get("model") or {}
+        images = [str(image.get("sha256") or "-") for image in taught.get("images", ())]
+        return (
+            f"Taught       on {strokes.get('pixels', '?')} pixels of {strokes.get('count', '?')} strokes, sha256 "
+            f"{strokes.get('sha256', '-')}; images sha256 {', '.join(images)}; begun with "
+            f"{base.get('name', 'fixed filters')}, sha256 {base.get('sha256') or '-'}"
+        )
 
 
 @dataclass(frozen=True)
@@ -235,12 +253,18 @@ def within_tolerance(difference: float, agreement: float, scale: float, toleranc
 
 def image_sha256(image: Any) -> str | None:
     """Return the hash of an image's pixels in C order; None where reading them would take long."""
-    if type(image) is not np.ndarray or image.nbytes > _HASHED_BYTES:
+    stack = isinstance(image, ChannelStack) and image.in_memory
+    if not (stack or type(image) is np.ndarray) or _bytes(image) > _HASHED_BYTES:
         return None
     digest = hashlib.sha256()
-    for part in image:
-        digest.update(part.tobytes())
+    rest = (slice(None),) * (len(image.shape) - 1)
+    for row in range(image.shape[0]):
+        digest.update(image[(row, *rest)].astype(image.dtype, copy=False).tobytes())
     return digest.hexdigest()
+
+
+def _bytes(image: Any) -> int:
+    return math.prod(map(int, image.shape)) * int(np.dtype(image.dtype).itemsize)
 
 
 def _read_image(value: Any) -> Image:
@@ -262,7 +286,8 @@ def _read_mask(value: Any) -> Mapping[str, Any] | None:
 
 
 def _read_model(value: Any) -> CertifiedModel:
-    return CertifiedModel(**checked(CertifiedModel, of(dict)(value), READ, "certificate"))
+    data = {"taught": None, **of(dict)(value)}
+    return CertifiedModel(**checked(CertifiedModel, data, {**READ, "Taught": of(dict, type(None))}, "certificate"))
 
 
 _READ: Final = {

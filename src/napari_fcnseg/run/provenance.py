@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from napari_fcnseg.engine import Device
+    from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.run.time_spent import TimeSpent
 
@@ -41,6 +42,7 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], spent: TimeSpent, no
                 "output": m.output,
                 "patch_shape": list(m.patch_shape),
                 "method": method.name,
+                **_taught(m),
             }
             for m, method in zip(plan.models, plan.methods, strict=True)
         ],
@@ -63,6 +65,12 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], spent: TimeSpent, no
             "numpy": version("numpy"),
         },
     }
+
+
+def _taught(model: PatchModel) -> dict[str, Any]:
+    """Return what a taught model was taught on, as its sidecar says."""
+    facts = model.sidecar.other.get("taught") if model.sidecar is not None else None
+    return {"taught": facts} if isinstance(facts, dict) else {}
 
 
 def framework_versions(backends: Iterable[str]) -> dict[str, str]:

@@ -32,6 +32,16 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_path("napari-fcnseg", appauthor=False))
 
 
+def state_folder() -> Path:
+    """Return the folder of what a user would miss: it may not exist. ``NAPARI_FCNSEG_CACHE`` has it inside."""
+    chosen = os.environ.get("NAPARI_FCNSEG_CACHE")
+    if chosen:
+        return Path(chosen) / "state"
+    import platformdirs
+
+    return Path(platformdirs.user_state_path("napari-fcnseg", appauthor=False))
+
+
 def recall(kind: str, key: str, days: float | None = None) -> Any:
     """Return what was remembered under a key.
 

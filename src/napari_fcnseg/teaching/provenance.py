@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def taught_on(
     base: PatchModel | None, images: Sequence[Any], layouts: Sequence[Layout], painted: Strokes,
-    settings: TeachSettings, scores: Mapping[str, float],
+    settings: TeachSettings, scores: Mapping[str, float], hashes: Sequence[str | None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the base model, the images and the strokes by their hashes, the settings, the versions, and the score.
 
@@ -41,7 +41,10 @@ def taught_on(
         What the user chose.
     scores : mapping of str to float
         On strokes that were held out.
+    hashes : sequence of str or None, optional
+        Of the images, where they are known.
     """
+    known = hashes if hashes is not None else [image_sha256(image) for image in images]
     counts = np.bincount(painted.labels, minlength=painted.classes + 1)[1:]
     return {
         "model": {"name": base.name, "sha256": base.sha256, "output": base.output} if base is not None else None,
@@ -50,9 +53,9 @@ def taught_on(
                 "shape": [int(n) for n in image.shape],
                 "dtype": str(image.dtype),
                 "channel_axis": layout.channel_axis,
-                "sha256": image_sha256(image),
+                "sha256": sha256,
             }
-            for image, layout in zip(images, layouts, strict=True)
+            for image, layout, sha256 in zip(images, layouts, known, strict=True)
         ],
         "strokes": {
             "sha256": painted.sha256,

@@ -53,7 +53,12 @@ class Strokes:
     sha256: str
 
 
-def read_strokes(arrays: Sequence[Any], layouts: Sequence[Layout], seed: int = 0) -> Strokes:
+def class_word(label: int, names: Sequence[str] = ()) -> str:
+    """Return what a class is called in a message: its name, or its number."""
+    return f"{names[label - 1]!r}" if 0 < label <= len(names) else f"class {label}"
+
+
+def read_strokes(arrays: Sequence[Any], layouts: Sequence[Layout], seed: int = 0, names: Sequence[str] = ()) -> Strokes:
     """Read which pixels are painted; an array on disk is read part by part.
 
     Parameters
@@ -64,6 +69,8 @@ def read_strokes(arrays: Sequence[Any], layouts: Sequence[Layout], seed: int = 0
         Of the images.
     seed : int
         Of the choice of pixels where there are very many.
+    names : sequence of str
+        Of the classes, for messages.
 
     Raises
     ------
@@ -78,10 +85,10 @@ def read_strokes(arrays: Sequence[Any], layouts: Sequence[Layout], seed: int = 0
         digest.update(np.ascontiguousarray(what, "<i8").tobytes())
         points.append(where)
         labels.append(what)
-    _require_enough(np.concatenate(labels))
+    _require_enough(np.concatenate(labels), names)
     strokes = _numbered(points, labels)
     image = np.repeat(np.arange(len(points)), [len(p) for p in points])
-    chosen = _chosen(np.concatenate(labels), seed)
+    chosen = _chosen(image, points, np.concatenate(labels), seed)
     return Strokes(
         image[chosen],
         tuple(p[chosen[image == n]] for n, p in enumerate(points)),
@@ -127,25 +134,32 @@ def _painted(array: Any, number: int, count: int) -> tuple[npt.NDArray[np.intp],
     return np.concatenate(places), what
 
 
-def _require_enough(labels: npt.NDArray[np.intp]) -> None:
+def _require_enough(labels: npt.NDArray[np.intp], names: Sequence[str]) -> None:
     counts = np.bincount(labels)
-    present = np.flatnonzero(counts)
+    present = np.flatnonzero(counts).tolist()
     if not len(present):
         raise SettingsError("Nothing is painted. Paint a stroke or more of each class.")
     if len(present) == 1:
-        raise SettingsError(f"All strokes are of class {present[0]}. Paint strokes of another class, too.")
-    missing = sorted(set(range(1, len(counts))) - set(present.tolist()))
+        raise SettingsError(f"All strokes are of {class_word(present[0], names)}. Paint strokes of another class, too.")
+    missing = sorted(set(range(1, max(len(counts), len(names) + 1))) - set(present))
+    if missing and len(names) >= missing[-1]:
+        words = " and ".join(class_word(label, names) for label in missing)
+        raise SettingsError(f"{words} ha{'ve' if missing[1:] else 's'} no stroke. Paint some, or leave the class out.")
     if missing:
         raise SettingsError(
-            f"Class {missing[0]} has no stroke, and class {len(counts) - 1} has. Paint some, or number the classes "
-            "without a gap."
+            f"{_upper(class_word(missing[0], names))} has no stroke, and {class_word(len(counts) - 1, names)} has. "
+            "Paint some, or number the classes without a gap."
         )
     few = next((label for label in present if counts[label] < FEWEST), None)
     if few is not None:
         raise SettingsError(
-            f"Class {few} has {counts[few]} painted pixel{'s' * int(counts[few] != 1)}. Paint at least {FEWEST}, "
-            "better in several places."
+            f"{_upper(class_word(few, names))} has {counts[few]} painted pixel{'s' * int(counts[few] != 1)}. Paint at "
+            f"least {FEWEST}, better in several places."
         )
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _numbered(points: Sequence[npt.NDArray[np.intp]], labels: Sequence[npt.NDArray[np.intp]]) -> npt.NDArray[np.intp]:
@@ -179,11 +193,31 @@ def _numbered(points: Sequence[npt.NDArray[np.intp]], labels: Sequence[npt.NDArr
     return np.concatenate(found)
 
 
-def _chosen(labels: npt.NDArray[np.intp], seed: int) -> npt.NDArray[np.bool_]:
-    """Return which pixels are taken: all, or of a class with very many as many as teach anything."""
-    random = np.random.default_rng(seed)
+def _chosen(
+    image: npt.NDArray[np.intp], points: Sequence[npt.NDArray[np.intp]], labels: npt.NDArray[np.intp], seed: int
+) -> npt.NDArray[np.bool_]:
+    """Return which pixels are taken: all, or of a class with very many as many as teach anything.
+
+    Each pixel has a number of its own, and those with the lowest are taken: another stroke changes few of them.
+    """
     chosen = np.zeros(len(labels), bool)
+    numbers: npt.NDArray[np.uint64] | None = None
     for label in np.unique(labels):
         mine = np.flatnonzero(labels == label)
-        chosen[mine if len(mine) <= _MOST else random.choice(mine, _MOST, replace=False)] = True
+        if len(mine) > _MOST:
+            if numbers is None:
+                numbers = _mixed(image, np.concatenate([p for p in points if len(p)]), seed)
+            mine = mine[np.argsort(numbers[mine], kind="stable")[:_MOST]]
+        chosen[mine] = True
     return chosen
+
+
+def _mixed(image: npt.NDArray[np.intp], points: npt.NDArray[np.intp], seed: int) -> npt.NDArray[np.uint64]:
+    """Return a number for each pixel that looks random (the finalizer of SplitMix64)."""
+    mixed = np.full(len(points), seed, np.uint64)
+    for column in (image, *points.T):
+        mixed = (mixed ^ column.astype(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+        mixed ^= mixed >> np.uint64(31)
+    return mixed

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import SettingsError
-from napari_fcnseg.graph.network import Network, Node
-from napari_fcnseg.graph.ops import Activation, Dense
 from napari_fcnseg.model.patch_model import PatchModel, load_model
-from napari_fcnseg.model.sidecar import Sidecar, default_names, palette
 from napari_fcnseg.plan.layout import Layout, check_dtype
-from napari_fcnseg.plan.run_plan import make_plan
-from napari_fcnseg.settings import RunSettings
+from napari_fcnseg.teaching.basis import Basis
+from napari_fcnseg.teaching.contradiction import require_different
 from napari_fcnseg.teaching.features import features_at
 from napari_fcnseg.teaching.provenance import taught_on
 from napari_fcnseg.teaching.settings import TeachSettings
-from napari_fcnseg.teaching.starter import starter_network
 from napari_fcnseg.teaching.strokes import read_strokes
-from napari_fcnseg.teaching.taps import FEATURES, feature_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_fcnseg.model.patch_model import ModelLike
+    from napari_fcnseg.teaching.strokes import Strokes
 
 #: The shares of the work, for progress.
 _FITTED: Final = 0.8
-_ALIKE: Final = 1e-4
-_FROM_NOTHING: Final = ("zero_mean_unit_variance",)
 
 
 def teach(
@@ -143,11 +137,14 @@ class Teaching:
         The model to begin with.
     settings : TeachSettings
         What the user chose.
+    layouts : tuple of Layout
+        Which axis of each image is what; empty to find out.
     """
 
     pairs: list[tuple[Any, Any]]
     base: PatchModel | None
     settings: TeachSettings
+    layouts: tuple[Layout, ...] = ()
 
     def fit(
         self,
@@ -156,56 +153,39 @@ class Teaching:
         progress: Callable[[int, int], object] | None = None,
     ) -> PatchModel:
         """Return the taught model; parameters as for :func:`teach`."""
-        network, settings = self._features(), self.settings
-        steps = self._steps()
-        layouts = [
-            Layout.of(tuple(image.shape), network.channels, len(network.patch_shape), self._channel_axis(image, marks))
+        basis = self._basis()
+        layouts = self.layouts or tuple(
+            Layout.of(tuple(image.shape), basis.network.channels, basis.axes, self._channel_axis(image, marks))
             for image, marks in self.pairs
-        ]
-        painted = read_strokes([marks for _, marks in self.pairs], layouts, settings.seed)
+        )
+        painted = read_strokes([marks for _, marks in self.pairs], layouts, self.settings.seed, class_names)
         engine().start_reference()  # it takes seconds, in which the network is computed
-        reading = PatchModel(network, outputs_are_classes=True)
         numbers = []
         for number, ((image, _), layout, points) in enumerate(zip(self.pairs, layouts, painted.points, strict=True)):
-            chosen = RunSettings(layout.channel_axis, steps, settings.border, device=settings.device,
-                                 memory_limit=settings.memory_limit)  # fmt: skip
 
             def tell(share: float, number: int = number) -> None:
                 if progress is not None:
                     progress(int(100 * _FITTED * (number + share) / len(self.pairs)), 100)
 
             if len(points):
-                plan = make_plan(image, [reading], chosen, separate=True)
-                numbers.append(features_at(plan, points, turned=settings.turned, progress=tell))
-        _require_different(np.concatenate(numbers, axis=1)[0], painted.labels)
-        head, scores = (
-            engine()
-            .fit_head(
-                np.concatenate(numbers, axis=1), painted.labels - 1, painted.stroke,
-                seed=settings.seed, members=settings.members, width=settings.width,
-            )
-            .result()
-        )  # fmt: skip
-        taught = PatchModel(with_head(network, head), outputs_are_classes=True)
-        facts = taught_on(self.base, [image for image, _ in self.pairs], layouts, painted, settings, scores)
-        taught.sidecar = self._sidecar(painted.classes, steps, class_names, class_colors, facts)
+                plan = basis.plan(image, layout)
+                numbers.append(features_at(plan, points, turned=self.settings.turned, progress=tell))
+        head, scores = fitted(np.concatenate(numbers, axis=1), painted, self.settings, class_names)
+        facts = taught_on(self.base, [image for image, _ in self.pairs], layouts, painted, self.settings, scores)
+        taught = basis.model(head, painted.classes, class_names, class_colors, facts)
         if progress is not None:
             progress(100, 100)
         return taught
 
-    def _features(self) -> Network:
+    def _basis(self) -> Basis:
         if self.base is not None:
-            return feature_network(self.base.network)
+            return Basis(self.base, self.settings)
         image, marks = self.pairs[0]
-        axis = self._channel_axis(image, marks)
-        return starter_network(1 if axis is None else int(image.shape[axis]))
-
-    def _steps(self) -> tuple[str, ...]:
-        if self.settings.preprocess is not None:
-            return self.settings.preprocess
-        if self.base is None:
-            return _FROM_NOTHING
-        return self.base.sidecar.preprocess if self.base.sidecar is not None else ()
+        if self.layouts:
+            axis = self.layouts[0].channel_axis
+        else:
+            axis = self._channel_axis(image, marks)
+        return Basis(None, self.settings, 1 if axis is None else int(image.shape[axis]))
 
     def _channel_axis(self, image: Any, marks: Any) -> int | None:
         """Return the axis that an image has and its strokes have not, unless it was named or could be several."""
@@ -223,72 +203,31 @@ class Teaching:
             )
         return lacking[0] if lacking else None
 
-    def _sidecar(
-        self,
-        classes: int,
-        steps: tuple[str, ...],
-        names: tuple[str, ...],
-        colors: tuple[str, ...],
-        facts: dict[str, Any],
-    ) -> Sidecar:
-        known = self.base.sidecar if self.base is not None else None
-        for what, given in (("names", names), ("colours", colors)):
-            if given and len(given) != classes:
-                raise SettingsError(f"There are {len(given)} {what} for {classes} classes. Give one for each.")
-        kept = known if known is not None else Sidecar(axes=("z", "y", "x")[-self._axes :])
-        fits = len(kept.class_names) == classes
-        return replace(
-            kept,
-            class_names=names or (kept.class_names if fits else default_names("class", classes)),
-            class_colors=colors or (kept.class_colors if fits and kept.class_colors else palette(classes)),
-            preprocess=steps,
-            outputs={},
-            outputs_are="",
-            patch_size=(),
-            keras_1_backend="",
-            bands_axis=None,
-            other={**kept.other, "taught": facts},
-        )
 
-    @property
-    def _axes(self) -> int:
-        return len(self.base.patch_shape) if self.base is not None else 2
-
-
-def _require_different(numbers: np.ndarray, labels: np.ndarray) -> None:
-    """Raise a :class:`SettingsError` where most pixels of a class look exactly as some of another one."""
-    # Numbers of equal patches differ in their last digits: four sums of all are compared, in steps that hide that.
-    sums = numbers @ np.random.default_rng(0).normal(size=(numbers.shape[1], 4)).astype(np.float32)
-    steps = np.round(sums / (np.abs(sums).max(axis=0) * _ALIKE + 1e-30))
-    _, group = np.unique(steps, axis=0, return_inverse=True)
-    group = group.ravel()
-    pairs = np.unique(np.stack([group, labels]), axis=1)
-    torn = np.bincount(pairs[0])[group] > 1
-    for label in np.unique(labels):
-        mine = labels == label
-        if 2 * np.count_nonzero(torn & mine) > np.count_nonzero(mine):
-            other = next(
-                int(other) for other in np.unique(labels[torn & np.isin(group, group[torn & mine])]) if other != label
-            )
-            raise SettingsError(
-                f"The strokes contradict each other: most pixels of class {min(label, other)} look exactly like some "
-                f"of class {max(label, other)}. Erase the wrong strokes, or paint where the classes differ."
-            )
-
-
-def with_head(network: Network, head: Sequence[np.ndarray]) -> Network:
-    """Return the network that gives classes, from the one that gives what the head reads.
+def fitted(
+    numbers: np.ndarray, painted: Strokes, settings: TeachSettings, names: Sequence[str] = ()
+) -> tuple[list[np.ndarray], dict[str, float]]:
+    """Return the head that fits the numbers at painted pixels, and how good it is at strokes that were held out.
 
     Parameters
     ----------
-    network : Network
-        Ends with :data:`FEATURES`.
-    head : sequence of ndarray
-        Kernel and bias of the hidden layer, and of the scores.
+    numbers : ndarray of float32, shape (view, n, number)
+        What the network says there.
+    painted : Strokes
+        The pixels.
+    settings : TeachSettings
+        What the user chose.
+    names : sequence of str
+        Of the classes, for messages.
+
+    Raises
+    ------
+    SettingsError
+        If the strokes contradict each other.
     """
-    hidden, bias, kernel, last = head
-    nodes = (
-        Node("taught_hidden", "Dense", (Dense(hidden, bias), Activation("relu")), (FEATURES,)),
-        Node("taught_classes", "Dense", (Dense(kernel, last), Activation("softmax", {"axis": -1})), ("taught_hidden",)),
+    require_different(numbers[0], painted.labels, names)
+    answer = engine().fit_head(
+        numbers, painted.labels - 1, painted.stroke, seed=settings.seed, members=settings.members, width=settings.width
     )
-    return replace(network, name="taught", nodes=(*network.nodes, *nodes), output="taught_classes")
+    head, scores = answer.result()
+    return head, scores

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import napari
+import numpy as np
 
 from napari_fcnseg._napari.layers.metadata import METADATA
 from napari_fcnseg.run.own_labels import count_edits
@@ -78,3 +79,9 @@ def layer_with(metadata: Any) -> Layer | None:
     viewers = tuple(getattr(napari.Viewer, "_instances", ()))
     layers = (layer for viewer in viewers for layer in tuple(viewer.layers))
     return next((layer for layer in layers if layer.metadata is metadata), None)
+
+
+def corrected(layer: Layer) -> npt.NDArray[Any]:
+    """Return what somebody painted over the model's own labels of a layer, 0 elsewhere; call it in a worker."""
+    data = np.asarray(layer.data)
+    return np.where(data != _own[layer](), data, 0)

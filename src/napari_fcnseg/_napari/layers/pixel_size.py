@@ -68,3 +68,14 @@ def _by(numbers: Sequence[float], *, same: bool = False) -> str:
 
 def _short(unit: str) -> str:
     return {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm"}.get(unit, unit)
+
+
+def differing_pixels(one: ImageLayers, other: ImageLayers) -> str:
+    """Return a sentence for two images to be taught on whose pixels differ in size; empty where that is unknown."""
+    first, second = (_sizes(source, "micrometer") for source in (one, other))
+    if not first or not second or _alike(second, first):
+        return ""
+    return (
+        f"The pixels of {other.layers[0].name!r} are {_by(second, same=True)} µm, those of {one.layers[0].name!r} "
+        f"{_by(first, same=True)} µm. Make the images alike, or teach a model for each."
+    )

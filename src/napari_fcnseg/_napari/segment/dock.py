@@ -15,7 +15,7 @@ from napari_fcnseg._napari.segment.image.input_look import InputLooker
 from napari_fcnseg._napari.segment.image.normalisation_box import NormalisationBox
 from napari_fcnseg._napari.segment.model_choice import ModelChoice
 from napari_fcnseg._napari.segment.models.drop import ModelDrop
-from napari_fcnseg._napari.segment.models.hints import hints_for
+from napari_fcnseg._napari.segment.models.hints import ModelHints, hints_for
 from napari_fcnseg._napari.segment.models.memory import recall_model, remember_model
 from napari_fcnseg._napari.segment.models.model_box import ModelBox
 from napari_fcnseg._napari.segment.models.naming import show_classes
@@ -37,6 +37,8 @@ from napari_fcnseg._napari.segment.run.request import RunRequest
 from napari_fcnseg._napari.segment.run.run_box import RunBox
 from napari_fcnseg._napari.segment.run.saved import read_saved
 from napari_fcnseg._napari.segment.run.settings_box import SettingsBox
+from napari_fcnseg._napari.segment.teach.choice import teach_choice
+from napari_fcnseg._napari.segment.teach.teach_part import TeachPart
 from napari_fcnseg._napari.widgets.entry import Entry
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
 from napari_fcnseg._napari.widgets.panel import Panel
@@ -86,6 +88,7 @@ class DenseSegmentation(Panel):
             "Resume a saved result…", "Go on with a stopped result that was saved, on the image under Image."
         )
         self.result = ResultBox(napari_viewer, (self.run.certificate,))
+        self.teach = TeachPart(napari_viewer, partial(teach_choice, self.image, self.choice, self.settings))
         self.instances = InstancesBox(napari_viewer)
         self.threshold, self.look = ThresholdBar(), LookBar()
         self.edits = EditWatch(self.controller.writes_into, self)
@@ -106,6 +109,7 @@ class DenseSegmentation(Panel):
     def _connect(self) -> None:
         """Connect signals; nothing is decided here."""
         self.choice.begun.connect(self.run.forgive)
+        self.choice.begun.connect(self.teach.model_chosen)
         self.choice.loaded.connect(self._take_models)
         self.choice.opened.connect(self._take_sample)
         self.choice.problem.connect(self.report_problem)
@@ -133,6 +137,8 @@ class DenseSegmentation(Panel):
         self.result.run_again.connect(self.run_again)
         self.result.remove.connect(lambda layer: self.undo.take(self.result.layers_of(layer)))
         self.saved.triggered.connect(lambda _=False: self.dialogs.choose_saved(self.resume_file))
+        self.teach.saved.connect(lambda path: self.choose_models([path]))
+        self.image.chosen.connect(self.teach.follow_image)
         self.edits.counted.connect(lambda _: self.result.refresh())
         self.result.problem.connect(self.report_problem)
         for source in (self.image.chosen, self.image.changed, self.settings.changed, self.where.changed):
@@ -147,8 +153,8 @@ class DenseSegmentation(Panel):
             ("Alt+Shift+V", "Verify", self.run.verify.click),
             ("Alt+Shift+F", "Toggle Follow the view", self.where.follow.click),
             ("Alt+Shift+O", "Choose a model file", self.model.choose.click),
-            ("Ctrl+Z", "Undo: the latest result, or Remove", self.undo.undo),
-            ("Ctrl+Shift+Z", "Redo", self.undo.redo),
+            ("Ctrl+Z", "Undo: a stroke, the latest result, or Remove", lambda: self.teach.undo() or self.undo.undo()),
+            ("Ctrl+Shift+Z", "Redo", lambda: self.teach.redo() or self.undo.redo()),
         ]
 
     def _arrange(self) -> None:
@@ -157,10 +163,11 @@ class DenseSegmentation(Panel):
         At the first question about preferences napari looks through all its plugins, which is a turn of its own.
         """
         objects = Section("Objects", self.instances, "Number the connected regions of a class: cells, nuclei.")
+        teach = Section("Teach", self.teach, "Correct a model, or make one, with a few strokes of the brush.")
         advanced = Section("Advanced", self.settings, "How the image is computed, and what is kept.")
         parts = (self.image, self.model, self.normalisation, self.where, self.threshold, self.look, self.result)
         self.lay_out(
-            (*parts, objects, advanced, self.dialogs.buttons, self.engine, self.shortcuts),
+            (*parts, teach, objects, advanced, self.dialogs.buttons, self.engine, self.shortcuts),
             preferred,
             self._begin,
             footer=self.run,
@@ -200,13 +207,17 @@ class DenseSegmentation(Panel):
         FcnSegError
             If something is missing or does not fit.
         """
-        if not self.models:
+        taught = self.teach.model
+        models = self.models if taught is None else (taught,)
+        if not models:
             waiting = "The model is still being read." if self.choice.reading else "No model was chosen."
             raise SettingsError(f"{waiting} Choose one under Model, or try a sample.")
         source, settings = self.image.source(), self.settings.settings()
         place, preview = self.where.place(source), self.settings.preview.value
         hints = replace(self.choice.hints, hidden=self.model.legend.hidden)
-        return RunRequest.of(self.viewer, source, self.models, settings, hints, place, preview)
+        if taught is not None:
+            hints = ModelHints(class_names=taught.class_names, class_colors=taught.class_colors)
+        return RunRequest.of(self.viewer, source, models, settings, hints, place, preview)
 
     def start(self) -> None:
         """Segment what is chosen."""
