@@ -137,6 +137,26 @@ def test_the_view_is_followed_and_what_was_seen_stays(qtbot, shown, dock) -> Non
     np.testing.assert_array_equal(labels.data > 0, done)
 
 
+def test_a_whole_result_is_not_replaced_by_what_the_view_shows(qtbot, shown, dock) -> None:
+    viewer = shown
+    viewer.add_image(image(400, 400))
+    give(dock, small_model())
+    dock.settings.tile.setValue(50)
+    run(qtbot, dock)
+    whole = viewer.layers[-1]
+    look(viewer, (50, 50), 8)
+    qtbot.wait(100)
+    dock.where.follow.click()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=60_000)
+    finish(qtbot, dock)
+    settle(qtbot)
+    assert not dock.undo.busy
+    part = viewer.layers[-1]
+    assert whole in viewer.layers
+    assert 0 < (part.data > 0).sum() < part.data.size
+    assert dock.run.message.text().startswith("Following the view: ")
+
+
 def test_the_plan_and_the_time_are_said_before_the_run(qtbot, viewer, dock) -> None:
     viewer.add_image(image(200, 200))
     give(dock, small_model())

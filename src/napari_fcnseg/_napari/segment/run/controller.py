@@ -298,6 +298,8 @@ class RunController(QObject):
         segmented: RunResult | None = outcome.value if outcome is not None else None
         if segmented is not None:
             segmented.waited += time.perf_counter() - self._asked
+        if segmented is not None and self.follows:  # what the view does not show counted as done
+            segmented.done, segmented.total = segmented.count()
         if self._results is not None:
             self._results.finish(self._latest, segmented.provenance if segmented is not None else None)
             self._made = self._results.layers
@@ -311,7 +313,6 @@ class RunController(QObject):
             self.stopped = True
             self.report_problem(outcome.error)
         elif self.follows and segmented is not None:
-            segmented.done, segmented.total = segmented.count()
             self._box.say(f"Following the view: {segmented.done} of {segmented.total} tiles are done.")
         elif segmented is None or segmented.done < segmented.total:
             self._box.say(stopped(segmented))
