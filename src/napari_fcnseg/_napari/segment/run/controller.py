@@ -263,13 +263,11 @@ class RunController(QObject):
 
     def _advance(self, progress: RunProgress) -> None:
         doing = going_on(progress, self._asked)
-        if progress is self._shown and doing == self._said:
-            return
         if doing != self._said:
             self._said = doing
             self._box.say(doing)
-        self._shown = progress
-        if progress.done:
+        news, self._shown = progress is not self._shown, progress
+        if news and progress.done:
             self._box.advance(progress.done, progress.total, progress.seconds_left)
 
     def _on_outcome(self, outcome: Outcome) -> None:
@@ -298,8 +296,8 @@ class RunController(QObject):
         segmented: RunResult | None = outcome.value if outcome is not None else None
         if segmented is not None:
             segmented.waited += time.perf_counter() - self._asked
-        if segmented is not None and self.follows:  # what the view does not show counted as done
-            segmented.done, segmented.total = segmented.count()
+            if self.follows:  # what the view does not show counted as done
+                segmented.done, segmented.total = segmented.count()
         if self._results is not None:
             self._results.finish(self._latest, segmented.provenance if segmented is not None else None)
             self._made = self._results.layers
