@@ -74,7 +74,7 @@ def test_where_patch_by_patch_is_better_the_model_says_so_and_the_run_says_how_l
     assert "which is the better way" in dock.model.about.text()
     said = []
     say = dock.run.say
-    dock.run.say = lambda text: (said.append(text), say(text))
+    dock.run.say = lambda text, detail="": (said.append(text), say(text, detail))
     run(qtbot, dock)
     forecast = next(text for text in said if text.startswith("Patch by patch: about "))
     assert "for 600 pixels on CPU" in forecast or "for 600 pixels on GPU" in forecast
