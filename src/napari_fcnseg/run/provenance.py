@@ -7,6 +7,7 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.engine.device import KERAS, PACKAGES, PROCESSOR, REFERENCE
+from napari_fcnseg.errors import ModelFileError
 from napari_fcnseg.settings import EXACT
 
 if TYPE_CHECKING:
@@ -68,8 +69,11 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], spent: TimeSpent, no
 
 
 def _taught(model: PatchModel) -> dict[str, Any]:
-    """Return what a taught model was taught on, as its sidecar says."""
-    facts = model.sidecar.other.get("taught") if model.sidecar is not None else None
+    """Return what a taught model was taught on, as its sidecar says; nothing where that cannot be read."""
+    try:
+        facts = model.sidecar.other.get("taught") if model.sidecar is not None else None
+    except ModelFileError:  # a run that needs the sidecar says so
+        return {}
     return {"taught": facts} if isinstance(facts, dict) else {}
 
 

@@ -55,9 +55,7 @@ class TeachSettings(PlainSettings):
 
     def __post_init__(self) -> None:
         if self.preprocess is not None:
-            steps = (self.preprocess,) if isinstance(self.preprocess, str) else tuple(map(str, self.preprocess))
-            object.__setattr__(self, "preprocess", steps)
-            preprocess.parse(steps)
+            object.__setattr__(self, "preprocess", tuple(map(str, preprocess.parse(self.preprocess))))
         check_border(self.border)
         if self.border == "valid":
             raise SettingsError("Teaching takes the border rules reflect, edge and constant; strokes may be anywhere.")

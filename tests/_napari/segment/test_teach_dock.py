@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -133,7 +134,7 @@ def test_what_is_taught_is_saved_chosen_run_and_stands_in_the_certificate(qtbot,
     fresh.save(tmp_path / "python.keras")
     assert path.read_bytes() == (tmp_path / "python.keras").read_bytes()
     taught = nf.load_model(path).sidecar.other["taught"]
-    assert taught == fresh.sidecar.other["taught"]
+    assert taught == json.loads(json.dumps(fresh.sidecar.other["taught"]))
 
     teach.start.click()
     assert strokes.mode == "pan_zoom"

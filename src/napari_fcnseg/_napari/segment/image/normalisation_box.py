@@ -146,6 +146,7 @@ class NormalisationBox(QGroupBox):
             self._show_choice()
 
     def _accept(self) -> None:
+        self._guessed = None
         self.accepted.emit(self.steps)
 
 
