@@ -127,7 +127,7 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
     provenance = run.provenance() | ({"series": chosen.series} if chosen.series is not None else {})
     provenance |= scaling.as_dict() if scaling else {}
     output_files.publish(arrays, image, outputs, provenance, plan)
-    if any("heck the normalisation" in note for note in run.notes):
+    if run.doubtful:
         print(f"napari-fcnseg: {_HOW_TO_PREPARE}", file=sys.stderr)
     if not chosen.quiet:
         written = " and ".join(map(str, outputs.values()))

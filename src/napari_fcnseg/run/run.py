@@ -102,6 +102,8 @@ class Run:
         What goes on, as people say it.
     done : int
         Tiles that are finished.
+    doubtful : bool
+        Whether the user was told to check the normalisation.
     in_part : bool
         Whether tiles were left out, the last time, that were there already.
     opened : FrameSource or None
@@ -115,6 +117,7 @@ class Run:
         self.devices: tuple[Device, ...] = ()
         self.spent, self.doing, self.done, self.in_part = TimeSpent(), _STARTING, 0, False
         self.opened: FrameSource | None = None
+        self.doubtful = False
         self._bound: dict[Index, list[preprocess.Bound]] = {}
         self._start, self._told, self._added = 0.0, 0, 0
         self._pixels: Counter[int] = Counter()  # by label
@@ -227,12 +230,14 @@ class Run:
             return
         tiles = [self.plan.methods[0].pixels(region) for region in regions]
         if doubt := check_prepared(frame, self.plan.models, self.plan.steps, tiles):
+            self.doubtful = True
             self._tell(f"{doubt} Check the normalisation.")
 
     def _count(self, labels: npt.NDArray[np.unsignedinteger[Any]]) -> None:
         """Count labels, and tell the user at the end if there is one class nearly everywhere."""
         self._pixels.update(dict(enumerate(np.bincount(labels.ravel()).tolist())))
         if self.done == self.total and (said := one_class(self._pixels, self._class)):
+            self.doubtful = True
             self._tell(said)
 
     def _class(self, label: int) -> str:
