@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 _WORK = 2.5e11
 _STRIP_WORK = 1e11  # the same for strips: less is as good, since no halo is thrown away
 _ROWS = {2: 64, 3: 8}  # of a strip, at least, by the number of axes
-_EVEN = (
-    48  # rows of a tall strip, a multiple of it: quick convolutions compute blocks of 2 to 6 rows, dilated by 1 to 8
-)
+#: A tall strip has a multiple of so many rows: quick convolutions compute blocks of 2 to 6, dilated by 1 to 8.
+_EVEN = 48
 _WIDEST = {2: 4096, 3: 512}  # of a strip along the others: memory must not grow with the image
 _PIXELS = 1024**2  # at most, however cheap the network is
 _PATCH_WORK = 1e11  # the same patch by patch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +169,10 @@ class ImageLayers:
     @property
     def _has_spare_alpha(self) -> bool:
         return self.layers[0].rgb and self.data[0].shape[-1] == 4 and self.need.channels == 3
+
+    def of_same_layers(self, other: ImageLayers) -> bool:
+        """Whether another image is made of the very same layers, whatever they hold now."""
+        return len(self.layers) == len(other.layers) and all(map(operator.is_, self.layers, other.layers))
 
     def same_as(self, other: ImageLayers) -> bool:
         """Whether another source holds the very same data, read the same way."""

@@ -48,7 +48,7 @@ def hide_older(layers: Iterable[Layer], new: Layer) -> None:
         run = run_of(layer)
         if mine is None or run is None or run is mine or not isinstance(layer, Labels):
             continue
-        if _same_image(run.request, mine.request):
+        if run.request.source.of_same_layers(mine.request.source):
             layer.visible = False
 
 
@@ -73,7 +73,8 @@ def replaced(layers: Iterable[Layer], new: Layer) -> list[Layer]:
     for run in runs.values():
         its = [layer for layer in candidates if run_of(layer) is run]
         stays = any(is_kept(layer) or pixels_in(layer.metadata.get(METADATA, {})) for layer in its)
-        if not stays and _same_image(run.request, mine.request) and _same_task(run.request, mine.request):
+        same = run.request.source.of_same_layers(mine.request.source)
+        if not stays and same and _same_task(run.request, mine.request):
             gone += its
     return gone
 
@@ -83,11 +84,6 @@ def take_place(layers: LayerList, older: Sequence[Layer], new: Layer) -> None:
     places = [layers.index(layer) for layer in older if isinstance(layer, Labels) and layer in layers]
     if places and (here := layers.index(new)) > places[-1]:
         layers.move(here, places[-1])
-
-
-def _same_image(one: RunRequest, other: RunRequest) -> bool:
-    mine, theirs = one.source.layers, other.source.layers
-    return len(mine) == len(theirs) and all(a is b for a, b in zip(mine, theirs, strict=True))
 
 
 def _same_task(one: RunRequest, other: RunRequest) -> bool:

@@ -56,7 +56,7 @@ class Book:
 
     def turn_to(self, source: ImageLayers) -> Callable[[], Sheet] | None:
         """Take an image's sheet as the one that is painted on; return what makes it if there is none."""
-        self.current = next((sheet for sheet in self.sheets if sheet.is_of(source)), None)
+        self.current = next((sheet for sheet in self.sheets if sheet.source.of_same_layers(source)), None)
         if self.current is not None:
             return None
         number = max((sheet.number for sheet in self.sheets), default=-1) + 1

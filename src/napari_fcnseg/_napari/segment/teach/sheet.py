@@ -12,6 +12,7 @@ from napari_fcnseg._napari.layers.class_colors import class_look
 from napari_fcnseg._napari.layers.geometry import placed_over
 from napari_fcnseg._napari.layers.metadata import TOOL
 from napari_fcnseg._napari.layers.pixel_size import differing_pixels
+from napari_fcnseg.plan.tiles import as_slices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,11 +60,6 @@ class Sheet:
         name = "strokes" if number == 0 else f"strokes · {layer.name}"
         self.strokes = Labels(painted, name=name, **{**common, "opacity": _STROKES})
 
-    def is_of(self, source: ImageLayers) -> bool:
-        """Whether another source is the same image."""
-        mine, others = self.source.layers, source.layers
-        return len(mine) == len(others) and all(a is b for a, b in zip(mine, others, strict=True))
-
     def ready(self, patch: Sequence[int]) -> None:
         """Have the brush ready, of a size that suits a model's patch."""
         self.strokes.brush_size = int(np.clip(min(patch) // 6, *_BRUSH))
@@ -90,7 +86,7 @@ class Sheet:
 
     def show(self, index: tuple[int, ...], region: Region, labels: npt.NDArray[np.uint8]) -> None:
         """Take a tile into the preview, which is not drawn yet."""
-        where: tuple[int | slice, ...] = (*index, *(slice(start, stop) for start, stop in region))
+        where: tuple[int | slice, ...] = (*index, *as_slices(region))
         if self._shown[where].shape == labels.shape:
             self._shown[where] = labels
 
