@@ -67,7 +67,7 @@ def _run(stage: Stage) -> None:
     stage.write(dock.settings.tile, str(TILE))
     stage.click(heading)
     stage.top(dock.image)
-    stage.wait(lambda: f"{TILE} × {TILE}" in dock.run.plan.text(), "what it takes with these tiles")
+    stage.wait(lambda: f"{TILE} × {TILE}" in dock.run.plan.toolTip(), "what it takes with these tiles")
     stage.click(dock.run.run)
     bar = dock.run.bar
     stage.wait(lambda: bar.maximum() > 1 and bar.value() > bar.maximum() / 5, "the first tiles")

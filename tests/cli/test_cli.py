@@ -105,7 +105,7 @@ def test_from_zarr_to_zarr_axes_and_pixel_size_are_kept_and_the_labels_are_the_s
         "--probabilities", tmp_path / "maps.zarr", "--tile", 16, "--verify",
     )  # fmt: skip
     assert code == 0
-    assert "256 of 256 pixels" in out
+    assert "256 of 256 labels" in out
     expected = nf.segment(np.moveaxis(pixels, 0, -1), folder / "a.keras", probabilities=True)
     labels, maps = (read_image([tmp_path / name]) for name in ("labels.zarr", "maps.zarr"))
     assert (labels.axes, maps.axes, labels.unit) == ("YX", "CYX", "µm")
@@ -151,7 +151,7 @@ def test_frames_and_a_mask_of_a_stack_with_confidence_and_disagreement(folder, c
     )  # fmt: skip
     assert code == 0, err
     assert "640 pixels" in out
-    assert "256 of 256 pixels" in out
+    assert "256 of 256 labels" in out
     models = [folder / "a.keras", folder / "b.h5"]
     expected = nf.segment(
         np.moveaxis(stack, 1, -1), models, frames=[(1, 3)], mask=mask, confidence=True, disagreement=True
@@ -191,7 +191,7 @@ def test_verify_says_what_it_found_and_leaves_the_certificate(folder, capsys, tm
     arguments = ("verify", folder / "image.tif", "--model", folder / "a.keras", "--points", 50, "--seed", 3)
     code, out, _ = run(capsys, *arguments)
     assert code == 0
-    assert out.startswith("Conversion check passed: 50 of 50 pixels")
+    assert out.startswith("Conversion check passed: 50 of 50 labels")
     beside = folder / "image.a.certificate.json"
     assert f"Certificate: {beside}" in out
     assert (Certificate.load(beside).points, Certificate.load(beside).seed) == (50, 3)
@@ -206,7 +206,7 @@ def test_segment_can_verify_what_it_writes(folder, capsys, tmp_path) -> None:
     arguments = ("segment", folder / "image.tif", "--model", folder / "a.keras", "-o", tmp_path / "l.tif")
     code, out, _ = run(capsys, *arguments, "--verify", "--tile", 16)
     assert code == 0
-    assert "Conversion check passed: 256 of 256 pixels" in out
+    assert "Conversion check passed: 256 of 256 labels" in out
     provenance = json.loads((tmp_path / "l.provenance.json").read_text(encoding="utf-8"))
     certificate = Certificate.from_dict(provenance["certificate"])
     assert certificate.tile == tuple(provenance["tile"]) == (16, 16)

@@ -19,7 +19,7 @@ def test_without_a_window_it_segments_verifies_and_leaves_pictures(name, tmp_pat
     overlay_differs = (picture[:, -columns:] != picture[:, :columns]).any()
     assert overlay_differs
     summary = (tmp_path / "new" / "summary.txt").read_text(encoding="utf-8")
-    assert "Conversion check passed: 256 of 256 pixels" in summary
+    assert "Conversion check passed: 256 of 256 labels" in summary
     assert capsys.readouterr().out == summary
 
 

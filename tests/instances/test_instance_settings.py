@@ -76,7 +76,8 @@ def test_sizes_in_words(pixels, size, says) -> None:
         (("background", "edge", "interior"), (3, 2)),
         (("cell border", "Nuclei", "outside the cells"), (2, 1)),
         (("background", "nucleus", "stained"), (2, None)),
-        (("class 1", "class 2", "class 3"), (3, None)),
+        (("class 1", "class 2", "class 3"), (None, None)),  # the last may be the background
+        (("class 1",), (1, None)),
         (("nothing", "something"), (2, None)),
         (("edge",), (1, None)),
         (("background",), (1, None)),

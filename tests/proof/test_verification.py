@@ -51,7 +51,7 @@ def test_an_exact_result_is_verified(model, image) -> None:
     if not lacking("tensorflow", "2.17"):  # which happens to compute both ways alike here
         assert verification.max_abs_difference > 0  # two ways of computing never round alike everywhere
     assert len(verification.points) == 256
-    assert "256 of 256 pixels" in str(verification)
+    assert "256 of 256 labels" in str(verification)
 
 
 def test_a_dilation_that_is_off_by_one_is_found(model, image) -> None:

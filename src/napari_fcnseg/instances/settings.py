@@ -25,6 +25,7 @@ _EDGE = re.compile(r"edge|border|boundar|membrane|outline|contour", re.IGNORECAS
 _AROUND = re.compile(
     r"background|outside|exterior|empty|nothing|other|not labelled|not predicted|not computed", re.IGNORECASE
 )
+_UNNAMED = re.compile(r"class \d+")
 #: Numbers of pixels among the settings, what they are called, and the least.
 _WHOLE = (
     ("minimum_size", "The smallest size", 0),
@@ -214,10 +215,13 @@ def suggested_classes(names: Mapping[int, str]) -> tuple[int | None, int | None]
     Returns
     -------
     interior : int or None
-        The class that is called so; otherwise the last that is neither edge nor background. None without classes.
+        The class that is called so; otherwise the last that is neither edge nor background. None without classes, and
+        where none of several has a name: the last may be the background.
     edge : int or None
         The class that is called so.
     """
+    if len(names) > 1 and all(_UNNAMED.fullmatch(name) for name in names.values()):
+        return None, None
     edge = next((number for number, name in names.items() if _EDGE.search(name)), None)
     others = [number for number in names if number != edge] or list(names)
     inside = [number for number in others if not _AROUND.search(names[number])] or others

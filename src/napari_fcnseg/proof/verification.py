@@ -69,9 +69,8 @@ class Verification:
     def __str__(self) -> str:
         agree, points = round(self.label_agreement * len(self.points)), len(self.points)
         return (
-            f"Conversion check {'passed' if self.passed else 'FAILED'}: {agree} of {points} pixels have the original "
-            f"model's label; largest difference {self.max_abs_difference:.2g}{self._why_not()}. It does not judge the "
-            "segmentation."
+            f"Conversion check {'passed' if self.passed else 'FAILED'}: {agree} of {points} labels agree, largest "
+            f"difference {self.max_abs_difference:.2g}{self._why_not()}. It does not judge the segmentation."
         )
 
     def _why_not(self) -> str:

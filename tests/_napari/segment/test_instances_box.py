@@ -184,9 +184,13 @@ def test_labels_without_class_names_in_a_volume(qtbot, viewer, box) -> None:
     stack[:, 4:8, 4:8], stack[:, 12:15, 12:15] = 5, 7
     viewer.add_labels(stack, name="painted", scale=(2, 1, 1), units=("µm", "µm", "µm"))
     qtbot.waitUntil(lambda: bool(box.form.names))
-    assert [box.form.interior.itemText(i) for i in range(box.form.interior.count())] == ["5: class 5", "7: class 7"]
+    assert [box.form.interior.itemText(i) for i in range(box.form.interior.count())] == [
+        "choose a class", "5: class 5", "7: class 7",
+    ]  # fmt: skip
     assert box.form.method.currentData() == "components"
-    box.form.interior.setCurrentIndex(0)
+    qtbot.mouseClick(box.button, Qt.MouseButton.LeftButton)
+    assert done(qtbot, box).startswith("No interior class was chosen.")  # 7 may be what is around 5
+    box.form.interior.setCurrentIndex(1)
     qtbot.mouseClick(box.button, Qt.MouseButton.LeftButton)
     assert done(qtbot, box) == "3 objects, median 16 px (16 µm²)."
     box.form.volume.setChecked(True)

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from napari_fcnseg._napari.compare.guess import likely_mask, likely_truth
 from napari_fcnseg._napari.compare.settings_form import SettingsForm
 from napari_fcnseg._napari.layers.metadata import shows_comparison
-from napari_fcnseg._napari.widgets.form import form_of, quiet_combo
+from napari_fcnseg._napari.widgets.form import QuietCombo, form_of
 from napari_fcnseg._napari.widgets.section import Section
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
@@ -52,7 +52,7 @@ class MasksBox(QGroupBox):
         self._layers: list[Labels] = []
         self._known: list[Labels] = []  # masks offered before; they keep their check marks
         self._by_hand = False
-        self.truth = quiet_combo("Truth", _TRUTH)
+        self.truth = QuietCombo("Truth", _TRUTH)
         self.masks = QListWidget()
         self.masks.setToolTip(f"<p>{_MASKS}</p>")
         self.masks.setAccessibleName("Masks")

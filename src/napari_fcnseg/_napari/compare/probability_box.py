@@ -31,7 +31,7 @@ from napari_fcnseg._napari.compare.probability_worker import (
     write_scores,
 )
 from napari_fcnseg._napari.files_in_use import in_use
-from napari_fcnseg._napari.widgets.form import quiet_combo
+from napari_fcnseg._napari.widgets.form import QuietCombo
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
 from napari_fcnseg._napari.widgets.problems import error_sentence
 from napari_fcnseg._napari.widgets.save_name import ask_save_name
@@ -91,7 +91,7 @@ class ProbabilityBox(QWidget):
         self.message = WrappingLabel()
         self.scores = SheetModel()
         self.table = Table(self.scores, "Scores of the maps", rows=3)
-        self.which = quiet_combo(
+        self.which = QuietCombo(
             "Curve", "Precision against recall, or how often a class is there where it is probable."
         )
         self.which.addItems(list(_CURVES))

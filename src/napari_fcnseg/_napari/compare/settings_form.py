@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QLineEdit, QWidget
 
-from napari_fcnseg._napari.widgets.form import form_of, quiet_combo
+from napari_fcnseg._napari.widgets.form import QuietCombo, form_of
 from napari_fcnseg.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ class SettingsForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.kind = quiet_combo("What labels are", _KIND)
+        self.kind = QuietCombo("What labels are", _KIND)
         for text, value in _KINDS:
             self.kind.addItem(text, value)
-        self.volume = quiet_combo("Slices", _VOLUME)
+        self.volume = QuietCombo("Slices", _VOLUME)
         for text, number in _SLICES:
             self.volume.addItem(text, number)
         self.ignore = _line("Labels left out", _IGNORE, "none")

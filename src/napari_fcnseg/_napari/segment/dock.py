@@ -165,12 +165,12 @@ class DenseSegmentation(Panel):
         objects = Section("Objects", self.instances, "Number the connected regions of a class: cells, nuclei.")
         teach = Section("Teach", self.teach, "Correct a model, or make one, with a few strokes of the brush.")
         advanced = Section("Advanced", self.settings, "How the image is computed, and what is kept.")
-        parts = (self.image, self.model, self.normalisation, self.where, self.threshold, self.look, self.result)
+        parts = (self.image, self.model, self.normalisation, self.where, self.threshold, self.look)
         self.lay_out(
             (*parts, teach, objects, advanced, self.dialogs.buttons, self.engine, self.shortcuts),
             preferred,
             self._begin,
-            footer=self.run,
+            footer=(self.result, self.run),
         )
 
     def _begin(self) -> None:

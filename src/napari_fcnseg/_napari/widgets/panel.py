@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from qtpy import API_NAME, QT_VERSION
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QFrame, QMainWindow, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.widgets.panel_scroll import PanelScroll
 from napari_fcnseg.errors import FcnSegError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from qtpy.QtGui import QShowEvent
 
 _LEAVING: set[Panel] = set()
+_NUMBERS = itertools.count(1)
 _WIDTH: Final = 340  # pixels that a dock opens with
 _QT_NEEDED: Final = (6, 4)  # whose forms can hide a row
 
@@ -36,13 +40,14 @@ class Panel(QWidget):
     def __init__(self) -> None:
         check_qt(QT_VERSION or "", API_NAME)
         super().__init__()
+        self._number = 0  # of those that were shown, in their order
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the size to open with."""
         hint = super().sizeHint()
         return QSize(max(_WIDTH, hint.width()), hint.height())
 
-    def lay_out(self, parts: Iterable[QWidget], *then: Callable[[], object], footer: QWidget | None = None) -> None:
+    def lay_out(self, parts: Iterable[QWidget], *then: Callable[[], object], footer: Sequence[QWidget] = ()) -> None:
         """Put parts below each other; a low window scrolls, for squeezed labels would lose their text.
 
         They come one per turn of the event loop: styling them all takes Qt a tenth of a second.
@@ -53,7 +58,7 @@ class Panel(QWidget):
             From the top to the bottom.
         *then : callable
             What is done when they are all there, one per turn as well.
-        footer : QWidget, optional
+        footer : sequence of QWidget
             Below them, always in sight.
         """
         steps = QWidget()
@@ -65,14 +70,22 @@ class Panel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(scroll, 1)
-        if footer is not None:
-            layout.addWidget(footer)
+        foot = QWidget()
+        below = QVBoxLayout(foot)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.setSpacing(0)
+        if footer:
+            line = QFrame()
+            line.setFrameShape(QFrame.Shape.HLine)
+            for part in (line, *footer):
+                below.addWidget(part)
+            layout.addWidget(foot)
 
         def place(part: QWidget) -> None:
             column.insertWidget(column.count() - 1, part)
             scroll.fit()
 
-        order = [partial(_follow_with_tab, steps, footer)] if footer is not None else []
+        order = [partial(_follow_with_tab, steps, foot)] if footer else []
         turns: deque[Callable[[], object]] = deque([*(partial(place, part) for part in parts), *order, *then])
         timer = QTimer(self)
 
@@ -92,10 +105,38 @@ class Panel(QWidget):
             QTimer.singleShot(0, self._leave)
         return super().event(event)
 
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Go behind the tab of our other dock at first, where napari would put one above the other, both too low."""
+        super().showEvent(event)
+        if not self._number:
+            self._number = next(_NUMBERS)
+            QTimer.singleShot(0, self._share_place)
+
+    def _share_place(self) -> None:
+        window, mine = self.window(), _dock_of(self)
+        if not isinstance(window, QMainWindow) or mine is None or mine.isFloating():
+            return
+        older = [panel for panel in window.findChildren(Panel) if 0 < panel._number < self._number]
+        for other in map(_dock_of, older):
+            together = other is None or other.isFloating() or mine in window.tabifiedDockWidgets(other)
+            if other is not None and not together and window.dockWidgetArea(other) == window.dockWidgetArea(mine):
+                window.tabifyDockWidget(other, mine)
+                mine.show()
+                mine.raise_()
+                return
+
     def _leave(self) -> None:
         if self.parent() is None:  # or it was docked again
             self.deleteLater()
         _LEAVING.discard(self)
+
+
+def _dock_of(widget: QWidget) -> QDockWidget | None:
+    """Return the dock that a widget is in."""
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    return parent
 
 
 def check_qt(version: str, binding: str) -> None:

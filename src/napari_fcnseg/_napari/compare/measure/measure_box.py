@@ -13,7 +13,7 @@ from napari_fcnseg._napari.compare.measure.objects_tab import ObjectsTab
 from napari_fcnseg._napari.compare.measure.table_models import ConfusionModel, SheetModel
 from napari_fcnseg._napari.compare.measure.table_view import Table
 from napari_fcnseg._napari.compare.plot import Plot
-from napari_fcnseg._napari.widgets.form import quiet_combo
+from napari_fcnseg._napari.widgets.form import QuietCombo
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class MeasureBox(QWidget):
         self.class_table = Table(self.classes, "Scores of classes")
         self.overall_table = Table(self.overall, "Scores of the whole")
         self.confusion_table = Table(self.confusion, "Confusion matrix: rows are the truth, columns the mask")
-        self.unit = quiet_combo("Numbers of the confusion matrix", "What the numbers in the matrix are.")
+        self.unit = QuietCombo("Numbers of the confusion matrix", "What the numbers in the matrix are.")
         self.unit.addItems(list(_UNITS))
         self.objects = ObjectsTab()
         self.plot = Plot()

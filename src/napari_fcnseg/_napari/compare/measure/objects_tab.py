@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QSlider, QVBoxLa
 from napari_fcnseg._napari.compare.measure.sheets import FILTERS, matching, objects
 from napari_fcnseg._napari.compare.measure.table_models import SheetModel
 from napari_fcnseg._napari.compare.measure.table_view import Table
-from napari_fcnseg._napari.widgets.form import quiet_combo
+from napari_fcnseg._napari.widgets.form import QuietCombo
 
 if TYPE_CHECKING:
     from napari_fcnseg.comparison import ObjectRow, Study, StudyEntry
@@ -49,7 +49,7 @@ class ObjectsTab(QWidget):
             widget.setAccessibleName(name)
         self.scores, self.objects = SheetModel(), SheetModel()
         self.score_table = Table(self.scores, "Scores of objects", rows=5)
-        self.filter = quiet_combo("Which objects", "Which objects are listed.")
+        self.filter = QuietCombo("Which objects", "Which objects are listed.")
         self.filter.addItems(list(FILTERS))
         self.table = Table(self.objects, "Objects", rows=7)
         self._timer = QTimer(self)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QVBoxLayout
 
 from napari_fcnseg._napari.layers.axes import AxisChoice
 from napari_fcnseg._napari.layers.channels import ImageLayers, InputSpec, full_resolution, suggest_layers, works_alone
@@ -52,7 +52,8 @@ class ImageBox(QGroupBox):
         self._chosen_for: tuple[object, ...] = ()  # the layer and the shape that the choice of axes was made for
         self._layers: list[Image] = []
         self._by_hand = False
-        self._form = QFormLayout(self)
+        column = QVBoxLayout(self)  # a form would give what wraps the height of its narrowest shape
+        self._form = QFormLayout()
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.strip = AxisStrip()
         self.strip.chosen.connect(self._axis_chosen)
@@ -64,8 +65,9 @@ class ImageBox(QGroupBox):
         self.combos: list[LayerCombo] = []
         self._labels: list[QLabel] = []
         self._add_combo()
-        for row in (self.strip, self.mapping, self.facts, self.warning):
-            self._form.addRow(row)
+        column.addLayout(self._form)
+        for part in (self.strip, self.mapping, self.facts, self.warning):
+            column.addWidget(part)
         self._show()
 
     @property
@@ -200,11 +202,11 @@ class ImageBox(QGroupBox):
         self.strip.show_segments(
             segments_of(first, self.need, self.choice, separate=several) if first is not None else ()
         )
-        self._form.setRowVisible(self.strip, first is not None)
+        self.strip.setVisible(first is not None)
         source = self._explain()
         arrays = [full_resolution(layer) for layer in self._used()]
         self.facts.show_for(arrays, self._pixel_axes(source), source, again=again)
-        self._form.setRowVisible(self.facts, bool(arrays))
+        self.facts.setVisible(bool(arrays))
         self._warn()
 
     def _keep_choice(self) -> None:
@@ -230,7 +232,7 @@ class ImageBox(QGroupBox):
             except FcnSegError as error:
                 text = str(error)
         self.mapping.setText(text)
-        self._form.setRowVisible(self.mapping, bool(text))
+        self.mapping.setVisible(bool(text))
         return source
 
     def _pixel_axes(self, source: ImageLayers | None) -> tuple[int, ...]:
@@ -241,4 +243,4 @@ class ImageBox(QGroupBox):
 
     def _warn(self) -> None:
         self.warning.setText(self.facts.warning)
-        self._form.setRowVisible(self.warning, bool(self.facts.warning))
+        self.warning.setVisible(bool(self.facts.warning))

@@ -5,29 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import Qt
 from qtpy.QtGui import QIcon, QImage, QPixmap
-from qtpy.QtWidgets import QComboBox, QStyle, QStyleOptionComboBox, QStylePainter
+
+from napari_fcnseg._napari.widgets.form import QuietCombo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.layers import Image
-    from qtpy.QtGui import QPaintEvent
     from qtpy.QtWidgets import QWidget
 
 _CHOOSE = "choose a layer"
-_BESIDE = 8  # pixels around the colours
+_HELP = "The image layer to segment; beside its name, the colours that napari shows it in."
 
 
-class LayerCombo(QComboBox):
+class LayerCombo(QuietCombo):
     """Chooses one of the viewer's image layers, by identity: names may change and may be equal."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(8)
-        self.setToolTip("<p>The image layer to segment; beside its name, the colours that napari shows it in.</p>")
+        super().__init__("Layer", _HELP, parent)
         self._layers: list[Image | None] = [None]
         self.addItem(_CHOOSE)
 
@@ -48,20 +44,6 @@ class LayerCombo(QComboBox):
         self.addItems([_CHOOSE, *(layer.name for layer in reversed(layers))])
         self.layer = chosen
         self.colour()
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Leave the middle of a long name out: names differ at the ends."""
-        painter, option = QStylePainter(self), QStyleOptionComboBox()
-        self.initStyleOption(option)
-        style = self.style()
-        if style is not None:
-            part = QStyle.SubControl.SC_ComboBoxEditField
-            room = style.subControlRect(QStyle.ComplexControl.CC_ComboBox, option, part, self).width()
-            room -= self.iconSize().width() + _BESIDE if self.layer is not None else 0
-            middle = Qt.TextElideMode.ElideMiddle
-            option.currentText = self.fontMetrics().elidedText(self.currentText(), middle, room)
-        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
-        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def colour(self) -> None:
         """Draw the colours that napari shows the layers in now."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSpinBox, QWidget
 
-from napari_fcnseg._napari.widgets.form import form_of, quiet_combo
+from napari_fcnseg._napari.widgets.form import QuietCombo, form_of
 from napari_fcnseg._napari.widgets.tooltips import tooltip_from
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.instances.settings import COMPONENTS, WATERSHED, InstanceSettings, suggested_classes
@@ -20,7 +20,7 @@ _REMEMBERED, _LAST = "dock", "instances"
 _MOST_PIXELS = 10_000_000
 _MOST_SEPARATION = 1000.0
 _METHOD_NAMES = {COMPONENTS: "connected regions", WATERSHED: "watershed"}
-_NO_EDGE = "none"
+_NO_EDGE, _CHOOSE = "none", "choose a class"
 _CORNERS = "Pixels that touch at a corner only belong to one object."
 _VOLUME = "Objects go on from slice to slice. Otherwise each slice is searched alone."
 
@@ -40,11 +40,11 @@ class InstanceForm(QWidget):
     def __init__(self, labels: QComboBox, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.names: Mapping[int, str] = {}
-        self.interior = quiet_combo("Interior class", tooltip_from(InstanceSettings, "interior"))
-        self.method = quiet_combo("Method", tooltip_from(InstanceSettings, "method").replace('"', ""))
+        self.interior = QuietCombo("Interior class", tooltip_from(InstanceSettings, "interior"))
+        self.method = QuietCombo("Method", tooltip_from(InstanceSettings, "method").replace('"', ""))
         for method, text in _METHOD_NAMES.items():
             self.method.addItem(text, method)
-        self.edge = quiet_combo("Edge class", tooltip_from(InstanceSettings, "edge"))
+        self.edge = QuietCombo("Edge class", tooltip_from(InstanceSettings, "edge"))
         self.separation = QDoubleSpinBox()
         self.separation.setRange(0, _MOST_SEPARATION)
         self.separation.setDecimals(1)
@@ -116,7 +116,9 @@ class InstanceForm(QWidget):
             return self.settings(spatial)
         interior, edge = suggested_classes(names)
         if interior is None:
-            raise SettingsError("The model has no class that objects could be made of.")
+            raise SettingsError(
+                "It is not known which class objects are made of. Name the classes under Model, in ⋯ > Model details."
+            )
         separation = self.separation.value() or None
         return InstanceSettings(
             interior, edge, None, self.minimum_size.value(), self.fill_holes.value(),
@@ -134,6 +136,8 @@ class InstanceForm(QWidget):
                 combo.clear()
                 if combo is self.edge:
                     combo.addItem(_NO_EDGE, None)
+                elif chosen is None and names:
+                    combo.addItem(_CHOOSE, None)
                 for number, name in names.items():
                     combo.addItem(f"{number}: {name}", number)
                 combo.setCurrentIndex(max(0, combo.findData(chosen)))

@@ -25,7 +25,7 @@ from napari_fcnseg._napari.segment.results.instance_worker import (
 )
 from napari_fcnseg._napari.segment.results.object_dialog import ObjectDialog
 from napari_fcnseg._napari.widgets.endings import at_end
-from napari_fcnseg._napari.widgets.form import quiet_combo
+from napari_fcnseg._napari.widgets.form import QuietCombo
 from napari_fcnseg._napari.widgets.layer_events import LayerEvents
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
 from napari_fcnseg._napari.widgets.problems import error_sentence
@@ -76,7 +76,7 @@ class InstancesBox(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DEBOUNCE)
         self._timer.timeout.connect(self.find_now)
-        self.labels = quiet_combo("Labels", _LABELS)
+        self.labels = QuietCombo("Labels", _LABELS)
         self.form = InstanceForm(self.labels)
         self.button = button("Find objects", _FIND)
         self.table = button("Table…", "Measure the objects: a table to sort, filter, correct and save, and outlines.")

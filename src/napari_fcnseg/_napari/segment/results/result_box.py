@@ -5,28 +5,36 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from napari.layers import Labels
 from napari.qt.threading import create_worker
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QFileDialog, QGroupBox, QHBoxLayout, QLabel, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.files_in_use import in_use
 from napari_fcnseg._napari.layers.edits import edited_pixels, may_be_edited, pixels_in, with_edits
 from napari_fcnseg._napari.layers.metadata import METADATA, is_result, real, shows_comparison
 from napari_fcnseg._napari.reader import PLUGIN
 from napari_fcnseg._napari.segment.results.inputs import folder_of
-from napari_fcnseg._napari.segment.results.result_text import copy_result, describe_result, find_inputs, with_axis_names
+from napari_fcnseg._napari.segment.results.result_text import (
+    copy_result,
+    describe_result,
+    find_inputs,
+    made_with,
+    steps_in_words,
+    with_axis_names,
+)
 from napari_fcnseg._napari.segment.run.older import is_kept, keep
 from napari_fcnseg._napari.segment.run.saved import stopped_entries
 from napari_fcnseg._napari.segment.run.stopped import run_of
 from napari_fcnseg._napari.widgets.entry import Entry, more_button
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
-from napari_fcnseg._napari.widgets.sentence import breakable
+from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
 from napari_fcnseg._napari.widgets.worker import in_worker, is_expected
@@ -38,20 +46,18 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
     from qtpy.QtGui import QAction
-    from qtpy.QtWidgets import QWidget
 
     from napari_fcnseg._napari.segment.run.request import RunRequest
     from napari_fcnseg._napari.widgets.worker import Outcome
 
 _FILTERS = "TIFF (*.tif);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;PNG (*.png);;NumPy (*.npy)"
-_EMPTY = "No result yet."
 _UNKNOWN = (
     "This result was not computed in this window, so its image is unknown. Choose image and model, and press Run."
 )
 
 
-class ResultBox(QGroupBox):
-    """Shows the selected result layer, or the latest one, and what can be done with it.
+class ResultBox(QWidget):
+    """Shows the selected result layer, or the latest one, and what can be done with it; hidden while there is none.
 
     Parameters
     ----------
@@ -71,13 +77,14 @@ class ResultBox(QGroupBox):
     shown = Signal(object)
 
     def __init__(self, viewer: Viewer, more: Sequence[QAction] = (), parent: QWidget | None = None) -> None:
-        super().__init__("Result", parent)
+        super().__init__(parent)
         self._viewer = viewer
         self._layer: Layer | None = None
         self._requests: WeakKeyDictionary[Layer, RunRequest] = WeakKeyDictionary()
         self._busy = False
-        self.about = _wrapped("What the result was made with")
-        self.message = _wrapped("What became of it")
+        self.about, self.message = WrappingLabel(), WrappingLabel()
+        self.about.setAccessibleName("The result")
+        self.message.setAccessibleName("What became of it")
         self.save = button("Save…", "Save it as TIFF, OME-Zarr, PNG or NumPy, and its provenance in a file beside it.")
         self.compare = button("Compare…", "Compare it with a truth or another mask, in a dock of its own.")
         self.compare.clicked.connect(self._open_compare)
@@ -98,6 +105,8 @@ class ResultBox(QGroupBox):
         row.addStretch()
         row.addWidget(self.more)
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 4, 8, 0)
+        layout.setSpacing(4)
         layout.addWidget(self.about)
         layout.addLayout(row)
         layout.addWidget(self.message)
@@ -154,12 +163,10 @@ class ResultBox(QGroupBox):
             self._say("")
         self._layer = layer
         self.shown.emit(layer)
-        if layer is None:
-            self.about.setText(_EMPTY)
-        else:
-            self.about.setText(describe_result(layer.name, layer.metadata.get(METADATA, {})))
-        for each in (self.save, self.compare, self.more):
-            each.setVisible(layer is not None)
+        self.setVisible(layer is not None)
+        provenance = layer.metadata.get(METADATA, {}) if layer is not None else {}
+        self.about.setText(describe_result(layer.name, provenance) if layer is not None else "")
+        self.about.setToolTip(f"<p>{escape(made_with(provenance))}</p>")
         self.keep.setChecked(layer is not None and is_kept(layer))
         self._enable()
 
@@ -175,8 +182,7 @@ class ResultBox(QGroupBox):
             return
         layers = self.layers_of(layer)
         keep(layers)
-        settings = layer.metadata.get(METADATA, {}).get("settings") or {}
-        steps = ", ".join(settings.get("preprocess") or ()) or "no normalisation"
+        steps = steps_in_words(layer.metadata.get(METADATA, {}))
         for each in layers:
             each.name = f"{each.name} · {steps}"
         self.refresh()
@@ -297,13 +303,5 @@ class ResultBox(QGroupBox):
 
     def _say(self, text: str, style: str = "") -> None:
         self.message.setStyleSheet(style)
-        self.message.setText(breakable(text))
+        self.message.setText(text)
         self.message.setVisible(bool(text))
-
-
-def _wrapped(name: str) -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setAccessibleName(name)
-    return label

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from napari_fcnseg._napari.layers.axis_names import guessed_letters, letters_of
 from napari_fcnseg._napari.layers.edits import in_words, pixels_in
 from napari_fcnseg._napari.segment.run.messages import short_device
-from napari_fcnseg._napari.widgets.sentence import breakable
 from napari_fcnseg.run.threshold import Threshold
 from napari_fcnseg.system.formatting import format_duration
 
@@ -20,19 +19,11 @@ _HASH = 8  # digits that are shown
 
 
 def describe_result(name: str, provenance: Mapping[str, Any]) -> str:
-    """Return what a result was made with, in a few words."""
-    models = provenance.get("models", ())
-    steps = ", ".join((provenance.get("settings") or {}).get("preprocess") or ()) or "no normalisation"
+    """Return what a result is in a few words: how the image was prepared, whether it is whole, edited, checked."""
     precision = provenance.get("precision", "float32")
-    parts = [
-        ", ".join(m["name"] for m in models),
-        steps if models else "",
-        "" if precision == "float32" else precision,
-        short_device(provenance.get("device") or ""),
-        format_duration(provenance["seconds"]) if provenance.get("seconds") else "",
-        ", ".join(f"sha256 {m['sha256'][:_HASH]}" for m in models if m.get("sha256")),
-    ]
-    sentences = [breakable(f"{name}: {' · '.join(filter(None, parts))}.")]
+    parts = [steps_in_words(provenance), "" if precision == "float32" else precision]
+    known = f": {' · '.join(filter(None, parts))}" if provenance.get("models") else ""
+    sentences = [f"{name}{known}."]
     done, total = provenance.get("tiles", (0, 0))
     if done < total:
         sentences.append(f"Stopped: {done:,} of {total:,} tiles.")
@@ -41,14 +32,31 @@ def describe_result(name: str, provenance: Mapping[str, Any]) -> str:
         sentences.append(f"{said[:1].upper()}{said[1:]}.")
     if edited := pixels_in(provenance):
         sentences.append(f"{in_words(edited).capitalize()}.")
-    certificate = provenance.get("certificate")
+    certificate, whose = provenance.get("certificate"), " of the model's own labels" * bool(edited)
     if certificate is None:
         sentences.append("Conversion not checked.")
+    elif certificate["passed"]:
+        sentences.append(f"Conversion{whose} checked.")
     else:
-        verdict = "passed" if certificate["passed"] else "FAILED"
-        whose = " of the model's own labels" * bool(edited)
-        sentences.append(f"Conversion check{whose} {verdict} ({certificate['points']} px).")
+        sentences.append(f"Conversion check{whose} FAILED.")
     return " ".join(sentences)
+
+
+def made_with(provenance: Mapping[str, Any]) -> str:
+    """Return what a result was made with: models and their hashes, device, time."""
+    models = provenance.get("models", ())
+    parts = [
+        ", ".join(m["name"] for m in models),
+        short_device(provenance.get("device") or ""),
+        format_duration(provenance["seconds"]) if provenance.get("seconds") else "",
+        ", ".join(f"sha256 {m['sha256'][:_HASH]}" for m in models if m.get("sha256")),
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def steps_in_words(provenance: Mapping[str, Any]) -> str:
+    """Return how the image of a result was normalised."""
+    return ", ".join((provenance.get("settings") or {}).get("preprocess") or ()) or "no normalisation"
 
 
 def copy_result(

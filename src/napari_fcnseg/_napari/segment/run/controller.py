@@ -16,7 +16,7 @@ from napari_fcnseg._napari.layers.edits import may_be_edited, with_edits
 from napari_fcnseg._napari.layers.metadata import METADATA
 from napari_fcnseg._napari.segment.run.activity import Activity
 from napari_fcnseg._napari.segment.run.leaving import leave
-from napari_fcnseg._napari.segment.run.messages import checked, going_on, stopped, summary
+from napari_fcnseg._napari.segment.run.messages import at_the_end, checked, going_on
 from napari_fcnseg._napari.segment.run.result_layers import ResultLayers, result_name
 from napari_fcnseg._napari.segment.run.stopped import run_of, show_progress
 from napari_fcnseg._napari.segment.run.worker import (
@@ -222,7 +222,7 @@ class RunController(QObject):
 
     def report_problem(self, error: Exception) -> None:
         """Say what went wrong, once: in the dock where that is in sight, else as a notification as well."""
-        seen = is_expected(error) and not self._box.visibleRegion().isEmpty()
+        seen = is_expected(error) and self._box.in_sight
         self._box.complain(str(error) if seen else notify_error(error))
 
     def _begin(
@@ -310,13 +310,9 @@ class RunController(QObject):
         if outcome is not None and outcome.error is not None:
             self.stopped = True
             self.report_problem(outcome.error)
-        elif self.follows and segmented is not None:
-            self._box.say(f"Following the view: {segmented.done} of {segmented.total} tiles are done.")
-        elif segmented is None or segmented.done < segmented.total:
-            self._box.say(stopped(segmented))
         else:
-            self._box.say(summary(segmented), f"{segmented.sampler.run.spent.of(segmented.waited).capitalize()}.")
-            if verify:
+            self._box.say(*at_the_end(segmented, follows=self.follows))
+            if verify and segmented is not None and segmented.done == segmented.total:
                 self._testify(segmented)
 
     def _compared(self, outcome: Outcome | None) -> None:
@@ -347,4 +343,5 @@ class RunController(QObject):
             self._box.certificate.setVisible(True)
             said = checked(self.verification, sum(edits.values()))
             self._box.say(said)
-            show_info(said)
+            if not self._box.in_sight:
+                show_info(said)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel
 
+from napari_fcnseg._napari.segment.run.messages import short_device
 from napari_fcnseg._napari.widgets.worker import in_background
 from napari_fcnseg.engine import engine
 
@@ -55,7 +56,7 @@ class EngineLine(QLabel):
             self._show(f"Computing process: {failure}")
         elif engine().warm:
             self._show(
-                f"Computing process: ready on {devices.result()[0]}"
+                f"Computing process: ready on {short_device(str(devices.result()[0]))}"
                 if devices is not None
                 else "Computing process: ready"
             )

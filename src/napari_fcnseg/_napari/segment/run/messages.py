@@ -23,7 +23,16 @@ def going_on(progress: RunProgress, asked: float) -> str:
     return f"{progress.said} {doing}{tiles}…".lstrip()
 
 
-def stopped(segmented: RunResult | None) -> str:
+def at_the_end(segmented: RunResult | None, *, follows: bool) -> tuple[str, str]:
+    """Return what came of a run that did not fail, in a sentence, and where its time went."""
+    if follows and segmented is not None:
+        return f"Following the view: {segmented.done} of {segmented.total} tiles are done.", ""
+    if segmented is None or segmented.done < segmented.total:
+        return _stopped(segmented), ""
+    return _summary(segmented), f"{segmented.sampler.run.spent.of(segmented.waited).capitalize()}."
+
+
+def _stopped(segmented: RunResult | None) -> str:
     """Return what there is of a run that did not end."""
     if segmented is None:
         return "Stopped."
@@ -36,7 +45,7 @@ def checked(verification: Verification, edited: int) -> str:
     return f"{verification}{f' The layer was {in_words(edited)}: it is not what was checked.' * bool(edited)}"
 
 
-def summary(segmented: RunResult) -> str:
+def _summary(segmented: RunResult) -> str:
     """Return what was done, how long it took since the click, and where."""
     seconds, device = segmented.waited, segmented.provenance["device"]
     run, request = segmented.sampler.run, segmented.request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QTimer
@@ -93,17 +93,33 @@ class PlanPreview(QObject):
         slots = {"yielded": self._take, "returned": self._take_last}
         create_worker(preview_worker, request, self._number, _connect=slots, _ignore_errors=True)
 
-    def _take(self, answer: tuple[int, str] | None) -> None:
-        if answer is not None and answer[0] == self._number:
-            self._box.show_forecast(answer[1])
+    def _take(self, answer: Forecast | None) -> None:
+        if answer is not None and answer.number == self._number:
+            self._box.show_forecast(answer.text, answer.detail)
 
-    def _take_last(self, answer: tuple[int, str] | None) -> None:
-        self._open = self._open and (answer is None or answer[0] != self._number)
+    def _take_last(self, answer: Forecast | None) -> None:
+        self._open = self._open and (answer is None or answer.number != self._number)
         self._take(answer)
 
 
-def preview_worker(request: RunRequest, number: int) -> Generator[tuple[int, str] | None, None, tuple[int, str] | None]:
-    """Yield the plan of a request, in words, with a number; the value is the same with the time it will take."""
+class Forecast(NamedTuple):
+    """What a run will take, in words.
+
+    Attributes
+    ----------
+    number : int
+        Of the question.
+    text, detail : str
+        In a line, and more of it.
+    """
+
+    number: int
+    text: str
+    detail: str = ""
+
+
+def preview_worker(request: RunRequest, number: int) -> Generator[Forecast | None, None, Forecast | None]:
+    """Yield the plan of a request, with a number; the value is the same with the time it will take."""
 
     def measure(plan: RunPlan, said: str) -> str:
         from napari_fcnseg.run.run import Run
@@ -117,10 +133,10 @@ def preview_worker(request: RunRequest, number: int) -> Generator[tuple[int, str
         if plan is None:
             return None
         what = plan.summary
-        tiles = "1 tile" if what.tiles == 1 else f"{what.tiles:,} tiles of {format_shape(what.tile)}"
-        said = f"{what.pixels:,} px · {tiles} · {format_bytes(what.bytes)}"
-        yield number, said
+        said = f"{what.pixels:,} px · {what.tiles:,} tile{'s' * (what.tiles > 1)}"
+        detail = f"tiles of {format_shape(what.tile)} pixels, {format_bytes(what.bytes)} of memory"
+        yield Forecast(number, said, detail)
         text = yield from wait_in_worker(lambda: measure(plan, said), request.stop)
-        return None if text is None else (number, text)
+        return None if text is None else Forecast(number, text, detail)
     except Exception as error:
-        return number, str(error) if is_expected(error) else ""
+        return Forecast(number, str(error) if is_expected(error) else "")

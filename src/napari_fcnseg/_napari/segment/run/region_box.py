@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QWidget
 
 from napari_fcnseg._napari.layers.metadata import is_result
 from napari_fcnseg._napari.segment.run.region_of_interest import (
@@ -15,6 +15,7 @@ from napari_fcnseg._napari.segment.run.region_of_interest import (
     mask_layers,
     region_in_view,
 )
+from napari_fcnseg._napari.widgets.form import QuietCombo
 from napari_fcnseg.errors import FcnSegError
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 _WHOLE, _VIEW = "whole image", "visible area"
 _ALL, _THIS = "all frames", "this frame"
 _AREA_HELP = (
-    "<p>Which pixels get a label: all, those in view now, or those inside a layer of shapes or labels. Pixels "
-    "outside stay unlabelled (0); each label is the same as in a run on the whole image.</p>"
+    "Which pixels get a label: all, those in view now, or those inside a layer of shapes or labels. Pixels "
+    "outside stay unlabelled (0); each label is the same as in a run on the whole image."
 )
-_FRAMES_HELP = "<p>All frames of a stack (time, depth), or the one that the view shows now.</p>"
+_FRAMES_HELP = "All frames of a stack (time, depth), or the one that the view shows now."
 _FOLLOW_HELP = (
     "<p>While this is on, what you look at is segmented: move or zoom, change the frame, and the pixels that come into "
     "view are computed and stay.</p>"
@@ -54,16 +55,11 @@ class RegionBox(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self._layers: list[Layer | None] = [None, None]
-        self.area = QComboBox()
+        self.area = QuietCombo("Region", _AREA_HELP)
         self.area.addItems([_WHOLE, _VIEW])
-        self.area.setToolTip(_AREA_HELP)
-        self.frames = QComboBox()
+        self.frames = QuietCombo("Frames", _FRAMES_HELP)
         self.frames.addItems([_ALL, _THIS])
-        self.frames.setToolTip(_FRAMES_HELP)
-        for combo, name in ((self.area, "Region"), (self.frames, "Frames")):
-            combo.setAccessibleName(name)
-            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            combo.setMinimumContentsLength(8)
+        for combo in (self.area, self.frames):
             combo.activated.connect(lambda _: self.changed.emit())
         self.follow = QCheckBox("Follow the view")
         self.follow.setToolTip(_FOLLOW_HELP)

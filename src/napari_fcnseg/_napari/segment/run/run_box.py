@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QGridLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.widgets.entry import Entry
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
@@ -38,22 +38,19 @@ class RunBox(QWidget):
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.message.setAccessibleName("Status")
         self.plan = WrappingLabel()
-        self.plan.setToolTip("<p>What a run will take.</p>")
         self.warning = WrappingLabel()
         self.warning.setStyleSheet(WARNING_STYLE)
         self.warning.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 4, 8, 6)
         layout.setSpacing(4)
-        line = QFrame()
-        line.setFrameShape(QFrame.Shape.HLine)
         buttons = QGridLayout()
         for column, button in enumerate((self.run, self.cancel, self.verify)):
             button.setMinimumWidth(1)  # a narrow dock makes all three narrower
             buttons.addWidget(button, 0, column)
             buttons.setColumnStretch(column, 1)
         buttons.addWidget(self.resume, 0, 1)
-        for part in (line, self.warning, self.plan, self.message, self.bar):
+        for part in (self.warning, self.plan, self.message, self.bar):
             layout.addWidget(part)
         layout.addLayout(buttons)
         self._resumable = False
@@ -61,15 +58,21 @@ class RunBox(QWidget):
         self.show_forecast("")
         self.ready()
 
+    @property
+    def in_sight(self) -> bool:
+        """Whether somebody can see it: the dock may be closed, or behind another tab."""
+        return not self.visibleRegion().isEmpty()
+
     def warn(self, text: str) -> None:
         """Show what should be looked at before a run; empty for nothing."""
         self.warning.setText(text)
         self.warning.setVisible(bool(text))
 
-    def show_forecast(self, text: str) -> None:
-        """Show what a run will take."""
+    def show_forecast(self, text: str, detail: str = "") -> None:
+        """Show what a run will take, and more of it in the tooltip."""
         if text != self.plan.text():
             self.plan.setText(text)
+        self.plan.setToolTip(f"<p>What a run will take{f': {detail}' * bool(detail)}.</p>")
         self.plan.setVisible(bool(text))
 
     def offer_resume(self, may: bool) -> None:
