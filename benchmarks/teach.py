@@ -1,6 +1,6 @@
 """Teach with strokes on one image and score on others: pixels right, and mean Dice of the classes.
 
-    python benchmarks/teach.py IMAGES --strokes STROKES [--model MODEL] [--seeds 0 1 2 3 4]
+    python benchmarks/teach.py IMAGES --strokes STROKES [--model MODEL] [--all-layers] [--seeds 0 1 2 3 4]
 
 IMAGES is a folder with a folder per image: ``phase.png``, ``nuclear.png`` and ``labels.png``, of which the first is
 taught on and the others are scored. STROKES is a Python file with a function ``strokes(labels, seed)``. Without a model
@@ -51,14 +51,14 @@ def images_in(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def run(
-    folder: Path, painter: Callable[..., Any], model: Path | None, seeds: Sequence[int], every: int
+    folder: Path, painter: Callable[..., Any], model: Path | None, seeds: Sequence[int], every: int, all_layers: bool
 ) -> dict[str, Any]:
     """Teach and score for each seed, and print a line for each."""
     (image, truth), *others = images_in(folder)
     rows = []
     for seed in seeds:
         start = time.perf_counter()
-        taught = fcn.teach(image, painter(truth, seed), model, preprocess=PREPROCESS)
+        taught = fcn.teach(image, painter(truth, seed), model, preprocess=PREPROCESS, all_layers=all_layers)
         seconds = time.perf_counter() - start
         row = []
         for other, right in others:
@@ -80,6 +80,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--every", type=int, default=1, help="score every Nth pixel along each axis alone")
+    parser.add_argument("--all-layers", action="store_true", help="train the model's own layers too")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     if not chosen.images.is_dir() or not chosen.strokes.is_file():
@@ -90,7 +91,7 @@ def main() -> int:
     assert spec.loader is not None
     painter = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(painter)
-    found = run(chosen.images, painter.strokes, chosen.model, chosen.seeds, chosen.every)
+    found = run(chosen.images, painter.strokes, chosen.model, chosen.seeds, chosen.every, chosen.all_layers)
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0

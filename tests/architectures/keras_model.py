@@ -36,10 +36,45 @@ def answers(patches: np.ndarray) -> np.ndarray:
     return _applied(_newest["model"], patches)
 
 
+def gradients(
+    patches: np.ndarray, labels: np.ndarray, weights: np.ndarray, *, softmax: bool, exact: bool = False
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return each array that Keras trains, and the gradient of the patches' cross-entropies together by it.
+
+    ``softmax`` is whether the answers are chances already, ``exact`` whether it is computed in double precision.
+    """
+    import tensorflow as tf
+
+    spec, kind = _newest["spec"], "float64" if exact else "float32"
+    model = _exact_model() if exact else _newest["model"]
+    variables = [v.value for v in model.trainable_variables]
+
+    def found(inputs: Any) -> Any:
+        with tf.GradientTape() as tape:
+            result = model(inputs, training=False)
+            z = tf.reshape(result[spec["pick"]] if len(spec["outputs"]) > 1 else result, (len(patches), -1))
+            chances = z if softmax else tf.nn.softmax(z)
+            loss = -tf.reduce_sum(tf.math.log(tf.gather(chances, labels, axis=1, batch_dims=1)) * weights.astype(kind))
+        return tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    inputs = _inputs(spec, patches.astype(kind))
+    # TensorFlow has no average over volumes in double precision, but its compiler has.
+    each = tf.function(found, jit_compile=True)(inputs) if exact else found(inputs)
+    return [(np.asarray(v, np.float32), np.asarray(g)) for v, g in zip(variables, each, strict=True)]
+
+
 def exact_answers(patches: np.ndarray) -> np.ndarray:
     """Return the same in double precision: what Keras would say if it did not round."""
-    import keras
     import tensorflow as tf
+
+    model = _exact_model()
+    # TensorFlow has no average over volumes in double precision, but its compiler has.
+    compiled = tf.function(lambda inputs, training: model(inputs, training=training), jit_compile=True)
+    return _applied(compiled, patches.astype(np.float64))
+
+
+def _exact_model() -> Any:
+    import keras
 
     spec = _newest["spec"]
     keras.config.set_dtype_policy("float64")
@@ -49,9 +84,7 @@ def exact_answers(patches: np.ndarray) -> np.ndarray:
         keras.config.set_dtype_policy("float32")
     for layer, weights in zip(layers, _newest["weights"], strict=True):
         layer.set_weights(weights)
-    # TensorFlow has no average over volumes in double precision, but its compiler has.
-    compiled = tf.function(lambda inputs, training: model(inputs, training=training), jit_compile=True)
-    return _applied(compiled, patches.astype(np.float64))
+    return model
 
 
 def _applied(model: Any, patches: np.ndarray) -> np.ndarray:

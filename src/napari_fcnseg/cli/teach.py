@@ -35,6 +35,7 @@ def add_arguments(teach: argparse.ArgumentParser) -> None:
     add("--class-colors", nargs="+", default=(), metavar="COLOUR", help="of the classes, #rrggbb (those of the model)")
     add("--channel-axis", type=int, metavar="AXIS", help="axis of the images that holds the channels")
     add("--no-turning", action="store_true", help="see strokes as they are alone, not turned and mirrored too; quicker")
+    add("--all-layers", action="store_true", help="train the model's own layers too, not the last ones alone; minutes")
     add("--seed", type=int, default=0, metavar="N", help="the same seed and strokes give the same model (0)")
     add("--device", metavar="NAME", help="as for segment (the fastest)")
     add("--memory-limit", type=float, metavar="MIB", help="MiB that the computing process may take in all")
@@ -92,7 +93,8 @@ def _taught(chosen: argparse.Namespace, plan: Plan) -> PatchModel:
         return teach(
             [image.data for image in images], marks, base, channel_axis=named, preprocess=steps, border=chosen.border,
             class_names=chosen.class_names, class_colors=chosen.class_colors, device=chosen.device,
-            memory_limit=limit, seed=chosen.seed, turned=not chosen.no_turning, progress=progress,
+            memory_limit=limit, seed=chosen.seed, turned=not chosen.no_turning,
+            all_layers=chosen.all_layers, progress=progress,
         )  # fmt: skip
 
 

@@ -60,13 +60,15 @@ class _Walk:
         self.patch_cost[node.name] = cost
 
 
-def convert_network(network: Network) -> DenseNetwork:
+def convert_network(network: Network, *, folded: bool = True) -> DenseNetwork:
     """Convert a patch network to the dense network that gives the same numbers at every pixel.
 
     Parameters
     ----------
     network : Network
         The patch network, as a reader returned it.
+    folded : bool
+        Whether a scale and an offset per channel become part of the convolution before them.
 
     Returns
     -------
@@ -91,7 +93,7 @@ def convert_network(network: Network) -> DenseNetwork:
     except TooLargeError:
         walk, ref, outputs = _walked(network, NetworkBuilder(axes, dry=True))
         return _patch_by_patch(network, walk, outputs)
-    dense = _dense(network, walk, ref, outputs)
+    dense = _dense(network, walk, ref, outputs, folded=folded)
     return dense if network.bands is None else without_axis(dense, network.bands[0])
 
 
@@ -123,8 +125,10 @@ def _walked(network: Network, emitter: NetworkBuilder) -> tuple[_Walk, MapRef, i
     return walk, table.at((0,) * len(table.axes)) or emitter.zeros(table.channels), table.channels
 
 
-def _dense(network: Network, walk: _Walk, answer: MapRef, outputs: int) -> DenseNetwork:
-    operations, answer, folded = fold_affine(walk.emitter.operations, answer, needed(walk.emitter.operations, answer))
+def _dense(network: Network, walk: _Walk, answer: MapRef, outputs: int, *, folded: bool) -> DenseNetwork:
+    operations, into = walk.emitter.operations, dict[str, str]()
+    if folded:
+        operations, answer, into = fold_affine(operations, answer, needed(operations, answer))
     if not operations:
         raise ConversionError(f"Model {network.name!r} has no layer that computes anything; choose a trained model.")
     fields = receptive_fields(operations, walk.emitter.axes)
@@ -134,7 +138,7 @@ def _dense(network: Network, walk: _Walk, answer: MapRef, outputs: int) -> Dense
     report = ConversionReport(
         patch_shape=network.patch_shape,
         receptive_field=reach,
-        layers=_layer_reports(network.nodes, walk, operations, fields, folded),
+        layers=_layer_reports(network.nodes, walk, operations, fields, into),
         notes=network.notes,
         bytes_per_pixel=dense_bytes(steps, network.channels),
         bytes_per_patch=2 * _FLOAT * sum(_numbers(value) for value in walk.result.values()),

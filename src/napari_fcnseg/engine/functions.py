@@ -11,17 +11,32 @@ from __future__ import annotations
 
 import functools
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 from keras import ops
 
 from napari_fcnseg.engine.activations import keeping_nan
+from napari_fcnseg.engine.libraries import convolution_library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     Ints: TypeAlias = tuple[int, ...]
+
+_differentiable = False  # whether a gradient is to be found
+
+
+@contextmanager
+def gradients() -> Iterator[None]:
+    """Use operations alone, within this, that TensorFlow can differentiate: some have no gradient without oneDNN."""
+    global _differentiable
+    before, _differentiable = _differentiable, True
+    try:
+        yield
+    finally:
+        _differentiable = before
 
 
 def native() -> bool:
@@ -214,6 +229,8 @@ def _convolve_tf(x: Any, kernel: Any, dilation: Ints, stride: Ints) -> Any:
     if len(dilation) == 1:
         return tf.squeeze(tf.nn.conv2d(x[:, None], kernel[None], (1, *stride), "VALID", dilations=(1, *dilation)), 1)
     if len(dilation) == 2:
+        if _differentiable and max(dilation) > 1 and convolution_library() != "oneDNN":
+            return tf.nn.convolution(x, kernel, stride, "VALID", dilations=dilation)
         return tf.nn.conv2d(x, kernel, stride, "VALID", dilations=dilation)
     # The leading axis becomes part of the batch: one convolution over the other axes per tap, summed.
     total = None

@@ -25,21 +25,38 @@ if TYPE_CHECKING:
     import numpy as np
 
     from napari_fcnseg.engine.dense_function import Apply, Ints
+    from napari_fcnseg.graph.ops import Op
+
+
+class Constants:
+    """Arrays of a network as what a framework computes with; they stay as they are, on the present device."""
+
+    def tensor(self, array: np.ndarray) -> Any:
+        """Return an array."""
+        return ops.convert_to_tensor(array, "float32")
+
+    def layer(self, op: Op, shape: tuple[int | None, ...]) -> Any:
+        """Return Keras's layer for an operation on patches, with its arrays."""
+        layer, weights = patch_layer(op, shape)
+        layer.build(shape)
+        layer.set_weights(weights)
+        return layer
 
 
 class KerasOperations:
     """Operations on Keras's tensors (:class:`~napari_fcnseg.engine.dense_function.Operations`).
 
-    Arrays are put on the present device.
-
     Parameters
     ----------
     dtype : str
         Of maps and weights. The answer is float32, and so is what the last activation makes it of.
+    arrays : Constants, optional
+        What becomes of the network's arrays.
     """
 
-    def __init__(self, dtype: str = "float32") -> None:
+    def __init__(self, dtype: str = "float32", arrays: Constants | None = None) -> None:
         self._dtype = dtype
+        self._arrays = arrays if arrays is not None else Constants()
 
     def image(self, image: Any) -> Any:
         """Return an image in the numbers that maps have."""
@@ -61,7 +78,7 @@ class KerasOperations:
         """Return each step as a function; a rectifier after a convolution becomes part of it."""
         exact = self._dtype == "float32"
         joined = rectified(network) if exact else {}  # a rectifier by itself keeps what is no number in float16
-        prepared = [_prepared(step, number in joined) for number, step in enumerate(network.steps)]
+        prepared = [_prepared(step, number in joined, self._arrays) for number, step in enumerate(network.steps)]
         for number in joined.values():
             prepared[number] = lambda xs: xs[0]
         if not exact:  # layers of Keras answer in float32
@@ -77,11 +94,11 @@ def _in_type(function: Apply, read: str, answer: str) -> Apply:
     return lambda xs: functions.as_type(function([functions.as_type(x, read) for x in xs]), answer)
 
 
-def _prepared(step: dense_network.Step, relu: bool) -> Apply:
+def _prepared(step: dense_network.Step, relu: bool, arrays: Constants) -> Apply:
     op = step.op
     match op:
         case dense_network.DenseConv():
-            kernels, bias = [_tensor(kernel) for kernel in op.kernels], _tensor(op.bias)
+            kernels, bias = [arrays.tensor(kernel) for kernel in op.kernels], arrays.tensor(op.bias)
 
             def convolve(xs: Sequence[Any]) -> Any:
                 y = functions.convolve(xs, kernels, bias, op.dilations, op.side_by_side, step.stride)
@@ -89,7 +106,7 @@ def _prepared(step: dense_network.Step, relu: bool) -> Apply:
 
             return convolve
         case dense_network.DenseDepthwise():
-            kernels, bias = [_tensor(kernel) for kernel in op.kernels], _tensor(op.bias)
+            kernels, bias = [arrays.tensor(kernel) for kernel in op.kernels], arrays.tensor(op.bias)
             return lambda xs: functions.convolve_channels(xs, kernels, bias, op.dilations, step.stride)
         case dense_network.DensePool():
             dilations = (op.dilation,) * len(op.sizes)
@@ -101,24 +118,22 @@ def _prepared(step: dense_network.Step, relu: bool) -> Apply:
         case dense_network.Zeros():
             return lambda xs: functions.zeros(xs[0], step.channels)
         case dense_network.PerPatch():
-            return _per_patch(op, step.channels)
-    return _of_one(op)
+            return _per_patch(op, step.channels, arrays)
+    return _of_one(op, arrays)
 
 
-def _of_one(op: dense_network.DenseOp) -> Apply:
+def _of_one(op: dense_network.DenseOp, arrays: Constants) -> Apply:
     """Return an operation that acts on each pixel of one map."""
     match op:
         case dense_network.ChannelAffine():
-            center = _tensor(op.center) if op.center.any() else None
-            scale, offset = _tensor(op.scale), _tensor(op.offset)
+            center = arrays.tensor(op.center) if op.center.any() else None
+            scale, offset = arrays.tensor(op.scale), arrays.tensor(op.offset)
             return lambda xs: functions.affine(xs[0], center, scale, offset)
         case dense_network.ChannelNorm():
-            norm, weights = patch_layer(LayerNorm(op.gamma, op.beta, op.epsilon, (-1,)), (None, len(op.gamma)))
-            norm.build((None, len(op.gamma)))
-            norm.set_weights(weights)
+            norm = arrays.layer(LayerNorm(op.gamma, op.beta, op.epsilon, (-1,)), (None, len(op.gamma)))
             return lambda xs: norm(xs[0])
         case dense_network.ChannelPReLU():
-            alpha = _tensor(op.alpha)
+            alpha = arrays.tensor(op.alpha)
             return lambda xs: functions.prelu(xs[0], alpha)
         case Channels():
             return lambda xs: xs[0][..., op.start : op.stop]
@@ -128,13 +143,6 @@ def _of_one(op: dense_network.DenseOp) -> Apply:
     raise TypeError(f"no function for {type(op).__name__}")
 
 
-def _per_patch(op: dense_network.PerPatch, channels: int) -> Apply:
-    shape = (None, *op.sizes, channels // math.prod(op.sizes))
-    layer, weights = patch_layer(op.op, shape)
-    layer.build(shape)
-    layer.set_weights(weights)
+def _per_patch(op: dense_network.PerPatch, channels: int, arrays: Constants) -> Apply:
+    layer = arrays.layer(op.op, (None, *op.sizes, channels // math.prod(op.sizes)))
     return lambda xs: functions.from_patches(layer(functions.to_patches(xs[0], op.sizes)), xs[0])
-
-
-def _tensor(array: np.ndarray) -> Any:
-    return ops.convert_to_tensor(array, "float32")

@@ -13,6 +13,7 @@ from napari_fcnseg.engine import hardware
 from napari_fcnseg.engine.device import BACKENDS, PROCESSOR, REFERENCE, Device, DeviceRequest, device_key
 from napari_fcnseg.engine.environment import ProcessPurpose
 from napari_fcnseg.engine.process import KEPT, EngineProcess
+from napari_fcnseg.engine.trainer import Trainer
 from napari_fcnseg.errors import EngineError, FcnSegError, SettingsError
 
 if TYPE_CHECKING:
@@ -262,23 +263,23 @@ class Engine:
         device = _for(network, device)
         return self._host_of(device).call("run_patches", network, device, window, network.patch_shape, every, batch)
 
-    def save(self, network: DenseNetwork, path: Path) -> None:
-        """Write a dense network as a ``.keras`` file.
+    def save(self, network: DenseNetwork | Network, path: Path) -> None:
+        """Write a network as a ``.keras`` file.
 
         Raises
         ------
         OutputError
             If the file cannot be written.
         """
-        self._host_of(_reference()).child.call("save_dense", network, str(path)).result()
-
-    def save_patch(self, network: Network, path: Path) -> None:
-        """Write a patch network as a ``.keras`` file; as :meth:`save`."""
-        self._host_of(_reference()).child.call("save_patch", network, str(path)).result()
+        self._host_of(_reference()).child.call("save", network, str(path)).result()
 
     def fit_head(self, *data: np.ndarray, **options: int) -> Future[tuple[list[np.ndarray], dict[str, float]]]:
         """Have TensorFlow's process fit a head (:func:`napari_fcnseg.engine.head_training.fit`)."""
         return self._host_of(_reference()).child.call("fit_head", *data, options)
+
+    def trainer(self, network: DenseNetwork) -> Trainer:
+        """Have TensorFlow's process keep a dense network whose arrays can be changed."""
+        return Trainer(self._host_of(_reference()).child, network)
 
     def start_reference(self) -> None:
         """Begin to start the process that has TensorFlow, where there is none; return at once."""

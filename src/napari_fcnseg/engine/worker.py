@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from napari_fcnseg.conversion.dense_network import DenseNetwork
     from napari_fcnseg.engine.backends import Compiled
     from napari_fcnseg.engine.device import Device
+    from napari_fcnseg.engine.layer_training import LayerTrainer
     from napari_fcnseg.graph.network import Network
 
 _compiled: dict[tuple[str, str, str], Compiled] = {}
 _failed: dict[tuple[str, str, str], Exception] = {}  # why a network could not be compiled
+_trainers: dict[str, LayerTrainer] = {}
 
 
 @functools.cache
@@ -147,36 +149,26 @@ def release() -> None:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def save_dense(network: DenseNetwork, path: str) -> None:
-    """Write the dense network as a ``.keras`` file.
+def save(network: DenseNetwork | Network, path: str) -> None:
+    """Write a network as a ``.keras`` file.
 
     Raises
     ------
     OutputError
         If the file cannot be written.
     """
+    from napari_fcnseg.conversion.dense_network import DenseNetwork
     from napari_fcnseg.engine.keras_export import dense_keras_model
-
-    try:
-        dense_keras_model(network).save(path)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"The converted network could not be written to {path}: {error}") from None
-
-
-def save_patch(network: Network, path: str) -> None:
-    """Write a patch network as a ``.keras`` file.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
     from napari_fcnseg.engine.patch_export import save_patch_model
 
     try:
-        save_patch_model(network, path)
+        if isinstance(network, DenseNetwork):
+            dense_keras_model(network).save(path)
+        else:
+            save_patch_model(network, path)
     except (OSError, ValueError, TypeError) as error:
-        raise OutputError(f"The model could not be written to {path}: {error}") from None
+        what = "converted network" if isinstance(network, DenseNetwork) else "model"
+        raise OutputError(f"The {what} could not be written to {path}: {error}") from None
 
 
 def fit_head(
@@ -186,6 +178,37 @@ def fit_head(
     from napari_fcnseg.engine.head_training import fit
 
     return fit(numbers, labels, strokes, **options)
+
+
+def load_trainer(network: DenseNetwork, key: str) -> None:
+    """Keep a network, under a key, whose arrays can be changed; one is kept at a time for each key."""
+    from napari_fcnseg.engine.layer_training import LayerTrainer
+
+    _trainers[key] = LayerTrainer(network)
+
+
+def forget_trainer(key: str) -> None:
+    """Give such a network up."""
+    _trainers.pop(key, None)
+
+
+def gradient(
+    key: str, arrays: list[np.ndarray], x: np.ndarray, labels: np.ndarray, weights: np.ndarray
+) -> tuple[float, float, list[np.ndarray]]:
+    """Return loss, pixels that are right, and the gradient by each array, of a network that has these arrays.
+
+    See :meth:`napari_fcnseg.engine.layer_training.LayerTrainer.gradient`.
+
+    Raises
+    ------
+    EngineError
+        If the network is not kept: the process was started anew.
+    """
+    trainer = _trainers.get(key)
+    if trainer is None:
+        raise EngineError("The computing process was restarted while layers were trained; teach again.")
+    trainer.assign(arrays)
+    return trainer.gradient(x, labels, weights)
 
 
 def frameworks() -> list[str]:

@@ -177,7 +177,7 @@ class PatchModel:
     def write_into(self, plan: Plan) -> None:
         """Write the patch network into the first of the files that are claimed, and its sidecar beside it."""
         target = plan.outputs[0]
-        staged = stage(target, lambda part: engine().save_patch(self.network, part.absolute()))
+        staged = stage(target, lambda part: engine().save(self.network, part.absolute()))
         try:
             if self.sidecar is not None:
                 write_json(sidecar_path(target), self.sidecar.as_dict(), MAX_BYTES, overwrite=plan.overwrite)

@@ -77,15 +77,15 @@ class Basis:
         return make_plan(image, [self.reading], settings, separate=True)
 
     def model(
-        self, head: Sequence[np.ndarray], classes: int, names: tuple[str, ...], colors: tuple[str, ...],
+        self, network: Network, classes: int, names: tuple[str, ...], colors: tuple[str, ...],
         facts: dict[str, Any],
     ) -> PatchModel:  # fmt: skip
         """Return the taught model.
 
         Parameters
         ----------
-        head : sequence of ndarray
-            As for :func:`with_head`.
+        network : Network
+            With its head (:func:`with_head`).
         classes : int
             Their number.
         names, colors : tuple of str
@@ -98,7 +98,7 @@ class Basis:
         SettingsError
             If there are not as many names or colours as classes.
         """
-        taught = PatchModel(with_head(self.network, head), outputs_are_classes=True)
+        taught = PatchModel(network, outputs_are_classes=True)
         taught.sidecar = self._sidecar(classes, names, colors, facts)
         return taught
 

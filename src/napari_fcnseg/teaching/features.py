@@ -109,7 +109,7 @@ def features_at(
         if progress is not None:
             progress(done / total)
 
-    for way, mine, seen, source in _frames(run, points, stack, ways):
+    for way, mine, seen, source in frames_seen(run, points, stack, ways):
         for region, part, answer in _answers(plan, source, seen, device):
             waiting.append((way, region, mine[part], seen[part], answer))
             while len(waiting) > _AHEAD:
@@ -119,9 +119,13 @@ def features_at(
     return found
 
 
-def _frames(
+def frames_seen(
     run: Run, points: npt.NDArray[np.intp], stack: int, ways: tuple[View, ...]
 ) -> Iterator[tuple[int, npt.NDArray[np.intp], npt.NDArray[np.intp], FrameSource]]:
+    """Yield each frame with points in it, as each view shows it.
+
+    The number of the view, those of the points, where these are in what is seen, and the frame so seen.
+    """
     for index in np.unique(points[:, :stack], axis=0):
         mine = np.flatnonzero((points[:, :stack] == index).all(axis=1))
         source = run.source(tuple(map(int, index)))

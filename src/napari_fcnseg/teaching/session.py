@@ -13,7 +13,7 @@ import numpy.typing as npt
 from napari_fcnseg.engine import engine
 from napari_fcnseg.proof.certificate import image_sha256
 from napari_fcnseg.system.memory import free_memory
-from napari_fcnseg.teaching.basis import Basis
+from napari_fcnseg.teaching.basis import Basis, with_head
 from napari_fcnseg.teaching.doubt import Doubt, most_doubtful
 from napari_fcnseg.teaching.known import KnownNumbers
 from napari_fcnseg.teaching.lesson import Lesson
@@ -213,7 +213,9 @@ class TeachingSession:
             self.basis.settings, lesson.scores, [taught.sha256 for taught in images],
         )  # fmt: skip
         classes = lesson.painted.classes
-        return self.basis.model(lesson.head, classes, tuple(names)[:classes], tuple(colors)[:classes], facts)
+        return self.basis.model(
+            with_head(self.basis.network, lesson.head), classes, tuple(names)[:classes], tuple(colors)[:classes], facts
+        )
 
     def teaching(self, strokes: Mapping[int, Any]) -> Teaching:
         """Return the same as :func:`teach` would do it, from the strokes alone: what is saved is what that gives."""

@@ -32,6 +32,8 @@ class TeachSettings(PlainSettings):
     turned : bool
         Whether strokes are seen turned and mirrored too: better where an image has no upright, in more time. Images of
         three axes are only mirrored.
+    all_layers : bool
+        Whether the network's own layers are trained too, and not the head alone.
     members : int
         Networks that are fitted together, each to all strokes but one part, and averaged.
     width : int
@@ -50,6 +52,7 @@ class TeachSettings(PlainSettings):
     memory_limit: int | None = None
     seed: int = 0
     turned: bool = True
+    all_layers: bool = False
     members: int = 5
     width: int = 64
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -51,6 +51,13 @@ class Strokes:
     stroke: npt.NDArray[np.intp]
     classes: int
     sha256: str
+
+    def only(self, wanted: npt.NDArray[np.bool_]) -> Strokes:
+        """Return some of the pixels."""
+        points = tuple(p[wanted[self.image == n]] for n, p in enumerate(self.points))
+        return replace(
+            self, image=self.image[wanted], points=points, labels=self.labels[wanted], stroke=self.stroke[wanted]
+        )
 
 
 def class_word(label: int, names: Sequence[str] = ()) -> str:

@@ -11,9 +11,11 @@ from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model.patch_model import PatchModel, load_model
 from napari_fcnseg.plan.layout import Layout, check_dtype
-from napari_fcnseg.teaching.basis import Basis
+from napari_fcnseg.teaching.basis import Basis, with_head
 from napari_fcnseg.teaching.contradiction import require_different
+from napari_fcnseg.teaching.examples import examples_of
 from napari_fcnseg.teaching.features import features_at
+from napari_fcnseg.teaching.layers import LayerTraining, held_out
 from napari_fcnseg.teaching.provenance import taught_on
 from napari_fcnseg.teaching.settings import TeachSettings
 from napari_fcnseg.teaching.strokes import read_strokes
@@ -21,7 +23,9 @@ from napari_fcnseg.teaching.strokes import read_strokes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from napari_fcnseg.graph.network import Network
     from napari_fcnseg.model.patch_model import ModelLike
+    from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.teaching.strokes import Strokes
 
 #: The shares of the work, for progress.
@@ -42,6 +46,7 @@ def teach(
     memory_limit: int | None = None,
     seed: int = 0,
     turned: bool = True,
+    all_layers: bool = False,
     progress: Callable[[int, int], object] | None = None,
 ) -> PatchModel:
     """Teach a patch model with strokes: what it knows stays, what its classes look like is learned anew.
@@ -72,6 +77,9 @@ def teach(
         The same strokes, seed and computer give the same model.
     turned : bool
         Whether strokes are seen turned and mirrored too: better where images have no upright, in four times the time.
+    all_layers : bool
+        Whether the network's own layers are trained too, after the head, as long as strokes that were held out get
+        better by it: by the dense network's gradient, or patch by patch where that is less work. It takes minutes.
     progress : callable, optional
         Called with the share that is done, in percent, and with 100.
 
@@ -99,7 +107,7 @@ def teach(
     >>> model.classes, model.patch_shape, model.sidecar.other["taught"]["strokes"]["pixels"]
     (3, (31, 31), 512)
     """
-    settings = TeachSettings(channel_axis, preprocess, border, device, memory_limit, seed, turned)  # type: ignore[arg-type]
+    settings = TeachSettings(channel_axis, preprocess, border, device, memory_limit, seed, turned, all_layers)  # type: ignore[arg-type]
     pairs = paired(images, strokes)
     base = None if model is None else model if isinstance(model, PatchModel) else load_model(model)
     return Teaching(pairs, base, settings).fit(tuple(class_names), tuple(class_colors), progress)
@@ -160,22 +168,44 @@ class Teaching:
         )
         painted = read_strokes([marks for _, marks in self.pairs], layouts, self.settings.seed, class_names)
         engine().start_reference()  # it takes seconds, in which the network is computed
-        numbers = []
+        numbers, plans = [], []
         for number, ((image, _), layout, points) in enumerate(zip(self.pairs, layouts, painted.points, strict=True)):
 
             def tell(share: float, number: int = number) -> None:
                 if progress is not None:
                     progress(int(100 * _FITTED * (number + share) / len(self.pairs)), 100)
 
+            plans.append(basis.plan(image, layout))
             if len(points):
-                plan = basis.plan(image, layout)
-                numbers.append(features_at(plan, points, turned=self.settings.turned, progress=tell))
-        head, scores = fitted(np.concatenate(numbers, axis=1), painted, self.settings, class_names)
+                numbers.append(features_at(plans[-1], points, turned=self.settings.turned, progress=tell))
+        network, scores = self._trained(basis, np.concatenate(numbers, axis=1), plans, painted, class_names, progress)
         facts = taught_on(self.base, [image for image, _ in self.pairs], layouts, painted, self.settings, scores)
-        taught = basis.model(head, painted.classes, class_names, class_colors, facts)
+        taught = basis.model(network, painted.classes, class_names, class_colors, facts)
         if progress is not None:
             progress(100, 100)
         return taught
+
+    def _trained(
+        self, basis: Basis, numbers: np.ndarray, plans: list[RunPlan], painted: Strokes, names: tuple[str, ...],
+        progress: Callable[[int, int], object] | None,
+    ) -> tuple[Network, dict[str, float]]:  # fmt: skip
+        """Return the network with its head, and how good it is at strokes that were held out."""
+
+        def tell(share: float) -> None:
+            if progress is not None:
+                progress(int(100 * (_FITTED + (1 - _FITTED) * share)), 100)
+
+        held = held_out(painted, self.settings.seed)
+        if self.settings.all_layers and held.any():
+            # What tells when to stop must be new to the head as well.
+            head, _ = fitted(numbers[:, ~held], painted.only(~held), self.settings, names)
+            training = LayerTraining(with_head(basis.network, head), self.settings.seed)
+            examples = examples_of(plans, painted, training.numbers.dense, turned=self.settings.turned)
+            network, scores = training.train(examples, painted, held, tell)
+            if network is not None:
+                return network, scores
+        head, scores = fitted(numbers, painted, self.settings, names)
+        return with_head(basis.network, head), scores
 
     def _basis(self) -> Basis:
         if self.base is not None:
