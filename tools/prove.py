@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: A process is replaced after so many, so that what TensorFlow keeps does not add up.
 _PER_PROCESS = 150
 _SECONDS = 600  # for one architecture
+_GRADIENTS = 4  # of every so manieth the gradient is compared too
 _RANKS = (1, 2, 2, 2, 2, 3, 3)
 #: What may be refused, by a part of the sentence, and why. Everything else must convert.
 REFUSALS: dict[str, str] = {}
@@ -53,6 +54,8 @@ class Tally:
     padded: int = 0
     graphs: int = 0
     points: int = 0
+    gradients: int = 0
+    steepest: float = 0.0
     compute: float = 0.0
 
     @property
@@ -81,6 +84,9 @@ class Tally:
             self.rounding, self.error = max(self.rounding, outcome.rounding), max(self.error, outcome.error)
         else:
             self.worst = max(self.worst, outcome.difference)
+        if outcome.gradient is not None:
+            self.gradients += 1
+            self.steepest = max(self.steepest, outcome.gradient)
         self.disagreements += outcome.disagreements
         self.points += outcome.points
         self.flat += not outcome.telling
@@ -109,6 +115,8 @@ class Tally:
             ("answers the same at every pixel (prove little)", self.flat),
             ("pixels compared", self.points),
             ("largest difference", f"{self.worst:.2g}"),
+            ("gradients compared, for teaching", self.gradients),
+            ("  largest difference", f"{self.steepest:.2g}"),
             ("where Keras itself rounds more than 1e-5 off its double precision", self.rounded),
             ("  how far Keras is", f"{self.rounding:.2g}"),
             ("  how far ours is", f"{self.error:.2g}"),
@@ -129,13 +137,14 @@ def draw(seed: int, number: int) -> dict[str, Any]:
     return draw_case(random, draw_architecture(random, random.choice(_RANKS)))
 
 
-def checked(case: dict[str, Any]) -> Outcome | str:
-    """Check a case in this process, which gets Keras."""
+def checked(case: dict[str, Any], *, gradient: bool = True) -> Outcome | str:
+    """Check a case in this process, which gets Keras; the gradient too, which takes as long again."""
     from architectures import keras_model
     from architectures.proof import check
 
     try:
-        return check(case, keras_model.make, keras_model.answers, keras_model.exact_answers)
+        functions = (keras_model.make, keras_model.answers, keras_model.exact_answers)
+        return check(case, *functions, keras_model.gradients if gradient else None)
     except Exception as error:  # whatever it is, it is counted and kept
         return f"{type(error).__name__}: {error}"
     finally:
@@ -146,7 +155,7 @@ def _work(seed: int, numbers: list[int], results: Connection) -> None:
     for number in numbers:
         case = draw(seed, number)
         results.send((number, case, None))
-        results.send((number, case, checked(case)))
+        results.send((number, case, checked(case, gradient=number % _GRADIENTS == 0)))
     results.close()
 
 

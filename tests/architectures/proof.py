@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from architectures.gradient import TOLERANCE, gradient_difference
 from napari_fcnseg import errors
 from napari_fcnseg.conversion.dense_network import windows_of
 from napari_fcnseg.engine import engine
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     Keras = Callable[..., Any]
 
-TOLERANCE = 1e-5
 BORDERS = ("reflect", "edge", "constant", "valid")
 #: A dense network of more parts than this takes too long to compile here; the model is then checked patch by patch.
 MAX_PARTS = 1_500
@@ -62,6 +62,9 @@ class Outcome:
         Pixels compared, steps of the dense network, and the most maps of one layer.
     spread : float
         How much the patch model's answers vary from pixel to pixel.
+    gradient : float or None
+        How far the dense network's gradient is from Keras's (:mod:`architectures.gradient`); None where it was not
+        asked for, or there is none.
     seconds : float
         All of it.
     """
@@ -76,12 +79,15 @@ class Outcome:
     steps: int = 0
     maps: int = 0
     spread: float = 0.0
+    gradient: float | None = None
     seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
         """Whether nothing is wrong."""
-        return self.way != "refused" and (self.difference <= TOLERANCE or self.rounded) and not self.disagreements
+        taught = self.gradient is None or self.gradient <= TOLERANCE
+        exact = self.difference <= TOLERANCE or self.rounded
+        return self.way != "refused" and exact and taught and not self.disagreements
 
     @property
     def rounded(self) -> bool:
@@ -107,14 +113,16 @@ def draw_case(random: Random, spec: dict[str, Any]) -> dict[str, Any]:
     return {"spec": spec, "sizes": sizes, "border": border, "tile": tile}
 
 
-def check(case: dict[str, Any], make: Keras, answers: Keras, exact_answers: Keras) -> Outcome:
+def check(
+    case: dict[str, Any], make: Keras, answers: Keras, exact_answers: Keras, gradients: Keras | None = None
+) -> Outcome:
     """Prove one architecture.
 
     Parameters
     ----------
     case : dict
         As :func:`draw_case` gives it.
-    make, answers, exact_answers : callable
+    make, answers, exact_answers, gradients : callable
         Those of :mod:`architectures.keras_model`, or what calls them in the process that has Keras.
     """
     start = time.perf_counter()
@@ -150,6 +158,7 @@ def check(case: dict[str, Any], make: Keras, answers: Keras, exact_answers: Kera
         steps=len(network.steps),
         maps=max((layer.maps for layer in network.report.layers), default=0),
         spread=float(truth.std(axis=0).max()),
+        gradient=None if gradients is None else gradient_difference(model.network, gradients, spec["seed"]),
         seconds=time.perf_counter() - start,
     )
 
