@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _PIXELS: Final = 512  # that are learned from before the weights change
 _PASSES: Final = 30  # over all strokes, at most
 _PATIENCE: Final = 6  # passes without a better loss on strokes that were held out
-_RATE: Final = 3e-4
+_RATE: Final = 1e-4
 _HELD: Final = 5  # every so manieth stroke of a class is held out
 _RARITY: Final = 0.5  # as for the head
 
