@@ -124,7 +124,7 @@ class PatchModel:
                 "program labels one pixel per patch: choose a patch classifier. If they are classes, write "
                 f'"outputs_are": "classes" into {sidecar_path(self.path).name if self.path else "the sidecar"}.'
             )
-        return FCN(dense, self.files)
+        return FCN(dense, self.files, self)
 
     def predict(self, patches: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Apply the patch network itself, without conversion: the reference for all results.
