@@ -46,8 +46,8 @@ def _what(facts: Facts) -> str:
     text = (
         f"{facts.description}\n\nThe model classifies the middle pixel of a patch of "
         f"{format_shape(facts.model.patch_shape)} pixels. `{WEIGHTS}` is its dense network, converted by "
-        f"napari-fcnseg: it returns the same numbers at every pixel of an image in one pass. `{facts.patch_model}` is the patch model "
-        f"itself.\n\nClasses:\n\n{names}"
+        "napari-fcnseg: it returns the same numbers at every pixel of an image in one pass. "
+        f"`{facts.patch_model}` is the patch model itself.\n\nClasses:\n\n{names}"
     )
     if facts.model.fcn.network.outputs == 1:
         text += f"\n\nThere is one number per pixel. It speaks for the second class, {facts.outputs[0]}."
