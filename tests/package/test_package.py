@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from package_networks import network, with_inputs
 
-from napari_fcnseg import Certificate, PatchModel, convert, errors, segment, write_package
+from napari_fcnseg import Certificate, PatchModel, convert, errors, load_model, segment, write_package
 from napari_fcnseg.cli.main import main
 from napari_fcnseg.engine.onnx_graph.dense_model import dense_model
 from napari_fcnseg.model.sidecar import Sidecar
@@ -245,3 +245,16 @@ def test_the_command_line_writes_a_package(tmp_path, capsys) -> None:
     assert all(part in text for part in ("name: Cells in culture", "name: Ada", "name: Grace", "license: CC-BY-4.0"))
     assert main(command) == 1
     assert "--overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(300)
+def test_it_comes_back_as_it_went_out(packages) -> None:
+    for kind, (made, image, _) in KINDS.items():
+        back = load_model(packages[kind]["package"])
+        assert back.sidecar is not None
+        assert back.sidecar.preprocess == made.sidecar.preprocess
+        assert back.class_names == made.class_names
+        ours, theirs = (
+            segment(image, each, channel_axis=-1, probabilities=True).probabilities for each in (made, back)
+        )
+        np.testing.assert_allclose(theirs, ours, atol=1e-6)

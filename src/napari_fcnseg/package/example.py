@@ -138,10 +138,10 @@ def cover(example: Example, labels: npt.NDArray[Any], colors: Sequence[str]) -> 
 
 
 def _made_up(shape: tuple[int, ...]) -> Image:
-    """Return smooth random numbers from 0 to 255: the same for the same shape."""
+    """Return smooth random numbers from 0 to 1: the same for the same shape."""
     from scipy import ndimage
 
     noise = np.random.default_rng(0).standard_normal(shape)
     smooth = ndimage.gaussian_filter(noise, [_BLOBS] * (len(shape) - 1) + [0])
     low, high = smooth.min(), smooth.max()
-    return np.asarray((smooth - low) / (high - low) * _LARGEST, np.float32)
+    return np.asarray((smooth - low) / (high - low), np.float32)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.proof.certificate import Certificate
 
 #: Formats in which a model is one file, and is kept as it is.
-_ONE_FILE: Final = (".keras", ".h5", ".hdf5", ".onnx")
+_ONE_FILE: Final = (".keras", ".onnx")
 
 
 @dataclass(frozen=True)
@@ -207,6 +207,7 @@ def _sidecar(model: PatchModel, settings: PackageSettings) -> Sidecar:
         name=settings.name or known.name,
         description=settings.description or known.description,
         preprocess=settings.preprocess if settings.preprocess is not None else known.preprocess,
+        outputs={},
     )
 
 
@@ -214,7 +215,8 @@ def _certified(model: PatchModel, example: Example, steps: Sequence[str]) -> Cer
     found = verify(example.image, model, channel_axis=-1, preprocess=steps, method="dense")
     if not found.passed:
         raise OutputError(
-            f"The model {model.name!r} was not packaged, for its dense network is not proven on the test image. {found}"
+            f"The model {model.name!r} was not packaged, for its dense network is not proven on the test image. "
+            f"{found} Give an image of the kind that the model was trained on."
         )
     return found.certificate
 
@@ -223,10 +225,11 @@ def _keep_patch_model(model: PatchModel, folder: Path) -> str:
     """Put the patch model into a folder, as its own file where it is one; return that one's name."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", model.name).strip("-") or "model"
     stem = f"patch-{stem}" if f"{stem}.onnx" == files.WEIGHTS else stem
-    if model.path is not None and model.path.suffix.lower() in _ONE_FILE and not model.network.files:
-        name = f"{stem}{model.path.suffix.lower()}"
-        shutil.copyfile(model.path, folder / name)
-        return name
+    is_whole = not (model.network.files or model.network.outputs)
+    ending = model.path.suffix.lower() if model.path is not None else ""
+    if model.path is not None and ending in _ONE_FILE and is_whole:
+        shutil.copyfile(model.path, folder / f"{stem}{ending}")
+        return f"{stem}{ending}"
     model.save(folder / f"{stem}.keras", overwrite=True)
     return f"{stem}.keras"
 
