@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from napari_fcnseg import errors, load_model
+from napari_fcnseg.cli.main import main
 from napari_fcnseg.readers.guard import yaml_text
 from napari_fcnseg.readers.likely import likely_model, likely_models
 from napari_fcnseg.samples import SAMPLES
@@ -257,3 +258,15 @@ def test_a_package_is_known_at_a_glance(tmp_path) -> None:
         archive.writestr("a.npy", buffer.getvalue())
     assert [likely_model(path) for path in (package, folder, folder / "rdf.yaml", plain)] == [True, True, True, False]
     assert likely_models([folder / "rdf.yaml"]) == [str(folder / "rdf.yaml")]
+
+
+def test_a_sidecar_written_beside_a_package_begins_with_what_it_says(tmp_path, capsys) -> None:
+    path = zipped(tmp_path / "their.zip", FOREIGN)
+    assert main(["inspect", str(path)]) == 0
+    assert f"Sidecar {path}" in capsys.readouterr().out
+    assert main(["inspect", str(path), "--write-sidecar", "--class-names", "a", "b", "c"]) == 0
+    model = load_model(path)
+    assert model.sidecar is not None
+    assert model.class_names == ("a", "b", "c")
+    assert model.sidecar.preprocess == ("zero_mean_unit_variance",)
+    assert model.sidecar_place == tmp_path / "their.fcnseg.json"

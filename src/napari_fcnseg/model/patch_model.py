@@ -19,6 +19,7 @@ from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import ConversionError, ImageError, OutputError, SettingsError
 from napari_fcnseg.model.fcn import FCN
 from napari_fcnseg.model.identity import sha256_of
+from napari_fcnseg.model.patch_size import check_sizes
 from napari_fcnseg.model.sidecar import (
     Sidecar,
     default_names,
@@ -31,7 +32,6 @@ from napari_fcnseg.model.sidecar import (
 )
 from napari_fcnseg.readers.options import ReadOptions
 from napari_fcnseg.readers.sandbox import read_models
-from napari_fcnseg.system.formatting import format_shape
 from napari_fcnseg.system.json_file import MAX_BYTES, write_json
 from napari_fcnseg.system.saving import Inputs, Plan, stage
 
@@ -108,13 +108,24 @@ class PatchModel:
         """What ``NAME.fcnseg.json`` beside the file says, or the file itself, found to fit; None if neither does."""
         if self.path is None:
             return None
-        kind = {"classes": self.classes, "channels": self.channels, "spatial": len(self.patch_shape)}
-        beside = sidecar_for(self.path, output=self.output, **kind)
-        return (
-            beside
-            if beside is not None or not self.network.said
-            else sidecar_within(self.path, self.network.said, **kind)
-        )
+        beside = sidecar_for(self.path, output=self.output, **self._numbers)
+        return self.own_sidecar if beside is None else beside
+
+    @cached_property
+    def own_sidecar(self) -> Sidecar | None:
+        """What the file itself says, as a package does, found to fit the model; None if nothing."""
+        said = self.network.said
+        return sidecar_within(self.path, said, **self._numbers) if self.path is not None and said else None
+
+    @property
+    def sidecar_place(self) -> Path:
+        """The file that :attr:`sidecar` is from, or the one that it would be written into."""
+        within = self.path is not None and self.sidecar is not None and self.sidecar is self.own_sidecar
+        return self.path if within and self.path is not None else sidecar_path(self.path or self.name)
+
+    @property
+    def _numbers(self) -> dict[str, int]:
+        return {"classes": self.classes, "channels": self.channels, "spatial": len(self.patch_shape)}
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -264,7 +275,7 @@ def _load(
         options = [replace(said, patch_shape=sizes) for said in options]
     networks = read_models(paths, outputs, options)
     if patch_size is not None:
-        _check_sizes(networks, sizes)
+        check_sizes(networks, sizes)
     chosen = outputs or [None] * len(networks)
     return [
         PatchModel(n, path, sha256_of(path, n.files), (name or "") if n.outputs else "", _are_classes(n, said))
@@ -275,17 +286,6 @@ def _load(
 def _are_classes(network: Network, said: ReadOptions) -> bool:
     """Whether a sidecar, or the one in a package, says that the outputs are classes."""
     return said.outputs_are_classes or network.said.get("outputs_are") == "classes"
-
-
-def _check_sizes(networks: Sequence[Network], sizes: tuple[int, ...]) -> None:
-    """Refuse a size of the patch for a model that has its own."""
-    for network in networks:
-        own = network.patch_shape
-        if len(own) == len(sizes) and own != sizes:  # bands that became channels are no axis of the patch
-            raise SettingsError(
-                f"The model {network.name!r} takes patches of {format_shape(own)} only, not {format_shape(sizes)}. "
-                "Leave the patch size out."
-            )
 
 
 def convert(model: ModelLike) -> FCN:
