@@ -33,6 +33,7 @@ _HOME = {
     "teach": "teaching.teach",
     "try_precision": "proof.precision_trial",
     "verify": "proof.verification",
+    "write_package": "package.writing",
 }
 
 __all__ = [*_HOME, "errors"]

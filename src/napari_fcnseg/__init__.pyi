@@ -10,6 +10,7 @@ from napari_fcnseg.model.patch_model import PatchModel as PatchModel
 from napari_fcnseg.model.patch_model import convert as convert
 from napari_fcnseg.model.patch_model import load_model as load_model
 from napari_fcnseg.model.sidecar import Sidecar as Sidecar
+from napari_fcnseg.package.writing import write_package as write_package
 from napari_fcnseg.proof.certificate import Certificate as Certificate
 from napari_fcnseg.proof.precision_trial import PrecisionTrial as PrecisionTrial
 from napari_fcnseg.proof.precision_trial import try_precision as try_precision

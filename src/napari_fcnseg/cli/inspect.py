@@ -74,7 +74,6 @@ def inspect_model(chosen: argparse.Namespace) -> int:
 
 def _show(model: PatchModel, console: Console) -> None:
     from napari_fcnseg.conversion.report import COLUMNS
-    from napari_fcnseg.model.sidecar import sidecar_path
 
     report = model.fcn.report
     table = Table(title=f"{model.name}: {model.channels} channels, {model.classes} classes")
@@ -87,7 +86,7 @@ def _show(model: PatchModel, console: Console) -> None:
     console.print(report.summary(), highlight=False)
     for note in report.notes:
         console.print(f"Note: {note}", highlight=False)
-    path = sidecar_path(model.path or model.name)
+    path = model.sidecar_place
     if model.sidecar is None:
         console.print(
             f"No sidecar. Class names, colours and preprocessing can be kept in {path.name}: --write-sidecar.",
@@ -123,7 +122,7 @@ def _write(chosen: argparse.Namespace, model: PatchModel) -> None:
     except ModelFileError:
         if not chosen.replace_sidecar:
             raise
-    start = present.for_output(model.output) if present is not None else blank(**numbers)
+    start = present.for_output(model.output) if present is not None else model.own_sidecar or blank(**numbers)
     sidecar = replace(start, **_changes(chosen, start, numbers))
     if chosen.patch_size is not None:
         sidecar = replace(sidecar, patch_size=tuple(chosen.patch_size))

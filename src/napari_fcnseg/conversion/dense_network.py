@@ -230,6 +230,12 @@ class DenseNetwork:
         return tuple((t - 1) * k + r for t, k, r in zip(tile, self.every, self.reach, strict=True))
 
     @property
+    def around(self) -> tuple[tuple[int, int], ...]:
+        """Pixels before and after each one that its answer depends on, per axis; negative if it is not one of them."""
+        centres = (p // 2 - o for p, o in zip(self.patch_shape, self.origin, strict=True))
+        return tuple((before, reach - 1 - before) for before, reach in zip(centres, self.reach, strict=True))
+
+    @property
     def classes(self) -> int:
         """Number of classes: one output number separates two."""
         return max(self.outputs, 2)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping  # noqa: TC003 - dataclass fields are read at run time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.ops import Op
@@ -58,6 +59,8 @@ class Network:
         Names of the files it was read from beside the one that was opened, or inside the folder that was.
     notes : tuple of str
         What the reader wants the user to know (for example weights stored in half precision).
+    said : mapping
+        What the file says of the model in the terms of a sidecar, unchecked; empty where it says nothing.
     bands : (int, int) or None
         A spatial axis of the nodes' tensors that is none of the image's, and its length: spectral bands, which the
         network uses up whole and which lie in the image's channels, the band slower than a band's own channels.
@@ -72,6 +75,7 @@ class Network:
     input_names: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     bands: tuple[int, int] | None = None
+    said: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def tensor_shape(self) -> tuple[int, ...]:

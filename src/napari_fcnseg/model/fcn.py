@@ -26,11 +26,14 @@ class FCN:
         The converted network.
     files : sequence of Path
         What the patch model was read from.
+    model : PatchModel, optional
+        The patch model, to package it with its dense network.
     """
 
-    def __init__(self, network: DenseNetwork, files: Sequence[Path] = ()) -> None:
+    def __init__(self, network: DenseNetwork, files: Sequence[Path] = (), model: Any = None) -> None:
         self.network = network
         self._files = tuple(files)
+        self._model = model
         self._subsampled = {1: network}
 
     def subsampled(self, every: int) -> DenseNetwork:
@@ -89,6 +92,22 @@ class FCN:
             write = self._write_onnx if target.suffix == ".onnx" else self._write_keras
             save_whole(target, write, overwrite=overwrite)
         return target
+
+    def package(self, path: str | os.PathLike[str], **settings: Any) -> Path:
+        """Write the dense network as a bioimage.io package; see :func:`napari_fcnseg.write_package`.
+
+        Parameters
+        ----------
+        path : path
+            A ``.zip`` file.
+        **settings
+            ``licence``, ``authors``, ``image`` and the others of :func:`napari_fcnseg.write_package`.
+        """
+        from napari_fcnseg import write_package  # by its public name: what it does stands above this room
+
+        if self._model is None:
+            raise OutputError("A dense network alone cannot be packaged: convert a patch model with convert().")
+        return write_package(self._model, path, **settings)
 
     def _write_keras(self, part: Path) -> None:
         engine().save(self.network, part.absolute())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence  # noqa: TC003 - part of an alias that is read at run time
 from dataclasses import replace
@@ -17,12 +16,22 @@ from napari_fcnseg.conversion import convert_network
 from napari_fcnseg.conversion.converter import squares
 from napari_fcnseg.conversion.memory import patch_batch
 from napari_fcnseg.engine import engine
-from napari_fcnseg.errors import ConversionError, ImageError, ModelFileError, OutputError, SettingsError
+from napari_fcnseg.errors import ConversionError, ImageError, OutputError, SettingsError
 from napari_fcnseg.model.fcn import FCN
-from napari_fcnseg.model.sidecar import Sidecar, default_names, palette, read_options, sidecar_for, sidecar_path, values
+from napari_fcnseg.model.identity import sha256_of
+from napari_fcnseg.model.patch_size import check_sizes
+from napari_fcnseg.model.sidecar import (
+    Sidecar,
+    default_names,
+    palette,
+    read_options,
+    sidecar_for,
+    sidecar_path,
+    sidecar_within,
+    values,
+)
 from napari_fcnseg.readers.options import ReadOptions
 from napari_fcnseg.readers.sandbox import read_models
-from napari_fcnseg.system.formatting import format_shape
 from napari_fcnseg.system.json_file import MAX_BYTES, write_json
 from napari_fcnseg.system.saving import Inputs, Plan, stage
 
@@ -96,11 +105,27 @@ class PatchModel:
 
     @cached_property
     def sidecar(self) -> Sidecar | None:
-        """What ``NAME.fcnseg.json`` beside the file says, found to fit the model; None if absent."""
+        """What ``NAME.fcnseg.json`` beside the file says, or the file itself, found to fit; None if neither does."""
         if self.path is None:
             return None
-        spatial = len(self.patch_shape)
-        return sidecar_for(self.path, classes=self.classes, channels=self.channels, spatial=spatial, output=self.output)
+        beside = sidecar_for(self.path, output=self.output, **self._numbers)
+        return self.own_sidecar if beside is None else beside
+
+    @cached_property
+    def own_sidecar(self) -> Sidecar | None:
+        """What the file itself says, as a package does, found to fit the model; None if nothing."""
+        said = self.network.said
+        return sidecar_within(self.path, said, **self._numbers) if self.path is not None and said else None
+
+    @property
+    def sidecar_place(self) -> Path:
+        """The file that :attr:`sidecar` is from, or the one that it would be written into."""
+        within = self.path is not None and self.sidecar is not None and self.sidecar is self.own_sidecar
+        return self.path if within and self.path is not None else sidecar_path(self.path or self.name)
+
+    @property
+    def _numbers(self) -> dict[str, int]:
+        return {"classes": self.classes, "channels": self.channels, "spatial": len(self.patch_shape)}
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -124,7 +149,7 @@ class PatchModel:
                 "program labels one pixel per patch: choose a patch classifier. If they are classes, write "
                 f'"outputs_are": "classes" into {sidecar_path(self.path).name if self.path else "the sidecar"}.'
             )
-        return FCN(dense, self.files)
+        return FCN(dense, self.files, self)
 
     def predict(self, patches: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Apply the patch network itself, without conversion: the reference for all results.
@@ -207,7 +232,8 @@ def load_model(
     path : path
         A ``.keras`` file; a full ``.h5`` file of Keras 2 or 3; a SavedModel folder of Keras 2; an architecture as
         ``.json`` or its weights as ``.h5``, with the other of the two beside it; an ONNX model as PyTorch exports it;
-        weights published with DeepCell in 2016. It is parsed; nothing in it is ever run.
+        weights published with DeepCell in 2016; a bioimage.io package of a patch model, as a ``.zip`` file, a folder
+        or its ``rdf.yaml``. It is parsed; nothing in it is ever run, and nothing is fetched.
     output : str, optional
         Which answer of a model with several (:attr:`PatchModel.outputs`); the first otherwise.
     patch_size : sequence of int, optional
@@ -249,36 +275,17 @@ def _load(
         options = [replace(said, patch_shape=sizes) for said in options]
     networks = read_models(paths, outputs, options)
     if patch_size is not None:
-        _check_sizes(networks, sizes)
+        check_sizes(networks, sizes)
     chosen = outputs or [None] * len(networks)
     return [
-        PatchModel(n, path, _sha256(path, n.files), (name or "") if n.outputs else "", said.outputs_are_classes)
+        PatchModel(n, path, sha256_of(path, n.files), (name or "") if n.outputs else "", _are_classes(n, said))
         for n, path, name, said in zip(networks, paths, chosen, options, strict=True)
     ]
 
 
-def _check_sizes(networks: Sequence[Network], sizes: tuple[int, ...]) -> None:
-    """Refuse a size of the patch for a model that has its own."""
-    for network in networks:
-        own = network.patch_shape
-        if len(own) == len(sizes) and own != sizes:  # bands that became channels are no axis of the patch
-            raise SettingsError(
-                f"The model {network.name!r} takes patches of {format_shape(own)} only, not {format_shape(sizes)}. "
-                "Leave the patch size out."
-            )
-
-
-def _sha256(path: Path, more: Sequence[str]) -> str:
-    """Return the hash of a model's contents: of its file, or of all its files in the order of their names."""
-    folder, names = (path, set(more)) if path.is_dir() else (path.parent, {path.name, *more})
-    digest = hashlib.sha256()
-    try:
-        for name in sorted(names):
-            with (folder / name).open("rb") as file:
-                hashlib.file_digest(file, lambda: digest)
-    except OSError as error:
-        raise ModelFileError(f"The file {str(path)!r} cannot be read any more: {error.strerror}.") from None
-    return digest.hexdigest()
+def _are_classes(network: Network, said: ReadOptions) -> bool:
+    """Whether a sidecar, or the one in a package, says that the outputs are classes."""
+    return said.outputs_are_classes or network.said.get("outputs_are") == "classes"
 
 
 def convert(model: ModelLike) -> FCN:

@@ -28,7 +28,8 @@ def read_model(path: str | os.PathLike[str], output: str | None = None, options:
     path : str or os.PathLike
         A ``.keras`` file (Keras 3, tf.keras 2.12 to 2.15); a whole model in ``.h5`` (Keras 2 and 3); a SavedModel
         folder of Keras 2; an architecture as ``.json`` or its weights as ``.h5``, with the other of the two beside it;
-        weights published with DeepCell in 2016; an ONNX model as PyTorch exports it.
+        weights published with DeepCell in 2016; an ONNX model as PyTorch exports it; a bioimage.io package as a
+        ``.zip`` file, a folder or its ``rdf.yaml``.
     output : str, optional
         Which of several outputs; the first where none is named.
     options : ReadOptions
@@ -68,6 +69,8 @@ def read_model(path: str | os.PathLike[str], output: str | None = None, options:
 
 def _read(path: Path, output: str | None, options: ReadOptions) -> Network:
     # Late: who has files read apart needs none of the libraries that read them.
+    from napari_fcnseg.readers.bioimageio import package
+    from napari_fcnseg.readers.guard.archive import Archive
     from napari_fcnseg.readers.keras import keras_file, weights_only
     from napari_fcnseg.readers.onnx import network as onnx_network
     from napari_fcnseg.readers.savedmodel import saved_model
@@ -75,16 +78,21 @@ def _read(path: Path, output: str | None, options: ReadOptions) -> Network:
     status = path.stat()
     folder = path if stat.S_ISDIR(status.st_mode) else saved_model.folder_of(path)
     if folder is not None:
+        if path == folder and (network := package.read_folder(folder, output, options)) is not None:
+            return network
         if not saved_model.is_saved_model(folder):
             raise UnreadableError("it is a folder", "Choose the model file inside it.")
         return saved_model.read(path, output, options)
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableError("it is no ordinary file", "Copy its content into a file first.")
+    if package.is_description(path):
+        return package.read_description(path, output, options)
     with path.open("rb") as file:
         kind = sniff(file.read(HEAD))
         file.seek(0)
         if kind == "zip":
-            return keras_file.read(file, output, options)
+            network = package.read_archive(Archive(file), output, options)
+            return keras_file.read(file, output, options) if network is None else network
         if kind == "onnx":
             return onnx_network.read(file, path, output, options)
         if kind == "json":

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Endings that only models have.
 CERTAIN: Final = (".keras", ".onnx")
+#: Endings that packages have, and the files by which one is known.
+PACKAGES: Final = (".bioimage.zip", ".bioimageio.zip")
+DESCRIPTIONS: Final = ("rdf.yaml", "bioimageio.yaml")
 HDF5: Final = (".h5", ".hdf5")
 #: The files by which the folder of a SavedModel is known, and which stand for it.
 SAVED_MODEL: Final = ("saved_model.pb", "keras_metadata.pb")
@@ -38,10 +41,12 @@ def likely_model(path: str | os.PathLike[str]) -> bool:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            return any(has_file(path, name) for name in SAVED_MODEL)
+            return any(has_file(path, name) for name in (*SAVED_MODEL, *DESCRIPTIONS))
         if not stat.S_ISREG(mode):
             return False
-        return path.suffix.lower() in CERTAIN or path.name in SAVED_MODEL or _is_keras_hdf5(path)
+        if path.name.lower().endswith((*CERTAIN, *PACKAGES)) or path.name in (*SAVED_MODEL, *DESCRIPTIONS):
+            return True
+        return _is_package(path) or _is_keras_hdf5(path)
     except (OSError, ValueError):
         return False
 
@@ -92,6 +97,17 @@ def models_in(folder: str | os.PathLike[str], only: bool = False) -> list[Path]:
     except OSError:
         return []
     return sorted(found)
+
+
+def _is_package(path: Path) -> bool:
+    """Whether a zip archive lists a package's description, as far as the end of the list is looked at."""
+    if path.suffix.lower() != ".zip":
+        return False
+    with path.open("rb") as file:
+        head = file.read(4)
+        file.seek(max(path.stat().st_size - _SEARCHED, 0))
+        end = file.read(_SEARCHED)
+    return head == b"PK\x03\x04" and any(name.encode() in end for name in DESCRIPTIONS)
 
 
 def _is_keras_hdf5(path: Path) -> bool:

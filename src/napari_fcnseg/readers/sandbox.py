@@ -148,9 +148,15 @@ def _in_time(child: ChildProcess, call: PendingCall, seconds: float) -> Network:
             return network
 
 
+#: Of a text that describes what lies beside it.
+_DESCRIPTIONS: Final = (".yaml", ".yml")
+
+
 def _size(path: Path) -> int:
     """Give the bytes of a file and of what may belong to it, or of a folder; 0 where reading it says what is wrong."""
     try:
+        if path.suffix.lower() in _DESCRIPTIONS:
+            path = path.parent
         if path.is_dir():
             return sum(_bytes(file) for file in (*path.iterdir(), *(path / "variables").glob("*")))
         beside = [path.with_name(f"{path.name}.data")]

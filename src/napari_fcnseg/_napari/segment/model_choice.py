@@ -155,7 +155,7 @@ class ModelChoice(QObject):
         if self._given.preprocess:
             self._settings.set_preprocess(self._given.preprocess)
         elif any(model.sidecar is not None for model in self.models):
-            from napari_fcnseg.model.sidecar import agreed_preprocess, sidecar_path
+            from napari_fcnseg.model.sidecar import agreed_preprocess
 
             try:
                 steps = agreed_preprocess([(model.name, model.sidecar) for model in self.models])
@@ -163,8 +163,8 @@ class ModelChoice(QObject):
                 self._settings.forget_preprocess()
                 self.problem.emit(error)
                 return
-            beside = next(m.path for m in self.models if m.sidecar is not None and m.path is not None)
-            self._settings.set_preprocess(steps, sidecar_path(beside).name)
+            place = next(m.sidecar_place for m in self.models if m.sidecar is not None)
+            self._settings.set_preprocess(steps, place.name)
         elif self._given.model:
             self._settings.set_preprocess(())
         elif self._others():  # those steps were chosen for another model

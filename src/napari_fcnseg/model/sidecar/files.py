@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from napari_fcnseg.errors import ModelFileError, OutputError, SettingsError
 from napari_fcnseg.model.sidecar import values
@@ -14,7 +14,7 @@ from napari_fcnseg.system.json_file import MAX_BYTES, read_json, write_json
 from napari_fcnseg.system.saving import Inputs, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 ENDING: Final = ".fcnseg.json"
 
@@ -153,6 +153,40 @@ def sidecar_for(
         check(sidecar, classes=classes, channels=channels, spatial=spatial)
     except SettingsError as error:
         raise _in_file(sidecar_path(model), error) from None
+    return sidecar
+
+
+def sidecar_within(
+    model: str | os.PathLike[str], said: Mapping[str, Any], *, classes: int, channels: int, spatial: int
+) -> Sidecar:
+    """Return what a package says of its model as a sidecar, found to fit it.
+
+    Names of classes are left out where there are not as many as classes: others describe outputs in other ways.
+
+    Parameters
+    ----------
+    model : path
+        The package.
+    said : mapping
+        What it says, as it was parsed.
+    classes, channels, spatial : int
+        Numbers of classes, input channels and spatial axes of the model.
+
+    Raises
+    ------
+    ModelFileError
+        If it is not of its kind, or does not fit.
+    """
+    names = said.get("class_names")
+    fitting = {
+        k: v for k, v in said.items() if k != "class_names" or (isinstance(v, list) and len(names or ()) == classes)
+    }
+    try:
+        sidecar = Sidecar.from_dict(fitting, spatial)
+        check(sidecar, classes=classes, channels=channels, spatial=spatial)
+    except SettingsError as error:
+        text = str(error).replace("The sidecar's field", "What it says of the field")
+        raise ModelFileError(f"The package {str(model)!r} cannot be used as a model. {text}") from None
     return sidecar
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import struct
 import zipfile
 import zlib
@@ -86,6 +87,8 @@ _COPY_AGAIN: Final = "Copy or download the file again, or save the model again."
 
 def _check(member: zipfile.ZipInfo, limit: int) -> None:
     name = member.filename
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise UnreadableError(f"the member {name!r} of its zip archive is a link, which is not followed")
     if member.flag_bits & _ENCRYPTED:
         raise UnreadableError(f"the member {name!r} of its zip archive is encrypted")
     if member.compress_type not in _METHODS:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _OVER = (QEvent.Type.DragEnter, QEvent.Type.DragMove)
-_OTHER_ENDINGS = (".json", ".pb")  # an architecture with its weights beside it; the file of a SavedModel
+#: An architecture with its weights beside it, the file of a SavedModel, a package, the description of one.
+_OTHER_ENDINGS = (".json", ".pb", ".zip", ".yaml")
 
 
 class ModelDrop(QObject):

@@ -99,7 +99,7 @@ def _sidecar(model: PatchModel, entries: SidecarEntries, *, first: bool) -> Side
     present = read_sidecar(model.path, numbers["spatial"]) if model.path is not None else None
     names = _chosen(entries.class_names, default_names("class", model.classes))
     colors = _chosen(entries.class_colors, palette(model.classes, names))
-    start = present if present is not None else replace(blank(**numbers), class_names=(), class_colors=())
+    start = present or model.own_sidecar or replace(blank(**numbers), class_names=(), class_colors=())
     changes: dict[str, Any] = {
         "channel_names": _chosen(entries.channel_names, default_names("channel", model.channels)),
         "preprocess": tuple(map(str, preprocess.parse(entries.preprocess))),
