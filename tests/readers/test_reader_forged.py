@@ -407,7 +407,7 @@ def test_other_archives_folders_and_missing_files(tmp_path: Path) -> None:
 
     for member, reason in (
         ("archive/data.pkl", "PyTorch"), ("m/saved_model.pb", "SavedModel"), ("a.txt", "no Keras"),
-        ("m/archive_format", "torch.export.load"), ("serialized_exported_program.json", "torch.export.load"),
+        ("m/archive_format", "with no model"), ("serialized_exported_program.json", "torch.export.load"),
     ):  # fmt: skip
         with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
             archive.writestr(member, b"x")
