@@ -392,7 +392,6 @@ def test_subclassed_and_keras_1_models(tmp_path: Path) -> None:
         (b"backend: tensorflow\nclass_name: Sequential\n", "model.to_json()"),
         (b'model_checkpoint_path: "ckpt-1"\n', "load_weights"),
         (b"<!DOCTYPE html>\n<html>", "web page"),
-        (b"\x1c\0\0\0TFL3" + bytes(90), "converted from a Keras model"),
         (b'{"format": "layers-model", "modelTopology": {}, "weightsManifest": []}', "tensorflowjs_converter"),
     ],
 )

@@ -15,8 +15,8 @@ import pytest
 from patience import patience
 from readers.onnx_files import answer
 from readers.pt2_files import (
-    KERNEL,
     INT,
+    KERNEL,
     NODES,
     expected,
     meta,

@@ -29,7 +29,7 @@ def read_model(path: str | os.PathLike[str], output: str | None = None, options:
         A ``.keras`` file (Keras 3, tf.keras 2.12 to 2.15); a whole model in ``.h5`` (Keras 2 and 3); a SavedModel
         folder of Keras 2; an architecture as ``.json`` or its weights as ``.h5``, with the other of the two beside it;
         weights published with DeepCell in 2016; an ONNX model as PyTorch exports it; a ``.pt2`` program that PyTorch
-        exported.
+        exported; a TensorFlow Lite model.
     output : str, optional
         Which of several outputs; the first where none is named.
     options : ReadOptions
@@ -72,6 +72,7 @@ def _read(path: Path, output: str | None, options: ReadOptions) -> Network:
     from napari_fcnseg.readers.keras import weights_only
     from napari_fcnseg.readers.onnx import network as onnx_network
     from napari_fcnseg.readers.savedmodel import saved_model
+    from napari_fcnseg.readers.tflite import network as tflite_network
 
     status = path.stat()
     folder = path if stat.S_ISDIR(status.st_mode) else saved_model.folder_of(path)
@@ -88,6 +89,8 @@ def _read(path: Path, output: str | None, options: ReadOptions) -> Network:
             return _read_zip(path, file, output, options)
         if kind == "onnx":
             return onnx_network.read(file, path, output, options)
+        if kind == "tflite":
+            return tflite_network.read(file, path, output, options)
         if kind == "json":
             return weights_only.read_json(path, file, output, options)
         return _read_hdf5(path, file, output, options)

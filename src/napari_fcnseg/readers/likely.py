@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 #: Endings that only models have.
-CERTAIN: Final = (".keras", ".onnx")
+CERTAIN: Final = (".keras", ".onnx", ".pt2", ".tflite")
 HDF5: Final = (".h5", ".hdf5")
 #: The files by which the folder of a SavedModel is known, and which stand for it.
 SAVED_MODEL: Final = ("saved_model.pb", "keras_metadata.pb")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -70,3 +71,10 @@ class Composer:
         outputs = (f"{layer} step {len(self.nodes)}",) if outputs is None else tuple(outputs)
         self.nodes.append(OnnxNode(layer, op_type, tuple(inputs), tuple(outputs), settings))
         return outputs[0]
+
+    def named(self, name: str, result: str, layer: str) -> None:
+        """Give the last result another name."""
+        if self.nodes and self.nodes[-1].outputs == (name,):
+            self.nodes[-1] = replace(self.nodes[-1], outputs=(result,))
+        else:
+            self.add(layer, "Identity", [name], [result])
