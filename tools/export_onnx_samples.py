@@ -6,8 +6,12 @@ They test the ONNX reader where there is no PyTorch. Run this where ``torch``, `
     python tools/export_onnx_samples.py tests/readers/onnx
     python tools/export_onnx_samples.py FOLDER --all --opset 13
 
+    python tools/export_onnx_samples.py FOLDER --pt2
+
 ``NAME.ts.onnx`` comes from the TorchScript exporter, ``NAME.dynamo.onnx`` from the newer one, which keeps large arrays
 in ``NAME.dynamo.onnx.data``. ``NAME.npz`` holds patches ``x0``, ``x1`` … and PyTorch's answers ``y0``, ``y1`` ….
+``NAME.export.pt2`` and ``NAME.core.pt2`` are what ``torch.export`` saves, the second one in core operators. These need
+no ``onnx``.
 """
 
 from __future__ import annotations
@@ -20,7 +24,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - so it is called everywhere
@@ -196,29 +199,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--opset", type=int, help="instead of each exporter's own")
+    parser.add_argument("--pt2", action="store_true", help="torch.export instead of ONNX")
     parser.add_argument("--all", action="store_true", help="every sample by both exporters")
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     for number, name in enumerate(SAMPLES):
+        if chosen.pt2:
+            export_program(chosen.folder, name, number)
+            continue
         for kind in ("ts", "dynamo+data") if chosen.all else (KEPT[name],):
             export(chosen.folder, name, number, kind, chosen.opset)
 
 
 def export(folder: Path, name: str, seed: int, kind: str, opset: int | None) -> None:
     """Write one network, and what PyTorch says of three patches."""
-    torch.manual_seed(seed)
-    model, shapes = SAMPLES[name]()
-    model.eval()
-    with torch.no_grad():
-        vary(model)
-        patches = [torch.randn(3, *shape) for shape in shapes]
-        answers = model(*patches)
-    answers = answers if isinstance(answers, tuple) else (answers,)
-    arrays = {f"x{i}": p.numpy() for i, p in enumerate(patches)} | {f"y{i}": a.numpy() for i, a in enumerate(answers)}
-    np.savez_compressed(folder / f"{name}.npz", **arrays)
-    names = [f"patch{i}" for i in range(len(shapes))]
+    model, patches, answers = prepared(folder, name, seed)
+    names = [f"patch{i}" for i in range(len(patches))]
     settings = {"input_names": names, "output_names": [f"scores{i}" for i in range(len(answers))], "verbose": False}
     if opset:
         settings["opset_version"] = opset
@@ -235,6 +233,31 @@ def export(folder: Path, name: str, seed: int, kind: str, opset: int | None) -> 
     forget_where(path)
 
 
+def prepared(folder: Path, name: str, seed: int) -> tuple[nn.Module, list[torch.Tensor], tuple[torch.Tensor, ...]]:
+    """Make one network, and write what it says of three patches."""
+    torch.manual_seed(seed)
+    model, shapes = SAMPLES[name]()
+    model.eval()
+    with torch.no_grad():
+        vary(model)
+        patches = [torch.randn(3, *shape) for shape in shapes]
+        answers = model(*patches)
+    answers = answers if isinstance(answers, tuple) else (answers,)
+    arrays = {f"x{i}": p.numpy() for i, p in enumerate(patches)} | {f"y{i}": a.numpy() for i, a in enumerate(answers)}
+    np.savez_compressed(folder / f"{name}.npz", **arrays)
+    return model, patches, answers
+
+
+def export_program(folder: Path, name: str, seed: int) -> None:
+    """Write one network as ``torch.export`` does, and what PyTorch says of three patches."""
+    model, patches, _ = prepared(folder, name, seed)
+    batch = torch.export.Dim("batch")
+    sizes = ({0: batch},) * len(patches)
+    program = torch.export.export(model, tuple(p[:2] for p in patches), dynamic_shapes=sizes)
+    torch.export.save(program, folder / f"{name}.export.pt2")
+    torch.export.save(program.run_decompositions(), folder / f"{name}.core.pt2")
+
+
 def vary(model: nn.Module) -> None:
     """Give normalisations numbers other than ones and zeros."""
     for module in model.modules():
@@ -248,6 +271,8 @@ def vary(model: nn.Module) -> None:
 
 def forget_where(path: Path) -> None:
     """Take out of a file what the newer exporter notes of the source code, with the paths of this machine."""
+    import onnx
+
     model = onnx.load(path, load_external_data=False)
     for part in (model.graph, *model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.value_info):
         del part.metadata_props[:]

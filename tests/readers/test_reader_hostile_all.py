@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
+from readers import pt2_files, tflite_files
 from readers.onnx_files import model as onnx_model
 from readers.onnx_files import node as onnx_node
 from readers.reader_forge import BIAS, CONV, KERNEL, arrays_file, entry, functional, h5_file, keras_file, sequential
@@ -308,6 +309,43 @@ def _pickle(folder: Path) -> Path:
     return folder / "m.keras"
 
 
+def program(name: str, **changes: Any) -> None:
+    """List a program exported by PyTorch whose first array is another."""
+
+    def build(folder: Path) -> Path:
+        config = pt2_files.payloads()
+        config["p_w"] |= changes
+        return pt2_files.write(folder / "m.pt2", config=config)
+
+    FILES[f"pt2 {name}"] = build
+
+
+program("pickle", use_pickle=True)
+program("path out", path_name="../../../../etc/passwd")
+program("pipe", path_name="../../../hang")
+program("shape bomb", tensor_meta=pt2_files.meta((2**31, 2**31)))
+program("one number again and again", tensor_meta=pt2_files.meta((2**26,), strides=[{"as_int": 0}]))
+
+
+@hostile("pt2 pickle for a graph")
+def _pickled_graph(folder: Path) -> Path:
+    trap = b"\x80\x04cos\nsystem\n(S'touch ran'\ntR."
+    return pt2_files.write(folder / "m.pt2", **{"model.json": trap, "model_weights_config.json": trap})
+
+
+@hostile("tflite bomb of one table")
+def _lite_bomb(folder: Path) -> Path:
+    (folder / "m.tflite").write_bytes(tflite_files.bomb())
+    return folder / "m.tflite"
+
+
+@hostile("tflite shape bomb")
+def _lite_shape(folder: Path) -> Path:
+    tensors = {**tflite_files.TENSORS, "kernel": ((2**30, 2**30, 2**30, 4), tflite_files.FLOAT, np.ones(9))}
+    (folder / "m.tflite").write_bytes(tflite_files.compose(tensors))
+    return folder / "m.tflite"
+
+
 #: What fills the memory up to the limit leaves a process that is of no use to others.
 FILLING = ("loop in the heap's free list.h5", "one name 4,000 times.h5")
 
@@ -340,7 +378,7 @@ def test_a_hostile_file_is_refused_at_no_cost(name: str, shared: ChildProcess, t
     assert record.seconds < 10
     assert record.peak < 2**30
     assert not record.done
-    inside = (str(path), "m.keras", "m.h5", "m.onnx")
+    inside = (str(path), "m.keras", "m.h5", "m.onnx", "m.pt2", "m.tflite")
     # A number is a file that was opened by its name within a folder that is looked at.
     assert all(name.isdigit() or name.startswith(inside) or name.endswith(inside) for name in record.opened)
     assert not (tmp_path / "ran").exists()

@@ -28,8 +28,8 @@ def read_model(path: str | os.PathLike[str], output: str | None = None, options:
     path : str or os.PathLike
         A ``.keras`` file (Keras 3, tf.keras 2.12 to 2.15); a whole model in ``.h5`` (Keras 2 and 3); a SavedModel
         folder of Keras 2; an architecture as ``.json`` or its weights as ``.h5``, with the other of the two beside it;
-        weights published with DeepCell in 2016; an ONNX model as PyTorch exports it; a bioimage.io package as a
-        ``.zip`` file, a folder or its ``rdf.yaml``.
+    from napari_fcnseg.readers.bioimageio import package
+    from napari_fcnseg.readers.keras import weights_only
     output : str, optional
         Which of several outputs; the first where none is named.
     options : ReadOptions
@@ -69,11 +69,10 @@ def read_model(path: str | os.PathLike[str], output: str | None = None, options:
 
 def _read(path: Path, output: str | None, options: ReadOptions) -> Network:
     # Late: who has files read apart needs none of the libraries that read them.
-    from napari_fcnseg.readers.bioimageio import package
-    from napari_fcnseg.readers.guard.archive import Archive
-    from napari_fcnseg.readers.keras import keras_file, weights_only
+    from napari_fcnseg.readers.keras import weights_only
     from napari_fcnseg.readers.onnx import network as onnx_network
     from napari_fcnseg.readers.savedmodel import saved_model
+    from napari_fcnseg.readers.tflite import network as tflite_network
 
     status = path.stat()
     folder = path if stat.S_ISDIR(status.st_mode) else saved_model.folder_of(path)
@@ -91,13 +90,30 @@ def _read(path: Path, output: str | None, options: ReadOptions) -> Network:
         kind = sniff(file.read(HEAD))
         file.seek(0)
         if kind == "zip":
-            network = package.read_archive(Archive(file), output, options)
-            return keras_file.read(file, output, options) if network is None else network
+            return _read_zip(path, file, output, options)
         if kind == "onnx":
             return onnx_network.read(file, path, output, options)
+        if kind == "tflite":
+            return tflite_network.read(file, path, output, options)
         if kind == "json":
             return weights_only.read_json(path, file, output, options)
         return _read_hdf5(path, file, output, options)
+
+
+def _read_zip(path: Path, file: BinaryIO, output: str | None, options: ReadOptions) -> Network:
+    from napari_fcnseg.readers.bioimageio import package
+    from napari_fcnseg.readers.guard.archive import Archive
+    from napari_fcnseg.readers.keras import keras_file
+    from napari_fcnseg.readers.torch_export import network as exported
+    from napari_fcnseg.readers.torch_export.archive import is_exported
+
+    archive = Archive(file)
+    if is_exported(archive.names()):
+        file.seek(0)
+        return exported.read(file, path, output, options)
+    network = package.read_archive(archive, output, options)
+    file.seek(0)
+    return keras_file.read(file, output, options) if network is None else network
 
 
 def _read_hdf5(path: Path, file: BinaryIO, output: str | None, options: ReadOptions) -> Network:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 #: Endings that only models have.
-CERTAIN: Final = (".keras", ".onnx")
+CERTAIN: Final = (".keras", ".onnx", ".pt2", ".tflite")
 #: Endings that packages have, and the files by which one is known.
 PACKAGES: Final = (".bioimage.zip", ".bioimageio.zip")
 DESCRIPTIONS: Final = ("rdf.yaml", "bioimageio.yaml")

@@ -36,7 +36,7 @@ _FOREIGN: Final = (
 )
 
 
-def sniff(head: bytes) -> Literal["zip", "hdf5", "json", "onnx"]:
+def sniff(head: bytes) -> Literal["zip", "hdf5", "json", "onnx", "tflite"]:
     """Tell the format by the first bytes.
 
     Parameters
@@ -46,7 +46,7 @@ def sniff(head: bytes) -> Literal["zip", "hdf5", "json", "onnx"]:
 
     Returns
     -------
-    {"zip", "hdf5", "json", "onnx"}
+    {"zip", "hdf5", "json", "onnx", "tflite"}
         The format.
 
     Raises
@@ -58,6 +58,8 @@ def sniff(head: bytes) -> Literal["zip", "hdf5", "json", "onnx"]:
         return "zip"
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "hdf5"
+    if head[4:8] == b"TFL3":
+        return "tflite"
     if head.lstrip().startswith(b"{"):
         return "json"
     # A bare protocol buffer whose first field is the version of the ONNX format, a small number.
@@ -73,11 +75,6 @@ def _unnamed(head: bytes) -> UnreadableError:
     """Name what has no magic bytes of its own."""
     if not head:
         return UnreadableError("it is empty", "Copy or download the file again, or save the model again.")
-    if head[4:8] == b"TFL3":
-        return UnreadableError(
-            "it is a TensorFlow Lite model, which was made for telephones and is not read",
-            f"It was converted from a Keras model. {_KERAS_AGAIN}",
-        )
     if head.startswith((b"backend:", b"class_name:", b"config:")):
         return UnreadableError(
             "it describes a network in YAML, without its weights",

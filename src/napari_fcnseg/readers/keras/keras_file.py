@@ -59,13 +59,6 @@ def read(file: BinaryIO, output: str | None = None, options: ReadOptions = PLAIN
 
 def _foreign(names: frozenset[str]) -> UnreadableError:
     parts = {part for name in names for part in name.split("/")}
-    exported = {"archive_format", "serialized_exported_program.json"} & parts
-    if exported or {"models", "archive_version"} <= parts:
-        return UnreadableError(
-            "it is a program exported by PyTorch (torch.export), which is not read",
-            "Write it as ONNX: torch.onnx.export(torch.export.load('model.pt2').module(), (torch.zeros(1, channels, "
-            "height, width),), 'my_model.onnx'), and open that file.",
-        )
     if "constants.pkl" in parts and "code" in parts:
         return UnreadableError(
             "it is a TorchScript file, which can only be opened by running code from it",

@@ -142,15 +142,23 @@ def _softsign(call: NodeContext, pending: PendingFormula) -> Tensor | None:
 
 
 def _log(call: NodeContext, pending: PendingFormula) -> Tensor | None:
-    """Recognise the logarithm of a sigmoid or a softmax."""
+    """Recognise the logarithm of a sigmoid, of a softmax, or of 1 + exp(x), which is a softplus."""
     x = pending.operands[0] if pending.operands else None
     if pending.kind != "Log" or not isinstance(x, Tensor):
         return None
     node = _maker(call, x.source)
+    before = _maker(call, node.inputs[0]) if node and _adds_one(node) else None
+    if before and _activation(before) == "exponential":
+        return call.emit(Activation("softplus"), read=Tensor(before.inputs[0], x.shape, x.view))
     known = {"sigmoid": "log_sigmoid", "softmax": "log_softmax"}.get(_activation(node) or "")
     if node is None or known is None or not isinstance(node.ops[0], Activation):
         return None
     return call.emit(Activation(known, node.ops[0].params), read=Tensor(node.inputs[0], x.shape, x.view))
+
+
+def _adds_one(node: Node) -> bool:
+    op = node.ops[0] if len(node.ops) == 1 else None
+    return isinstance(op, Affine) and not op.center.any() and bool((op.scale == 1).all() and (op.offset == 1).all())
 
 
 def _chosen(call: NodeContext, pending: PendingFormula) -> Tensor | None:

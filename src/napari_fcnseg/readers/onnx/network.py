@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -30,7 +31,7 @@ from napari_fcnseg.readers.problem import RefusedError, about_layer, with_overvi
 from napari_fcnseg.readers.shapes import MAX_ELEMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from napari_fcnseg.readers.onnx.shapes import Result
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 _FIXED_SIZE: Final = (
     "Say the size of the patches that it was trained on (--patch-size 61 61 on the command line, patch_size=(61, 61) "
     'in Python, or "patch_size": [61, 61] in the sidecar), or export it again with a patch of that size, '
-    "torch.onnx.export(model, torch.zeros(1, channels, height, width), 'my_model.onnx'), and leave no axis but the "
-    "batch axis dynamic."
 )
 _MOST_FOLDED: Final = 2**28  # bytes of all constants that are computed
 #: Operator -> translation. An operator that is not here is not read.
@@ -83,13 +82,47 @@ def read(file: BinaryIO, path: Path, output: str | None = None, options: ReadOpt
     UnreadableError
         The file is damaged, or no such file.
     """
+    with advising(EXPORT_AGAIN):
+        return network_of(load(file, path), output, options)
+
+
+@contextmanager
+def advising(advice: str) -> Iterator[None]:
+    """Give what is damaged in a file of one kind the advice of that kind."""
     try:
-        graph = _of_size(load(file, path), options.patch_shape)
-        return _network(graph, _chosen(graph, output), options)
+        yield
     except UnreadableError as problem:
-        if problem.advice == SAVE_AGAIN:  # that is for Keras
-            raise UnreadableError(problem.reason, EXPORT_AGAIN) from None
+        if problem.advice in (SAVE_AGAIN, EXPORT_AGAIN):
+            raise UnreadableError(problem.reason, advice) from None
         raise
+
+
+def network_of(graph: OnnxGraph, output: str | None = None, options: ReadOptions = PLAIN_OPTIONS) -> Network:
+    """Translate a graph of ONNX's operators, whichever file it comes from.
+
+    Parameters
+    ----------
+    graph : OnnxGraph
+        Checked for its size, not for its meaning.
+    output : str, optional
+        Which of several answers to read, by default the first.
+    options : ReadOptions
+        What the file does not say.
+
+    Returns
+    -------
+    Network
+        The network.
+
+    Raises
+    ------
+    UnsupportedLayerError, ConversionError
+        The model cannot be used.
+    UnreadableError
+        The file is damaged.
+    """
+    graph = _of_size(graph, options.patch_shape)
+    return _network(graph, _chosen(graph, output), options)
 
 
 def _of_size(graph: OnnxGraph, patch: Shape) -> OnnxGraph:
@@ -106,8 +139,17 @@ def _of_size(graph: OnnxGraph, patch: Shape) -> OnnxGraph:
 
 def _network(graph: OnnxGraph, chosen: str, options: ReadOptions) -> Network:
     needed = _needed(graph, chosen)
-    with with_overview([(node.name, node.op_type) for node in needed], graph.outputs):
+    with with_overview(_layers(needed), graph.outputs):
         return _translated(graph, chosen, needed, options)
+
+
+def _layers(nodes: tuple[OnnxNode, ...]) -> list[tuple[str, str]]:
+    """Give each layer's name and operator; of one that was written in several operators, the one that counts."""
+    layers: dict[str, str] = {}
+    for node in nodes:
+        if layers.get(node.name, "Transpose") == "Transpose":
+            layers[node.name] = node.op_type
+    return list(layers.items())
 
 
 def _translated(graph: OnnxGraph, chosen: str, needed: tuple[OnnxNode, ...], options: ReadOptions) -> Network:
@@ -173,6 +215,8 @@ def _needed(graph: OnnxGraph, chosen: str) -> tuple[OnnxNode, ...]:
 
 def _is_channels_last(nodes: tuple[OnnxNode, ...], value: OnnxInput) -> bool:
     """Say whether the first thing done with an input is to move its last axis to where windows expect the channels."""
+    if value.channels_last is not None:
+        return value.channels_last
     rank = len(value.sizes)
     readers = [node for node in nodes if value.name in node.inputs]
     moved = {name for node in readers for name in node.outputs}
@@ -189,7 +233,7 @@ def _patch(graph: OnnxGraph, last: tuple[bool, ...]) -> tuple[tuple[int, ...], t
     """Give the shape of a patch, channels last, and what the file calls each channel's input."""
     if not graph.inputs:
         raise UnreadableError("it has no input", EXPORT_AGAIN)
-    shapes = [_patch_shape(graph.name, value, at_end) for value, at_end in zip(graph.inputs, last, strict=True)]
+    shapes = [_patch_shape(graph, value, at_end) for value, at_end in zip(graph.inputs, last, strict=True)]
     for value, shape in zip(graph.inputs, shapes, strict=True):
         if shape[:-1] != shapes[0][:-1]:
             raise ConversionError(
@@ -201,21 +245,23 @@ def _patch(graph: OnnxGraph, last: tuple[bool, ...]) -> tuple[tuple[int, ...], t
     return (*shapes[0][:-1], len(names)), names
 
 
-def _patch_shape(name: str, value: OnnxInput, channels_last: bool) -> tuple[int, ...]:
+def _patch_shape(graph: OnnxGraph, value: OnnxInput, channels_last: bool) -> tuple[int, ...]:
+    name = graph.name
     channels, *sizes = value.sizes[1:] or (None,)
     if channels_last:
         *sizes, channels = value.sizes[1:]
     shown = "(" + ", ".join("?" if n is None else str(n) for n in value.sizes) + ")"
     if not 1 <= len(sizes) <= 3:
+        usual = "(batch, height, width, channel)" if channels_last else "(batch, channel, height, width)"
         raise ConversionError(
             f"The model {name!r} does not take image patches: its input {value.name[:80]!r} has the shape {shown} "
-            "instead of (batch, channel, height, width). Open a model that classifies patches of an image."
+            f"instead of {usual}. Open a model that classifies patches of an image."
         )
     shape = tuple(n for n in (*sizes, channels) if n is not None)
     if len(shape) != len(sizes) + 1:
         raise ConversionError(
             f"The model {name!r} has no fixed patch size: its input {value.name[:80]!r} has the shape {shown}. "
-            f"{_FIXED_SIZE}"
+            f"{_FIXED_SIZE}{graph.with_size}."
         )
     if math.prod(shape) > MAX_ELEMENTS or channels is None or channels > _MOST_CHANNELS:
         raise UnreadableError(f"the shape of its input, {shown}, is too large to be true", EXPORT_AGAIN)

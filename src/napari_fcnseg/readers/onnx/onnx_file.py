@@ -50,10 +50,14 @@ class OnnxNode:
 
 @dataclass(frozen=True)
 class OnnxInput:
-    """One input: its sizes with None for those that are not fixed, the batch axis first."""
+    """One input: its sizes with None for those that are not fixed, the batch axis first.
+
+    ``channels_last`` says where its channels are; None where only the operators tell.
+    """
 
     name: str
     sizes: tuple[int | None, ...]
+    channels_last: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class OnnxGraph:
     """What a file holds, as plain data.
 
     ``nodes`` are in the file's order; ``constants`` are its arrays by name; ``precisions`` are what the user should
-    know of how they are stored; ``files`` are the names of those beside the file that were read.
+    know of how they are stored; ``files`` are the names of those beside the file that were read; ``with_size`` is how
+    the model is exported with a patch of one size.
     """
 
     name: str
@@ -72,6 +77,10 @@ class OnnxGraph:
     outputs: tuple[str, ...]
     precisions: tuple[str, ...]
     files: tuple[str, ...] = ()
+    with_size: str = (
+        "torch.onnx.export(model, torch.zeros(1, channels, height, width), 'my_model.onnx'), and leave no axis but the "
+        "batch axis dynamic"
+    )
 
 
 def load(file: BinaryIO, path: Path) -> OnnxGraph:
@@ -109,7 +118,7 @@ def load(file: BinaryIO, path: Path) -> OnnxGraph:
     name = _text(model.graph.name)
     name = name if name not in _NAMELESS else path.stem
     return OnnxGraph(
-        name=_readable(name) or "model",
+        name=readable(name) or "model",
         opset=opset,
         nodes=_nodes(model.graph.node),
         constants=constants,
@@ -190,8 +199,8 @@ def _nodes(stored: Iterable[NodeProto]) -> tuple[OnnxNode, ...]:
     used: dict[str, int] = {}
     nodes = []
     for node in stored:
-        name = _unique(_name(node), used)
-        with about_layer(name, _readable(_text(node.op_type))):
+        name = unique_name(_name(node), used)
+        with about_layer(name, readable(_text(node.op_type))):
             _only(node, _NODE_FIELDS, "it")
             if _text(node.domain) not in _OWN_DOMAINS:
                 raise RefusedError(f"it is no operator of ONNX itself but of {node.domain[:60]!r}", _NO_CODE)
@@ -232,7 +241,7 @@ def _name(node: NodeProto) -> str:
     stored = _text(node.name)
     name = "" if re.fullmatch(r"n\d+", stored) else stored.removeprefix("node_")
     result = next((_text(name) for name in node.output if name), "")
-    return _readable(name or result) or _readable(_text(node.op_type)) or "node"
+    return readable(name or result) or readable(_text(node.op_type)) or "node"
 
 
 def _text(stored: str | bytes) -> str:
@@ -242,11 +251,12 @@ def _text(stored: str | bytes) -> str:
     return stored
 
 
-def _readable(name: str) -> str:
+def readable(name: str) -> str:
+    """Leave out of a name what cannot be shown, and most of a very long one."""
     return "".join(letter for letter in name[:100] if letter.isprintable()).removesuffix("_output_0")
 
 
-def _unique(name: str, used: dict[str, int]) -> str:
+def unique_name(name: str, used: dict[str, int]) -> str:
     """Add a number to a name that was there before."""
     numbered = name
     while numbered in used:

@@ -189,12 +189,30 @@ def read_tensor(stored: TensorProto, companion: Companion | None) -> Constant:
                 "Export the model in single precision (model.float()), before it is quantised.",
             )
         values = _values(stored, math.prod(shape), companion).reshape(shape)
+    return settled(values, stored.data_type == _BFLOAT16)
+
+
+def settled(values: Constant, bfloat16: bool = False) -> Constant:
+    """Give stored numbers one of the three types that constants have.
+
+    Parameters
+    ----------
+    values : ndarray
+        Floating-point or whole numbers, or truth values.
+    bfloat16 : bool
+        Whether the whole numbers are the bits of such floats.
+
+    Returns
+    -------
+    ndarray
+        float32, int64 or bool.
+    """
     if values.dtype == bool:
         return values
-    if stored.data_type == _BFLOAT16:
+    if bfloat16:
         return (values.astype(np.uint32) << 16).view(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        return values.astype(np.float32 if values.dtype.kind == "f" else np.int64)
+        return values.astype(np.float32 if values.dtype.kind == "f" else np.int64, copy=False)
 
 
 def _values(stored: TensorProto, count: int, companion: Companion | None) -> Constant:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.segment.models.model_text import LayerTable
     from napari_fcnseg.model.patch_model import PatchModel
 
-_FILTER = "Models (*.keras *.h5 *.hdf5 *.json *.onnx *.pb *.zip *.yaml);;All files (*)"
+_FILTER = "Models (*.keras *.h5 *.hdf5 *.json *.onnx *.pt2 *.tflite *.pb *.zip *.yaml);;All files (*)"
 _HELP = (
     "A trained model that says what the centre pixel of a patch is: .keras, .h5, .onnx, or an architecture in .json "
     "with its weights in .h5 beside it. Nothing in it is run. Or drop it here."

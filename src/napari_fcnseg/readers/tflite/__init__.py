@@ -1,0 +1,1 @@
+"""TensorFlow Lite (``.tflite``): a graph and its arrays in one flatbuffer."""

@@ -1,0 +1,1 @@
+"""Programs that PyTorch exported (``.pt2``): a graph in JSON and arrays in bytes."""
