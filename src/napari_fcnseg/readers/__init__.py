@@ -69,6 +69,7 @@ def read_model(path: str | os.PathLike[str], output: str | None = None, options:
 
 def _read(path: Path, output: str | None, options: ReadOptions) -> Network:
     # Late: who has files read apart needs none of the libraries that read them.
+    from napari_fcnseg.readers.bioimageio import package
     from napari_fcnseg.readers.keras import weights_only
     from napari_fcnseg.readers.onnx import network as onnx_network
     from napari_fcnseg.readers.savedmodel import saved_model
