@@ -75,7 +75,7 @@ COMPUTING := tests/engine/test_arithmetic.py
 
 test-processors: env display ## as on processors that lack something: tests and `make prove` without oneDNN, and without AVX-512 (SHORT=1: what computes)
 	@for lacking in $(LACKING); do echo "== $$lacking"; \
-	  env $$lacking $(PY) tools/prove.py --number $(if $(SHORT),20,$(N)) --seed $(SEED) || exit 1; \
+	  env $$lacking $(PY) tools/prove.py --number $(if $(SHORT),12,$(N)) --seed $(SEED) || exit 1; \
 	  env $$lacking $(WITH_DISPLAY) $(PY) -m pytest -n 2 --dist loadgroup $(if $(SHORT),$(COMPUTING)) $(ARGS) || exit 1; \
 	done
 

@@ -23,8 +23,8 @@ ONNX = Path(__file__).resolve().parent.parent / "readers" / "onnx"
 class SlowImage:
     """A stack of frames that takes its time, so that a test can do something in mid-run.
 
-    The first two frames come at once, as a run reads one ahead; the others when ``go`` is set. These are noted in
-    ``read``.
+    The first two frames come at once, as a run reads one ahead; the others, once ``go`` was cleared, when it is set
+    again. These are noted in ``read``.
     """
 
     ndim = 3
@@ -35,6 +35,7 @@ class SlowImage:
         self.shape = data.shape
         self.size = data.size
         self.go = threading.Event()
+        self.go.set()  # the dock looks at an image before a run does
         self.read: set[int] = set()
 
     def __getitem__(self, where):

@@ -20,6 +20,7 @@ def slow(qtbot, viewer, dock):
     layer = viewer.add_image(data, name="slow", contrast_limits=(0, 1))
     give(dock, small_model())
     settle(qtbot)
+    data.go.clear()
     dock.run.run.click()
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=60_000)
     yield layer

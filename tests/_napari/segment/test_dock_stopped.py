@@ -18,6 +18,7 @@ def begin(qtbot, viewer, dock) -> SlowImage:
     viewer.add_image(data, name="noise", contrast_limits=(0, 1))
     give(dock, small_model())
     settle(qtbot)
+    data.go.clear()
     dock.run.run.click()
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=60_000)
     return data
@@ -62,7 +63,9 @@ def test_a_stopped_result_looks_so_and_is_resumed_when_it_is_selected(qtbot, vie
 def test_closing_the_dock_leaves_no_bar_and_a_new_dock_resumes(qtbot, viewer, dock) -> None:
     slow = begin(qtbot, viewer, dock)
     qtbot.waitUntil(lambda: bool(progress._all_instances), timeout=60_000)
+    stops = dock.controller._stops
     viewer.window.remove_dock_widget(dock)
+    qtbot.waitUntil(stops[-1].is_set)
     slow.go.set()
     qtbot.waitUntil(lambda: not progress._all_instances, timeout=20_000)
     stopped = viewer.layers[-1]
