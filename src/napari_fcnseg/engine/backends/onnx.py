@@ -1,4 +1,7 @@
-"""ONNX Runtime on the processor, with quicker convolutions of our own. Runs in a computing process alone."""
+"""ONNX Runtime: on the processor with quicker convolutions of our own, on a card by itself.
+
+Runs in a computing process alone.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import numpy as np
 
 from napari_fcnseg.conversion.dense_network import IMAGE, DenseConv, DenseNetwork, DensePool
 from napari_fcnseg.engine import hardware
+from napari_fcnseg.engine.backends.onnx_cards import PROVIDERS, cards
 from napari_fcnseg.engine.backends.strips import Strips
 from napari_fcnseg.engine.dense_function import DenseFunction
 from napari_fcnseg.engine.device import Device, device_key
@@ -33,7 +37,10 @@ _PROCESSOR = "CPUExecutionProvider"
 
 
 def start(tf32: bool) -> tuple[Device, ...]:
-    """Import ONNX Runtime and return the processor (:class:`napari_fcnseg.engine.backends.Backend`)."""
+    """Import ONNX Runtime and return its devices (:class:`napari_fcnseg.engine.backends.Backend`).
+
+    The processor comes first: no card was measured here by ONNX Runtime, so one is taken where it was chosen.
+    """
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)
@@ -42,19 +49,20 @@ def start(tf32: bool) -> tuple[Device, ...]:
     cpu = Device(
         device_key("onnx", "CPU", 0), _PROCESSOR, hardware.cpu_name(), "onnx", precisions=("float32",), library="MLAS"
     )
-    return (cpu,)
+    return (cpu, *cards(onnxruntime.get_available_providers(), _session))
 
 
 def compiled(network: DenseNetwork | Network, address: str, dtype: str) -> Compiled:
     """Return a dense network as a program for inputs of any size, and for strips of an image."""
     if not isinstance(network, DenseNetwork) or dtype != "float32":
         raise EngineError("ONNX Runtime computes dense networks in float32 alone here.")
-    quicker = functools.cache(_quicker)  # strips that follow another one are computed the same way
-    first = _program(network, quicker, DenseFunction.first)
-    return Strips(first, lambda _: _program(network, quicker, DenseFunction.more))
+    # Strips that follow another one are computed the same way.
+    quicker = functools.cache(_quicker) if address == _PROCESSOR else None
+    first = _program(network, address, quicker, DenseFunction.first)
+    return Strips(first, lambda _: _program(network, address, quicker, DenseFunction.more))
 
 
-def _program(network: DenseNetwork, quicker: Quicker, part: Callable[..., Any]) -> Program:
+def _program(network: DenseNetwork, address: str, quicker: Quicker | None, part: Callable[..., Any]) -> Program:
     """Return the dense network's answer to an image, or to rows below others, as a function of arrays."""
     build = Builder()
     function = DenseFunction(network, GraphOperations(build, quicker))
@@ -63,7 +71,7 @@ def _program(network: DenseNetwork, quicker: Quicker, part: Callable[..., Any]) 
     if part is DenseFunction.more:
         channels = (network.channels if step == IMAGE else network.steps[step].channels for step in function.kept)
         given += [build.map(f"above_{number}", axes, count) for number, count in enumerate(channels)]
-    return Program(build, given, part(function, *given), _session)
+    return Program(build, given, part(function, *given), functools.partial(_session, address=address))
 
 
 def _quicker(chain: Chain, channels: tuple[int, ...]) -> Function | None:
@@ -76,8 +84,14 @@ def _quicker(chain: Chain, channels: tuple[int, ...]) -> Function | None:
     return choice.convolution(first, relu, then, channels)
 
 
-def _session(model: bytes) -> Any:
-    """Return a session of ONNX Runtime on all cores of the processor that this process may use."""
+def _session(model: bytes, address: str = _PROCESSOR) -> Any:
+    """Return a session of ONNX Runtime, on all cores of the processor that this process may use or on a card.
+
+    Raises
+    ------
+    EngineError
+        If the card is not there after all: ONNX Runtime would take the processor without a word.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -87,7 +101,13 @@ def _session(model: bytes) -> Any:
     options.enable_mem_pattern = False  # of shapes that change
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other threads compute next
-    return onnxruntime.InferenceSession(model, options, providers=[_PROCESSOR])
+    if address == _PROCESSOR:
+        return onnxruntime.InferenceSession(model, options, providers=[_PROCESSOR])
+    chosen = [(address, PROVIDERS[address].options), _PROCESSOR]
+    session = onnxruntime.InferenceSession(model, options, providers=chosen)
+    if session.get_providers()[0] != address:
+        raise EngineError(f"ONNX Runtime cannot use the {PROVIDERS[address].name} now. Choose another device.")
+    return session
 
 
 def free_memory(address: str) -> int | None:
@@ -100,7 +120,8 @@ def product(address: str, size: int, dtype: str) -> Callable[[], object]:
     build = Builder()
     a = np.random.default_rng(0).standard_normal((1, size, size), np.float32)
     x = build.map("a", 1, size)
-    multiply = Program(build, [x], [build.map(build.add("MatMul", x.name, x.name), 1, size)], _session)
+    session = functools.partial(_session, address=address)
+    multiply = Program(build, [x], [build.map(build.add("MatMul", x.name, x.name), 1, size)], session)
     return lambda: multiply(a)
 
 
