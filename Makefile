@@ -22,7 +22,7 @@ SEED ?= 0
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env lock display check lint types layers manifest test test-lowest test-newest test-processors prove demo bench bench-gpu bench-window bench-compare bench-objects tour docs clean
+.PHONY: help env lock display check lint types layers manifest test test-lowest test-newest test-processors prove demo bench bench-gpu bench-start bench-window bench-compare bench-objects tour docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -91,6 +91,10 @@ bench: env ## how fast, side by side with other ways, in a quarter of an hour (`
 
 bench-gpu: env ## the same on an accelerator: time, share of its peak, agreement
 	$(PY) benchmarks/gpu.py $(ARGS)
+
+bench-start: env display ## what one waits for before any pixel is computed, beside scripts that do the least
+	@$(PYTHON) tools/setup_env.py --extra bench
+	$(WITH_DISPLAY) $(PY) benchmarks/start.py $(ARGS)
 
 bench-window: env display ## what drawing in the window costs
 	$(WITH_DISPLAY) $(PY) benchmarks/window.py $(ARGS)
