@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from napari_helpers import choose, finish, give, settle, small_model
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QColor
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QMessageBox
+from qtpy.QtWidgets import QColorDialog, QMessageBox
 
 import napari_fcnseg as nf
 from napari_fcnseg._napari.layers.metadata import METADATA
@@ -184,6 +185,11 @@ def test_classes_are_added_renamed_and_deleted(qtbot, viewer, teach, monkeypatch
     assert list(strokes.features["class"])[1:] == ["background", "edge", "interior", "dirt"]
     rest(qtbot, teach)
     assert teach.message.text() == "'dirt' has no stroke. Paint some, or leave the class out."
+    monkeypatch.setattr(QColorDialog, "getColor", lambda *_: QColor("#123456"))
+    teach.classes.rows.setCurrentRow(3)
+    teach.classes.colour.trigger()
+    assert teach.teacher.book.colors[3] == "#123456"
+    np.testing.assert_allclose(strokes.colormap.map(4), np.array([0x12, 0x34, 0x56, 255]) / 255, atol=0.01)
     QTest.mouseClick(teach.classes.delete, LEFT)
     rest(qtbot, teach)
     assert "Few strokes" in teach.message.text() or "Held-out" in teach.message.text()
@@ -197,6 +203,9 @@ def test_classes_are_added_renamed_and_deleted(qtbot, viewer, teach, monkeypatch
     rest(qtbot, teach)
     assert teach.teacher.session.lesson.painted.classes == 2
     assert not teach.classes.delete.isEnabled()
+    strokes.data_setitem(np.nonzero(np.asarray(strokes.data) == 1), 0)
+    rest(qtbot, teach)
+    assert teach.message.text().endswith("The preview shows what was learned before.")
 
 
 def test_a_killed_trainer_leaves_strokes_and_model_and_the_next_stroke_starts_another(qtbot, teach) -> None:

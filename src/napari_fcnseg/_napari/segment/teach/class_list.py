@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtGui import QAction, QColor, QIcon, QPixmap
+from qtpy.QtWidgets import QColorDialog, QHBoxLayout, QListWidget, QListWidgetItem, QToolButton, QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,8 @@ class ClassList(QWidget):
     picked = Signal(int)
     #: Emitted with a label, and what its class is called from now on.
     renamed = Signal(int, str)
+    #: Emitted with a label, and the colour of its class from now on.
+    recoloured = Signal(int, str)
     #: Emitted to add a class, and with the label of one to delete.
     added = Signal()
     deleted = Signal(int)
@@ -31,7 +33,11 @@ class ClassList(QWidget):
         self._shown: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self.rows = QListWidget()
         self.rows.setAccessibleName("Classes to paint")
-        self.rows.setToolTip("<p>Click a class to paint it, double-click to rename it.</p>")
+        self.rows.setToolTip("<p>Click a class to paint it, double-click to rename it, right-click to colour it.</p>")
+        self.colour = QAction("Colour…", self.rows)
+        self.colour.triggered.connect(lambda _=False: self._choose_colour())
+        self.rows.addAction(self.colour)
+        self.rows.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         self.rows.setIconSize(QSize(_ICON, _ICON))
         self.rows.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.add, self.delete = QToolButton(), QToolButton()
@@ -80,6 +86,13 @@ class ClassList(QWidget):
             self.rows.blockSignals(True)
             self.rows.setCurrentRow(label - 1)
             self.rows.blockSignals(False)
+
+    def _choose_colour(self) -> None:
+        label, colors = self.rows.currentRow() + 1, self._shown[1]
+        if 0 < label <= len(colors):
+            color = QColorDialog.getColor(QColor(colors[label - 1]), self, f"Colour of {self._shown[0][label - 1]}")
+            if color.isValid():
+                self.recoloured.emit(label, color.name())
 
     def _changed(self, item: QListWidgetItem) -> None:
         self._shown = ((), ())  # a name that is not taken is taken back

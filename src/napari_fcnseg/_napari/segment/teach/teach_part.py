@@ -58,6 +58,7 @@ class TeachPart(TeachBox):
         self.teacher.saved.connect(self._choose)
         self.classes.picked.connect(self.teacher.pick)
         self.classes.renamed.connect(self._rename)
+        self.classes.recoloured.connect(self._recolour)
         self.classes.added.connect(self._add)
         self.classes.deleted.connect(self._delete)
         self.doubtful.clicked.connect(self.teacher.find_doubt)
@@ -142,6 +143,11 @@ class TeachPart(TeachBox):
             self.teacher.set_classes(names, self.teacher.book.colors)
         else:
             self._refresh()
+
+    def _recolour(self, label: int, color: str) -> None:
+        colors = list(self.teacher.book.colors)
+        colors[label - 1] = color
+        self.teacher.set_classes(self.teacher.book.names, colors)
 
     def _add(self) -> None:
         from napari_fcnseg.model.sidecar import palette

@@ -291,7 +291,8 @@ class Teacher(QObject):
             why = ", perhaps for want of memory" if isinstance(error, OutOfMemoryError) else ""
             self.problem.emit(EngineError(_ENDED.format(why)))
         elif isinstance(error, SettingsError):  # what is missing yet
-            self.said.emit(str(error))
+            learned = self.session is not None and self.session.lesson is not None
+            self.said.emit(f"{error}{' The preview shows what was learned before.' * learned}")
         elif error is not None:
             self.problem.emit(error)
 
