@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -378,8 +379,9 @@ def test_a_real_process_gives_only_the_sentence_and_the_exit_code(folder, tmp_pa
 
 def test_what_was_done_before_the_engine_died_is_kept(folder, capsys, tmp_path, monkeypatch) -> None:
     def die_after_two(done: int, total: int) -> None:
-        if done == 2:
-            os.kill(engine().pid, signal.SIGKILL)
+        if done == 2:  # stopped first, so that something waits for it when it dies: it is replaced otherwise
+            os.kill(pid := engine().pid, signal.SIGSTOP)
+            threading.Timer(0.5 * patience(), os.kill, (pid, signal.SIGKILL)).start()
 
     monkeypatch.setattr(cli_segment, "progress_bar", lambda *_: contextlib.nullcontext(die_after_two))
     arguments = ("segment", folder / "image.tif", "--model", folder / "a.keras", "--tile", 8, "-o", tmp_path / "l.tif")
