@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Files of a package.
 WEIGHTS: Final = "dense.onnx"
 INPUT, OUTPUT = "test_input.npy", "test_output.npy"
+#: The same as pictures, for people to look at.
+SEEN_INPUT, SEEN_OUTPUT = "sample_input.tif", "sample_output.tif"
 README, COVER, CERTIFICATE = "README.md", "cover.png", "certificate.json"
 #: Under which this program's own facts stand in a package's ``config``.
 CONFIG: Final = "napari_fcnseg"
@@ -159,6 +161,7 @@ def _input(facts: Facts) -> dict[str, Any]:
         "description": note if len(note) <= _LONGEST_NOTE else "Prepared as the README says.",
         "axes": [_BATCH, *spatial, {"type": "channel", "channel_names": list(facts.channels)}],
         "test_tensor": {"source": INPUT},
+        "sample_tensor": {"source": SEEN_INPUT},
         "data": {"type": "float32"},
         "preprocessing": [*(described(step, facts.sidecar.axes) for step in facts.within), _AS_FLOAT],
     }
@@ -176,6 +179,7 @@ def _output(facts: Facts) -> dict[str, Any]:
         "description": f"{what[facts.model.fcn.network.head]} at each pixel.",
         "axes": [_BATCH, *spatial, {"type": "channel", "channel_names": list(facts.outputs)}],
         "test_tensor": {"source": OUTPUT},
+        "sample_tensor": {"source": SEEN_OUTPUT},
         "data": {"type": "float32"},
     }
 

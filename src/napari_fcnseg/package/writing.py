@@ -22,8 +22,6 @@ from napari_fcnseg.package.example import answered, cover, test_image
 from napari_fcnseg.package.normalisation import split
 from napari_fcnseg.package.readme import readme
 from napari_fcnseg.preprocess import parse
-from napari_fcnseg.proof.verification import verify
-from napari_fcnseg.run.labels import labels_of
 from napari_fcnseg.system.json_file import MAX_BYTES, write_json
 from napari_fcnseg.system.saving import Inputs, Plan, save_whole
 
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.model.patch_model import ModelLike
     from napari_fcnseg.package.example import Example
     from napari_fcnseg.proof.certificate import Certificate
+    from napari_fcnseg.proof.verification import Verification
 
 #: Formats in which a model is one file, and is kept as it is.
 _ONE_FILE: Final = (".keras", ".onnx")
@@ -187,8 +186,8 @@ def _assembled(
     """Return the package, in a folder for files on the way to it."""
     sidecar = _sidecar(model, settings)
     before, within = split(sidecar.preprocess)
-    example = answered(model, test_image(model, image, channel_axis, before), within)
-    certificate = _certified(model, example, list(map(str, within)))
+    example, found = answered(model, test_image(model, image, channel_axis, before), within)
+    certificate = _certified(model, found)
     patch_model = _keep_patch_model(model, folder)
     write_json(folder / sidecar_path(folder / patch_model).name, sidecar.as_dict(), MAX_BYTES, overwrite=True)
     facts = Facts(model, sidecar, settings.licence, settings.authors, before, within, patch_model)
@@ -211,8 +210,7 @@ def _sidecar(model: PatchModel, settings: PackageSettings) -> Sidecar:
     )
 
 
-def _certified(model: PatchModel, example: Example, steps: Sequence[str]) -> Certificate:
-    found = verify(example.image, model, channel_axis=-1, preprocess=steps, method="dense")
+def _certified(model: PatchModel, found: Verification) -> Certificate:
     if not found.passed:
         raise OutputError(
             f"The model {model.name!r} was not packaged, for its dense network is not proven on the test image. "
@@ -236,18 +234,21 @@ def _keep_patch_model(model: PatchModel, folder: Path) -> str:
 
 def _write_files(facts: Facts, folder: Path, example: Example, certificate: Certificate) -> None:
     import imageio.v3 as iio
+    import tifffile
 
-    network = facts.model.fcn.network
     try:
-        (folder / files.WEIGHTS).write_bytes(dense_model(network, reflected=True))
+        (folder / files.WEIGHTS).write_bytes(dense_model(facts.model.fcn.network, reflected=True))
     except ValueError as error:
         raise OutputError(
             f"The model {facts.model.name!r} cannot be packaged: {error}. Hand on the model file."
         ) from None
-    np.save(folder / files.INPUT, example.image[None])
-    np.save(folder / files.OUTPUT, example.answer[None])
-    labels = labels_of(example.answer, network.head, np.dtype(np.uint16))
-    iio.imwrite(folder / files.COVER, cover(example, labels, facts.model.class_colors))
+    for array, exact, seen in (
+        (example.image, files.INPUT, files.SEEN_INPUT),
+        (example.answer, files.OUTPUT, files.SEEN_OUTPUT),
+    ):
+        np.save(folder / exact, array[None])
+        tifffile.imwrite(folder / seen, array[None], photometric="minisblack", compression="zlib")
+    iio.imwrite(folder / files.COVER, cover(example, facts.model.class_colors))
     certificate.save(folder / files.CERTIFICATE)
     (folder / files.README).write_text(readme(facts, certificate), encoding="utf-8")
 
