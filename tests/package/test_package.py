@@ -17,7 +17,7 @@ from package_networks import network, with_inputs
 from napari_fcnseg import FCN, Certificate, PatchModel, convert, errors, load_model, segment, write_package
 from napari_fcnseg.cli.main import main
 from napari_fcnseg.engine.onnx_graph.dense_model import dense_model
-from napari_fcnseg.model.sidecar import Sidecar
+from napari_fcnseg.model.sidecar import Citation, Sidecar
 from napari_fcnseg.package.normalisation import split
 from napari_fcnseg.package.tiling import halos
 from napari_fcnseg.samples import SAMPLES
@@ -205,6 +205,7 @@ def test_a_patch_that_does_not_look_at_its_own_middle_is_cut() -> None:
         ({}, "under which licence"),
         ({"licence": "CC-BY"}, r"no licence 'CC-BY'.*CC-BY-4\.0"),
         ({"licence": "zzz"}, "Common ones are"),
+        ({"licence": "MIT", "authors": ["Ada/Grace"]}, "no slash"),
         ({"licence": "MIT", "image": np.zeros((4, 4), np.uint8)}, "too small"),
     ],
 )
@@ -212,6 +213,19 @@ def test_what_is_missing_is_said(tmp_path, said, sentence) -> None:
     with pytest.raises(errors.FcnSegError, match=sentence):
         convert(KINDS["same padding"][0]).package(tmp_path / "a.zip", **said)
     assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_asked_of_the_network(tmp_path, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *where, **_: asked.append(where) or [])
+    urls = ("https://example.org", "https://example.org/a%20paper")
+    cite = tuple(Citation("Somebody", url=url) for url in urls)
+    made = model(network((8, 8), 1), cite=(*cite, Citation("without a place")))
+    made.fcn.package(tmp_path / "a.zip", licence="MIT", authors=[" Ada ", ""])
+    assert not asked
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert "url: https://example.org/a%20paper" in archive.read("rdf.yaml").decode()
+        assert "without a place" in archive.read("README.md").decode()
 
 
 def test_one_that_is_not_proven_is_not_written(tmp_path) -> None:

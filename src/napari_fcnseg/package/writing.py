@@ -6,6 +6,7 @@ import difflib
 import re
 import shutil
 import tempfile
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -121,7 +122,7 @@ def write_package(
         raise OutputError(f"A package is written as a .zip file: choose {target.stem or 'model'}.bioimage.zip.")
     check_licence(licence)
     steps = tuple(map(str, parse(preprocess))) if preprocess is not None else None
-    settings = PackageSettings(licence, tuple(authors), name, description, steps)
+    settings = PackageSettings(licence, _names(authors), name, description, steps)
     chosen = model if isinstance(model, PatchModel) else load_model(model)
     with Plan((target,), Inputs(chosen.files), overwrite=overwrite).claim():
         _check_packable(chosen)
@@ -150,6 +151,15 @@ def check_licence(licence: str) -> None:
         like = [n for n in names if n.upper() in close]
         meant = f" Did you mean {' or '.join(like)}?" if like else " Common ones are CC-BY-4.0, CC0-1.0 and MIT."
         raise SettingsError(f"There is no licence {licence[:60]!r} among the SPDX names.{meant}")
+
+
+def _names(authors: Sequence[str]) -> tuple[str, ...]:
+    """Return names of authors, found to be such as the specification allows."""
+    names = tuple(filter(None, map(str.strip, authors)))
+    for name in names:
+        if "/" in name or "\\" in name:
+            raise SettingsError(f"An author's name has no slash, and {name[:60]!r} has one. Name several one by one.")
+    return names
 
 
 def licences() -> tuple[str, ...]:
@@ -255,13 +265,31 @@ def _write_files(facts: Facts, folder: Path, example: Example, certificate: Cert
 
 def _packed(facts: Facts, folder: Path, attachments: Sequence[str]) -> Path:
     """Return the package of the files in a folder, found valid."""
-    from bioimageio.spec import InvalidDescr, ValidationContext, build_description, save_bioimageio_package
+    from bioimageio.spec import (
+        InvalidDescr,
+        ValidationContext,
+        build_description,
+        load_description,
+        save_bioimageio_package_as_folder,
+    )
     from bioimageio.spec.model import ModelDescr
 
     content = description(facts, ModelDescr.implemented_format_version, attachments)
-    found = build_description(content, context=ValidationContext(root=folder, file_name="bioimageio.yaml"))
+    # An address that is known is not asked for: nobody wants a citation to be looked up.
+    urls = [entry["url"] for entry in content["cite"] if "url" in entry]
+    known = dict.fromkeys([*urls, *(f"{url}/" for url in urls)])  # it adds one to an address without a path
+    package = folder / "package.zip"
+    with ValidationContext(root=folder, file_name="rdf.yaml", known_files=dict(known)):
+        found = build_description(content)
+        if not isinstance(found, InvalidDescr):
+            _zip(Path(save_bioimageio_package_as_folder(found, output_path=folder / "package")), package)
+            found = load_description(package, perform_io_checks=True, known_files=dict(known))
     if isinstance(found, InvalidDescr):
         raise OutputError(f"The model {facts.model.name!r} was not packaged: {found.get_reason()}")
-    target = folder / "package.zip"
-    save_bioimageio_package(found, output_path=target)
-    return target
+    return package
+
+
+def _zip(folder: Path, path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
