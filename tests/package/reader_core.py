@@ -18,6 +18,8 @@ def main(orders: Path) -> None:
     found = []
     for order in json.loads(orders.read_text()):
         model = load_model_description(order["package"])
+        valid = model.validation_summary
+        warned = [warning.msg for detail in valid.details for warning in detail.warnings]
         summary = test_model(model)
         pipeline = create_prediction_pipeline(model)
         [source], [answer] = model.inputs, model.outputs
@@ -32,7 +34,7 @@ def main(orders: Path) -> None:
         np.save(order["whole"], whole.members[answer.id].to_numpy()[0])
         np.save(order["tiled"], tiled.members[answer.id].to_numpy()[0])
         failed = [detail.name for detail in summary.details if detail.status != "passed"]
-        found.append({"status": summary.status, "failed": failed, "format": model.format_version})
+        found.append({"status": summary.status, "failed": failed, "warned": warned})
     print(json.dumps(found))
 
 

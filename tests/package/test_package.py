@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from package_networks import network, with_inputs
 
-from napari_fcnseg import Certificate, PatchModel, convert, errors, load_model, segment, write_package
+from napari_fcnseg import FCN, Certificate, PatchModel, convert, errors, load_model, segment, write_package
 from napari_fcnseg.cli.main import main
 from napari_fcnseg.engine.onnx_graph.dense_model import dense_model
-from napari_fcnseg.model.sidecar import Sidecar
+from napari_fcnseg.model.sidecar import Citation, Sidecar
 from napari_fcnseg.package.normalisation import split
 from napari_fcnseg.package.tiling import halos
 from napari_fcnseg.samples import SAMPLES
@@ -108,6 +108,7 @@ def packages(tmp_path_factory) -> dict[str, dict[str, Any]]:
 def test_bioimageio_core_gives_the_same_numbers_whole_and_tiled(packages, kind) -> None:
     made, image, _ = KINDS[kind]
     assert packages[kind]["status"] == "passed", packages[kind]["failed"]
+    assert all("`github_user`" in warning for warning in packages[kind]["warned"]), packages[kind]["warned"]
     ours = segment(image, made, channel_axis=-1, probabilities=True).probabilities
     inner = tuple(slice(halo, n - halo) for halo, n in zip(halos(made.fcn.network), image.shape, strict=False))
     assert np.ptp(ours, axis=tuple(range(ours.ndim - 1))).max() > 0.01, "numbers that never vary prove nothing"
@@ -127,7 +128,15 @@ def test_it_holds_what_its_description_says(packages) -> None:
         readme = archive.read("README.md").decode()
         certificate = Certificate.from_dict(json.loads(archive.read("certificate.json")))
         sidecar = json.loads(archive.read("tiny.fcnseg.json"))
-    assert {"dense.onnx", "test_input.npy", "test_output.npy", "cover.png", "tiny.keras"} <= names
+    assert {
+        "sample_input.tif",
+        "sample_output.tif",
+        "dense.onnx",
+        "test_input.npy",
+        "test_output.npy",
+        "cover.png",
+        "tiny.keras",
+    } <= names
     assert certificate.passed
     assert certificate.preprocess == ("scale_linear:2,0.5",)
     assert "halo: 5" in text
@@ -196,12 +205,36 @@ def test_a_patch_that_does_not_look_at_its_own_middle_is_cut() -> None:
         ({}, "under which licence"),
         ({"licence": "CC-BY"}, r"no licence 'CC-BY'.*CC-BY-4\.0"),
         ({"licence": "zzz"}, "Common ones are"),
+        ({"licence": "MIT", "authors": ["Ada/Grace"]}, "no slash"),
         ({"licence": "MIT", "image": np.zeros((4, 4), np.uint8)}, "too small"),
     ],
 )
 def test_what_is_missing_is_said(tmp_path, said, sentence) -> None:
     with pytest.raises(errors.FcnSegError, match=sentence):
         convert(KINDS["same padding"][0]).package(tmp_path / "a.zip", **said)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_asked_of_the_network(tmp_path, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *where, **_: asked.append(where) or [])
+    urls = ("https://example.org", "https://example.org/a%20paper")
+    cite = tuple(Citation("Somebody", url=url) for url in urls)
+    made = model(network((8, 8), 1), cite=(*cite, Citation("without a place")))
+    made.fcn.package(tmp_path / "a.zip", licence="MIT", authors=[" Ada ", ""])
+    assert not asked
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert "url: https://example.org/a%20paper" in archive.read("rdf.yaml").decode()
+        assert "without a place" in archive.read("README.md").decode()
+
+
+def test_one_that_is_not_proven_is_not_written(tmp_path) -> None:
+    made = model(network((8, 8), 1, seed=1))
+    steps = list(made.fcn.network.steps)
+    steps[0] = replace(steps[0], op=replace(steps[0].op, bias=steps[0].op.bias + 1))
+    made.__dict__["fcn"] = FCN(replace(made.fcn.network, steps=tuple(steps)), (), made)
+    with pytest.raises(errors.OutputError, match=r"'tiny' was not packaged.*not proven"):
+        made.fcn.package(tmp_path / "a.zip", licence="MIT")
     assert not list(tmp_path.iterdir())
 
 

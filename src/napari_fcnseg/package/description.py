@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Files of a package.
 WEIGHTS: Final = "dense.onnx"
 INPUT, OUTPUT = "test_input.npy", "test_output.npy"
+#: The same as pictures, for people to look at.
+SEEN_INPUT, SEEN_OUTPUT = "sample_input.tif", "sample_output.tif"
 README, COVER, CERTIFICATE = "README.md", "cover.png", "certificate.json"
 #: Under which this program's own facts stand in a package's ``config``.
 CONFIG: Final = "napari_fcnseg"
@@ -31,7 +33,9 @@ METHOD: Final = Citation(
     "10.48550/arXiv.1412.4526",
 )
 _TOLERANCE: Final = 1e-5
-_TIME: Final = ("t", "time")
+#: What the specification calls an axis of time.
+_TIME: Final = "time"
+_NAMES: Final = {"t": _TIME}
 _SHORTEST_NAME, _LONGEST_NAME = 5, 64
 _LONGEST_TEXT, _LONGEST_NOTE = 1024, 128
 
@@ -79,6 +83,11 @@ class Facts:
     def outputs(self) -> tuple[str, ...]:
         """Names of the network's numbers. A single one speaks for the second of two classes."""
         return self.model.class_names if self.model.fcn.network.outputs > 1 else self.model.class_names[1:]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the image's axes, as the specification has them."""
+        return tuple(_NAMES.get(name, name) for name in self.sidecar.axes)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -159,8 +168,9 @@ def _input(facts: Facts) -> dict[str, Any]:
         "description": note if len(note) <= _LONGEST_NOTE else "Prepared as the README says.",
         "axes": [_BATCH, *spatial, {"type": "channel", "channel_names": list(facts.channels)}],
         "test_tensor": {"source": INPUT},
+        "sample_tensor": {"source": SEEN_INPUT},
         "data": {"type": "float32"},
-        "preprocessing": [*(described(step, facts.sidecar.axes) for step in facts.within), _AS_FLOAT],
+        "preprocessing": [*(described(step, facts.axes) for step in facts.within), _AS_FLOAT],
     }
     return entry | ({"pad": {"mode": "reflect"}} if any(halos(facts.model.fcn.network)) else {})
 
@@ -176,6 +186,7 @@ def _output(facts: Facts) -> dict[str, Any]:
         "description": f"{what[facts.model.fcn.network.head]} at each pixel.",
         "axes": [_BATCH, *spatial, {"type": "channel", "channel_names": list(facts.outputs)}],
         "test_tensor": {"source": OUTPUT},
+        "sample_tensor": {"source": SEEN_OUTPUT},
         "data": {"type": "float32"},
     }
 
@@ -189,8 +200,8 @@ _BATCH: Final[Mapping[str, Any]] = {"type": "batch", "size": 1}
 def _spatial(facts: Facts) -> list[dict[str, Any]]:
     sizes = facts.sidecar.pixel_size or (None,) * len(facts.sidecar.axes)
     axes = []
-    for name, size in zip(facts.sidecar.axes, sizes, strict=True):
-        axis: dict[str, Any] = {"type": "time" if name in _TIME else "space", "id": name}
+    for name, size in zip(facts.axes, sizes, strict=True):
+        axis: dict[str, Any] = {"type": "time" if name == _TIME else "space", "id": name}
         if size is not None and axis["type"] == "space":
             axis |= {"scale": size, **({"unit": facts.sidecar.unit} if facts.sidecar.unit else {})}
         axes.append(axis)

@@ -11,8 +11,12 @@ from napari_fcnseg.arrays.frame_source import MemorySource
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.package.tiling import halos, minimum
 from napari_fcnseg.plan.layout import Layout
+from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.preprocess import prepare
-from napari_fcnseg.run.segment import segment
+from napari_fcnseg.proof.verification import VerificationSampler
+from napari_fcnseg.run.result import ResultArrays, execute_into
+from napari_fcnseg.run.run import Run
+from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.preprocess import Step
+    from napari_fcnseg.proof.verification import Verification
 
     Image = npt.NDArray[np.float32]
 
@@ -40,11 +45,14 @@ class Example:
     ----------
     image : ndarray of float32, shape (*spatial, channel)
         As another program is given it.
+    labels : ndarray of unsigned integer, shape (*spatial)
+        Class index + 1.
     answer : ndarray of float32, shape (*spatial, output)
         The network's numbers at each pixel.
     """
 
     image: Image
+    labels: npt.NDArray[Any]
     answer: Image
 
 
@@ -88,8 +96,8 @@ def test_image(model: PatchModel, image: Any, channel_axis: int | None, steps: S
     return frame.read(tuple((start, start + size) for start, size in zip(starts, sizes, strict=True))).copy()
 
 
-def answered(model: PatchModel, image: Image, steps: Sequence[Step]) -> Example:
-    """Return a test image with the numbers of the dense network at each of its pixels.
+def answered(model: PatchModel, image: Image, steps: Sequence[Step]) -> tuple[Example, Verification]:
+    """Return a test image with the numbers of the dense network at each of its pixels, and how far they are proven.
 
     Parameters
     ----------
@@ -100,23 +108,25 @@ def answered(model: PatchModel, image: Image, steps: Sequence[Step]) -> Example:
     steps : sequence of Step
         What another program does to it first.
     """
-    found = segment(image, model, channel_axis=-1, preprocess=list(map(str, steps)), probabilities=True, method="dense")
-    return Example(image, found.probabilities)
+    chosen = RunSettings(-1, tuple(map(str, steps)), probabilities=True, method="dense")
+    run = Run(make_plan(image, (model,), chosen))
+    sampler, arrays = VerificationSampler(run), ResultArrays(run)
+    sampler.expect()
+    execute_into(run, arrays.write, sampler.see)
+    return Example(image, arrays.labels, arrays.arrays["probabilities"]), sampler.verify()
 
 
-def cover(example: Example, labels: npt.NDArray[Any], colors: Sequence[str]) -> npt.NDArray[np.uint8]:
+def cover(example: Example, colors: Sequence[str]) -> npt.NDArray[np.uint8]:
     """Return a square picture as RGB: the image, and its labels below the diagonal.
 
     Parameters
     ----------
     example : Example
         The test image.
-    labels : ndarray of int, shape (*spatial)
-        Class index + 1.
     colors : sequence of str
         Of the classes, as ``#rrggbb``.
     """
-    image, shown = example.image, labels
+    image, shown = example.image, example.labels
     while shown.ndim > 2:  # the middle of a volume
         image, shown = image[len(image) // 2], shown[len(shown) // 2]
     if shown.ndim == 1:

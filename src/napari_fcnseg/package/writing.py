@@ -6,6 +6,7 @@ import difflib
 import re
 import shutil
 import tempfile
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,8 +23,6 @@ from napari_fcnseg.package.example import answered, cover, test_image
 from napari_fcnseg.package.normalisation import split
 from napari_fcnseg.package.readme import readme
 from napari_fcnseg.preprocess import parse
-from napari_fcnseg.proof.verification import verify
-from napari_fcnseg.run.labels import labels_of
 from napari_fcnseg.system.json_file import MAX_BYTES, write_json
 from napari_fcnseg.system.saving import Inputs, Plan, save_whole
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.model.patch_model import ModelLike
     from napari_fcnseg.package.example import Example
     from napari_fcnseg.proof.certificate import Certificate
+    from napari_fcnseg.proof.verification import Verification
 
 #: Formats in which a model is one file, and is kept as it is.
 _ONE_FILE: Final = (".keras", ".onnx")
@@ -122,7 +122,7 @@ def write_package(
         raise OutputError(f"A package is written as a .zip file: choose {target.stem or 'model'}.bioimage.zip.")
     check_licence(licence)
     steps = tuple(map(str, parse(preprocess))) if preprocess is not None else None
-    settings = PackageSettings(licence, tuple(authors), name, description, steps)
+    settings = PackageSettings(licence, _names(authors), name, description, steps)
     chosen = model if isinstance(model, PatchModel) else load_model(model)
     with Plan((target,), Inputs(chosen.files), overwrite=overwrite).claim():
         _check_packable(chosen)
@@ -151,6 +151,15 @@ def check_licence(licence: str) -> None:
         like = [n for n in names if n.upper() in close]
         meant = f" Did you mean {' or '.join(like)}?" if like else " Common ones are CC-BY-4.0, CC0-1.0 and MIT."
         raise SettingsError(f"There is no licence {licence[:60]!r} among the SPDX names.{meant}")
+
+
+def _names(authors: Sequence[str]) -> tuple[str, ...]:
+    """Return names of authors, found to be such as the specification allows."""
+    names = tuple(filter(None, map(str.strip, authors)))
+    for name in names:
+        if "/" in name or "\\" in name:
+            raise SettingsError(f"An author's name has no slash, and {name[:60]!r} has one. Name several one by one.")
+    return names
 
 
 def licences() -> tuple[str, ...]:
@@ -187,8 +196,8 @@ def _assembled(
     """Return the package, in a folder for files on the way to it."""
     sidecar = _sidecar(model, settings)
     before, within = split(sidecar.preprocess)
-    example = answered(model, test_image(model, image, channel_axis, before), within)
-    certificate = _certified(model, example, list(map(str, within)))
+    example, found = answered(model, test_image(model, image, channel_axis, before), within)
+    certificate = _certified(model, found)
     patch_model = _keep_patch_model(model, folder)
     write_json(folder / sidecar_path(folder / patch_model).name, sidecar.as_dict(), MAX_BYTES, overwrite=True)
     facts = Facts(model, sidecar, settings.licence, settings.authors, before, within, patch_model)
@@ -211,8 +220,7 @@ def _sidecar(model: PatchModel, settings: PackageSettings) -> Sidecar:
     )
 
 
-def _certified(model: PatchModel, example: Example, steps: Sequence[str]) -> Certificate:
-    found = verify(example.image, model, channel_axis=-1, preprocess=steps, method="dense")
+def _certified(model: PatchModel, found: Verification) -> Certificate:
     if not found.passed:
         raise OutputError(
             f"The model {model.name!r} was not packaged, for its dense network is not proven on the test image. "
@@ -236,31 +244,52 @@ def _keep_patch_model(model: PatchModel, folder: Path) -> str:
 
 def _write_files(facts: Facts, folder: Path, example: Example, certificate: Certificate) -> None:
     import imageio.v3 as iio
+    import tifffile
 
-    network = facts.model.fcn.network
     try:
-        (folder / files.WEIGHTS).write_bytes(dense_model(network, reflected=True))
+        (folder / files.WEIGHTS).write_bytes(dense_model(facts.model.fcn.network, reflected=True))
     except ValueError as error:
         raise OutputError(
             f"The model {facts.model.name!r} cannot be packaged: {error}. Hand on the model file."
         ) from None
-    np.save(folder / files.INPUT, example.image[None])
-    np.save(folder / files.OUTPUT, example.answer[None])
-    labels = labels_of(example.answer, network.head, np.dtype(np.uint16))
-    iio.imwrite(folder / files.COVER, cover(example, labels, facts.model.class_colors))
+    for array, exact, seen in (
+        (example.image, files.INPUT, files.SEEN_INPUT),
+        (example.answer, files.OUTPUT, files.SEEN_OUTPUT),
+    ):
+        np.save(folder / exact, array[None])
+        tifffile.imwrite(folder / seen, array[None], photometric="minisblack", compression="zlib")
+    iio.imwrite(folder / files.COVER, cover(example, facts.model.class_colors))
     certificate.save(folder / files.CERTIFICATE)
     (folder / files.README).write_text(readme(facts, certificate), encoding="utf-8")
 
 
 def _packed(facts: Facts, folder: Path, attachments: Sequence[str]) -> Path:
     """Return the package of the files in a folder, found valid."""
-    from bioimageio.spec import InvalidDescr, ValidationContext, build_description, save_bioimageio_package
+    from bioimageio.spec import (
+        InvalidDescr,
+        ValidationContext,
+        build_description,
+        load_description,
+        save_bioimageio_package_as_folder,
+    )
     from bioimageio.spec.model import ModelDescr
 
     content = description(facts, ModelDescr.implemented_format_version, attachments)
-    found = build_description(content, context=ValidationContext(root=folder, file_name="bioimageio.yaml"))
+    # An address that is known is not asked for: nobody wants a citation to be looked up.
+    urls = [entry["url"] for entry in content["cite"] if "url" in entry]
+    known = dict.fromkeys([*urls, *(f"{url}/" for url in urls)])  # it adds one to an address without a path
+    package = folder / "package.zip"
+    with ValidationContext(root=folder, file_name="rdf.yaml", known_files=dict(known)):
+        found = build_description(content)
+        if not isinstance(found, InvalidDescr):
+            _zip(Path(save_bioimageio_package_as_folder(found, output_path=folder / "package")), package)
+            found = load_description(package, perform_io_checks=True, known_files=dict(known))
     if isinstance(found, InvalidDescr):
         raise OutputError(f"The model {facts.model.name!r} was not packaged: {found.get_reason()}")
-    target = folder / "package.zip"
-    save_bioimageio_package(found, output_path=target)
-    return target
+    return package
+
+
+def _zip(folder: Path, path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
 from napari_fcnseg._napari.layers.edits import may_be_edited, pixels_in
 from napari_fcnseg._napari.layers.metadata import METADATA
 from napari_fcnseg._napari.segment.doctor_dialog import DoctorDialog, examine
+from napari_fcnseg._napari.segment.models.export_dialog import Export, ExportDialog
 from napari_fcnseg._napari.segment.models.naming import entries_of
 from napari_fcnseg._napari.segment.models.naming_dialog import NamingDialog
 from napari_fcnseg._napari.segment.results.certificate_dialog import CertificateDialog
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QAction
 
     from napari_fcnseg._napari.segment.batch.dialog import BatchDialog
+    from napari_fcnseg._napari.segment.image.image_box import ImageBox
     from napari_fcnseg._napari.segment.model_choice import ModelChoice
     from napari_fcnseg._napari.segment.results.instance_form import InstanceForm
     from napari_fcnseg._napari.segment.run.controller import RunController
@@ -118,6 +121,18 @@ class Dialogs(QObject):
         dialog = NamingDialog(models, entries, self._viewer.layers, self._dock, hidden=choice.hidden)
         dialog.written.connect(choice.read_again)
         dialog.show()
+
+    def open_export(self, image: ImageBox) -> None:
+        """Open the form for a package of the model, tested on the image that is chosen."""
+        try:
+            steps = self._settings.settings().preprocess or ()
+        except FcnSegError as error:
+            self._controller.report_problem(error)
+            return
+        with suppress(FcnSegError):  # without an image, random numbers do
+            ExportDialog(Export(self._choice.models[0], steps, image.source()), self._dock).show()
+            return
+        ExportDialog(Export(self._choice.models[0], steps, None), self._dock).show()
 
     def choose_saved(self, act: Callable[[str], object]) -> None:
         """Have the user choose a saved result, and do something with it."""

@@ -118,6 +118,7 @@ class DenseSegmentation(Panel):
         self.model.sample_chosen.connect(self.choice.choose_sample)
         self.model.output_chosen.connect(self.choice.choose_output)
         self.model.naming.connect(self.dialogs.open_naming)
+        self.model.export.triggered.connect(lambda _=False: self.dialogs.open_export(self.image))
         self.run.run.clicked.connect(self.start)
         self.run.cancel.clicked.connect(self.controller.stop)
         self.run.resume.clicked.connect(self.controller.resume)

@@ -121,7 +121,8 @@ class ModelBox(QGroupBox):
             "Model details…", "Names and colours of the classes, channels, normalisation. Kept beside the model."
         )
         self.names.triggered.connect(lambda _=False: self.naming.emit())
-        self.more = more_button("More about the model", (self.report, self.add, self.names))
+        self.export = Entry("Export…", "The dense network as a bioimage.io package, for other programs to run.")
+        self.more = more_button("More about the model", (self.report, self.add, self.names, self.export))
 
     def show_nothing(self) -> None:
         """Show that no model is chosen."""
@@ -163,6 +164,7 @@ class ModelBox(QGroupBox):
         self.legend.show_classes(hints.class_names, hints.class_colors, background)
         self.report.setEnabled(True)
         self.names.setEnabled(any(model.path is not None for model in models))
+        self.export.setEnabled(len(models) == 1)
 
     def _show_paths(self, paths: Sequence[str]) -> None:
         self._paths = tuple(paths)
@@ -196,6 +198,7 @@ class ModelBox(QGroupBox):
         self.tries.hide()
         self.report.setEnabled(False)
         self.names.setEnabled(False)
+        self.export.setEnabled(False)
 
     def _sample_buttons(self) -> QWidget:
         """Return a button per sample: nothing is quicker to try."""
