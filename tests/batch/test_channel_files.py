@@ -57,6 +57,12 @@ def test_the_longer_pattern_has_a_file_that_fits_two(tmp_path: Path) -> None:
     assert ([path.name for path in item.paths], item.target) == (["cell.tif", "cell_dapi.tif"], "cell")
 
 
+def test_what_joins_the_words_of_a_name_is_none_of_the_results_name(tmp_path: Path) -> None:
+    files(tmp_path, "cell-1_dapi.tif", "cell-1_phase.tif")
+    (item,) = images_in(tmp_path, channels=("*phase.tif", "*dapi.tif")).items
+    assert item.target == "cell-1"
+
+
 def test_another_partner_is_another_image(tmp_path: Path) -> None:
     files(tmp_path, "a_0.tif", "a_1.tif")
     (item,) = images_in(tmp_path, channels=("*_0.tif", "*_1.tif")).items
