@@ -144,7 +144,9 @@ def _add(
     name = first.relative_to(top).as_posix()
     missing = [pattern.name(key) for pattern in patterns if pattern not in files]
     if not missing:
-        result.whole.append(ChannelGroup(key.strip(" _-.") or first.stem, name, tuple(files[pattern] for pattern in patterns)))
+        result.whole.append(
+            ChannelGroup(key.strip(" _-.") or first.stem, name, tuple(files[pattern] for pattern in patterns))
+        )
         return
     beside = " and ".join(missing)
     what = "is" if len(missing) == 1 else "are"

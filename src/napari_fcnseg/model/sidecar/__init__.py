@@ -14,6 +14,7 @@ from napari_fcnseg.model.sidecar.files import (
     read_sidecar,
     sidecar_for,
     sidecar_path,
+    write_patch_size,
     write_sidecar,
 )
 from napari_fcnseg.model.sidecar.values import Citation, Classes
@@ -31,5 +32,6 @@ __all__ = [
     "read_sidecar",
     "sidecar_for",
     "sidecar_path",
+    "write_patch_size",
     "write_sidecar",
 ]
