@@ -87,6 +87,25 @@ class ConversionError(FcnSegError):
     """The network as a whole has no dense form (no fixed patch size, an image as output, …)."""
 
 
+class PatchSizeError(ConversionError):
+    """The model takes patches of any size, and nobody said which.
+
+    Parameters
+    ----------
+    message : str
+        The sentence.
+    axes : int
+        How many sizes there are to say.
+    """
+
+    def __init__(self, message: str, axes: int) -> None:
+        super().__init__(message, axes)
+        self.axes = axes
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class ImageError(FcnSegError):
     """The image does not fit: shape, channels, type, or values that are not finite."""
 

@@ -137,3 +137,26 @@ def test_objects_of_one_image_are_for_another_command(folder, capsys, tmp_path) 
     code, _, err = run(capsys, folder / "1.tif", "-o", tmp_path / "out.tif", "--objects", 2)
     assert code == 1
     assert "run instances on its labels" in err
+
+
+def test_a_file_for_each_channel_is_an_image_together(folder, capsys, tmp_path) -> None:
+    apart, out = tmp_path / "apart", tmp_path / "out"
+    apart.mkdir()
+    for name in ("1", "2"):
+        for channel, letter in enumerate("rgb"):
+            if (name, letter) != ("2", "b"):
+                colour = tifffile.imread(folder / f"{name}.tif")[..., channel]
+                tifffile.imwrite(apart / f"{name}_{letter}.tif", colour)
+    options = ("--channels", "*_r.tif", "*_g.tif", "*_b.tif", "--border", "edge", "--objects", "class 2")
+    code, said, err = run(capsys, apart, "-o", out, *options)
+    assert code == 1, "one image lacks a channel"
+    assert "2_r.tif: failed. 2_b.tif is missing beside it." in said
+    assert "channel 1 = 1_r.tif, channel 2 = 1_g.tif, channel 3 = 1_b.tif" in err
+    alone = nf.segment(tifffile.imread(folder / "1.tif"), MODEL, border="edge")
+    np.testing.assert_array_equal(tifffile.imread(out / "1.labels.tif"), alone.labels)
+    assert json.loads((out / "1.labels.provenance.json").read_text())["classes"] == ["class 1", "class 2"]
+    np.testing.assert_array_equal(
+        tifffile.imread(out / "1.objects.tif"), nf.find_instances(alone.labels, nf.InstanceSettings(2))
+    )
+    assert run(capsys, apart, "-o", out, *options)[1].count(": kept. ") == 1
+    assert "--channels is for a folder" in run(capsys, folder / "1.tif", "-o", out / "x.tif", *options)[2]

@@ -123,3 +123,21 @@ def test_a_class_that_no_pixel_has_is_said_even_when_quiet(labels, tmp_path, cap
         assert said in err
     code, _, err = run(capsys, labels, "-o", tmp_path / "e.tif", "--interior", 1, "--edge", 9, "--quiet")
     assert (code, "of class 9, which you asked for" in err) == (0, True)
+
+
+def test_classes_go_by_the_names_that_the_labels_have(labels, capsys, tmp_path) -> None:
+    beside = tmp_path / "labels.provenance.json"
+    beside.write_text(json.dumps({"program": "napari-fcnseg", "classes": ["Background", "edge", "Nucleus"]}))
+    output = tmp_path / "cells.tif"
+    assert run(capsys, labels, "-o", output, "--interior", "nucleus", "--edge", "edge")[0] == 0
+    np.testing.assert_array_equal(
+        tifffile.imread(output), find_instances(tifffile.imread(labels), InstanceSettings(3, 2))
+    )
+    code, _, err = run(capsys, labels, "-o", tmp_path / "no.tif", "--interior", "nuclei")
+    assert code == 1
+    assert "There is no class 'nuclei'. Did you mean 'Nucleus'? The classes are 1 'Background', 2 'edge'" in err
+    beside.unlink()
+    assert (
+        "do not say what their classes are called"
+        in run(capsys, labels, "-o", tmp_path / "no.tif", "--interior", "nucleus")[2]
+    )

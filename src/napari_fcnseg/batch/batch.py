@@ -129,7 +129,7 @@ class Batch:
         self.overwrite, self._advice, self._series = overwrite, advice, series
         self._rescale = tuple(rescale) if rescale is not None else None
         files = [file for model in self.models for file in model.files]
-        self._inputs = Inputs([*inputs, *files, *(item.path for item in self.items if item.path is not None)])
+        self._inputs = Inputs([*inputs, *files, *(path for item in self.items for path in item.paths)])
         settings = resolve_settings(settings, self.models)
         self.settings = replace(settings, preprocess=tuple(map(str, preprocess.parse(settings.preprocess or ()))))
         self.kinds = kept_outputs(settings)

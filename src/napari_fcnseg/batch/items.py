@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_fcnseg.batch.channel_files import grouped, patterns_of
 from napari_fcnseg.batch.object_tables import is_object_table
-from napari_fcnseg.batch.report import SKIPPED, ReportLine, is_report
+from napari_fcnseg.batch.report import FAILED, SKIPPED, ReportLine, is_report
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile import OUTPUTS, READ, ZARR, read_image
 from napari_fcnseg.imagefile.hdf5 import HDF5, holds_image
@@ -49,12 +50,20 @@ class BatchItem:
         The file.
     image : ImageFile or None
         The image, if it is in no file.
+    more : tuple of Path
+        The files of the other channels, where each has one of its own.
     """
 
     name: str
     target: str
     path: Path | None = None
     image: ImageFile | None = None
+    more: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All its files."""
+        return (self.path, *self.more) if self.path is not None else ()
 
     def read(self, series: int | None = None) -> ImageFile:
         """Return the image.
@@ -72,15 +81,17 @@ class BatchItem:
         if self.image is not None:
             return self.image
         assert self.path is not None, "an item has a file or an image"
-        return read_image([self.path], series)
+        return read_image(self.paths, series)
 
     def identity(self) -> dict[str, Any] | None:
         """Return what tells the image from a later one of the same name, as plain data; None where nothing does."""
         if self.path is None:
             digest = image_sha256(self.image.data) if self.image is not None else None
             return {"sha256": digest} if digest is not None else None
-        size, modified = facts_of_file(self.path)
-        return {"path": self.name, "bytes": size, "modified": str(modified)}
+        facts = [facts_of_file(path) for path in self.paths]
+        size, modified = sum(size for size, _ in facts), ", ".join(str(when) for _, when in facts)
+        others = {"more": [path.name for path in self.more]} if self.more else {}
+        return {"path": self.name, **others, "bytes": size, "modified": modified}
 
 
 @dataclass(frozen=True)
@@ -102,7 +113,9 @@ class FoundImages:
     others: tuple[Path, ...] = ()
 
 
-def images_in(folder: str | os.PathLike[str], recursive: bool = False, results: Path | None = None) -> FoundImages:
+def images_in(
+    folder: str | os.PathLike[str], recursive: bool = False, results: Path | None = None, channels: Sequence[str] = ()
+) -> FoundImages:
     """Return the images in a folder. Hidden files, and what this program wrote, are passed over without a word.
 
     Parameters
@@ -113,13 +126,17 @@ def images_in(folder: str | os.PathLike[str], recursive: bool = False, results: 
         Whether images in its subfolders are taken too.
     results : Path, optional
         The folder for the results: passed over if it is a subfolder.
+    channels : sequence of str, optional
+        A pattern such as ``"*_dapi.tif"`` for each channel, in the model's order, where each has a file of its own.
 
     Raises
     ------
     ImageError
         If the folder cannot be read, or holds no image.
+    SettingsError
+        If a pattern is none, or two files fit it for the same image.
     """
-    top = Path(folder)
+    top, patterns = Path(folder), patterns_of(channels)
     try:
         apart = results.resolve() if results is not None else None
         found = list(_walk(top, recursive, apart if apart != top.resolve() else None))
@@ -133,9 +150,21 @@ def images_in(folder: str | os.PathLike[str], recursive: bool = False, results: 
             f"There is no image in {top}. Files that end with {', '.join(IMAGE_SUFFIXES)} are looked for, and results "
             f"of this program passed over. Choose another folder{deeper}."
         )
+    others = tuple(path for path, reason in found if reason and path.suffix.lower() in IMAGE_SUFFIXES)
+    if patterns:
+        groups = grouped(paths, top, patterns)
+        wanted = [(Path(group.name).parent / group.key).as_posix() for group in groups.whole]
+        targets = _unique(wanted, [group.name for group in groups.whole])
+        joined = [
+            BatchItem(group.name, target, group.files[0], more=group.files[1:])
+            for group, target in zip(groups.whole, targets, strict=True)
+        ]
+        rest = [path for path, _ in groups.left_out]
+        lines += [ReportLine(name, FAILED, why) for name, why in groups.broken]
+        lines += [ReportLine(path.relative_to(top).as_posix(), SKIPPED, why) for path, why in groups.left_out]
+        return FoundImages(tuple(joined), tuple(lines), (*others, *rest, *groups.apart))
     names = [path.relative_to(top).as_posix() for path in paths]
     items = [BatchItem(name, target, path) for name, target, path in zip(names, _targets(names), paths, strict=True)]
-    others = tuple(path for path, reason in found if reason and path.suffix.lower() in IMAGE_SUFFIXES)
     return FoundImages(tuple(items), tuple(lines), others)
 
 

@@ -91,17 +91,17 @@ def inputs_of(
     from napari_fcnseg.imagefile import read_image
 
     models = tuple(models) if models is not None else models_of(chosen)
-    _say_channels(chosen, models[0])
+    say_channels([Path(name).name for name in chosen.image], models[0], chosen.quiet)
     return said(read_image(chosen.image, chosen.series).for_model(models[0].channels)), models
 
 
-def _say_channels(chosen: argparse.Namespace, model: PatchModel) -> None:
+def say_channels(called: Sequence[str], model: PatchModel, quiet: bool) -> None:
     """Print which file is which channel, and warn where the files' names say another order."""
     from napari_fcnseg.model.channels import order_notes
 
     named = model.sidecar.channel_names if model.sidecar is not None else ()
-    which, warning = order_notes(named, [Path(name).name for name in chosen.image])
-    for note in ("" if chosen.quiet else which, warning):
+    which, warning = order_notes(named, called)
+    for note in ("" if quiet else which, warning):
         if note:
             print(f"napari-fcnseg: {note}", file=sys.stderr)
 

@@ -31,10 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("tif", "ome-zarr"), metavar="NAME",
         help="of a folder's results: tif (default) or ome-zarr",
     )  # fmt: skip
+    patterns = "one file per channel: a pattern for each, in the model's order, such as '*_phase.tif' '*_dapi.tif'"
+    parser.add_argument("--channels", nargs="+", metavar="PATTERN", help=patterns)
     parser.add_argument("--recursive", action="store_true", help="images in subfolders of the folder, too")
     group = parser.add_argument_group("objects of a folder's images")
-    find = "find and measure objects of these classes in each image; one table for all: objects.csv"
-    group.add_argument("--objects", type=int, nargs="+", metavar="N", help=find)
+    find = "find and measure objects of these classes (name or number) in each image; one table for all: objects.csv"
+    group.add_argument("--objects", nargs="+", metavar="CLASS", help=find)
     group.add_argument(
         "--objects-method", metavar="NAME", help=f"{' or '.join(METHODS)} (watershed if there is an edge class)"
     )
@@ -55,6 +57,8 @@ def is_folder(chosen: argparse.Namespace) -> bool:
     folder = len(chosen.image) == 1 and path.is_dir() and path.suffix.lower() != ZARR and not is_zarr(path)
     if not folder and (chosen.format is not None or chosen.recursive):
         raise SettingsError("--format and --recursive are for a folder of images. Name one, or leave them out.")
+    if not folder and chosen.channels is not None:
+        raise SettingsError("--channels is for a folder of images. For one image, name a file for each channel.")
     if not folder and chosen.objects is not None:
         raise SettingsError("--objects is for a folder of images. For one image, run instances on its labels.")
     if chosen.objects is None and (given := _objects_options(chosen)):
@@ -93,17 +97,21 @@ def segment_folder(
     """
     from napari_fcnseg.batch import Batch, images_in
     from napari_fcnseg.batch.report import folder_lock
+    from napari_fcnseg.cli.arguments import say_channels
     from napari_fcnseg.system.saving import COMMAND
 
     _check(chosen)
-    wanted = chosen.objects is not None
-    objects = search_settings(chosen, chosen.objects, chosen.objects_method) if wanted else None
-    found = images_in(chosen.image[0], chosen.recursive, chosen.output)
+    found = images_in(chosen.image[0], chosen.recursive, chosen.output, chosen.channels or ())
     if chosen.output.is_dir():
         with folder_lock(chosen.output):  # raises before models are read if another batch has the folder
             pass
+    ensemble, objects = models(), None
+    if found.items and found.items[0].more:
+        say_channels([path.name for path in found.items[0].paths], ensemble[0], chosen.quiet)
+    if chosen.objects is not None:
+        objects = search_settings(chosen, chosen.objects, ensemble[0].class_names, chosen.objects_method)
     batch = Batch(
-        found.items, models(), settings, chosen.output,
+        found.items, ensemble, settings, chosen.output,
         form=chosen.format or "tif", verify=chosen.verify, left_out=found.left_out, overwrite=chosen.overwrite,
         inputs=found.others, advice=COMMAND, series=chosen.series, rescale=chosen.rescale,
         objects=objects, volume=chosen.volume,

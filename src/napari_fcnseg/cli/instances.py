@@ -24,7 +24,8 @@ def add_arguments(instances: argparse.ArgumentParser) -> None:
     add = instances.add_argument
     add("labels", metavar="LABELS", help="as segment writes them: class 1, 2, …, and 0 for not labelled")
     add("-o", "--output", type=Path, required=True, metavar="FILE", help=".tif, .zarr, .png or .npy")
-    add("--interior", type=int, nargs="+", required=True, metavar="N", help="class that the instances are made of")
+    made_of = "class that the instances are made of: its name, or its number"
+    add("--interior", nargs="+", required=True, metavar="CLASS", help=made_of)
     add("--method", metavar="NAME", help=f"{' or '.join(METHODS)} (watershed if there is an edge class)")
     add_search_arguments(instances)
     add("--table", type=Path, metavar="FILE", help="measure the instances into this .csv")
@@ -38,7 +39,7 @@ def add_arguments(instances: argparse.ArgumentParser) -> None:
 def add_search_arguments(command: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Add what ``segment`` has for the objects of a folder of images, too."""
     add = command.add_argument
-    add("--edge", type=int, metavar="N", help="class between instances that touch, for the watershed")
+    add("--edge", metavar="CLASS", help="class between instances that touch, for the watershed: name or number")
     add("--minimum-size", type=int, default=0, metavar="PIXELS", help="leave smaller instances out (0)")
     add("--fill-holes", type=int, default=0, metavar="PIXELS", help="fill holes up to this size (0)")
     add("--connectivity", type=int, default=1, metavar="N", help="1: sides touch; 2: corners too; 3: in a volume (1)")
@@ -46,14 +47,24 @@ def add_search_arguments(command: argparse.ArgumentParser | argparse._ArgumentGr
     add("--volume", action="store_true", help="instances go through the last three axes, not only through two")
 
 
-def search_settings(chosen: argparse.Namespace, interior: Sequence[int], method: str | None = None) -> InstanceSettings:
-    """Return what to look for."""
+def search_settings(
+    chosen: argparse.Namespace, interior: Sequence[str], names: Sequence[str], method: str | None = None
+) -> InstanceSettings:
+    """Return what to look for, with ``names`` of the classes, class 1 first."""
     from napari_fcnseg.instances.settings import InstanceSettings
 
-    return InstanceSettings(
-        tuple(interior), chosen.edge, method, chosen.minimum_size, chosen.fill_holes, chosen.connectivity,
-        chosen.separation,
+    return InstanceSettings.named(
+        interior, names, chosen.edge, method=method, minimum_size=chosen.minimum_size, fill_holes=chosen.fill_holes,
+        connectivity=chosen.connectivity, separation=chosen.separation,
     )  # fmt: skip
+
+
+def _names_of(labels: Path) -> tuple[str, ...]:
+    """Return what the classes of labels are called, as their provenance says; nothing where it does not."""
+    from napari_fcnseg.run.provenance_file import provenance_of_file
+
+    names = provenance_of_file(labels).get("classes")
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def run_instances(chosen: argparse.Namespace) -> int:
@@ -63,7 +74,7 @@ def run_instances(chosen: argparse.Namespace) -> int:
     from napari_fcnseg.run.provenance_file import check_provenance, provenance_path
     from napari_fcnseg.system.saving import COMMAND, ZARR, Inputs, Plan
 
-    settings = search_settings(chosen, chosen.interior, chosen.method)
+    settings = search_settings(chosen, chosen.interior, _names_of(Path(chosen.labels)), chosen.method)
     check_ending(chosen.output)
     inputs = Inputs([chosen.labels, provenance_path(Path(chosen.labels)), *chosen.image])
     measured = [path for path in (chosen.table, chosen.outlines) if path is not None]

@@ -169,7 +169,8 @@ def _print_forecast(run: Run, quiet: bool) -> None:
     if run.plan.settings.precision != EXACT and not quiet:
         print(try_run(run), file=sys.stderr)
     if not quiet and any(method.name == "patchwise" for method in run.plan.methods):
-        print(estimate_run(run), file=sys.stderr)
+        estimate = estimate_run(run)
+        print(" ".join(filter(None, [str(estimate), estimate.first_look])), file=sys.stderr)
 
 
 def _verify_result(provenance: dict[str, Any], sampler: VerificationSampler, plan: Plan, *, quiet: bool) -> int:

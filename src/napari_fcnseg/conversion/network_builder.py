@@ -11,8 +11,9 @@ from napari_fcnseg.conversion.feature_maps import MapRef
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-#: More operations than this are not worth building: patch by patch is the better way then.
-MAX_OPERATIONS = 3_000
+#: More operations than this are not worth building: patch by patch is the better way then. MobileNetV2 on patches of
+#: 96 x 96 has 4,128 and is three times as fast on 160 x 160 pixels; ResNet50 on 64 x 64 has 5,538 and gains nothing.
+MAX_OPERATIONS = 5_000
 
 
 class TooLargeError(Exception):

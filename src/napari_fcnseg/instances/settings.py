@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.instances.class_names import class_numbers
 from napari_fcnseg.system.serialization import PlainSettings
 
 if TYPE_CHECKING:
@@ -102,6 +103,37 @@ class InstanceSettings(PlainSettings):
         """The interior classes."""
         assert isinstance(self.interior, tuple), "made one at the start"
         return self.interior
+
+    @classmethod
+    def named(
+        cls,
+        interior: str | int | Sequence[str | int],
+        names: Sequence[str],
+        edge: str | int | None = None,
+        **others: Any,
+    ) -> Self:
+        """Return settings for classes that are chosen by name.
+
+        Parameters
+        ----------
+        interior : str or int, or a sequence of them
+            The class, or classes, that the instances are made of: names, or numbers from 1.
+        names : sequence of str
+            What the classes are called, class 1 first: ``model.class_names``, or ``result.provenance["classes"]``.
+        edge : str or int, optional
+            The class between instances that touch.
+        **others
+            The other settings.
+
+        Raises
+        ------
+        SettingsError
+            No class is called so, or a value is not one of the possible ones.
+        """
+        called = dict(enumerate(names, start=1))
+        chosen = [interior] if isinstance(interior, str | int) else list(interior)
+        between = class_numbers([edge], called)[0] if edge is not None else None
+        return cls(class_numbers(chosen, called), between, **others)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

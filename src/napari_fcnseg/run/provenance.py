@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.engine.device import KERAS, PACKAGES, PROCESSOR, REFERENCE
 from napari_fcnseg.errors import ModelFileError
+from napari_fcnseg.model.classes import default_names
 from napari_fcnseg.settings import EXACT
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], spent: TimeSpent, no
             }
             for m, method in zip(plan.models, plan.methods, strict=True)
         ],
+        "classes": list(_classes(plan.models[0])),
         "settings": plan.settings.as_dict(),
         "image": {"shape": list(plan.layout.shape), "dtype": str(plan.image.dtype)},
         "mask": plan.mask.as_dict() if plan.mask is not None else None,
@@ -66,6 +68,14 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], spent: TimeSpent, no
             "numpy": version("numpy"),
         },
     }
+
+
+def _classes(model: PatchModel) -> tuple[str, ...]:
+    """Return what the labels are called, label 1 first, even where a broken sidecar could say so."""
+    try:
+        return model.class_names
+    except ModelFileError:
+        return default_names("class", model.classes)
 
 
 def _taught(model: PatchModel) -> dict[str, Any]:

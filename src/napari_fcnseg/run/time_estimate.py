@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from napari_fcnseg.model.patch_model import ModelLike
     from napari_fcnseg.plan.schedule import Skip
 
+#: Seconds from which on a run patch by patch is long, and that a first look at it may take.
+_LONG, _LOOK = 300.0, 60.0
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -33,16 +37,31 @@ class Estimate:
         The method of each model.
     device : str
         Where it was measured.
+    every : int
+        Pixels between output pixels.
+    axes : int
+        Spatial axes of the image.
     """
 
     seconds: float
     pixels: int
     methods: tuple[str, ...]
     device: str
+    every: int = 1
+    axes: int = 2
 
     def __str__(self) -> str:
         method = "Patch by patch" if "patchwise" in self.methods else "Densely"
         return f"{method}: about {format_duration(self.seconds)} for {self.pixels:,} pixels on {self.device}."
+
+    @property
+    def first_look(self) -> str:
+        """What gives a first look where a run patch by patch takes long, in words; empty where it does not."""
+        if "patchwise" not in self.methods or self.seconds < _LONG:
+            return ""
+        times = 2 ** math.ceil(math.log2(self.seconds / _LOOK) / self.axes)
+        every, seconds = self.every * times, self.seconds / times**self.axes
+        return f"For a first look, --every {every} takes about {format_duration(seconds)}."
 
 
 def estimate(image: Any, model: ModelLike | Sequence[ModelLike], *, mask: Any = None, **settings: Any) -> Estimate:
@@ -77,4 +96,6 @@ def estimate_run(run: Run, skip: Skip | None = None) -> Estimate:
         regions = [region for _, parts in planned for _, region in parts]
         seconds = sum(r.estimate(r.method.reader(source), regions, devices[0]) for r in run.runners) / len(devices)
     pixels = run.plan.schedule.pixels_of(planned)
-    return Estimate(seconds, pixels, tuple(method.name for method in run.plan.methods), ", ".join(map(str, devices)))
+    methods = tuple(method.name for method in run.plan.methods)
+    axes = len(run.plan.extent)
+    return Estimate(seconds, pixels, methods, ", ".join(map(str, devices)), run.plan.settings.every, axes)

@@ -15,6 +15,7 @@ from napari_fcnseg.model.sidecar.files import (
     sidecar_for,
     sidecar_path,
     sidecar_within,
+    write_patch_size,
     write_sidecar,
 )
 from napari_fcnseg.model.sidecar.values import Citation, Classes
@@ -33,5 +34,6 @@ __all__ = [
     "sidecar_for",
     "sidecar_path",
     "sidecar_within",
+    "write_patch_size",
     "write_sidecar",
 ]

@@ -111,6 +111,35 @@ def write_sidecar(
         return _update(model, path, sidecar, replace_unreadable=replace_unreadable)
 
 
+def write_patch_size(model: str | os.PathLike[str], sizes: Sequence[int]) -> Path:
+    """Write into the sidecar how large the patches of a model are that takes any; everything else in it stays.
+
+    Parameters
+    ----------
+    model : path
+        The model's file or folder.
+    sizes : sequence of int
+        Of the patch, per axis.
+
+    Returns
+    -------
+    Path
+        Where it was written.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    ModelFileError
+        If there is one that cannot be read.
+    """
+    path = sidecar_path(model)
+    with Plan((path,), Inputs([model]), overwrite=True).claim():
+        present = read_json(path, "sidecar") if path.exists() else {}
+        write_json(path, {**present, "patch_size": list(values.patch_size(list(sizes)))}, MAX_BYTES, overwrite=True)
+    return path
+
+
 def _update(model: str | os.PathLike[str], path: Path, sidecar: Sidecar, *, replace_unreadable: bool) -> Path:
     """Read what is there, and write it with what is new, while no other process does."""
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 
-from napari_fcnseg.errors import SAVE_AGAIN, ConversionError, UnreadableError
+from napari_fcnseg.errors import SAVE_AGAIN, ConversionError, PatchSizeError, UnreadableError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Channels
 from napari_fcnseg.readers.bands import with_bands
@@ -259,9 +259,10 @@ def _patch_shape(graph: OnnxGraph, value: OnnxInput, channels_last: bool) -> tup
         )
     shape = tuple(n for n in (*sizes, channels) if n is not None)
     if len(shape) != len(sizes) + 1:
-        raise ConversionError(
+        raise PatchSizeError(
             f"The model {name!r} has no fixed patch size: its input {value.name[:80]!r} has the shape {shown}. "
-            f"{_FIXED_SIZE}{graph.with_size}."
+            f"{_FIXED_SIZE}{graph.with_size}.",
+            sum(n is None for n in sizes),
         )
     if math.prod(shape) > MAX_ELEMENTS or channels is None or channels > _MOST_CHANNELS:
         raise UnreadableError(f"the shape of its input, {shown}, is too large to be true", EXPORT_AGAIN)

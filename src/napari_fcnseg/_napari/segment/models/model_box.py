@@ -24,13 +24,14 @@ from qtpy.QtWidgets import (
 from napari_fcnseg._napari.segment.models.legend import Legend
 from napari_fcnseg._napari.segment.models.members import EnsembleMembers
 from napari_fcnseg._napari.segment.models.model_text import describe, refused_sheet, sheets
+from napari_fcnseg._napari.segment.models.patch_size_row import PatchSizeRow
 from napari_fcnseg._napari.segment.models.preferences import preferred
 from napari_fcnseg._napari.segment.models.recent_menu import RecentMenu
 from napari_fcnseg._napari.segment.models.report_dialog import ReportDialog
 from napari_fcnseg._napari.widgets.entry import Entry, menu_of, more_button
 from napari_fcnseg._napari.widgets.flow import FlowLayout
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
-from napari_fcnseg.errors import FcnSegError
+from napari_fcnseg.errors import FcnSegError, PatchSizeError
 from napari_fcnseg.samples.catalogue import SAMPLES
 from napari_fcnseg.system.formatting import shorten_name
 
@@ -74,6 +75,9 @@ class ModelBox(QGroupBox):
         self.about.setWordWrap(True)
         self.about.setMinimumWidth(1)  # a long name in a refusal is not to make the dock wide
         self.about.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)  # a refusal is to be sent on
+        self.patch_size = PatchSizeRow()
+        self.patch_size.kept.connect(lambda path: self.files_chosen.emit([path]))
+        self.patch_size.problem.connect(self.show_refusal)
         self.tries = self._sample_buttons()
         self.legend = Legend()
         self.legend.naming.connect(self._open_naming)
@@ -93,7 +97,7 @@ class ModelBox(QGroupBox):
         layout.addLayout(row)
         layout.addWidget(self.members)
         layout.addLayout(self._form)
-        for part in (self.about, self.tries, self.legend):
+        for part in (self.about, self.patch_size, self.tries, self.legend):
             layout.addWidget(part)
         self.show_nothing()
 
@@ -146,6 +150,7 @@ class ModelBox(QGroupBox):
         if outputs := self.offers_answers(error):
             self._offer(outputs, self._asked or outputs[0])
         self._describe(str(error), refused=True)
+        self.patch_size.ask(self._paths, error.axes if isinstance(error, PatchSizeError) else 0)
         sheet = refused_sheet(Path(self._paths[0]).name if len(self._paths) == 1 else "The model", error)
         self._sheets = (sheet,) if sheet is not None else ()
         self.report.setEnabled(sheet is not None)
@@ -196,6 +201,7 @@ class ModelBox(QGroupBox):
         self.about.setToolTip(f"<p>{tooltip}</p>" if tooltip else "")
         self.legend.clear()
         self.tries.hide()
+        self.patch_size.hide()
         self.report.setEnabled(False)
         self.names.setEnabled(False)
         self.export.setEnabled(False)
