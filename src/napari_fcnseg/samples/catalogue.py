@@ -120,7 +120,7 @@ _TISSUE = Sample(
 
 _CELLS = Sample(
     name="cells",
-    title="Fluorescent cells (synthetic, with truth)",
+    title="Fluorescent cells (synthetic)",
     image=_cells_image,
     model_path=_MODELS / "cells31.keras",
     channel_axis=-1,

@@ -86,6 +86,24 @@ def test_undo_after_remove_brings_back_what_was_removed(qtbot, viewer, dock) -> 
     assert list(viewer.layers)[1:] == [first], "the latest result"
 
 
+def test_a_run_that_replaced_a_result_is_undone_in_one_step(qtbot, viewer, dock) -> None:
+    viewer.add_image(image(40, 50))
+    give(dock, small_model())
+    run(qtbot, dock)
+    first = viewer.layers[-1]
+    dock.settings.border.value = "edge"
+    settle(qtbot)
+    run(qtbot, dock)
+    (_, second) = viewer.layers
+    assert second is not first
+    assert dock.undo.undo()
+    qtbot.waitUntil(lambda: not dock.undo.busy)
+    assert list(viewer.layers)[1:] == [first]
+    assert dock.undo.redo()
+    qtbot.waitUntil(lambda: not dock.undo.busy)
+    assert list(viewer.layers)[1:] == [second]
+
+
 def test_each_key_is_listed_and_none_is_napari_s_own(qtbot, viewer, opened) -> None:
     keys = [
         shortcut.key().toString(QKeySequence.SequenceFormat.NativeText) for shortcut in opened.findChildren(QShortcut)

@@ -14,6 +14,7 @@ from napari.layers import Labels, Shapes
 from napari.utils._proxies import ReadOnlyWrapper
 from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtTest import QTest
 
 from napari_fcnseg._napari.segment.results.instances_box import InstancesBox
@@ -77,6 +78,15 @@ def test_sorted_filtered_seen_and_saved(qtbot, viewer, opened, tmp_path) -> None
     dialog.condition.editingFinished.emit()
     assert column(dialog, "area (px)") == [20]
     assert dialog.message.text() == "1 of 3 objects."
+    dialog.condition.setText("area (px) >")
+    dialog.condition.textEdited.emit("area (px) >")
+    assert "Press Enter" in dialog.message.text(), "what is being written is not wrong yet"
+    dialog.condition.setText("area (px) > 15, x (µm) > 10")
+    dialog.condition.textEdited.emit(dialog.condition.text())
+    assert dialog.message.text() == "1 of 3 objects."
+    dialog.save_csv(str(tmp_path / "filtered.csv"))
+    qtbot.waitUntil(lambda: "Saved" in dialog.message.text(), timeout=20_000)
+    assert dialog.message.text().startswith("All 3 objects, not the 1 of the filter.")
     dialog.see(0)
     camera = getattr(viewer, "scene", viewer).camera
     np.testing.assert_allclose(camera.center[-2:], (10.75, 21.0))
@@ -113,9 +123,10 @@ def test_corrections_and_paint_are_followed(qtbot, viewer, opened) -> None:
     dialog.select(second)
     dialog.delete.click()
     qtbot.waitUntil(lambda: dialog.message.text() == "1 object.", timeout=20_000)
-    layer.undo()
-    layer.undo()
-    dialog.refresh()
+    undo = dialog.findChild(QShortcut)
+    assert undo.key() == QKeySequence.StandardKey.Undo
+    undo.activated.emit()
+    undo.activated.emit()
     qtbot.waitUntil(lambda: dialog.message.text() == "3 objects.", timeout=20_000)
     parent.data_setitem(np.nonzero(np.ones((4, 4))), 3)  # in the classes, as the brush does
     qtbot.waitUntil(lambda: dialog.message.text() == "4 objects.", timeout=30_000)

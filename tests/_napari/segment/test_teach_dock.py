@@ -8,13 +8,14 @@ import signal
 
 import numpy as np
 import pytest
-from napari_helpers import choose, finish, give, settle, small_model
+from napari_helpers import choose, finish, give, run, settle, small_model
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QColor
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QColorDialog, QMessageBox
 
 import napari_fcnseg as nf
+from napari_fcnseg._napari.compare.masks_box import MasksBox
 from napari_fcnseg._napari.layers.metadata import METADATA
 from napari_fcnseg.engine import engine
 from napari_fcnseg.engine.session import _reference
@@ -147,6 +148,22 @@ def test_what_is_taught_is_saved_chosen_run_and_stands_in_the_certificate(qtbot,
     assert finish(qtbot, dock).startswith("Conversion check passed")
     assert (viewer.layers[-1].data == SAMPLE.truth()[200:296, 100:220]).mean() > 0.85
     assert viewer.layers[-1].metadata[METADATA]["certificate"]["models"][0]["taught"] == taught
+
+
+def test_a_preview_lies_under_no_result_and_is_no_mask(qtbot, viewer, dock, teach) -> None:
+    strokes = begin(qtbot, teach)
+    rows(strokes, 12, 50)
+    rest(qtbot, teach)
+    preview = teach.teacher.book.current.preview
+    assert preview.visible
+    masks = MasksBox()
+    qtbot.addWidget(masks)
+    masks.offer(list(viewer.layers))
+    assert masks.first is None, "neither strokes nor preview"
+    run(qtbot, dock)
+    assert not preview.visible
+    rows(strokes, 30)
+    assert preview.visible
 
 
 def test_what_is_missing_is_said_and_what_was_deleted_comes_back(qtbot, viewer, teach) -> None:

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_fcnseg._napari.compare.guess import likely_mask, likely_truth
 from napari_fcnseg._napari.compare.settings_form import SettingsForm
-from napari_fcnseg._napari.layers.metadata import shows_comparison
+from napari_fcnseg._napari.layers.metadata import is_tool, shows_comparison
 from napari_fcnseg._napari.widgets.form import QuietCombo, form_of
 from napari_fcnseg._napari.widgets.section import Section
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
@@ -97,7 +97,9 @@ class MasksBox(QGroupBox):
         """Offer Labels layers, the newest first; the choice is kept."""
         first, chosen = self.first, self.chosen
         self._layers = [
-            layer for layer in reversed(layers) if isinstance(layer, Labels) and not shows_comparison(layer)
+            layer
+            for layer in reversed(layers)
+            if isinstance(layer, Labels) and not shows_comparison(layer) and not is_tool(layer)
         ]
         kept = self._by_hand and any(layer is first for layer in self._layers)
         wanted = first if kept else likely_truth(self._layers)

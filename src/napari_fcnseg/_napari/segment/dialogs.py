@@ -114,12 +114,12 @@ class Dialogs(QObject):
         slots = {"returned": dialog.take, "finished": self._let_run}
         create_worker(in_worker, examine, _connect=slots, _ignore_errors=True)
 
-    def open_naming(self) -> None:
-        """Open the editor of what is kept beside the model."""
+    def open_naming(self, *, guess: bool = False) -> None:
+        """Open the editor of what is kept beside the model; a ``guess`` of the normalisation is no fact to be kept."""
         models, choice = self._choice.models, self._choice
-        entries = entries_of(models[0], choice.hints, self._settings.preprocess.value)
+        entries = entries_of(models[0], choice.hints, "" if guess else self._settings.preprocess.value)
         dialog = NamingDialog(models, entries, self._viewer.layers, self._dock, hidden=choice.hidden)
-        dialog.written.connect(choice.read_again)
+        dialog.written.connect(lambda: choice.read_again(forget_steps=not guess))
         dialog.show()
 
     def open_export(self, image: ImageBox) -> None:

@@ -37,6 +37,7 @@ from napari_fcnseg._napari.segment.run.request import RunRequest
 from napari_fcnseg._napari.segment.run.run_box import RunBox
 from napari_fcnseg._napari.segment.run.saved import read_saved
 from napari_fcnseg._napari.segment.run.settings_box import SettingsBox
+from napari_fcnseg._napari.segment.run.stopped import run_of
 from napari_fcnseg._napari.segment.teach.choice import teach_choice
 from napari_fcnseg._napari.segment.teach.teach_part import TeachPart
 from napari_fcnseg._napari.widgets.entry import Entry
@@ -50,7 +51,7 @@ from napari_fcnseg.errors import FcnSegError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari.layers import Image, Layer
+    from napari.layers import Layer
     from napari.viewer import Viewer
 
     from napari_fcnseg._napari.segment.run.saved import SavedRun
@@ -111,13 +112,14 @@ class DenseSegmentation(Panel):
         self.choice.begun.connect(self.run.forgive)
         self.choice.begun.connect(self.teach.model_chosen)
         self.choice.loaded.connect(self._take_models)
-        self.choice.opened.connect(self._take_sample)
+        self.choice.opened.connect(self.image.take)
+        self.choice.opened.connect(lambda _: self._refresh())
         self.choice.problem.connect(self.report_problem)
         self.image.chosen.connect(self._follow_image)
         self.model.files_chosen.connect(self.choose_models)
         self.model.sample_chosen.connect(self.choice.choose_sample)
         self.model.output_chosen.connect(self.choice.choose_output)
-        self.model.naming.connect(self.dialogs.open_naming)
+        self.model.naming.connect(lambda: self.dialogs.open_naming(guess=self.normalisation.guess))
         self.model.export.triggered.connect(lambda _=False: self.dialogs.open_export(self.image))
         self.run.run.clicked.connect(self.start)
         self.run.cancel.clicked.connect(self.controller.stop)
@@ -126,11 +128,13 @@ class DenseSegmentation(Panel):
         self.run.certificate.triggered.connect(lambda _=False: self.dialogs.open_certificate())
         self.input.seen.connect(self._show_input)
         self.normalisation.accepted.connect(self._accept_input)
+        self.normalisation.guessed.connect(lambda steps: remember_model(self.models, guessed=steps, preprocess=steps))
         self.model.legend.changed.connect(self._show_classes)
         self.model.legend.marked.connect(lambda label: remember_model(self.models, background=label))
         self.settings.compare.clicked.connect(self.start_comparison)
         self.controller.shown.connect(self._note_result)
-        self.controller.ended.connect(self.result.refresh)
+        self.controller.begun.connect(lambda: self.result.hush(self.controller.computes))
+        self.controller.ended.connect(lambda: self.result.hush(False))
         self.result.shown.connect(self.controller.select)
         for bar in (self.threshold, self.look):
             self.result.shown.connect(bar.show_layer)
@@ -178,6 +182,9 @@ class DenseSegmentation(Panel):
         ModelDrop(self).dropped.connect(self.drop_models)
         self.engine.start()
         self._follow_image()
+        run = run_of(self.result.layer)
+        if run is not None and not self.choice.wanted:  # the model of what is there, in a dock that was closed
+            self.choose_models([str(model.path) for model in run.request.models if model.path is not None])
 
     @property
     def models(self) -> tuple[PatchModel, ...]:
@@ -280,7 +287,6 @@ class DenseSegmentation(Panel):
             return None
 
     def _note_result(self, layers: tuple[Layer, ...]) -> None:
-        self.undo.note(layers)
         if self.controller.last is not None:
             self.result.remember(layers, self.controller.last.request)
         self.look.dress(layers[-1])
@@ -288,16 +294,18 @@ class DenseSegmentation(Panel):
         take_place(self.viewer.layers, older, layers[-1])
         self.instances.inherit(older, layers[-1])
         self.instances.recompute(layers[-1])
-        self.undo.take(older)
+        self.undo.note(layers, older)
+        self.teach.put_aside()
         self.result.show_layer(layers[-1])
 
     def _show_input(self, look: InputLook | None) -> None:
         """Show what reaches the model, and warn where it looks wrong, in sight whatever is scrolled."""
-        self.normalisation.show_look(look, recall_model(self.models).accepted)
-        self.run.warn("⚠ The image may need another normalisation." if self.normalisation.doubtful else "")
+        memory = recall_model(self.models)
+        self.normalisation.show_look(look, memory.accepted, memory.guessed)
+        self.run.warn(self.normalisation.short_warning)
 
     def _accept_input(self, steps: str) -> None:
-        remember_model(self.models, accepted=steps)
+        remember_model(self.models, accepted=steps, guessed=None)
         self._show_input(self.normalisation.histogram.look)
 
     def _threshold_changed(self, layer: Layer) -> None:
@@ -314,10 +322,6 @@ class DenseSegmentation(Panel):
         self.where.offer(layers)
         if not self.choice.wanted:
             self._follow_image()
-        self._refresh()
-
-    def _take_sample(self, layers: list[Image]) -> None:
-        self.image.take(layers)
         self._refresh()
 
     def _follow_image(self) -> None:

@@ -24,7 +24,7 @@ class DoctorDialog(TextDialog):
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Doctor", "", parent, "Close this window.")
+        super().__init__("Diagnostics", "", parent, "Close this window.")
         self.copy.setEnabled(False)
         self.say("Looking at what is installed, and timing a tile on each device. This can take a minute…")
 

@@ -114,9 +114,10 @@ class ModelChoice(QObject):
         """Remember what the user chose for these models."""
         remember_model(self.models, **self._settings.chosen_for_model())
 
-    def read_again(self) -> None:
+    def read_again(self, *, forget_steps: bool = True) -> None:
         """Read the model with what the user has just written beside it, which counts more than a sample's."""
-        remember_model(self.models, preprocess=None)
+        if forget_steps:
+            remember_model(self.models, preprocess=None)
         self._load(self.wanted, ModelHints(), self._output)
 
     def _load(self, paths: tuple[str, ...], hints: ModelHints, output: str = "", *, fill_in: bool = True) -> None:

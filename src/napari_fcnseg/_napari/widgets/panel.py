@@ -12,6 +12,7 @@ from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QFrame, QMainWindow, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.widgets.panel_scroll import PanelScroll
+from napari_fcnseg._napari.widgets.style import FOCUS_STYLE
 from napari_fcnseg.errors import FcnSegError
 
 if TYPE_CHECKING:
@@ -66,19 +67,13 @@ class Panel(QWidget):
         column.setContentsMargins(6, 4, 6, 4)
         column.addStretch()
         scroll = PanelScroll(steps)
+        self.setStyleSheet(FOCUS_STYLE)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(scroll, 1)
-        foot = QWidget()
-        below = QVBoxLayout(foot)
-        below.setContentsMargins(0, 0, 0, 0)
-        below.setSpacing(0)
+        foot = _Foot(footer)
         if footer:
-            line = QFrame()
-            line.setFrameShape(QFrame.Shape.HLine)
-            for part in (line, *footer):
-                below.addWidget(part)
             layout.addWidget(foot)
 
         def place(part: QWidget) -> None:
@@ -129,6 +124,32 @@ class Panel(QWidget):
         if self.parent() is None:  # or it was docked again
             self.deleteLater()
         _LEAVING.discard(self)
+
+
+class _Foot(QWidget):
+    """Parts that are always in sight, below a line, as high as their texts need: no more, and never less.
+
+    Qt asks them for the height of what they say before they have their width, and may be content with that.
+    """
+
+    def __init__(self, parts: Sequence[QWidget]) -> None:
+        super().__init__()
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(0)
+        line = QFrame()
+        line.setFrameShape(QFrame.Shape.HLine)
+        for part in (line, *parts):
+            self._column.addWidget(part)
+
+    def event(self, event: QEvent | None) -> bool:
+        """Take the height that is needed, whenever that may have changed."""
+        handled = super().event(event)
+        if event is not None and event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
+            height = self._column.totalHeightForWidth(self.width())
+            if height > 0 and (self.minimumHeight(), self.maximumHeight()) != (height, height):
+                self.setFixedHeight(height)
+        return handled
 
 
 def _dock_of(widget: QWidget) -> QDockWidget | None:

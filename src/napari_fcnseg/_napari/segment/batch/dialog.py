@@ -114,7 +114,10 @@ class BatchDialog(QDialog):
         self._watch.changed.connect(self._offer)
         self._offer()
         self._set_busy(False)
-        self._say(f"Model: {models_name(self._models)}. Everything else is as the dock's settings say.")
+        steps = ", ".join(self._settings.preprocess or ()) or "none"
+        self._say(
+            f"Model: {models_name(self._models)}. Normalisation: {steps}. All else is as the dock's settings say."
+        )
 
     def hold(self) -> None:
         """Begin no batch from now on: a run has begun in the dock."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QVBoxLayout
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.layers.axes import AxisChoice
 from napari_fcnseg._napari.layers.channels import ImageLayers, InputSpec, full_resolution, suggest_layers, works_alone
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.layers import Layer
-    from qtpy.QtWidgets import QWidget
 
+_FEW = 5  # of an axis that may hold channels
 _OPEN = "Open an image in napari (File > Open, or drop it here), or try a sample."
 
 
@@ -134,7 +135,7 @@ class ImageBox(QGroupBox):
                 if combo.layer is None:
                     raise ImageError(
                         f"The model takes {need.channels} channels and {need.name(channel)!r} has no layer yet. Choose "
-                        "one under Image."
+                        f"one under Image.{_stacked(self.first, need.channels)}"
                     )
             layers = [combo.layer for combo in self.combos[: need.channels] if combo.layer is not None]
         return ImageLayers.of(layers, need, self.choice)
@@ -203,6 +204,8 @@ class ImageBox(QGroupBox):
             segments_of(first, self.need, self.choice, separate=several) if first is not None else ()
         )
         self.strip.setVisible(first is not None)
+        for before, after in itertools.pairwise([*self.combos, *self.strip.buttons]):  # as they are read
+            QWidget.setTabOrder(before, after)
         source = self._explain()
         arrays = [full_resolution(layer) for layer in self._used()]
         self.facts.show_for(arrays, self._pixel_axes(source), source, again=again)
@@ -244,3 +247,15 @@ class ImageBox(QGroupBox):
     def _warn(self) -> None:
         self.warning.setText(self.facts.warning)
         self.warning.setVisible(bool(self.facts.warning))
+
+
+def _stacked(layer: Image, wanted: int) -> str:
+    """Return what to do where a layer may hold channels, but not as many as a model takes; empty otherwise."""
+    shape = full_resolution(layer).shape
+    short = [axis for axis, length in enumerate(shape[:-2]) if 1 < length <= _FEW and length != wanted]
+    if layer.rgb or len(short) != 1:
+        return ""
+    return (
+        f" {layer.name} has {shape[short[0]]} along its axis {short[0]}: if these are channels, right-click the layer, "
+        "Split Stack, and choose those that the model takes."
+    )

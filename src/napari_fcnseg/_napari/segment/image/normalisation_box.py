@@ -48,6 +48,8 @@ class NormalisationBox(QGroupBox):
 
     #: Emitted with steps, as text, that the user found right although they look unusual.
     accepted = Signal(str)
+    #: Emitted with steps, as text, that the user took because they were proposed.
+    guessed = Signal(str)
 
     def __init__(self, line: LineEdit, origin: QLabel, parent: QWidget | None = None) -> None:
         super().__init__("Normalisation", parent)
@@ -91,7 +93,7 @@ class NormalisationBox(QGroupBox):
         """The steps, as text."""
         return str(self._line.value).strip()
 
-    def show_look(self, look: InputLook | None, accepted: str | None = None) -> None:
+    def show_look(self, look: InputLook | None, accepted: str | None = None, guessed: str | None = None) -> None:
         """Show what reaches the model, and the doubt about it unless the user said that it is right.
 
         Parameters
@@ -100,10 +102,13 @@ class NormalisationBox(QGroupBox):
             What was seen.
         accepted : str or None
             Steps that are right for the model whatever they look like.
+        guessed : str or None
+            Steps that were proposed for the model before.
         """
         self.histogram.show_look(look)
         doubt = look.doubt if look is not None and accepted != self.steps else None
-        guess = _GUESS if doubt is None and self._guessed == self.steps != accepted else ""
+        mine = bool(self.steps) and self.steps in (self._guessed, guessed)
+        guess = _GUESS if doubt is None and mine and self.steps != accepted else ""
         self.warning.setText(doubt.reason if doubt is not None else guess)
         suggestion = doubt.suggestion if doubt is not None else None
         self._suggested = ", ".join(suggestion) if suggestion is not None else None
@@ -116,6 +121,17 @@ class NormalisationBox(QGroupBox):
     def doubtful(self) -> bool:
         """Whether what reaches the model looks wrong; a guess looks right, and may not be."""
         return self.warning.text() not in ("", _GUESS)
+
+    @property
+    def short_warning(self) -> str:
+        """What is wrong or uncertain, in a few words; empty if nothing is."""
+        guess = "⚠ The normalisation is a guess." if self.guess else ""
+        return "⚠ The image may need another normalisation." if self.doubtful else guess
+
+    @property
+    def guess(self) -> bool:
+        """Whether what is chosen is a guess that nobody has confirmed."""
+        return self.warning.text() == _GUESS
 
     def _chosen(self, _: int) -> None:
         text = self.choice.currentText()
@@ -144,6 +160,7 @@ class NormalisationBox(QGroupBox):
             self._guessed = self._suggested
             self._line.value = self._suggested
             self._show_choice()
+            self.guessed.emit(self._guessed)
 
     def _accept(self) -> None:
         self._guessed = None

@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout
 
 from napari_fcnseg._napari.files_in_use import in_use
-from napari_fcnseg._napari.widgets.form import form_of, quiet_combo
+from napari_fcnseg._napari.widgets.form import QuietCombo, form_of
 from napari_fcnseg._napari.widgets.save_name import ask_save_name
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
@@ -70,7 +70,7 @@ class ExportDialog(QDialog):
         self.authors = QLineEdit()
         self.authors.setPlaceholderText("Ada Lovelace, Grace Hopper")
         self.authors.setToolTip("<p>Who made the model, with commas between them.</p>")
-        self.licence = quiet_combo("Licence", "Under which others may use the model: an SPDX name.")
+        self.licence = QuietCombo("Licence", "Under which others may use the model: an SPDX name.")
         self.licence.setEditable(True)
         self.licence.addItems(LICENCES)
         self.licence.setCurrentIndex(-1)

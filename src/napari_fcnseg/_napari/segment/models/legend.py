@@ -50,8 +50,9 @@ class Chip(QToolButton):
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.setIconSize(QSize(_ICON, _ICON))
         named = likely_background([name]) == 1
-        self.setText((f"{name} (background)" if background and not named else name).replace("&", "&&"))
-        self.setAccessibleName(f"Show {name}{' (background)' * background}")
+        shown = f"{name} (background)" if background and not named else name
+        self.setText(shown.replace("&", "&&"))
+        self.setAccessibleName(f"Show {shown}")
         self.setStyleSheet("QToolButton::menu-indicator { image: none; }")  # its actions are for the right button
         self.setToolTip("<p>Click to show or hide this class, double-click to name and colour it.</p>")
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)

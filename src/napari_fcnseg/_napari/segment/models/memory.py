@@ -25,6 +25,8 @@ class ModelMemory:
         Steps as text; None where those that came with the model were used.
     accepted : str or None
         Steps that the user found right although they look unusual.
+    guessed : str or None
+        Steps that were taken because this program proposed them.
     border : str or None
         The border rule.
     class_names, class_colors : tuple of str
@@ -35,6 +37,7 @@ class ModelMemory:
 
     preprocess: str | None = None
     accepted: str | None = None
+    guessed: str | None = None
     border: str | None = None
     class_names: tuple[str, ...] = ()
     class_colors: tuple[str, ...] = ()

@@ -293,6 +293,8 @@ class InstancesBox(QWidget):
         layer = self.layer
         if layer is None:
             return
+        if self.message.styleSheet():  # what was missing may be there now
+            self._say("")
         coming = any(o is not None and o.parent is layer and not o.stop.is_set() for o in (self._current, self._next))
         if coming or self._target(layer) is not None:
             self._timer.start()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QItemSelectionModel, Qt, QTimer
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QDialog,
     QFileDialog,
@@ -112,6 +113,9 @@ class ObjectDialog(QDialog):
     def _connect(self) -> None:
         self.view.clicked.connect(lambda index: self.see(index.row()))
         self.condition.editingFinished.connect(self._filter)
+        self.condition.textEdited.connect(lambda _: self._filter(whole=False))
+        undo = QShortcut(QKeySequence.StandardKey.Undo, self)
+        undo.activated.connect(self._undo)
         self.delete.clicked.connect(self.delete_selected)
         self.merge.clicked.connect(self.merge_selected)
         self.split.clicked.connect(self._split_pressed)
@@ -208,7 +212,9 @@ class ObjectDialog(QDialog):
         """Save the table; say where, or why not."""
         table = self.model.table
         if table is not None:
-            self._write(path, lambda target: table.save(target, overwrite=replace), replace)
+            shown = self.model.rowCount()
+            note = f"All {len(table):,} objects, not the {shown:,} of the filter. " * (shown < len(table))
+            self._write(path, lambda target: table.save(target, overwrite=replace), replace, note)
 
     def save_outlines(self, path: str, *, replace: bool = False) -> None:
         """Save the outlines; say where, or why not."""
@@ -222,13 +228,13 @@ class ObjectDialog(QDialog):
 
         self._write(path, save, replace)
 
-    def _write(self, path: str, save: Callable[[Path], object], replace: bool) -> None:
+    def _write(self, path: str, save: Callable[[Path], object], replace: bool, note: str = "") -> None:
         plan = Plan((Path(path),), in_use(), overwrite=replace, advice="")
 
         def work() -> str:
             with plan.claim():
                 save(Path(path))
-            return f"Saved as {path}."
+            return f"{note}Saved as {path}."
 
         create_worker(in_worker, work, _connect={"returned": self._saved}, _ignore_errors=True)
 
@@ -265,13 +271,19 @@ class ObjectDialog(QDialog):
         objects = "1 object" if count == 1 else f"{count:,} objects"
         self._say(f"{objects}." if shown == count else f"{shown:,} of {objects}.")
 
-    def _filter(self) -> None:
+    def _filter(self, *, whole: bool = True) -> None:
+        """Show what fits the condition; one that is not written to its end is waited for."""
         try:
             self.model.filter(self.condition.text())
         except FcnSegError as error:
-            self._say(str(error), ERROR_STYLE)
+            self._say(str(error) if whole else "Press Enter to see what is wrong with the filter.", ERROR_STYLE * whole)
             return
         self._count()
+
+    def _undo(self) -> None:
+        """Undo the last change of the objects, as napari's own key does over the image."""
+        self._layer.undo()
+        self._note_edit()
 
     def _change(self, label: int, labels: list[int]) -> None:
         """Give objects another label, as napari's own tools do: with its undo."""

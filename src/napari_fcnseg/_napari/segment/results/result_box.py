@@ -81,7 +81,7 @@ class ResultBox(QWidget):
         self._viewer = viewer
         self._layer: Layer | None = None
         self._requests: WeakKeyDictionary[Layer, RunRequest] = WeakKeyDictionary()
-        self._busy = False
+        self._busy, self._edited, self._hushed = False, 0, False
         self.about, self.message = WrappingLabel(), WrappingLabel()
         self.about.setAccessibleName("The result")
         self.message.setAccessibleName("What became of it")
@@ -136,6 +136,11 @@ class ResultBox(QWidget):
         """Show what has become known of the result since, as that it was verified."""
         self.show_layer(self._layer)
 
+    def hush(self, hushed: bool) -> None:
+        """Say nothing of a result while another one is computed."""
+        self._hushed = hushed
+        self.refresh()
+
     def request_again(self, layer: Layer) -> RunRequest | None:
         """Return a request that gives a layer's result again, bit for bit; None if its image is unknown.
 
@@ -159,11 +164,13 @@ class ResultBox(QWidget):
 
     def show_layer(self, layer: Layer | None) -> None:
         """Show what a result was made with; None for no result."""
-        if layer is not self._layer:
+        edited = pixels_in(layer.metadata.get(METADATA, {})) if layer is not None else 0
+        if layer is not self._layer or edited != self._edited:  # what was saved is not what is shown
             self._say("")
+        self._edited = edited
         self._layer = layer
         self.shown.emit(layer)
-        self.setVisible(layer is not None)
+        self.setVisible(layer is not None and not self._hushed)
         provenance = layer.metadata.get(METADATA, {}) if layer is not None else {}
         self.about.setText(describe_result(layer.name, provenance) if layer is not None else "")
         self.about.setToolTip(f"<p>{escape(made_with(provenance))}</p>")

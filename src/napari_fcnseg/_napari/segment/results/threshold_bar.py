@@ -42,7 +42,6 @@ class ThresholdBar(QWidget):
         self.caption = QLabel()
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _UNIT)
-        self.slider.setAccessibleName("Threshold")
         self.value = QLabel()
         self.value.setMinimumWidth(self.fontMetrics().horizontalAdvance("100 %"))
         row = QHBoxLayout(self)
@@ -76,6 +75,7 @@ class ThresholdBar(QWidget):
         threshold = self._set.get(self.layer, Threshold.neutral(classes))
         names = class_names(self.layer)
         self.caption.setText(f"{names.get(2, 'class 2')} from" if classes == 2 else "Unsure below")
+        self.slider.setAccessibleName(self.caption.text())
         self.slider.setToolTip(
             "<p>The least probability of this class for its label.</p>" if classes == 2 else
             "<p>Pixels whose winning class has a lower probability get a colour of their own.</p>"

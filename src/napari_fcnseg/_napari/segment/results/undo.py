@@ -19,10 +19,10 @@ _MOST = 10  # steps; the arrays of removed results stay in memory as long
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """Layers of one result, and whether they came or went."""
+    """Layers of results that came, and of those that went with it."""
 
-    layers: tuple[Layer, ...]
-    came: bool
+    came: tuple[Layer, ...] = ()
+    went: tuple[Layer, ...] = ()
 
 
 class Undo(QObject):
@@ -56,17 +56,21 @@ class Undo(QObject):
         """Whether layers are still to come or to go."""
         return bool(self._waiting)
 
-    def note(self, layers: Sequence[Layer]) -> None:
-        """Take notice of a result that is shown."""
-        if tuple(layers) in self._results:  # a run that goes on shows the same layers again
-            return
-        self._results = [*self._results, tuple(layers)][-_MOST:]
-        self._add(_Step(tuple(layers), came=True))
+    def note(self, layers: Sequence[Layer], older: Sequence[Layer] = ()) -> None:
+        """Take notice of a result that is shown, and take what it replaces out of the viewer."""
+        self._finish()
+        gone = tuple(layer for layer in older if layer in self._viewer.layers)
+        new = tuple(layers) not in self._results  # a run that goes on shows the same layers again
+        if new:
+            self._results = [*self._results, tuple(layers)][-_MOST:]
+        if new or gone:
+            self._add(_Step(tuple(layers) if new else (), gone))
+            self._show(gone, False)
 
     def note_removed(self, layer: Layer) -> None:
         """Take notice that a layer was removed, by napari's own list too: a result comes back with undo."""
         if layer is not self._mine and any(layer in result for result in self._results):
-            self._add(_Step((layer,), came=False))
+            self._add(_Step(went=(layer,)))
 
     def take(self, layers: Sequence[Layer]) -> bool:
         """Take layers out of the viewer; return whether any was there."""
@@ -74,7 +78,7 @@ class Undo(QObject):
         present = tuple(layer for layer in layers if layer in self._viewer.layers)
         if not present:
             return False
-        self._add(_Step(present, came=False))
+        self._add(_Step(went=present))
         self._show(present, False)
         return True
 
@@ -90,11 +94,13 @@ class Undo(QObject):
         self._finish()
         while steps:
             step = steps.pop()
-            wanted = step.came != back
-            changing = tuple(layer for layer in step.layers if (layer in self._viewer.layers) != wanted)
-            if changing:  # or somebody else has done so
+            coming, going = (step.went, step.came) if back else (step.came, step.went)
+            coming = tuple(layer for layer in coming if layer not in self._viewer.layers)
+            going = tuple(layer for layer in going if layer in self._viewer.layers)
+            if coming or going:  # or somebody else has done so
                 others.append(step)
-                self._show(changing, wanted)
+                self._show(going, False)
+                self._show(coming, True)
                 return True
         return False
 
@@ -103,6 +109,8 @@ class Undo(QObject):
         self._undone.clear()
 
     def _show(self, layers: Sequence[Layer], wanted: bool) -> None:
+        if not layers:
+            return
         order = layers if wanted else layers[::-1]  # the labels go first: they are what is seen
         self._waiting.extend((layer, wanted) for layer in order)
         self._do_next()

@@ -108,6 +108,11 @@ class RunController(QObject):
         """Whether a worker is at work."""
         return bool(self._work)
 
+    @property
+    def computes(self) -> bool:
+        """Whether a result is being computed."""
+        return self.running and self._results is not None
+
     def segment(self, request: RunRequest) -> None:
         """Start a run."""
         self.follows = False
@@ -149,8 +154,7 @@ class RunController(QObject):
 
     def _offer_resume(self) -> None:
         """Offer to resume, but not what goes where the view goes."""
-        follows = self.follows and self._stopped() is self.last
-        self._box.offer_resume(self.resumable and not follows)
+        self._box.offer_resume(self.resumable and not (self.follows and self._stopped() is self.last))
 
     def _stopped(self) -> RunResult | None:
         selected = run_of(self._selected()) if self._selected is not None else None
@@ -177,9 +181,8 @@ class RunController(QObject):
         self._results, self.last = ResultLayers(self._viewer, layers), None
         if layers:
             show_progress(layers, 1, 1)  # it goes on: nothing is missing for good
-        self.verification, self._made = None, ()
         self._box.certificate.setVisible(False)
-        self._latest, self._shown, self._said = None, None, ""
+        self.verification, self._made, self._latest, self._shown, self._said = None, (), None, None, ""
         self._stops[-1] = request.stop
         self._begin(function, arguments, text, self._segmented)
         self._activity = Activity(self._box, result_name(request))
@@ -315,12 +318,16 @@ class RunController(QObject):
             if verify and segmented is not None and segmented.done == segmented.total:
                 self._testify(segmented)
 
-    def _compared(self, outcome: Outcome | None) -> None:
+    def _came(self, outcome: Outcome | None) -> bool:
+        """Say why nothing came of a request; return whether something did."""
         if outcome is None or outcome.cancelled:
             self._box.say("Stopped.")
         elif outcome.error is not None:
             self.report_problem(outcome.error)
-        else:
+        return outcome is not None and not outcome.cancelled and outcome.error is None
+
+    def _compared(self, outcome: Outcome | None) -> None:
+        if self._came(outcome) and outcome is not None:
             self._box.say(str(outcome.value))
 
     def _testify(self, segmented: RunResult) -> None:
@@ -330,11 +337,7 @@ class RunController(QObject):
         self._begin(verify_worker, arguments, "Checking against the original model…", self._verified)
 
     def _verified(self, outcome: Outcome | None) -> None:
-        if outcome is None or outcome.cancelled:
-            self._box.say("Stopped.")
-        elif outcome.error is not None:
-            self.report_problem(outcome.error)
-        else:
+        if self._came(outcome) and outcome is not None:
             self.verification, edits = outcome.value
             certificate = self.verification.certificate.as_dict()
             for layer in self._made:

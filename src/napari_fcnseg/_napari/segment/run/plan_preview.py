@@ -118,6 +118,18 @@ class Forecast(NamedTuple):
     detail: str = ""
 
 
+def _unusual(plan: RunPlan) -> str:
+    """Return what a run does otherwise than is usual."""
+    settings = plan.settings
+    said = [
+        "patch by patch" if any(method.name == "patchwise" for method in plan.methods) else "",
+        f"every {settings.every} px" if settings.every > 1 else "",
+        settings.precision if settings.precision != "float32" else "",
+        "taught model" if any(model.path is None for model in plan.models) else "",
+    ]
+    return "".join(f" · {each}" for each in said if each)
+
+
 def preview_worker(request: RunRequest, number: int) -> Generator[Forecast | None, None, Forecast | None]:
     """Yield the plan of a request, with a number; the value is the same with the time it will take."""
 
@@ -133,7 +145,7 @@ def preview_worker(request: RunRequest, number: int) -> Generator[Forecast | Non
         if plan is None:
             return None
         what = plan.summary
-        said = f"{what.pixels:,} px · {what.tiles:,} tile{'s' * (what.tiles > 1)}"
+        said = f"{what.pixels:,} px · {what.tiles:,} tile{'s' * (what.tiles > 1)}{_unusual(plan)}"
         detail = f"tiles of {format_shape(what.tile)} pixels, {format_bytes(what.bytes)} of memory"
         yield Forecast(number, said, detail)
         text = yield from wait_in_worker(lambda: measure(plan, said), request.stop)

@@ -48,6 +48,7 @@ class SettingsBox(QWidget):
         self.preprocess = LineEdit()
         self.preprocess.changed.connect(self._show_origin)
         self._filled, self._origin = "", ""
+        self._recalled: str | None = None  # steps that were chosen for the model an earlier time
         self.border = ComboBox(choices=BORDERS, tooltip=_tooltip(tooltip_from(RunSettings, "border")))
         self.method = ComboBox(
             choices=[(text, method) for method, text in _METHODS.items()],
@@ -82,7 +83,7 @@ class SettingsBox(QWidget):
         self._show_whether_exact()
         self.offer_disagreement(False)
         self._restore(recall(_REMEMBERED, _LAST))
-        for widget in (*self._remembered.values(), self.preprocess, self.precision, self.disagreement):
+        for widget in (*self._remembered.values(), self.method, self.preprocess, self.precision, self.disagreement):
             widget.changed.connect(lambda _: self.changed.emit())
         for box in (self.every, self.tile):
             box.valueChanged.connect(lambda _: self.changed.emit())
@@ -109,9 +110,9 @@ class SettingsBox(QWidget):
     def _remembered(self) -> dict[str, Any]:
         """The widgets that are as they were when napari was last used.
 
-        What the model says is not among them, nor arithmetic that is not exact.
+        What the model says is not among them, nor what is chosen for a trial: a method, arithmetic that is not exact.
         """
-        names = ("border", "method", "device", "probabilities", "confidence", "preview")
+        names = ("border", "device", "probabilities", "confidence", "preview")
         return {name: getattr(self, name) for name in names}
 
     def keep(self) -> None:
@@ -149,17 +150,24 @@ class SettingsBox(QWidget):
 
     def restore(self, memory: ModelMemory) -> None:
         """Take what the user chose for a model the last time."""
+        self._recalled = memory.preprocess
         if memory.preprocess is not None:
             self.preprocess.value = memory.preprocess
+        self._show_origin()
         if memory.border in BORDERS:
             self.border.value = memory.border
 
     def _show_origin(self) -> None:
-        filled = self._origin if self.preprocess.value == self._filled else ""
-        self.caption.setText(f"From {shorten_name(filled, _LONGEST_NAME)}" if filled else "")
-        note = f"<p>Filled in from {escape(filled)}. Change it here, or under Model details.</p>" if filled else ""
-        self.caption.setToolTip(note)
-        self.caption.setVisible(bool(filled))
+        steps, text, note = self.preprocess.value, "", ""
+        if steps == self._filled and self._origin:
+            text = f"From {shorten_name(self._origin, _LONGEST_NAME)}"
+            note = f"Filled in from {escape(self._origin)}. Change it here, or under Model details."
+        elif steps != self._filled and steps == self._recalled:
+            text = "As you last chose for this model"
+            note = f"What comes with the model is {escape(self._filled)}." if self._filled else "Nothing comes with it."
+        self.caption.setText(text)
+        self.caption.setToolTip(f"<p>{note}</p>" * bool(note))
+        self.caption.setVisible(bool(text))
 
     def _show_whether_exact(self) -> None:
         self.compare.setEnabled(self.precision.value != EXACT)

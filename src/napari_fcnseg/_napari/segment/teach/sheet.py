@@ -45,10 +45,13 @@ class Sheet:
         Its layers.
     key : str
         What the image is known by on disk; empty before that is known.
+    aside : bool
+        Whether the preview is hidden, for a result lies over it.
     """
 
     def __init__(self, number: int, source: ImageLayers, names: Sequence[str], colors: Sequence[str]) -> None:
         self.number, self.source, self.key = number, source, ""
+        self.aside = False
         layer = source.layers[0]
         geometry, self._spanned = placed_over(layer, source.dropped_axis, source.spatial_axes)
         self._shown = np.zeros(source.layout.result_shape, np.uint8)

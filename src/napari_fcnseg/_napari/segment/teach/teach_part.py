@@ -75,6 +75,10 @@ class TeachPart(TeachBox):
         if self.teacher.on:
             self.teacher.start()
 
+    def put_aside(self) -> None:
+        """Hide the preview, which would lie under a result, until somebody paints again."""
+        self.teacher.put_aside()
+
     def model_chosen(self) -> None:
         """Stop where another model is chosen than the one that was saved just now."""
         if not self._choosing:

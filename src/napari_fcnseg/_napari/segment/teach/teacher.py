@@ -94,6 +94,7 @@ class Teacher(QObject):
         self.jobs.idle.connect(self._go)
         self._watch, self._keeper = StrokeWatch(self), StrokeKeeper(self)
         self._watch.touched.connect(self._keep)
+        self._watch.touched.connect(lambda: self.put_aside(False))
         self._watch.paused.connect(lambda: self._want("learn", "look"))
         self._watch.picked.connect(self.picked)
         self._keeper.failed.connect(lambda text: self.problem.emit(SettingsError(text)))
@@ -117,6 +118,13 @@ class Teacher(QObject):
         except FcnSegError as error:
             self.problem.emit(error)
         self.changed.emit()
+
+    def put_aside(self, aside: bool = True) -> None:
+        """Hide the previews, or show again those that were hidden so."""
+        for sheet in self.book.sheets:
+            if aside != sheet.aside and sheet.preview.visible == aside:
+                sheet.preview.visible = not aside
+            sheet.aside = aside
 
     def stop(self, text: str = "") -> None:
         """Stop, also what is being computed; the strokes stay, and so does what was learned."""
