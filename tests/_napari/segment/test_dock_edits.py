@@ -67,6 +67,8 @@ def test_edits_are_counted_said_and_written_and_the_check_is_of_the_models_own(
         written = json.loads(told.read_text(encoding="utf-8"))
         assert written["edited"] == {"pixels": more}
         assert Certificate.from_dict(written["certificate"]).edited_pixels == more
+    interior = dock.instances.form.interior
+    interior.setCurrentIndex(interior.findData(2))  # no class has a name: none is proposed
     dock.instances.find_now()
     qtbot.waitUntil(lambda: any("objects" in layer.name for layer in viewer.layers), timeout=30_000)
     assert viewer.layers[-1].metadata[METADATA]["edited"] == {"pixels": more}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_fcnseg._napari.segment.run.controller import RunController
     from napari_fcnseg._napari.segment.run.request import RunRequest
     from napari_fcnseg._napari.segment.run.run_box import RunBox
+    from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.plan.run_plan import RunPlan
 
 #: Choices that come quickly after each other are waited for.
@@ -125,9 +126,14 @@ def _unusual(plan: RunPlan) -> str:
         "patch by patch" if any(method.name == "patchwise" for method in plan.methods) else "",
         f"every {settings.every} px" if settings.every > 1 else "",
         settings.precision if settings.precision != "float32" else "",
-        "taught model" if any(model.path is None for model in plan.models) else "",
+        "with what is taught" if any(_taught_now(model) for model in plan.models) else "",
     ]
     return "".join(f" · {each}" for each in said if each)
+
+
+def _taught_now(model: PatchModel) -> bool:
+    """Return whether a model is being taught and is in no file yet."""
+    return model.path is None and model.sidecar is not None and "taught" in model.sidecar.other
 
 
 def preview_worker(request: RunRequest, number: int) -> Generator[Forecast | None, None, Forecast | None]:
