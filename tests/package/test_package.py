@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from package_networks import network, with_inputs
+from readers.reader_forge import CONV, entry, keras_file, sequential
 
 from napari_fcnseg import FCN, Certificate, PatchModel, convert, errors, load_model, segment, write_package
 from napari_fcnseg.cli.main import main
@@ -278,6 +279,15 @@ def test_the_command_line_writes_a_package(tmp_path, capsys) -> None:
     assert all(part in text for part in ("name: Cells in culture", "name: Ada", "name: Grace", "license: CC-BY-4.0"))
     assert main(command) == 1
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_model_of_any_patch_size_comes_back_with_the_one_it_had(tmp_path) -> None:
+    free = sequential(entry("Conv2D", **CONV), entry("GlobalAveragePooling2D"), shape=(None, None, 1))
+    made = load_model(keras_file(tmp_path / "free.keras", free), patch_size=(9, 8))
+    path = made.fcn.package(tmp_path / "a.zip", licence="MIT")
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("free.keras") == (tmp_path / "free.keras").read_bytes()
+    assert load_model(path).patch_shape == (9, 8)
 
 
 @pytest.mark.timeout(300)

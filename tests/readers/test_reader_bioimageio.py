@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import yaml
 
-from napari_fcnseg import errors, load_model
+from napari_fcnseg import PatchModel, errors, load_model
 from napari_fcnseg.cli.main import main
+from napari_fcnseg.readers import read_model
 from napari_fcnseg.readers.guard import yaml_text
 from napari_fcnseg.readers.likely import likely_model, likely_models
 from napari_fcnseg.samples import SAMPLES
@@ -106,6 +107,11 @@ def unpacked(path: Path, data: Any) -> Path:
     return path
 
 
+def opened(path: Path) -> PatchModel:
+    """Read a model as the reading process does, without its start."""
+    return PatchModel(read_model(path), path)
+
+
 @pytest.mark.parametrize("way", ["zip", "folder", "rdf.yaml"])
 def test_another_s_patch_classifier_comes_with_what_is_said_of_it(tmp_path, way) -> None:
     path = zipped(tmp_path / "their.zip", FOREIGN) if way == "zip" else unpacked(tmp_path / "their", FOREIGN)
@@ -131,15 +137,20 @@ def test_what_the_user_says_beside_a_package_comes_first(tmp_path) -> None:
 
 
 def test_the_older_version_s_steps_are_understood(tmp_path) -> None:
-    sidecar = load_model(zipped(tmp_path / "old.zip", OLD)).sidecar
+    sidecar = opened(zipped(tmp_path / "old.zip", OLD)).sidecar
     assert sidecar is not None
     assert sidecar.preprocess == ("fixed_zero_mean_unit_variance:1.5/2,3/4", "scale_range@all:1")
 
 
 def test_what_is_to_be_done_after_the_network_is_said(tmp_path) -> None:
     after = [{"id": "softmax", "kwargs": {"axis": "channel"}}, {"id": "binarize", "kwargs": {"threshold": 0.5}}]
-    model = load_model(zipped(tmp_path / "a.zip", changed(FOREIGN, "outputs", 0, "postprocessing", to=after)))
+    model = opened(zipped(tmp_path / "a.zip", changed(FOREIGN, "outputs", 0, "postprocessing", to=after)))
     assert [note for note in model.network.notes if "asks for binarize after the network" in note]
+
+
+def own(name: Any) -> dict[str, Any]:
+    """Return the description of what claims to be a package of this program."""
+    return {**FOREIGN, "config": {"napari_fcnseg": {"patch_model": name}}}
 
 
 DENSE = [{"type": "batch"}, {"type": "space", "id": "y", "size": {"tensor_id": "patch", "axis_id": "y"}}]
@@ -166,6 +177,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
         "rows, then columns",
     ),
     "another size": (changed(FOREIGN, "inputs", 0, "axes", 1, "size", to=41), "41 × 31.*31 × 31"),
+    "our own, a way out": (own("../cells.keras"), "no file inside the package"),
+    "our own, no name": (own({"a": 1}), "which file the patch model is"),
+    "our own, a pickle": (own("cells.pkl"), "holds no 'cells.fcnseg.json'"),
+    "our own, without a sidecar": (own("cells.keras"), "holds no 'cells.fcnseg.json'"),
     "a data set": (changed(FOREIGN, "type", to="dataset"), "'dataset' and no model"),
     "version 0.3": (changed(FOREIGN, "format_version", to="0.3.2"), "version '0.3.2'"),
     "whole data sets": (
@@ -194,7 +209,7 @@ def test_what_cannot_be_read_is_refused_with_its_reason(tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     data, sentence = REFUSED[case]
     with pytest.raises(errors.FcnSegError, match=sentence) as caught:
-        load_model(zipped(tmp_path / "a.zip", data)).sidecar  # noqa: B018 - what is said is checked here
+        opened(zipped(tmp_path / "a.zip", data)).sidecar  # noqa: B018 - what is said is checked here
     assert "a.zip" in str(caught.value) or "package" in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip"]
 
@@ -239,7 +254,7 @@ def without_weights(path: Path) -> Path:
 )
 def test_an_archive_that_is_a_trap_is_refused(tmp_path, made: Callable[[Path], Path], sentence) -> None:
     with pytest.raises(errors.ModelFileError, match=sentence):
-        load_model(made(tmp_path / "a.zip"))
+        opened(made(tmp_path / "a.zip"))
 
 
 def test_yaml_is_read_by_the_rules_of_its_version_1_2() -> None:

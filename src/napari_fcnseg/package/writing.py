@@ -217,6 +217,7 @@ def _sidecar(model: PatchModel, settings: PackageSettings) -> Sidecar:
         description=settings.description or known.description,
         preprocess=settings.preprocess if settings.preprocess is not None else known.preprocess,
         outputs={},
+        patch_size=model.patch_shape if model.network.bands is None else known.patch_size,  # its file may leave it open
     )
 
 

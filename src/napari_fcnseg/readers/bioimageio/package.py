@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import tempfile
 from dataclasses import replace
@@ -168,7 +169,7 @@ def _weights(
         with tempfile.TemporaryFile() as file:
             file.write(content)
             file.seek(0)
-            return onnx_network.read(file, Path(name).resolve() / "in-an-archive", output, options)
+            return onnx_network.read(file, _NOWHERE / Path(name).name, output, options)
     raise UnreadableError(f"its file {name!r} is of a kind that is not read", _AGAIN)
 
 
@@ -184,4 +185,6 @@ def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+#: Beside which there can be no second file.
+_NOWHERE: Final = Path(os.devnull)
 _AGAIN: Final = "Download the package again."
