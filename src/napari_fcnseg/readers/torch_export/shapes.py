@@ -64,7 +64,7 @@ def _cast(call: CallContext) -> None:
     if kind is None:
         _same(call)
         return
-    number = DTYPES[kind][1] if kind in DTYPES else 0
+    number = DTYPES[kind][1] if is_whole(kind) and kind in DTYPES else 0
     call.finish("Cast", [call.read("self")], to=1 if number in PRECISIONS else number)
 
 
