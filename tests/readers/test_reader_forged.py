@@ -298,6 +298,20 @@ def test_other_tensorflow_functions_are_refused(tmp_path: Path, function: str) -
     assert refusal(keras_file(tmp_path / "m.keras", model, {})).layer == "odd"
 
 
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        ("math.cumsum", "it is the function 'math.cumsum', which is not read"),
+        ("image.per_image_standardization", "normalises each patch by itself"),
+    ],
+)
+def test_a_refused_function_is_called_by_its_name(tmp_path: Path, function: str, reason: str) -> None:
+    model = functional(outputs=["odd"])
+    described, node = tf_function("odd", function, "input", 0, 0, {})
+    model["config"]["layers"].append({**described, "inbound_nodes": [node]})
+    assert reason in refusal(keras_file(tmp_path / "m.keras", model, {})).reason
+
+
 def test_two_twelve_counts_models_inside_models_twice(tmp_path: Path) -> None:
     root = "_layer_checkpoint_dependencies"
     block = {"class_name": "Sequential", "config": {"name": "a", "layers": [entry("Conv2D", "one", **CONV)]}}

@@ -248,6 +248,46 @@ CHAINS = {
         ],
         {"a": i(-1), "two": np.float32(2), "eps": np.float32(1e-3)},
     ),
+    "channels shuffled": (
+        [
+            node("Reshape", "x s", "r"),
+            node("Transpose", "r", "t", perm=[0, 2, 1, 3, 4]),
+            node("Reshape", "t b", "back"),
+            node("Mul", "back scale"),
+        ],
+        {"s": i(0, 2, 2, 6, 5), "b": i(0, 4, 6, 5), "scale": f(4, 1, 1)},
+    ),
+    "channels shuffled and flattened": (
+        [
+            node("Reshape", "x s", "r"),
+            node("Transpose", "r", "t", perm=[0, 2, 1, 3, 4]),
+            node("Reshape", "t b", "back"),
+            node("Gemm", "back w", transB=1),
+        ],
+        {"s": i(-1, 2, 2, 6, 5), "b": i(0, -1), "w": f(3, 120)},
+    ),
+    "channels last, split and joined again": (
+        [
+            node("Transpose", "x", "l", perm=[0, 2, 3, 1]),
+            node("Reshape", "l s", "r"),
+            node("Transpose", "r", "t", perm=[0, 1, 2, 4, 3]),
+            node("Reshape", "t b", "back"),
+            node("Transpose", "back", perm=[0, 3, 1, 2]),
+        ],
+        {"s": i(0, 6, 5, 2, 2), "b": i(0, 6, 5, 4)},
+    ),
+    **{
+        f"{kind} of channels along axis {axis}": (
+            [node("Reshape", "x s", "r"), node(kind, "r a", "m", keepdims=0), node("Conv", "m w")],
+            {"s": i(0, 2, 2, 6, 5), "a": i(axis), "w": f(3, 2, 2, 2)},
+        )
+        for kind in ("ReduceMax", "ReduceMean", "ReduceSum")
+        for axis in (1, 2)
+    },
+    "softplus by its formula": (
+        [node("Exp", "x", "e"), node("Add", "e one", "p"), node("Log", "p")],
+        {"one": np.float32(1)},
+    ),
     "pieces exchanged": ([node("Split", "x k", "a b", axis=1), node("Concat", "b a", axis=1)], {"k": i(1, 3)}),
     "rows joined": ([node("Split", "x", "a b", axis=2, num_outputs=2), node("Concat", "b a b", axis=2)], {}),
     "scaled weights": (

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import os
+import random
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -23,12 +25,16 @@ from readers.pt2_files import (
     node,
     payloads,
     program,
+    ref,
     write,
 )
 
 from napari_fcnseg.errors import FcnSegError, ModelFileError, UnsupportedLayerError
 from napari_fcnseg.readers import read_model
 from napari_fcnseg.readers.options import ReadOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 PATCHES = np.random.default_rng(0).standard_normal((3, 2, 5, 5)).astype(np.float32)
@@ -114,6 +120,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
         "malformed",
     ),
     "complex numbers": ({"config": _changed("p_w", tensor_meta=meta((4, 2, 3, 3), 10))}, "quantised, complex"),
+    "a list for a type": ({"config": _changed("p_w", tensor_meta=meta((4, 2, 3, 3), [7]))}, "quantised, complex"),  # type: ignore[arg-type]
     "whole numbers for weights": ({"config": _changed("p_b", tensor_meta=meta((4,), INT))}, "whole numbers"),
     "an array that is missing": ({"config": {k: v for k, v in payloads().items() if k != "p_h"}}, "missing"),
     "another byte order": ({"byteorder": b"big"}, "another kind of processor"),
@@ -155,6 +162,29 @@ def _deflate(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
+
+
+def test_forged_graphs_are_read_or_refused_in_a_sentence(tmp_path: Path) -> None:
+    """The archive is well-formed, but some value of its graph is another."""
+    draw = random.Random(2)
+    values = (None, 0, -1, 2**31, 2**63 - 1, "x", [], {}, True, 0.5, [1] * 5, ref("x"), {"as_ints": [-1, 0, 9]})
+    for _ in range(120):
+        graph = copy.deepcopy(program())
+        places = list(_places(graph["graph_module"]))
+        for owner, key in draw.sample(places, draw.choice((1, 2))):
+            owner[key] = copy.deepcopy(draw.choice(values))
+        try:
+            said = f"a network of {len(read_model(write(tmp_path / 'm.pt2', graph)).nodes)} nodes, as good an answer"
+        except FcnSegError as error:
+            said = str(error)
+        assert len(said) > 30
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield value, key
+        yield from _places(value[key])
 
 
 def test_archives_of_other_kinds_say_what_makes_one_that_is_read(tmp_path: Path) -> None:

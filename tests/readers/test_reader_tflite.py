@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from _versions import since
 from readers.onnx_files import answer
 from readers.tflite_files import (
     BIAS,
@@ -63,6 +64,11 @@ def test_it_computes_what_its_graph_says_and_keeps_the_names_of_layers(tmp_path:
     assert np.abs(answer(network, PATCHES) - expected()).max() < 1e-6
 
 
+#: Earlier converters cannot take models of Keras 3.
+CONVERTER = since("tensorflow", "2.18", "converts no model of Keras 3")
+
+
+@CONVERTER
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.timeout(120)
 def test_it_computes_what_keras_computed(name: str, keras_child: Callable[..., Any], tmp_path: Path) -> None:
@@ -79,6 +85,7 @@ def test_it_computes_what_keras_computed(name: str, keras_child: Callable[..., A
             read_model(tmp_path / f"{name}.tflite")
 
 
+@CONVERTER
 @pytest.mark.timeout(120)
 def test_half_precision_is_exact_and_fewer_bits_are_refused(keras_child: Callable[..., Any], tmp_path: Path) -> None:
     if not keras_child(can_convert):

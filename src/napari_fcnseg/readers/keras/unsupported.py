@@ -92,6 +92,16 @@ def is_builtin(entry: Mapping[str, Any]) -> bool:
     return own and (registered is None or registered == entry.get("class_name"))
 
 
+def _function(name: str) -> RefusedError:
+    """Refuse a function by its name, with what people use it for."""
+    if "standardization" in name:
+        return RefusedError(
+            f"it is the function {name[:60]!r}, which normalises each patch by itself",
+            "Normalise images as a whole instead, leave it out of the model, and train again.",
+        )
+    return RefusedError(f"it is the function {name[:60]!r}, which is not read", _OPERATION[1])
+
+
 def refuse(class_name: str, entry: Mapping[str, Any]) -> RefusedError:
     """Give the reason and the advice for a layer that is not read.
 
@@ -109,8 +119,12 @@ def refuse(class_name: str, entry: Mapping[str, Any]) -> RefusedError:
     """
     module = entry.get("module")
     if isinstance(module, str) and module.startswith("keras.src.ops"):
-        return RefusedError(*_OPERATION)
+        return _function(f"ops.{class_name}")
     if is_builtin(entry) and class_name in REFUSED:
+        config = entry.get("config")
+        called = config.get("function") if isinstance(config, dict) else None
+        if REFUSED[class_name] is _OPERATION and isinstance(called, str):
+            return _function(called)
         return RefusedError(*REFUSED[class_name])
     return RefusedError(
         f"this program does not know the layer type {class_name[:80]!r}; it may be a custom layer", CUSTOM_ADVICE

@@ -11,7 +11,7 @@ import numpy as np
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.network import INPUT, Node
 from napari_fcnseg.graph.ops import Affine, Array, Expand, Flatten, Merge, Op
-from napari_fcnseg.readers.onnx.values import PLAIN, GroupedMap, PendingFormula, Tensor, Value, channels_first
+from napari_fcnseg.readers.onnx.values import PLAIN, GroupedMap, PendingFormula, SplitMap, Tensor, Value, channels_first
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
 from napari_fcnseg.readers.problem import RefusedError
 from napari_fcnseg.readers.shapes import MAX_ELEMENTS, Shape, after
@@ -130,7 +130,7 @@ class NodeContext:
             return value
         if isinstance(value, PendingFormula):
             return self._finished(value)
-        if isinstance(value, GroupedMap):
+        if isinstance(value, GroupedMap | SplitMap):
             raise RefusedError("it reads the channels of a map in groups", PLAIN)
         raise UnreadableError(f"its input number {index + 1} is missing or constant", EXPORT_AGAIN)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 
-from napari_fcnseg.errors import SAVE_AGAIN, ConversionError, PatchSizeError, UnreadableError
+from napari_fcnseg.errors import SAVE_AGAIN, UnreadableError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Channels
 from napari_fcnseg.readers.bands import with_bands
@@ -19,16 +17,25 @@ from napari_fcnseg.readers.onnx.builder import GraphBuilder, NodeContext
 from napari_fcnseg.readers.onnx.constant_folding import fold
 from napari_fcnseg.readers.onnx.convolutions import WINDOW_OPERATORS
 from napari_fcnseg.readers.onnx.formulas import FORMULA_OPERATORS
+from napari_fcnseg.readers.onnx.inputs import is_channels_last, of_size, patch_of
 from napari_fcnseg.readers.onnx.normalization import NORM_OPERATORS
-from napari_fcnseg.readers.onnx.onnx_file import OnnxGraph, OnnxInput, OnnxNode, load
+from napari_fcnseg.readers.onnx.onnx_file import OnnxGraph, OnnxNode, load
 from napari_fcnseg.readers.onnx.shapes import SHAPE_OPERATORS
 from napari_fcnseg.readers.onnx.slices import CUT_OPERATORS
 from napari_fcnseg.readers.onnx.unsupported import refuse
-from napari_fcnseg.readers.onnx.values import BATCH, PLAIN, GroupedMap, PendingFormula, Tensor, Value, channels_first
+from napari_fcnseg.readers.onnx.values import (
+    BATCH,
+    PLAIN,
+    GroupedMap,
+    PendingFormula,
+    SplitMap,
+    Tensor,
+    Value,
+    channels_first,
+)
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
 from napari_fcnseg.readers.options import PLAIN as PLAIN_OPTIONS
 from napari_fcnseg.readers.problem import RefusedError, about_layer, with_overview
-from napari_fcnseg.readers.shapes import MAX_ELEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,12 +44,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.readers.onnx.shapes import Result
     from napari_fcnseg.readers.onnx.tensors import Constant
     from napari_fcnseg.readers.options import ReadOptions
-    from napari_fcnseg.readers.shapes import Shape
 
-_FIXED_SIZE: Final = (
-    "Say the size of the patches that it was trained on (--patch-size 61 61 on the command line, patch_size=(61, 61) "
-    'in Python, or "patch_size": [61, 61] in the sidecar), or export it again with a patch of that size, '
-)
 _MOST_FOLDED: Final = 2**28  # bytes of all constants that are computed
 #: Operator -> translation. An operator that is not here is not read.
 OPERATORS: Final[Mapping[str, Callable[[NodeContext], Result]]] = {
@@ -121,20 +123,8 @@ def network_of(graph: OnnxGraph, output: str | None = None, options: ReadOptions
     UnreadableError
         The file is damaged.
     """
-    graph = _of_size(graph, options.patch_shape)
+    graph = of_size(graph, options.patch_shape)
     return _network(graph, _chosen(graph, output), options)
-
-
-def _of_size(graph: OnnxGraph, patch: Shape) -> OnnxGraph:
-    """Put the sizes that the user said in place of those that inputs leave open, the batch aside."""
-    inputs = []
-    for value in graph.inputs:
-        batch, *sizes = value.sizes or (None,)
-        if sizes.count(None) == len(patch):
-            given = iter(patch)
-            sizes = [next(given) if n is None else n for n in sizes]
-        inputs.append(replace(value, sizes=(batch, *sizes) if value.sizes else ()))
-    return replace(graph, inputs=tuple(inputs))
 
 
 def _network(graph: OnnxGraph, chosen: str, options: ReadOptions) -> Network:
@@ -154,8 +144,8 @@ def _layers(nodes: tuple[OnnxNode, ...]) -> list[tuple[str, str]]:
 
 def _translated(graph: OnnxGraph, chosen: str, needed: tuple[OnnxNode, ...], options: ReadOptions) -> Network:
     """Translate the nodes that an answer needs."""
-    last = tuple(_is_channels_last(needed, value) for value in graph.inputs)
-    shape, names = _patch(graph, last)
+    last = tuple(is_channels_last(needed, value) for value in graph.inputs)
+    shape, names = patch_of(graph, last)
     used = frozenset(name for node in needed for name in node.inputs) | {chosen}
     builder = GraphBuilder(len(shape) - 1, graph.opset, graph.inputs[0].sizes[0], used)
     values = _inputs(graph, names, shape, last, builder)
@@ -213,65 +203,6 @@ def _needed(graph: OnnxGraph, chosen: str) -> tuple[OnnxNode, ...]:
     return tuple(needed[::-1])
 
 
-def _is_channels_last(nodes: tuple[OnnxNode, ...], value: OnnxInput) -> bool:
-    """Say whether the first thing done with an input is to move its last axis to where windows expect the channels."""
-    if value.channels_last is not None:
-        return value.channels_last
-    rank = len(value.sizes)
-    readers = [node for node in nodes if value.name in node.inputs]
-    moved = {name for node in readers for name in node.outputs}
-    order = (0, rank - 1, *range(1, rank - 1))
-    moves = all(node.op_type == "Transpose" and node.attributes.get("perm") == order for node in readers)
-    return rank > 2 and moves and any(node.op_type in _WINDOWS and moved & {*node.inputs[:1]} for node in nodes)
-
-
-#: What reads the channels from the axis behind the batch axis.
-_WINDOWS: Final = ("Conv", "BatchNormalization", "MaxPool", "AveragePool", "Pad")
-
-
-def _patch(graph: OnnxGraph, last: tuple[bool, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Give the shape of a patch, channels last, and what the file calls each channel's input."""
-    if not graph.inputs:
-        raise UnreadableError("it has no input", EXPORT_AGAIN)
-    shapes = [_patch_shape(graph, value, at_end) for value, at_end in zip(graph.inputs, last, strict=True)]
-    for value, shape in zip(graph.inputs, shapes, strict=True):
-        if shape[:-1] != shapes[0][:-1]:
-            raise ConversionError(
-                f"The inputs {graph.inputs[0].name!r} and {value.name!r} of the model {graph.name!r} are patches of "
-                f"different sizes, {shapes[0][:-1]} and {shape[:-1]}. Use patches of one size for all inputs and train "
-                "again."
-            )
-    names = tuple(v.name for v, shape in zip(graph.inputs, shapes, strict=True) for _ in range(shape[-1]))
-    return (*shapes[0][:-1], len(names)), names
-
-
-def _patch_shape(graph: OnnxGraph, value: OnnxInput, channels_last: bool) -> tuple[int, ...]:
-    name = graph.name
-    channels, *sizes = value.sizes[1:] or (None,)
-    if channels_last:
-        *sizes, channels = value.sizes[1:]
-    shown = "(" + ", ".join("?" if n is None else str(n) for n in value.sizes) + ")"
-    if not 1 <= len(sizes) <= 3:
-        usual = "(batch, height, width, channel)" if channels_last else "(batch, channel, height, width)"
-        raise ConversionError(
-            f"The model {name!r} does not take image patches: its input {value.name[:80]!r} has the shape {shown} "
-            f"instead of {usual}. Open a model that classifies patches of an image."
-        )
-    shape = tuple(n for n in (*sizes, channels) if n is not None)
-    if len(shape) != len(sizes) + 1:
-        raise PatchSizeError(
-            f"The model {name!r} has no fixed patch size: its input {value.name[:80]!r} has the shape {shown}. "
-            f"{_FIXED_SIZE}{graph.with_size}.",
-            sum(n is None for n in sizes),
-        )
-    if math.prod(shape) > MAX_ELEMENTS or channels is None or channels > _MOST_CHANNELS:
-        raise UnreadableError(f"the shape of its input, {shown}, is too large to be true", EXPORT_AGAIN)
-    return shape
-
-
-_MOST_CHANNELS: Final = 4096
-
-
 def _inputs(
     graph: OnnxGraph, names: tuple[str, ...], shape: tuple[int, ...], last: tuple[bool, ...], builder: GraphBuilder
 ) -> dict[str, Value | Constant]:
@@ -326,7 +257,7 @@ def _results(call: NodeContext) -> tuple[Value | Constant, ...]:
 def _no_answer(name: str, answer: Value | Constant) -> Exception:
     if isinstance(answer, PendingFormula):
         return UnreadableError(f"its output {name[:80]!r} is a formula that is not read", EXPORT_AGAIN)
-    what = "groups of channels" if isinstance(answer, GroupedMap) else "the same for every patch"
+    what = "groups of channels" if isinstance(answer, GroupedMap | SplitMap) else "the same for every patch"
     return UnreadableError(f"its output {name[:80]!r} is {what}", "Open a model that classifies patches of an image.")
 
 

@@ -23,7 +23,8 @@ from napari_fcnseg.graph.ops import (
     Pool,
     PoolKind,
 )
-from napari_fcnseg.readers.onnx.values import PLAIN, GroupedMap, Tensor, Value, aligned, channels_first
+from napari_fcnseg.readers.onnx.split_channels import reduced
+from napari_fcnseg.readers.onnx.values import PLAIN, GroupedMap, SplitMap, Tensor, Value, aligned, channels_first
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
 from napari_fcnseg.readers.problem import RefusedError
 
@@ -140,6 +141,11 @@ def _global_pool(kind: PoolKind, call: NodeContext) -> Tensor:
 
 
 def _reduce(kind: str, call: NodeContext) -> Value:
+    value = call.values[0]
+    if isinstance(value, SplitMap):
+        named = call.integers(1) if call.has(1) else list(call.listed("axes") or ())
+        split_axes = {n + len(value.sizes) + 1 if n < 0 else n for n in named}
+        return reduced(call, kind, value, split_axes, bool(call.whole("keepdims", 1)))
     x = call.tensor()
     named = call.integers(1) if call.has(1) else list(call.listed("axes") or ())
     if not named and call.whole("noop_with_empty_axes", 0):

@@ -9,8 +9,18 @@ import numpy as np
 
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.graph.ops import Dense, Identity, Op, UpSample
+from napari_fcnseg.readers.onnx.split_channels import rejoined, split, transposed
 from napari_fcnseg.readers.onnx.tensors import PRECISIONS, Constant
-from napari_fcnseg.readers.onnx.values import BATCH, PLAIN, GroupedMap, Tensor, Value, reshaped
+from napari_fcnseg.readers.onnx.values import (
+    BATCH,
+    PLAIN,
+    GroupedMap,
+    PendingFormula,
+    SplitMap,
+    Tensor,
+    Value,
+    reshaped,
+)
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
 from napari_fcnseg.readers.problem import RefusedError
 
@@ -35,11 +45,18 @@ def _reshape(call: NodeContext) -> Value:
         if sizes != grouped.tensor.sizes:
             raise RefusedError("it takes groups of channels apart", PLAIN)
         return grouped.tensor
+    if isinstance(grouped, SplitMap):
+        sizes = _target(call, target, grouped.sizes)
+        if sizes == grouped.sizes:
+            return grouped
+        return viewed(call, rejoined(call, grouped), sizes)
     x = call.tensor()
     sizes = _target(call, target, x.sizes)
     result = reshaped(x, sizes)
     if result is not None:
         return call.settle(result)
+    if (parts := split(x, sizes)) is not None:
+        return parts
     if x.is_map and len(sizes) == 2 and x.shape[-1] % max(sizes[0], 1) == 0:
         return GroupedMap(x, sizes[0])
     raise RefusedError(f"it reorders the numbers of a patch, from {x.sizes} to {sizes}", PLAIN)
@@ -118,13 +135,17 @@ def _unsqueeze(call: NodeContext) -> Value:
 
 
 def _transpose(call: NodeContext) -> Value:
-    x = call.tensor()
-    rank = len(x.view) + 1
+    value = call.values[0]
+    parts = value if isinstance(value, SplitMap) else None
+    x = call.tensor() if parts is None else parts.tensor
+    rank = len(x.view if parts is None else parts.sizes) + 1
     order = call.listed("perm") or tuple(range(rank))[::-1]
     if sorted(order) != list(range(rank)):
         raise UnreadableError("the order of axes it asks for is malformed", EXPORT_AGAIN)
     if order[0] != 0:
         raise RefusedError("it exchanges the batch axis with another", PER_PATCH)
+    if parts is not None:
+        return transposed(parts, order)
     return Tensor(x.source, x.shape, tuple(x.view[i - 1] for i in order[1:]))
 
 
@@ -138,7 +159,8 @@ def _shape(call: NodeContext) -> Constant:
 
 
 def _same(call: NodeContext) -> Value:
-    return call.tensor()
+    value = call.values[0]
+    return value if isinstance(value, GroupedMap | SplitMap | PendingFormula) else call.tensor()
 
 
 def _cast(call: NodeContext) -> Value:

@@ -98,6 +98,31 @@ class GroupedMap:
 
 
 @dataclass(frozen=True)
+class SplitMap:
+    """A map whose channels are seen along two axes: a step of a channel shuffle or a maxout.
+
+    Attributes
+    ----------
+    tensor : Tensor
+        The map.
+    at : int
+        The axis of the patch that its channels have in ``tensor``; here they have two from there on.
+    order : tuple of tuple of int
+        The channel at each place of the two.
+    """
+
+    tensor: Tensor
+    at: int
+    order: tuple[tuple[int, ...], ...]
+
+    @property
+    def sizes(self) -> Shape:
+        """The shape without its batch axis."""
+        sizes = self.tensor.sizes
+        return (*sizes[: self.at], len(self.order), len(self.order[0]), *sizes[self.at + 1 :])
+
+
+@dataclass(frozen=True)
 class PendingFormula:
     """A step of a formula that is only known as a whole, such as the ``1 + erf(x)`` of a GELU.
 
@@ -116,7 +141,7 @@ class PendingFormula:
     refusal: UnsupportedLayerError
 
 
-Value: TypeAlias = Tensor | GroupedMap | PendingFormula
+Value: TypeAlias = Tensor | GroupedMap | SplitMap | PendingFormula
 
 
 def channels_first(shape: Shape) -> View:

@@ -139,7 +139,7 @@ class ExportArchive:
 
     def _read(self, member: str, meta: JsonFields) -> Constant:
         number = meta.raw("dtype")
-        if number not in DTYPES or meta.raw("layout") != _STRIDED:
+        if not is_whole(number) or number not in DTYPES or meta.raw("layout") != _STRIDED:
             raise UnreadableError(
                 "its numbers are of a kind that is not read (quantised, complex or sparse)",
                 "Export the model in single precision (model.float()), before it is quantised.",

@@ -64,7 +64,7 @@ def _cast(call: CallContext) -> None:
     if kind is None:
         _same(call)
         return
-    number = DTYPES[kind][1] if kind in DTYPES else 0
+    number = DTYPES[kind][1] if is_whole(kind) and kind in DTYPES else 0
     call.finish("Cast", [call.read("self")], to=1 if number in PRECISIONS else number)
 
 
@@ -153,6 +153,16 @@ def _stack(call: CallContext) -> None:
     call.finish("Concat", parts, axis=axis)
 
 
+def _shuffle(call: CallContext) -> None:
+    groups, (channels, *rest) = call.whole("groups"), call.own_shape()[1:] or (None,)
+    if channels is None or groups < 1 or channels % groups or None in rest:
+        raise RefusedError("it shuffles channels of a map whose size is not fixed", "Export it with a fixed patch.")
+    sizes = [0, groups, channels // groups, *rest]
+    parts = call.step("Reshape", [call.read("self"), call.constant(sizes)])
+    parts = call.step("Transpose", [parts], perm=(0, 2, 1, *range(3, len(sizes))))
+    call.finish("Reshape", [parts, call.constant([0, channels, *rest])])
+
+
 def _size(call: CallContext) -> None:
     axis = call.axis("dim", 0)
     call.finish("Shape", [call.read("self")], start=axis, end=axis + 1)
@@ -189,6 +199,7 @@ SHAPES: Final[dict[str, Callable[[CallContext], None]]] = {
     "unbind": _unbind,
     **dict.fromkeys(("cat", "concat"), _concatenate),
     "stack": _stack,
+    **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), _shuffle),
     "sym_size": _size,
     **dict.fromkeys(("full", "ones", "zeros", "scalar_tensor"), _full),
 }

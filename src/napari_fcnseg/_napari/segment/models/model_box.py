@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 _FILTER = "Models (*.keras *.h5 *.hdf5 *.json *.onnx *.pt2 *.tflite *.pb *.zip *.yaml);;All files (*)"
 _HELP = (
-    "A trained model that says what the centre pixel of a patch is: .keras, .h5, .onnx, or an architecture in .json "
-    "with its weights in .h5 beside it. Nothing in it is run. Or drop it here."
+    "A trained model that says what the centre pixel of a patch is: .keras, .h5, .onnx, .pt2, .tflite, or an "
+    "architecture in .json with its weights in .h5 beside it. Nothing in it is run. Or drop it here."
 )
 _CHOOSE = "Choose a model"
 _LONGEST = 32  # letters of a name that a button has room for
