@@ -27,7 +27,7 @@ from napari_fcnseg.engine import engine
 
 NUMBER = int(os.environ.get("NAPARI_FCNSEG_SEQUENCES", "1"))
 ONE = "NAPARI_FCNSEG_SEQUENCE"  # names the one that this process is for
-STEPS = 25
+STEPS = 20
 ROOT = Path(__file__).resolve().parents[3]
 
 
