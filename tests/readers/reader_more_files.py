@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 NAMES = (
     "unit_norm rms_norm center_crop spectral_norm spectral_nested bilinear bilinear_odd conv_next inception_resnet "
     "repeat_to_map slices_of_channels centre_pixel every_second split_channels split_places unstack_channels "
-    "stack_channels maxout shuffle reduce_channels reduce_some reduce_all pad_modes repeat_channels tiles gray colours caffe "
-    "torch clip_power divided depth_to_channels hybrid squeezed"
+    "stack_channels maxout shuffle reduce_channels reduce_some reduce_all pad_modes repeat_channels tiles gray "
+    "colours caffe torch clip_power divided depth_to_channels hybrid squeezed"
 ).split()
 #: The first Keras that has what a model is made of.
 SINCE = {"rms_norm": "3.9"}
