@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = (
-    "unit_norm rms_norm center_crop spectral_norm spectral_nested bilinear bilinear_odd conv_next repeat_to_map "
-    "slices_of_channels centre_pixel every_second split_channels split_places unstack_channels stack_channels "
-    "maxout shuffle reduce_channels reduce_some reduce_all pad_modes repeat_channels tiles gray colours caffe torch "
-    "clip_power divided depth_to_channels hybrid squeezed"
+    "unit_norm rms_norm center_crop spectral_norm spectral_nested bilinear bilinear_odd conv_next inception_resnet "
+    "repeat_to_map slices_of_channels centre_pixel every_second split_channels split_places unstack_channels "
+    "stack_channels maxout shuffle reduce_channels reduce_some reduce_all pad_modes repeat_channels tiles gray "
+    "colours caffe torch clip_power divided depth_to_channels hybrid squeezed"
 ).split()
 #: The first Keras that has what a model is made of.
 SINCE = {"rms_norm": "3.9"}
@@ -57,8 +57,16 @@ def _models() -> dict[str, Callable[[], Any]]:
         x = kl.LayerNormalization(epsilon=1e-6)(kl.Conv2D(4, 3, strides=2, padding="same")(i))
         y = kl.Conv2D(4, 3, padding="same", groups=4)(x)
         y = kl.Dense(4)(kl.Activation("gelu")(kl.Dense(8)(kl.LayerNormalization(epsilon=1e-6)(y))))
-        y = StochasticDepth(0.2)(LayerScale(1e-6, 4)(y))
+        y = StochasticDepth(0.2)(LayerScale(1e-6, 4)(LayerScale(0.5, 4)(y)))  # Keras numbers their arrays
         return keras.Model(i, kl.Dense(3, activation="softmax")(kl.GlobalAveragePooling2D()(kl.Add()([x, y]))))
+
+    def inception_resnet() -> Any:
+        from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+
+        i = keras.Input((7, 6, 2))
+        x = kl.Conv2D(4, 3, activation="relu")(i)
+        x = CustomScaleLayer(0.17)([x, kl.Conv2D(4, 3, padding="same")(x)])
+        return keras.Model(i, kl.Dense(3, activation="softmax")(kl.Flatten()(x)))
 
     return {
         **_operations(keras, kl, keras.ops),
@@ -74,6 +82,7 @@ def _models() -> dict[str, Callable[[], Any]]:
             (7, 6, 2), kl.AveragePooling2D(2), kl.UpSampling2D((3, 1), interpolation="bilinear"), kl.Conv2D(2, 3)
         ),
         "conv_next": conv_next,
+        "inception_resnet": inception_resnet,
         "repeat_to_map": lambda: net((5, 6, 2), kl.GlobalAveragePooling2D(), kl.RepeatVector(4), kl.Conv1D(2, 2)),
     }
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fcnseg.graph.ops import Array
+
+
+#: What Keras calls arrays that a layer gives no name: it counts them through the whole model.
+_UNNAMED: Final = re.compile(r"^([Vv]ariable)_\d+$")
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Weights:
         if not self._stored:
             raise UnreadableError(f"its array {names[0]!r} is missing from the file")
         stored = self._stored.pop(0)
-        if stored.name is not None and stored.name not in names:
+        if stored.name is not None and _UNNAMED.sub(r"\1", stored.name) not in names:
             raise UnreadableError(f"the file holds the array {stored.name[:60]!r} where {names[0]!r} belongs")
         if stored.shape != shape:
             raise UnreadableError(f"its array {names[0]!r} has the shape {stored.shape} instead of {shape}")

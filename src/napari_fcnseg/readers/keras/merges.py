@@ -6,8 +6,10 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import numpy as np
+
 from napari_fcnseg.errors import UnreadableError
-from napari_fcnseg.graph.ops import Expand, Merge, MergeKind, Op
+from napari_fcnseg.graph.ops import Affine, Expand, Merge, MergeKind, Op
 from napari_fcnseg.readers.keras.tensor_axes import TRAIN_AGAIN, Tensor, expanded
 from napari_fcnseg.readers.problem import RefusedError
 from napari_fcnseg.readers.shapes import MAX_ELEMENTS
@@ -28,6 +30,7 @@ MERGE_LAYERS: Final[dict[str, MergeKind]] = {
     "Maximum": "maximum",
     "Minimum": "minimum",
     "Concatenate": "concatenate",
+    "CustomScaleLayer": "add",  # of InceptionResNetV2, the second one times a number
 }
 
 
@@ -81,6 +84,22 @@ def merged(kind: MergeKind, tensors: Sequence[Tensor], axis: int = -1) -> Merged
     if math.prod(result.shape) > MAX_ELEMENTS:
         raise UnreadableError(f"its result would have the shape {result.seen}, which is too large to be true")
     return tuple(map(tuple, before)), (op,), result
+
+
+def scaled_second(found: Merged, scale: float) -> Merged:
+    """Multiply the second of two inputs by a number before they are joined.
+
+    Raises
+    ------
+    UnreadableError
+        There are more.
+    """
+    before, ops, result = found
+    if len(before) != 2:
+        raise UnreadableError(f"it joins {len(before)} inputs instead of two")
+    first, second = before
+    none = np.zeros((), np.float32)
+    return (first, (*second, Affine(none, np.asarray(scale, np.float32), none))), ops, result
 
 
 def _broadcast(tensors: Sequence[Tensor]) -> Tensor:

@@ -15,7 +15,7 @@ from napari_fcnseg.readers.keras.compounds import INPUT as INPUT_STEP
 from napari_fcnseg.readers.keras.grid import settled
 from napari_fcnseg.readers.keras.inputs import ModelInput, model_inputs
 from napari_fcnseg.readers.keras.layers import IMAGE_LAYERS, build, is_known
-from napari_fcnseg.readers.keras.merges import MERGE_LAYERS, merged
+from napari_fcnseg.readers.keras.merges import MERGE_LAYERS, merged, scaled_second
 from napari_fcnseg.readers.keras.operations import KNOW_PIECES, is_operation, operate, operation_name
 from napari_fcnseg.readers.keras.unsupported import refuse
 from napari_fcnseg.readers.options import PLAIN, ReadOptions
@@ -253,7 +253,10 @@ class _Assembly:
         axes = use.leaf.config.axes("axis", -1) if kind == "concatenate" else (-1,)
         if len(axes) != 1:
             raise UnreadableError("it joins along several axes")
-        return merged(kind, tensors, axes[0])
+        found = merged(kind, tensors, axes[0])
+        if use.leaf.layer_type == "CustomScaleLayer":
+            return scaled_second(found, use.leaf.config.number("scale"))
+        return found
 
     def _weights(self, leaf: LayerSpec) -> Weights:
         if leaf not in self._arrays:
