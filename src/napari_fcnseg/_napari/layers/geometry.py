@@ -71,6 +71,31 @@ def coarser(place: dict[str, Any], axes: Sequence[int], every: int) -> dict[str,
     return {**place, "scale": scale}
 
 
+def resized(place: dict[str, Any], axes: Sequence[int], ratios: Sequence[float]) -> dict[str, Any]:
+    """Return the keyword arguments that place a layer with other pixels along some axes; the borders coincide.
+
+    Parameters
+    ----------
+    place : dict
+        Those of the layer with its own pixels.
+    axes : sequence of int
+        The axes.
+    ratios : sequence of float
+        Length of a new pixel in old ones, along each of them.
+    """
+    ndim = len(place["scale"]) if "scale" in place else len(place["affine"]) - 1
+    length = np.ones(ndim)
+    length[list(axes)] = ratios
+    first = (length - 1) / 2  # where the middle of the first new pixel is
+    if "scale" not in place:
+        affine = np.array(place["affine"])
+        affine[:-1, -1] += affine[:-1, :-1] @ first
+        affine[:-1, :-1] *= length
+        return {**place, "affine": affine}
+    linear = np.asarray(place["rotate"]) @ place["shear"] @ np.diag(place["scale"])
+    return {**place, "scale": place["scale"] * length, "translate": place["translate"] + linear @ first}
+
+
 def geometry(layer: Image, dropped: int | None = None) -> dict[str, Any]:
     """Return the keyword arguments that place a new layer exactly over another one.
 

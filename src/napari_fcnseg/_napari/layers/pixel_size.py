@@ -20,16 +20,24 @@ def pixel_size_note(source: ImageLayers) -> str:
     source : ImageLayers
         Image and model; sizes in units of length are compared, and a layer in pixels has none.
     """
-    need, layer = source.need, source.layers[0]
-    sizes = _sizes(source, need.unit) if need.pixel_size and need.unit else ()
-    if not sizes or _alike(sizes, need.pixel_size):
+    factors, need, layer = rescale_factors(source), source.need, source.layers[0]
+    if not factors:
         return ""
-    factors = [size / wanted for size, wanted in zip(sizes, need.pixel_size, strict=True)]
+    sizes = _sizes(source, need.unit)
     return (
         f"The pixels of {layer.name!r} are {_by(sizes)} {need.unit}, and those that the model was trained on "
         f"{_by(need.pixel_size)}. Make the image {_by(factors, same=True)} times as large (or correct the scale, if "
         "that is wrong), or expect other results than in training."
     )
+
+
+def rescale_factors(source: ImageLayers) -> tuple[float, ...]:
+    """Return how many times as large an image has to be for its model; empty where that is unknown, or it is right."""
+    need = source.need
+    sizes = _sizes(source, need.unit) if need.pixel_size and need.unit else ()
+    if not sizes or _alike(sizes, need.pixel_size):
+        return ()
+    return tuple(size / wanted for size, wanted in zip(sizes, need.pixel_size, strict=True))
 
 
 def pixel_size_fact(source: ImageLayers) -> str:

@@ -116,6 +116,7 @@ class DenseSegmentation(Panel):
         self.choice.opened.connect(lambda _: self._refresh())
         self.choice.problem.connect(self.report_problem)
         self.image.chosen.connect(self._follow_image)
+        self.image.rescale.made.connect(self.choice.add_images)
         self.model.files_chosen.connect(self.choose_models)
         self.model.sample_chosen.connect(self.choice.choose_sample)
         self.model.output_chosen.connect(self.choice.choose_output)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -185,4 +185,8 @@ class ModelChoice(QObject):
         if outcome.error is not None:
             self.problem.emit(outcome.error)
             return
-        self.opened.emit([self._viewer.add_image(data, **options) for data, options, _ in outcome.value])
+        self.add_images([(data, options) for data, options, _ in outcome.value])
+
+    def add_images(self, new: Sequence[tuple[Any, dict[str, Any]]]) -> None:
+        """Add images to the viewer, and have them chosen."""
+        self.opened.emit([self._viewer.add_image(data, **options) for data, options in new])

@@ -16,6 +16,7 @@ from napari_fcnseg._napari.segment.image.axis_segments import segments_of
 from napari_fcnseg._napari.segment.image.axis_strip import AxisStrip
 from napari_fcnseg._napari.segment.image.facts_line import FactsLine
 from napari_fcnseg._napari.segment.image.layer_combo import LayerCombo
+from napari_fcnseg._napari.segment.image.rescale_button import RescaleButton
 from napari_fcnseg._napari.widgets.layer_events import LayerEvents
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import WARNING_STYLE
@@ -67,7 +68,8 @@ class ImageBox(QGroupBox):
         self._labels: list[QLabel] = []
         self._add_combo()
         column.addLayout(self._form)
-        for part in (self.strip, self.mapping, self.facts, self.warning):
+        self.rescale = RescaleButton()
+        for part in (self.strip, self.mapping, self.facts, self.warning, self.rescale):
             column.addWidget(part)
         self._show()
 
@@ -207,6 +209,7 @@ class ImageBox(QGroupBox):
         for before, after in itertools.pairwise([*self.combos, *self.strip.buttons]):  # as they are read
             QWidget.setTabOrder(before, after)
         source = self._explain()
+        self.rescale.show_for(source if self.need is not None else None)
         arrays = [full_resolution(layer) for layer in self._used()]
         self.facts.show_for(arrays, self._pixel_axes(source), source, again=again)
         self.facts.setVisible(bool(arrays))
