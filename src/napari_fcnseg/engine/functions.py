@@ -229,8 +229,8 @@ def _convolve_tf(x: Any, kernel: Any, dilation: Ints, stride: Ints) -> Any:
     if len(dilation) == 1:
         return tf.squeeze(tf.nn.conv2d(x[:, None], kernel[None], (1, *stride), "VALID", dilations=(1, *dilation)), 1)
     if len(dilation) == 2:
-        if _differentiable and max(dilation) > 1 and convolution_library() != "oneDNN":
-            return tf.nn.convolution(x, kernel, stride, "VALID", dilations=dilation)
+        if _differentiable and convolution_library() != "oneDNN":
+            return _with_gradient(x, kernel, dilation, stride)
         return tf.nn.conv2d(x, kernel, stride, "VALID", dilations=dilation)
     # The leading axis becomes part of the batch: one convolution over the other axes per tap, summed.
     total = None
@@ -242,6 +242,15 @@ def _convolve_tf(x: Any, kernel: Any, dilation: Ints, stride: Ints) -> Any:
         result = _convolve_tf(merged, kernel[tap], dilation[1:], stride[1:])
         total = result if total is None else total + result
     return tf.reshape(total, tf.concat([shape[:2], tf.shape(total)[1:]], 0))
+
+
+def _with_gradient(x: Any, kernel: Any, dilation: Ints, stride: Ints) -> Any:
+    """Convolve over two axes so that there is a gradient without oneDNN: undilated, and group by group."""
+    import tensorflow as tf
+
+    groups = x.shape[-1] // kernel.shape[-2]
+    parts = zip(tf.split(x, groups, axis=-1), tf.split(kernel, groups, axis=-1), strict=True)
+    return tf.concat([tf.nn.convolution(a, b, stride, "VALID", dilations=dilation) for a, b in parts], axis=-1)
 
 
 def _convolve_torch(x: Any, kernel: Any, dilation: Ints, stride: Ints) -> Any:

@@ -28,7 +28,7 @@ def test_a_click_shows_and_hides_a_class_and_the_background_is_clear(qtbot, view
     chips = dock.model.legend.chips
     assert [chip.isChecked() for chip in chips] == [False, True, True]
     assert [chip.text() for chip in chips] == ["Background", "edge && rim", "cell"]
-    assert chips[0].accessibleName() == "Show Background (background)"
+    assert chips[0].accessibleName() == "Show Background"
     run(qtbot, dock)
     labels = viewer.layers[-1]
 

@@ -183,9 +183,9 @@ class DenseSegmentation(Panel):
         ModelDrop(self).dropped.connect(self.drop_models)
         self.engine.start()
         self._follow_image()
-        run = run_of(self.result.layer)
-        if run is not None and not self.choice.wanted:  # the model of what is there, in a dock that was closed
-            self.choose_models([str(model.path) for model in run.request.models if model.path is not None])
+        paths = [str(m.path) for m in run.request.models if m.path] if (run := run_of(self.result.layer)) else []
+        if paths and not self.choice.wanted:  # the model of what is there, in a dock that was closed
+            self.choose_models(paths)
 
     @property
     def models(self) -> tuple[PatchModel, ...]:
