@@ -57,9 +57,9 @@ def gradients(
             loss = -tf.reduce_sum(tf.math.log(tf.gather(chances, labels, axis=1, batch_dims=1)) * weights.astype(kind))
         return tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
-    inputs = _inputs(spec, patches.astype(kind))
-    # TensorFlow has no average over volumes in double precision, but its compiler has.
-    each = tf.function(found, jit_compile=True)(inputs) if exact else found(inputs)
+    # By TensorFlow's compiler: it has averages over volumes in double precision, and gradients without oneDNN. With
+    # oneDNN the gradient of some convolutions, one operation after the other, now and then writes where it must not.
+    each = tf.function(found, jit_compile=True)(_inputs(spec, patches.astype(kind)))
     return [(np.asarray(v, np.float32), np.asarray(g)) for v, g in zip(variables, each, strict=True)]
 
 

@@ -229,6 +229,9 @@ def _convolve_tf(x: Any, kernel: Any, dilation: Ints, stride: Ints) -> Any:
     if len(dilation) == 1:
         return tf.squeeze(tf.nn.conv2d(x[:, None], kernel[None], (1, *stride), "VALID", dilations=(1, *dilation)), 1)
     if len(dilation) == 2:
+        if _differentiable:  # oneDNN's gradient of windows of one pixel some pixels apart may write where it must not
+            apart = tuple(s if k == 1 else 1 for k, s in zip(kernel.shape, stride, strict=False))
+            x, stride = _every(x, apart), tuple(s // a for s, a in zip(stride, apart, strict=True))
         if _differentiable and convolution_library() != "oneDNN":
             return _with_gradient(x, kernel, dilation, stride)
         return tf.nn.conv2d(x, kernel, stride, "VALID", dilations=dilation)
