@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from napari_fcnseg.conversion.dense_network import DenseNetwork
+    from napari_fcnseg.graph.ops import Op
 
 TOLERANCE: Final = 1e-4  # of what a card says; half precision is off by a hundred times as much
 
@@ -88,7 +89,7 @@ def trial() -> tuple[DenseNetwork, np.ndarray, np.ndarray]:
     """Return a small network with a stride, an image, and what NumPy says of each of its patches."""
     random = np.random.default_rng(0)
     kernel, dense = (random.standard_normal(s).astype(np.float32) for s in ((3, 3, 2, 4), (36, 3)))
-    ops = (
+    ops: tuple[tuple[Op, ...], ...] = (
         (Conv(kernel, None, (1, 1), (1, 1)), Activation("relu")), (Pool("max", (2, 2), (2, 2)),), (Flatten(),),
         (Dense(dense, None), Activation("sigmoid")),
     )  # fmt: skip
