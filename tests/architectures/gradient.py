@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.conversion.trained_numbers import TrainedNumbers, arrays_of
+from napari_fcnseg.conversion.trained_numbers import TrainedNumbers
 from napari_fcnseg.engine import engine
 from napari_fcnseg.graph.network import Network, Node
 from napari_fcnseg.graph.ops import Activation
@@ -46,13 +46,10 @@ def gradient_difference(network: Network, gradients: Callable[..., Any], seed: i
     window = random.standard_normal((*dense.window(tile), dense.channels)).astype(np.float32)
     labels = random.integers(0, dense.outputs, tile).astype(np.int32)
     weights = np.where(random.random(tile) < 0.6, random.uniform(0.5, 2, tile), 0).astype(np.float32)
-    arrays = [array for step in dense.steps for array in arrays_of(step.op)]
     trainer = engine().trainer(dense)
-    _, _, found = trainer.gradient(arrays, window[None], labels[None], weights[None])
+    _, _, found = trainer.gradient(numbers.dense_arrays(numbers.values), window[None], labels[None], weights[None])
     trainer.close()
-    place = np.concatenate([p.ravel() for p in numbers.places])
-    flat = np.concatenate([a.ravel() for a in found])
-    ours = numbers.back(np.bincount(place[place >= 0], weights=flat[place >= 0], minlength=len(numbers.values)))
+    ours = numbers.back(found)
     points = np.argwhere(weights > 0)
     question = _patches(window, points, dense), labels[tuple(points.T)], weights[tuple(points.T)]
     difference = _difference(numbers, ours, gradients(*question, softmax=whole is network))

@@ -19,7 +19,7 @@ from napari_fcnseg.conversion.converter import convert_network
 from napari_fcnseg.graph import ops as graph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from napari_fcnseg.conversion.dense_network import DenseNetwork
     from napari_fcnseg.graph.network import Network
@@ -112,14 +112,18 @@ class TrainedNumbers:
                     seen.add(starts[id(op), name])
                     yield starts[id(op), name], array
 
-    def used(self, values: Floats) -> Floats:
-        """Return the numbers as the dense form has them."""
-        return _used(values, self.norms)
+    def dense_arrays(self, values: Floats) -> list[Floats]:
+        """Return the arrays of the dense form's steps, in their order, with other numbers."""
+        used = _used(values, self.norms)
+        arrays = (array for step in self.dense.steps for array in arrays_of(step.op))
+        return [_taken(used, place, array) for place, array in zip(self.places, arrays, strict=True)]
 
-    def back(self, gradient: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Return the gradient by the trained numbers, from that by the numbers of the dense form; 0 for the others."""
+    def back(self, gradients: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+        """Return the gradient by the trained numbers, from that by each of these arrays; 0 for the others."""
         gamma, beta, factor, mean = self.norms
-        found = gradient.astype(np.float64)
+        place, flat = (np.concatenate([a.ravel() for a in arrays]) for arrays in (self.places, gradients))
+        known = place >= 0
+        found = np.bincount(place[known], weights=flat[known], minlength=len(self.values))
         found[gamma] = factor * (found[gamma] - mean * found[beta])
         return np.where(self.trained, found, 0)
 

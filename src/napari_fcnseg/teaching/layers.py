@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from napari_fcnseg.conversion.trained_numbers import TrainedNumbers, arrays_of
+from napari_fcnseg.conversion.trained_numbers import TrainedNumbers
 from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.teaching.examples import Way
@@ -58,9 +58,6 @@ class LayerTraining:
             )
         self.numbers = numbers
         self._random = np.random.default_rng(seed)
-        place = np.concatenate([p.ravel() for p in numbers.places])
-        self._known, self._place = place >= 0, place[place >= 0]
-        self._arrays = [array for step in numbers.dense.steps for array in arrays_of(step.op)]
 
     def train(
         self, examples: Sequence[Sequence[Example]], painted: Strokes, held: npt.NDArray[np.bool_],
@@ -150,21 +147,15 @@ class LayerTraining:
         weight: npt.NDArray[Any], values: npt.NDArray[Any],
     ) -> tuple[float, float, int, npt.NDArray[np.float64]]:  # fmt: skip
         """Return mean loss, right pixels, how many there were, and the gradient of the mean loss."""
-        arrays = self._arrays_with(values)
+        arrays = self.numbers.dense_arrays(values.astype(np.float32))
         total, right, count, weights = 0.0, 0.0, 0, 0.0
-        flat = np.zeros(int(self._known.sum()))
+        sums = [np.zeros(array.shape) for array in arrays]
         for question in itertools.chain.from_iterable(way.asked(example, labels, weight) for example in batch):
             loss, hits, found = trainer.gradient(arrays, *question)
             total, right = total + loss, right + hits
             count, weights = count + int(np.count_nonzero(question[-1])), weights + float(question[-1].sum())
-            flat += np.concatenate([a.ravel() for a in found])[self._known]
-        gradient = np.bincount(self._place, weights=flat, minlength=len(values)) / weights
-        return total / weights, right, count, self.numbers.back(gradient)
-
-    def _arrays_with(self, values: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
-        used = self.numbers.used(values.astype(np.float32))
-        pairs = zip(self.numbers.places, self._arrays, strict=True)
-        return [np.where(place >= 0, used[np.maximum(place, 0)], array).astype(np.float32) for place, array in pairs]
+            sums = [a + b for a, b in zip(sums, found, strict=True)]
+        return total / weights, right, count, self.numbers.back([a / weights for a in sums])
 
 
 def held_out(painted: Strokes, seed: int) -> npt.NDArray[np.bool_]:
