@@ -32,6 +32,9 @@ os.environ["NAPARI_CONFIG"] = str(Path(_settings_folder.name) / "settings.yaml")
 os.environ["NAPARI_FCNSEG_CACHE"] = str(Path(_settings_folder.name) / "cache")  # nor what this computer has learned
 os.environ["NAPARI_FCNSEG_DATA"] = str(Path(_settings_folder.name) / "data")  # nor is an image kept for later
 
+# Tests are small runs, whose convolutions would all be plain.
+os.environ.setdefault("NAPARI_FCNSEG_CONVOLUTION", "quickest")
+
 # A computing process that stands still is ended before the test that waits for it.
 child_process.LOOK_EVERY, child_process.STUCK_AFTER = 2.0, round(15 * patience())
 

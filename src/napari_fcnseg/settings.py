@@ -52,6 +52,10 @@ class RunSettings(PlainSettings):
         Whether to keep the winning class's probability at each pixel as well.
     disagreement : bool
         Whether to keep the share of an ensemble's members that disagree with it as well.
+    ways : tuple of str, or None
+        How a processor computes each model's convolutions and pools, one text for all models or one per model, as a
+        result's provenance has it: ``"2 winograd, direct"``, or ``"plain"``. They differ in rounding alone. None for
+        the quickest.
 
     Raises
     ------
@@ -73,11 +77,15 @@ class RunSettings(PlainSettings):
     frames: tuple[tuple[int, int], ...] | None = None
     confidence: bool = False
     disagreement: bool = False
+    ways: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.preprocess is not None:
             steps = (self.preprocess,) if isinstance(self.preprocess, str) else tuple(map(str, self.preprocess))
             object.__setattr__(self, "preprocess", steps)
+        if self.ways is not None:
+            ways = (self.ways,) if isinstance(self.ways, str) else tuple(map(str, self.ways))
+            object.__setattr__(self, "ways", ways)
         if self.tile is not None:
             object.__setattr__(self, "tile", _tile(self.tile))
         if self.precision not in PRECISIONS:

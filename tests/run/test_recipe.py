@@ -196,8 +196,11 @@ def test_every_setting_has_a_flag(done) -> None:
         "device": "CPU:0", "tile": (20, 20), "memory_limit": 2**31 + 1, "probabilities": True, "method": "dense",
         "every": 2, "region": ((0, 9), (2, 8)), "frames": ((0, 1),), "confidence": True, "disagreement": True,
     }  # fmt: skip
+    provenance = done["case_part"][1].provenance
+    values["ways"] = ("2 direct", "plain")  # as they were taken, not as they were chosen
     assert set(RunSettings.__dataclass_fields__) == set(values)
-    provenance = done["case_part"][1].provenance | {"settings": values, "tile": [10, 10], "channel_axis": 0}
+    models = [{**provenance["models"][0], "ways": ways} for ways in values["ways"]]
+    provenance |= {"models": models, "settings": {**values, "ways": None}, "tile": [10, 10], "channel_axis": 0}
     words = shlex.split(as_command_line(provenance, Inputs(("a.tif",)), windows=False))
     chosen = cli._parser().parse_args(words[1:])
     assert {name: getattr(chosen, name) for name in EXTRAS} == {n: Path(f"labels.{n}.tif") for n in EXTRAS}

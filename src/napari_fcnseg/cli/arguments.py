@@ -54,6 +54,8 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
     add("--device", metavar="NAME", help=devices)
     exact = "float32 is exact; tf32, bfloat16 and float16 are tried on this image first and compared with it"
     add("--precision", default=EXACT, metavar="NAME", help=f"{', '.join(PRECISIONS)} ({EXACT}): {exact}")
+    ways = "how a processor computes convolutions and pools, as a provenance has it, for each model; or plain"
+    add("--ways", nargs="+", metavar="WAYS", help=f"{ways} (the quickest)")
     add("--memory-limit", type=float, metavar="MIB", help="MiB that the computing process may take in all")
     add("--quiet", action="store_true", help="no progress, no summary")
 
@@ -132,7 +134,7 @@ def settings_of(chosen: argparse.Namespace, **more: Any) -> RunSettings:
     return RunSettings(
         channel_axis=chosen.channel_axis, preprocess=steps, border=chosen.border, precision=chosen.precision,
         device=chosen.device, tile=tile, memory_limit=limit, method=chosen.method, every=chosen.every,
-        region=chosen.region, frames=chosen.frames, **more,
+        region=chosen.region, frames=chosen.frames, ways=chosen.ways, **more,
     )  # fmt: skip
 
 

@@ -211,6 +211,9 @@ class DenseNetwork:
         What the last operation makes of its numbers.
     report : ConversionReport
         What became of each layer and what it costs.
+    ways : str
+        How convolutions and pools are computed on a processor, as :mod:`napari_fcnseg.conversion.ways` writes it; the
+        quickest ways where it is empty.
     """
 
     name: str
@@ -224,6 +227,7 @@ class DenseNetwork:
     steps: tuple[Step, ...]
     head: Head
     report: ConversionReport = field(repr=False)
+    ways: str = ""
 
     def window(self, tile: tuple[int, ...]) -> tuple[int, ...]:
         """Return the spatial shape of the image that a tile of so many output pixels needs."""

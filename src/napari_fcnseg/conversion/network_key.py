@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_fcnseg.conversion.dense_network import DenseNetwork
+
 if TYPE_CHECKING:
-    from napari_fcnseg.conversion.dense_network import DenseNetwork
     from napari_fcnseg.graph.network import Network
 
 
 def network_key(network: DenseNetwork | Network) -> str:
-    """Return a hash of a network's contents, computed once per object."""
-    key: str | None = network.__dict__.get("_key")
-    if key is None:
-        key = hashlib.sha256(pickle.dumps(network, 5)).hexdigest()
-        network.__dict__["_key"] = key  # a memo, which is no part of the frozen value
-    return key
+    """Return a hash of a network's contents, computed once per object, and of how a dense one is computed."""
+    keys: dict[str, str] = network.__dict__.get("_keys", {})
+    if "" not in keys:
+        content = replace(network, ways="") if isinstance(network, DenseNetwork) else network
+        keys[""] = hashlib.sha256(pickle.dumps(content, 5)).hexdigest()
+        network.__dict__["_keys"] = keys  # a memo, which is no part of the frozen value
+    ways = network.ways if isinstance(network, DenseNetwork) else ""
+    if ways not in keys:
+        keys[ways] = hashlib.sha256(f"{keys['']} {ways}".encode()).hexdigest()
+    return keys[ways]

@@ -15,6 +15,7 @@ from napari_fcnseg.arrays.border import WindowReader
 from napari_fcnseg.conversion.cost import dense_bytes, flop_per_pixel
 from napari_fcnseg.conversion.memory import countable, patch_bytes, tile_bytes, tile_flop
 from napari_fcnseg.conversion.report import FLOP_PER_BYTE
+from napari_fcnseg.conversion.ways import ways_of, with_ways
 from napari_fcnseg.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 #: are not counted. It matters for a small image and a network with hundreds of edge variants.
 _BUILD, _QUICK = 1_000_000_000, 50
 WORTH_STRIPS = 2_000_000_000  # FLOP of a run, per step of the network
+#: FLOP of a run from which on the quicker ways save more than it takes to load what is compiled for them.
+WORTH_WAYS = 100_000_000_000
 _STEPS = 200  # of a network that is worth building a second time, for strips that follow another one
 
 
@@ -43,7 +46,7 @@ class Method:
     model : PatchModel
         The model.
     dense : DenseNetwork
-        Its dense network that answers at every place.
+        Its dense network that answers at every place, with the ways in which a processor computes it.
     every : int
         Pixels between output pixels.
     border : str
@@ -80,7 +83,7 @@ class Method:
         return tile_flop(self.dense, size) + _product(size)
 
 
-def choose_method(model: PatchModel, settings: RunSettings, pixels: int) -> Method:
+def choose_method(model: PatchModel, settings: RunSettings, pixels: int, ways: str = "") -> Method:
     """Return how a model's numbers are computed: as the user chose, or the quicker way.
 
     Parameters
@@ -91,17 +94,22 @@ def choose_method(model: PatchModel, settings: RunSettings, pixels: int) -> Meth
         What the user chose.
     pixels : int
         How many output pixels get a prediction in the whole run.
+    ways : str
+        How its convolutions and pools are computed on a processor (:mod:`napari_fcnseg.conversion.ways`); empty for the
+        quickest.
 
     Raises
     ------
     SettingsError
-        If the dense network is asked for and there is none worth building.
+        If the dense network is asked for and there is none worth building, or the ways are not of this model.
     """
     dense, name = model.fcn.subsampled(settings.every), _name(model, settings, pixels)
     # The network is built a second time for the strips that follow another one: in a large run that is nothing.
     steps, work = len(dense.steps), pixels * flop_per_pixel(dense)
     worth = steps <= _STEPS and work >= WORTH_STRIPS * steps
     in_strips = name == "dense" and settings.every == 1 and worth
+    if name == "dense":
+        dense = with_ways(dense, ways or ways_of(dense, quick=work >= WORTH_WAYS))
     return Method(name, model, dense, settings.every, settings.border, in_strips)
 
 

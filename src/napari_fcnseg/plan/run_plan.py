@@ -158,7 +158,8 @@ def make_plan(
     sizes = tuple(stop - start for start, stop in extent)
     # Of the whole image, whatever the region and frames: a part of a run has the numbers of the whole, to the last bit.
     pixels = math.prod(sizes) * math.prod(layout.stack_shape)
-    methods = tuple(choose_method(model, settings, pixels) for model in models)
+    ways = _ways(settings, len(models))
+    methods = tuple(choose_method(m, settings, pixels, way) for m, way in zip(models, ways, strict=True))
     memory_budget, notes = memory_budget_for(methods, settings), list[str]()
     tile = tile_size_for(methods, sizes, settings, memory_budget, notes.append)
     mask = mask if mask is None or isinstance(mask, Mask) else Mask(mask, layout, settings.every)
@@ -170,6 +171,16 @@ def make_plan(
         tuple(notes),
     )  # fmt: skip
     return replace(plan, schedule=_in_order(plan, early=early and not separate, separate=separate))
+
+
+def _ways(settings: RunSettings, models: int) -> tuple[str, ...]:
+    """Return the ways of computing that the user chose for each model; empty where none are."""
+    ways = settings.ways or ("",)
+    if len(ways) not in (1, models):
+        raise SettingsError(
+            f"There are ways of computing for {len(ways)} models, not for {models}. Give one text for each model."
+        )
+    return ways if len(ways) == models else ways * models
 
 
 def _checked_image(image: Any) -> Any:

@@ -57,6 +57,8 @@ class CertifiedModel:
         What became of each layer (:class:`napari_fcnseg.conversion.LayerReport`).
     taught : mapping or None
         What a taught model was taught on, as its sidecar says.
+    ways : str
+        How a processor computed its convolutions and pools (:mod:`napari_fcnseg.conversion.ways`); empty elsewhere.
     """
 
     name: str
@@ -68,6 +70,7 @@ class CertifiedModel:
     receptive_field: tuple[int, ...]
     layers: tuple[Mapping[str, Any], ...]
     taught: Taught = None
+    ways: str = ""
 
     def lines(self) -> list[str]:
         """Return it as lines of text, a line per layer."""
@@ -77,6 +80,7 @@ class CertifiedModel:
             f"Model        {self.file or self.name}{output}, {self.method}: patch {format_shape(self.patch_shape)}, "
             f"receptive field {format_shape(self.receptive_field)}, sha256 {self.sha256 or '-'}",
             *layers,
+            *([f"Ways         {self.ways}"] if self.ways else []),
             *([self._taught_line()] if self.taught else []),
         ]
 
@@ -286,7 +290,7 @@ def _read_mask(value: Any) -> Mapping[str, Any] | None:
 
 
 def _read_model(value: Any) -> CertifiedModel:
-    data = {"taught": None, **of(dict)(value)}
+    data = {"taught": None, "ways": "", **of(dict)(value)}
     return CertifiedModel(**checked(CertifiedModel, data, {**READ, "Taught": of(dict, type(None))}, "certificate"))
 
 

@@ -309,4 +309,5 @@ def _certified(model: PatchModel, provenance: Mapping[str, Any]) -> CertifiedMod
         tuple(report.receptive_field),
         tuple(to_plain(asdict(layer)) for layer in report.layers),
         provenance.get("taught"),
+        provenance.get("ways", ""),
     )

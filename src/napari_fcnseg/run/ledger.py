@@ -44,6 +44,7 @@ _DIFFERENT: Final = {
     "settings": "of other settings",
     "tile": "of another tile size",
     "device": "of another device",
+    "ways": "of other ways of computing",
     "versions": "of other versions of the libraries",
 }
 #: Settings that change no number, or that are compared by themselves.
@@ -63,12 +64,12 @@ def facts_of(plan: RunPlan, devices: Sequence[Device], image: Mapping[str, Any])
         What tells the image from any other (:func:`napari_fcnseg.imagefile.identity.identity_of`).
     """
     settings = {name: value for name, value in plan.settings.as_dict().items() if name not in _NO_MATTER}
-    methods = [method.name for method in plan.methods]
     layout = {"shape": list(plan.layout.shape), "channel_axis": plan.layout.channel_axis}
     facts = {
         "format": _FORMAT,
         "image": {**image, **layout, "dtype": str(plan.image.dtype)},
-        "models": [[m.sha256, m.output, method] for m, method in zip(plan.models, methods, strict=True)],
+        "models": [[m.sha256, m.output, method.name] for m, method in zip(plan.models, plan.methods, strict=True)],
+        "ways": [method.dense.ways for method in plan.methods if method.name == "dense"],
         "mask": plan.mask.as_dict() if plan.mask is not None else None,
         "settings": settings,
         "tile": list(plan.tile),

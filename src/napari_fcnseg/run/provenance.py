@@ -34,6 +34,7 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], spent: TimeSpent, no
     notes : sequence of str
         What the user was told of it.
     """
+    on_processor = any(device.backend == PROCESSOR and device.is_cpu for device in devices)
     return {
         "program": "napari-fcnseg",
         "models": [
@@ -44,6 +45,7 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], spent: TimeSpent, no
                 "output": m.output,
                 "patch_shape": list(m.patch_shape),
                 "method": method.name,
+                **({"ways": method.dense.ways} if method.name == "dense" and on_processor else {}),
                 **_taught(m),
             }
             for m, method in zip(plan.models, plan.methods, strict=True)

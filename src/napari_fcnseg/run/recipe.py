@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _NUMBERS = ("channel_axis", "every", "tile")
 _SPANS = ("region", "frames")
 _WORDS = ("border", "precision", "device", "method")
+_TEXTS = ("preprocess", "ways")
 _SHORT = 12  # digits of a hash that a sentence shows
 
 
@@ -72,6 +73,8 @@ def settings_of(provenance: Mapping[str, Any], inputs: Inputs | None = None) -> 
         if inputs is not None and inputs.channel_axis is not None:
             settings["channel_axis"] = inputs.channel_axis
         settings["device"] = ",".join(provenance.get("devices", ())) or settings.get("device")
+        ways = tuple(model.get("ways", "") for model in provenance["models"])
+        settings["ways"] = ways if any(ways) else None
         return RunSettings.from_dict(settings)
     except (KeyError, TypeError, ValueError):
         raise SettingsError(
@@ -221,7 +224,7 @@ def _extras(settings: RunSettings) -> list[OutputKind]:
 def _flag(name: str, value: Any) -> list[str]:
     """Return a setting as words of a command line."""
     flag = f"--{name.replace('_', '-')}"
-    if name == "preprocess":
+    if name in _TEXTS:
         return [flag, *(value or ("none",))]
     if name in _NUMBERS:
         return [flag, *map(str, value if isinstance(value, tuple) else (value,))]

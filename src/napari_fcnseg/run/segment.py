@@ -46,6 +46,7 @@ def segment(
     mask: Any = None,
     confidence: bool = False,
     disagreement: bool = False,
+    ways: str | Sequence[str] | None = None,
     out: Any = None,
     probabilities_out: Any = None,
     confidence_out: Any = None,
@@ -102,6 +103,10 @@ def segment(
     disagreement : bool
         Whether to keep the share of an ensemble's members that say another class than the ensemble at each pixel
         (Freeman's variation ratio, 0 where all agree).
+    ways : str or sequence of str, optional
+        How a processor computes convolutions and pools, for all models or for each, as a result's provenance has it:
+        ``"2 winograd, direct"``, or ``"plain"`` for the definition's sums. They differ in rounding alone. The quickest
+        otherwise.
     out, probabilities_out, confidence_out, disagreement_out : array_like or path, optional
         Where the labels, and the numbers of each kind, are written while the run goes on: anything with ``shape``,
         ``dtype`` and slice assignment (a zarr array, a memmap, …), where tiles that are not computed are left as they
@@ -146,6 +151,7 @@ def segment(
         channel_axis, preprocess, border, precision, device, tile, memory_limit,  # type: ignore[arg-type]
         probabilities or probabilities_out is not None, method, every, region, frames,  # type: ignore[arg-type]
         confidence or confidence_out is not None, disagreement or disagreement_out is not None,
+        ways,  # type: ignore[arg-type]
     )  # fmt: skip
     models = as_ensemble(model)
     scaling = Rescaling.of(image, models, settings, rescale, mask) if rescale is not None else None

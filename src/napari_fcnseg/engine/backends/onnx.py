@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fcnseg.conversion.dense_network import IMAGE, DenseConv, DenseNetwork, DensePool
+from napari_fcnseg.conversion.ways import PLAIN, by_step
 from napari_fcnseg.engine import hardware
 from napari_fcnseg.engine.backends.onnx_cards import PROVIDERS, cards
 from napari_fcnseg.engine.backends.strips import Strips
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
 
 _PROCESSOR = "CPUExecutionProvider"
+_LATER = 3.0  # seconds
 
 
 def start(tf32: bool) -> tuple[Device, ...]:
@@ -44,8 +46,9 @@ def start(tf32: bool) -> tuple[Device, ...]:
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)
-    # Loading what Numba has compiled takes longer than all else: meanwhile the parent reads model and image.
-    threading.Thread(target=choice.prepare, name="napari-fcnseg-kernels", daemon=True).start()
+    # Loading what Numba has compiled takes longer than all else, and compiling it many times as long: a run that can do
+    # without is not to wait for it, nor to share the cores with it.
+    _later(choice.prepare)
     cpu = Device(
         device_key("onnx", "CPU", 0), _PROCESSOR, hardware.cpu_name(), "onnx", precisions=("float32",), library="MLAS"
     )
@@ -57,9 +60,16 @@ def compiled(network: DenseNetwork | Network, address: str, dtype: str) -> Compi
     if not isinstance(network, DenseNetwork) or dtype != "float32":
         raise EngineError("ONNX Runtime computes dense networks in float32 alone here.")
     # Strips that follow another one are computed the same way.
-    quicker = functools.cache(_quicker) if address == _PROCESSOR else None
+    quicker = _quicker(network) if address == _PROCESSOR else None
     first = _program(network, address, quicker, DenseFunction.first)
     return Strips(first, lambda _: _program(network, address, quicker, DenseFunction.more))
+
+
+def _later(function: Callable[[], None]) -> None:
+    """Call a function in a thread of its own, after what a small run takes."""
+    timer = threading.Timer(_LATER, function)
+    timer.daemon = True
+    timer.start()
 
 
 def _program(network: DenseNetwork, address: str, quicker: Quicker | None, part: Callable[..., Any]) -> Program:
@@ -74,14 +84,20 @@ def _program(network: DenseNetwork, address: str, quicker: Quicker | None, part:
     return Program(build, given, part(function, *given), functools.partial(_session, address=address))
 
 
-def _quicker(chain: Chain, channels: tuple[int, ...]) -> Function | None:
-    """Return our own way to compute a chain of steps that reads maps of so many channels, where it is quicker."""
-    pools = [op for op, _ in chain if isinstance(op, DensePool)]
-    convolutions = [(op, relu) for op, relu in chain if isinstance(op, DenseConv)]
-    if pools:
-        return choice.pooling(pools)
-    (first, relu), *then = convolutions
-    return choice.convolution(first, relu, then, channels)
+def _quicker(network: DenseNetwork) -> Quicker:
+    """Return what returns our own way to compute a chain of a network's steps, where one was chosen."""
+    ways = by_step(network)
+
+    @functools.cache
+    def quicker(numbers: tuple[int, ...], chain: Chain, channels: tuple[int, ...]) -> Function | None:
+        if any(ways[number] == PLAIN for number in numbers):
+            return None
+        if pools := [op for op, _ in chain if isinstance(op, DensePool)]:
+            return choice.pooling(pools)
+        (first, relu), *then = [(op, relu) for op, relu in chain if isinstance(op, DenseConv)]
+        return choice.convolution(ways[numbers[0]], first, relu, then, channels)
+
+    return quicker
 
 
 def _session(model: bytes, address: str = _PROCESSOR) -> Any:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from numba.core import types
 from numba.extending import intrinsic
 
-from napari_fcnseg.engine.kernels.toom_cook import LENGTH, matrices
+from napari_fcnseg.conversion.ways import WINOGRAD_LENGTH as LENGTH
+from napari_fcnseg.engine.kernels.toom_cook import matrices
 from napari_fcnseg.engine.kernels.vectors import INT, LANES, Vectors, pointers
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_fcnseg.conversion.ways import fourier_length
 from napari_fcnseg.engine.kernels.compiled import compiled
 from napari_fcnseg.engine.kernels.product import WIDEST, multiply, multiply_all, packed, panel, product
 from napari_fcnseg.engine.kernels.threads import aligned, below, in_threads
@@ -33,17 +34,6 @@ _Array = npt.NDArray[np.float32]
 
 _BLOCKS = 96  # that go through the product at once: below it the weights are not read often enough
 _BYTES = 2**28  # of the blocks' transforms
-
-
-def block_length(window: int) -> int:
-    """Return the block for a window: twice its size, about where the arithmetic per result is least for its memory."""
-    return 2 * window
-
-
-def weight_bytes(window: Sequence[int], inputs: int, outputs: int) -> int:
-    """Return the bytes that the transformed weights take."""
-    rows, columns = map(block_length, window)
-    return 3 * 4 * (rows // 2 + 1) * columns * inputs * outputs
 
 
 class Fourier:
@@ -65,7 +55,7 @@ class Fourier:
         high, wide, inputs, outputs = kernel.shape
         self._window, self._dilation = (high, wide), tuple(dilation)
         self._floor, self._outputs = np.float32(0 if relu else -np.inf), outputs
-        self._shape = block_length(high), block_length(wide)
+        self._shape = fourier_length(high), fourier_length(wide)
         self._bias = np.zeros(outputs + WIDEST * LANES, np.float32)
         self._bias[:outputs] = bias
         self._weights = _packed(_transformed(kernel, self._shape))

@@ -23,10 +23,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from napari_fcnseg.conversion.ways import WINOGRAD_LENGTH as LENGTH
+
 _Matrix = npt.NDArray[np.float64]
 
-#: Multiplications per axis and block.
-LENGTH = 6
 _POINTS = (0.0, 1.5, -1.5, 0.75, -0.75)
 
 

@@ -19,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from napari_fcnseg.conversion.ways import WINOGRAD_LENGTH as LENGTH
 from napari_fcnseg.engine.kernels.blocks import backward, forward
 from napari_fcnseg.engine.kernels.compiled import compiled
 from napari_fcnseg.engine.kernels.pixelwise import PIXELS, Layers, follow
 from napari_fcnseg.engine.kernels.product import WIDEST, multiply, packed, panel, product, vectors
 from napari_fcnseg.engine.kernels.threads import below, in_threads
-from napari_fcnseg.engine.kernels.toom_cook import LENGTH, matrices
+from napari_fcnseg.engine.kernels.toom_cook import matrices
 from napari_fcnseg.engine.kernels.vectors import LANES
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     Apply = Callable[[Sequence[Tensor]], Tensor]
     #: A convolution and some of one pixel, or some pools, each of what the one before it gives, and whether rectified.
     Chain = tuple[tuple[dense_network.DenseOp, bool], ...]
-    #: Returns a quicker way to compute a chain, which reads maps of so many channels; None for the graph's own way, or
-    #: for one step after the other.
-    Quicker = Callable[[Chain, tuple[int, ...]], Function | None]
+    #: Returns, for steps of these numbers, a quicker way to compute their chain, which reads maps of so many channels;
+    #: None for the graph's own way, or for one step after the other.
+    Quicker = Callable[[tuple[int, ...], Chain, tuple[int, ...]], Function | None]
 
 _MERGES = {
     "add": "Add",
@@ -117,8 +117,10 @@ class GraphOperations:
             return None, chain
         sources = [source.step for source in network.steps[number].inputs]
         channels = tuple(network.channels if n == IMAGE else network.steps[n].channels for n in sources)
-        quick = self._quicker(ops, channels) if len(chain) > 1 else None
-        return (quick, chain) if quick is not None else (self._quicker(ops[:1], channels), chain[:1])
+        quick = self._quicker(tuple(chain), ops, channels) if len(chain) > 1 else None
+        if quick is not None:
+            return quick, chain
+        return self._quicker(tuple(chain[:1]), ops[:1], channels), chain[:1]
 
     def _prepared(self, step: dense_network.Step, relu: bool) -> Apply:
         op, build = step.op, self._build
