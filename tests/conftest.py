@@ -14,6 +14,7 @@ import pytest
 from keras_process import KerasProcess
 from patience import patience
 
+from napari_fcnseg.plan import method
 from napari_fcnseg.system import child_process
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ os.environ["NAPARI_CONFIG"] = str(Path(_settings_folder.name) / "settings.yaml")
 os.environ["NAPARI_FCNSEG_CACHE"] = str(Path(_settings_folder.name) / "cache")  # nor what this computer has learned
 os.environ["NAPARI_FCNSEG_DATA"] = str(Path(_settings_folder.name) / "data")  # nor is an image kept for later
 
-# Tests are small runs, whose convolutions would all be plain.
-os.environ.setdefault("NAPARI_FCNSEG_CONVOLUTION", "quickest")
+method.WORTH_WAYS = 0  # tests are small runs, whose convolutions would all be plain, as they are in other processes
 
 # A computing process that stands still is ended before the test that waits for it.
 child_process.LOOK_EVERY, child_process.STUCK_AFTER = 2.0, round(15 * patience())

@@ -40,7 +40,8 @@ def taken(model: nf.PatchModel, **settings) -> str:
 
 
 def test_the_whole_image_s_work_decides_whatever_part_is_computed(model, monkeypatch) -> None:
-    monkeypatch.delenv(WAY)
+    monkeypatch.delenv(WAY, raising=False)
+    monkeypatch.setattr(method, "WORTH_WAYS", 1e11)
     assert taken(model) == taken(model, region=((0, 9), (0, 9))) == "plain"
     monkeypatch.setattr(method, "WORTH_WAYS", 0)
     assert taken(model) == taken(model, region=((0, 9), (0, 9))) == ways_of(model.fcn.network) != "plain"
