@@ -149,6 +149,9 @@ def _write(
             v.repeat(last, copy)
 
 
+#: Bytes of the right-hand matrix that stay in the nearest cache, beside what else is read.
+_NEAR: Any = 2**15
+_NO_FLOOR = np.float32(-np.inf)
 _one, _two = _product_of(1), _product_of(2)
 _three, _four = (_product_of(3), _product_of(4)) if WIDEST == 4 else (_one, _two)
 _HIGH_ONE, _HIGH_TWO, _HIGH_THREE, _HIGH_FOUR = (ROWS.get(across, 1) for across in range(1, 5))
@@ -158,7 +161,30 @@ def _multiply(
     a: int, a_step: int, rows: int, taps: int, count: int, depth: int, b: int, b_step: int, c: int, c_step: int,
     columns: int, bias: int, bias_step: int, floor: float,
 ) -> None:  # fmt: skip
-    """Do :func:`multiply` with addresses."""
+    """Do :func:`multiply` with addresses, piece by piece of the depth: all rows read one from the nearest cache."""
+    across = -(-columns // LANES)
+    most = _NEAR // (4 * LANES * across)  # numbers of a row at once
+    if rows <= _HIGH_ONE or count * depth <= most + most // 2:
+        _rows(a, a_step, rows, taps, count, depth, b, b_step, c, c_step, columns, bias, bias_step, floor)
+        return
+    together, pieces = max(1, most // depth), max(1, -(-depth // (most + most // 2)))
+    size = -(-depth // pieces)
+    for tap in range(0, count, together):
+        for start in range(0, depth, size):
+            least = floor if tap + together >= count and start + size >= depth else _NO_FLOOR
+            _rows(
+                a + 4 * start, a_step, rows, taps + 8 * tap, min(together, count - tap), min(size, depth - start),
+                b + 4 * (tap * depth + start) * b_step, b_step, c, c_step, columns, bias, bias_step, least,
+            )  # fmt: skip
+            bias, bias_step = c, c_step
+
+
+@njit(nogil=True)
+def _rows(
+    a: int, a_step: int, rows: int, taps: int, count: int, depth: int, b: int, b_step: int, c: int, c_step: int,
+    columns: int, bias: int, bias_step: int, floor: float,
+) -> None:  # fmt: skip
+    """Do :func:`_multiply` in one piece."""
     across, row = -(-columns // LANES), 0
     while row < rows:
         left, at, to, start = rows - row, a + 4 * row * a_step, c + 4 * row * c_step, bias + 4 * row * bias_step
