@@ -195,6 +195,8 @@ class Engine:
         )
 
     def _tried(self, backend: str, wanted: DeviceRequest) -> tuple[Device, ...]:
+        if backend == REFERENCE != wanted.backend and not hardware.may_have_accelerator(backend):
+            return (_reference(),) if hardware.installed(backend) else ()  # its start takes seconds, all in vain
         try:
             return self.devices_of(backend)
         except EngineError:
@@ -326,12 +328,9 @@ def _reference() -> Device:
 
 
 def _with_precision(device: Device, precision: str) -> Device:
-    """Return a device with the arithmetic asked for, or exact where it has none of it.
-
-    The processor has numbers shorter than float32 by TensorFlow.
-    """
+    """Return a device with the arithmetic asked for, or exact where it has none of it."""
     if precision not in device.precisions and device.key == device_key(PROCESSOR, "CPU", 0):
-        device = _reference() if precision in _reference().precisions else device
+        device = _reference() if precision in _reference().precisions else device  # which has shorter numbers there
     return replace(device, precision=precision if precision in device.precisions else "float32")
 
 

@@ -151,7 +151,7 @@ def _write(
 
 #: Bytes of the right-hand matrix that stay in the nearest cache, beside what else is read.
 _NEAR: Any = 2**15
-_NO_FLOOR = np.float32(-np.inf)
+_NO_FLOOR: Any = np.float32(-np.inf)
 _one, _two = _product_of(1), _product_of(2)
 _three, _four = (_product_of(3), _product_of(4)) if WIDEST == 4 else (_one, _two)
 _HIGH_ONE, _HIGH_TWO, _HIGH_THREE, _HIGH_FOUR = (ROWS.get(across, 1) for across in range(1, 5))
