@@ -195,6 +195,15 @@ def _peak(processes: list[Process]) -> float:
     return next((p.measure_peak() for p in processes if p.name == "ours"), 0.0)
 
 
+#: What each library is told, so that it computes with AVX2 at most.
+AVX2 = {
+    "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "OPENBLAS_CORETYPE": "Haswell",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2", "NUMBA_CPU_NAME": "haswell",
+    "NUMBA_CPU_FEATURES": "+64bit,+avx,+avx2,+bmi,+bmi2,+cmov,+cx16,+f16c,+fma,+fxsr,+lzcnt,+mmx,+movbe,+popcnt,+sse,"
+    "+sse2,+sse3,+sse4.1,+sse4.2,+ssse3,+xsave",
+}  # fmt: skip
+
+
 def process_pool(count: int, log: Path, backend: str = "tensorflow") -> ProcessPoolExecutor:
     """Return a process on the CPU with so many threads, what it says on standard error going into a file."""
     environment = {
