@@ -66,6 +66,8 @@ def uneven(drawing: Drawing, x: int) -> int:
     halved = graph[x].windowed((2,) * rank, (2,) * rank, (1,) * rank, "valid") if min(graph[x].sizes) > 1 else graph[x]
     if min(graph[x].sizes) < 2 or drawing.left < 4 * halved.dissolved().maps:
         return pool(drawing, x)
+    if drawing.first and rank == 1:  # Keras crops channels last only
+        return pool(drawing, x)
     a = graph.pool(x, random.choice(["Max", "Average"]), 2)
     cut = [n - m for n, m in zip(graph[x].sizes, graph[a].sizes, strict=True)]
     b = graph.crop(x, [[n // 2, n - n // 2] for n in cut])

@@ -109,10 +109,11 @@ class Basis:
                 raise SettingsError(f"There are {len(given)} {what} for {classes} classes. Give one for each.")
         kept = known if known is not None else Sidecar(axes=("z", "y", "x")[-self.axes :])
         fits = len(kept.class_names) == classes
+        called = names or (kept.class_names if fits else default_names("class", classes))
         return replace(
             kept,
-            class_names=names or (kept.class_names if fits else default_names("class", classes)),
-            class_colors=colors or (kept.class_colors if fits and kept.class_colors else palette(classes)),
+            class_names=called,
+            class_colors=colors or (kept.class_colors if fits and kept.class_colors else palette(classes, called)),
             preprocess=self.steps,
             outputs={},
             outputs_are="",

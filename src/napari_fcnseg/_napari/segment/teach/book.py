@@ -47,7 +47,7 @@ class Book:
         self.current = None
         if not self.any_painted:
             names = choice.names or default_names("class", 2)
-            self.set_classes(names, choice.colors or palette(len(names)))
+            self.set_classes(names, choice.colors or palette(len(names), names))
 
     @property
     def any_painted(self) -> bool:
