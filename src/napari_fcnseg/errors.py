@@ -9,6 +9,7 @@ from typing import Final
 SAVE_AGAIN: Final = "Save the model again with model.save('my_model.keras') where it was trained, and open that file."
 
 __all__ = [
+    "ClusterError",
     "ConversionError",
     "EngineError",
     "FcnSegError",
@@ -136,6 +137,10 @@ class OutOfMemoryError(EngineError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class ClusterError(FcnSegError):
+    """A cluster cannot be reached, cannot do the run, or was lost."""
 
 
 class OutputError(FcnSegError):

@@ -177,9 +177,3 @@ def test_stored_chunks_are_whole_tiles(model, tmp_path) -> None:
     for tile, chunks in ((40, (90, 110)), ((1000, 13), (90, 110))):
         path = tmp_path / f"{chunks[0]}-{tile}.zarr"
         assert nf.segment(IMAGE, model, channel_axis=2, tile=tile, out=path).labels.chunks == chunks
-    plan = type("RunPlan", (), {})
-    cases = {64: 256, 300: 300, 1024: 1024, 5000: 2048, 100: 300}
-    for tile, expected in cases.items():
-        plan.tile, plan.result_shape = (tile, tile), (3, 10_000, 10_000)
-        plan.layout = type("Layout", (), {"stack_shape": (3,)})
-        assert canvas_module.chunk_shape(plan, (3, 10_000, 10_000, 4)) == (1, expected, expected, 1)

@@ -6,6 +6,8 @@ import itertools
 import math
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,17 +32,34 @@ def cut_tiles(extent: Region, tile: tuple[int, ...]) -> list[Region]:
         Column by column of tiles, each from top to bottom, so that most tiles come right after the one above them;
         none overlaps another, none is empty.
     """
+    if any(stop <= start for start, stop in extent):
+        return []
     rows, *sides = [_cut_axis(start, stop, size) for (start, stop), size in zip(extent, tile, strict=True)]
     return [(row, *side) for side in itertools.product(*sides) for row in rows]
 
 
-def _cut_axis(start: int, stop: int, size: int) -> list[tuple[int, int]]:
+def cuts_along(start: int, stop: int, size: int) -> tuple[int, int]:
+    """Return where tiles along an axis are cut: at a place at or before its start, and then every so many pixels.
+
+    Cuts are at multiples of the tile's size from the image's edge, not from the start of what is computed: so chunks of
+    a file, which are counted from there, can be whole tiles. There are as few tiles as that allows.
+    """
     length = stop - start
-    if length <= 0:
-        return []
-    count = math.ceil(length / size)
-    size = math.ceil(length / count)
-    return [(a, min(a + size, stop)) for a in range(start, stop, size)]
+    if length <= size:
+        return start, length
+    sizes = np.arange(math.ceil(length / math.ceil(length / size)), size + 1)
+    best = int(sizes[np.argmin(-(-stop // sizes) - start // sizes)])
+    return start // best * best, best
+
+
+def cut_at(start: int, stop: int, base: int, step: int) -> list[tuple[int, int]]:
+    """Return the parts of a range that lie between cuts, as :func:`cuts_along` returns them."""
+    edges = range(base + (start - base) // step * step, stop, step)
+    return [(max(edge, start), min(edge + step, stop)) for edge in edges]
+
+
+def _cut_axis(start: int, stop: int, size: int) -> list[tuple[int, int]]:
+    return cut_at(start, stop, *cuts_along(start, stop, size))
 
 
 def group_columns(tiles: Sequence[Region], together: int) -> list[list[Region]]:

@@ -7,7 +7,7 @@ number differs between channels it is written ``1/2/3``, one for each. Statistic
 a tile; what is done with them is done to what a tile reads, so a frame may be of any size.
 """
 
-from napari_fcnseg.preprocess.frames import Bound, prepare
+from napari_fcnseg.preprocess.frames import Bound, Numbers, bind_known, prepare
 from napari_fcnseg.preprocess.text import (
     BYTES,
     JOINT_STEPS,
@@ -30,7 +30,9 @@ __all__ = [
     "WORDS",
     "Argument",
     "Bound",
+    "Numbers",
     "Step",
+    "bind_known",
     "checked",
     "parameters_of",
     "parse",

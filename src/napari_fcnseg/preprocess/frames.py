@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from napari_fcnseg.arrays.frame_source import FrameSource, MappedSource, hold_if_small
 from napari_fcnseg.errors import ImageError, SettingsError
-from napari_fcnseg.preprocess.statistics import Statistics
+from napari_fcnseg.preprocess.statistics import ChannelStatistics, KnownStatistics, NotedStatistics, Statistics
 from napari_fcnseg.preprocess.steps import halo_of_local_mean
 from napari_fcnseg.preprocess.text import STEPS, Step
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from napari_fcnseg.arrays.frame_source import Image, Region
+
+#: What was asked of each channel's statistics, in order: plain data.
+Numbers: TypeAlias = "Sequence[Sequence[Sequence[float]]]"
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,13 @@ class Bound:
         What is done to the pixels of each channel.
     halo : int
         How many pixels to each side they look at.
+    numbers : sequence
+        The frame's numbers alone; :func:`bind_known` makes the same of them in another process.
     """
 
     functions: tuple[Callable[[Image], Image], ...]
     halo: int
+    numbers: Numbers = ()
 
 
 def prepare(source: FrameSource, steps: Sequence[Step], bound: list[Bound] | None = None) -> FrameSource:
@@ -63,12 +69,23 @@ def prepare(source: FrameSource, steps: Sequence[Step], bound: list[Bound] | Non
     return source
 
 
+def bind_known(step: Step, numbers: Numbers) -> Bound:
+    """Return a step with numbers in it that were taken elsewhere (:attr:`Bound.numbers`)."""
+    return _bound(step, [KnownStatistics(answers) for answers in numbers], numbers)
+
+
 def _bind(step: Step, source: FrameSource) -> Bound:
     statistics = Statistics(source, step.joint)
-    arguments = _per_channel(step, source.shape[-1])
-    functions = tuple(STEPS[step.name](statistics.of(channel), *a) for channel, a in enumerate(arguments))
+    noted = [NotedStatistics(statistics.of(channel)) for channel in range(source.shape[-1])]
+    bound = _bound(step, noted)
+    return replace(bound, numbers=[one.answers for one in noted])
+
+
+def _bound(step: Step, statistics: Sequence[ChannelStatistics], numbers: Numbers = ()) -> Bound:
+    arguments = zip(statistics, _per_channel(step, len(statistics)), strict=True)
+    functions = tuple(STEPS[step.name](channel, *a) for channel, a in arguments)
     halo = halo_of_local_mean(*next(_per_channel(step, 1))) if step.name == "subtract_local_mean" else 0
-    return Bound(functions, halo)
+    return Bound(functions, halo, numbers)
 
 
 class _Prepared(MappedSource):

@@ -122,6 +122,64 @@ class ChannelStatistics:
         return [float(np.quantile([low, high], [place % 1])[0]) for place, low, high in pairs]
 
 
+class NotedStatistics(ChannelStatistics):
+    """Statistics of a channel that keep what they have answered: numbers, in the order of the questions.
+
+    Parameters
+    ----------
+    statistics : ChannelStatistics
+        The statistics.
+    """
+
+    def __init__(self, statistics: ChannelStatistics) -> None:
+        self._statistics = statistics
+        self.answers: list[list[float]] = []
+
+    def moments(self) -> tuple[float, float]:
+        """Return mean and standard deviation."""
+        mean, deviation = self._statistics.moments()
+        self.answers.append([mean, deviation])
+        return mean, deviation
+
+    def median(self) -> np.float32:
+        """Return the median."""
+        median = self._statistics.median()
+        self.answers.append([float(median)])
+        return median
+
+    def percentiles(self, percents: Sequence[float]) -> list[float]:
+        """Return percentiles."""
+        self.answers.append(self._statistics.percentiles(percents))
+        return list(self.answers[-1])
+
+
+class KnownStatistics(ChannelStatistics):
+    """Statistics of a channel that somebody else has taken: the same numbers, to the last bit.
+
+    Parameters
+    ----------
+    answers : sequence of sequence of float
+        As :class:`NotedStatistics` keeps them; as many questions may be asked, in the same order.
+    """
+
+    def __init__(self, answers: Sequence[Sequence[float]]) -> None:
+        self._answers = iter(answers)
+
+    def moments(self) -> tuple[float, float]:
+        """Return mean and standard deviation."""
+        mean, deviation = next(self._answers)
+        return mean, deviation
+
+    def median(self) -> np.float32:
+        """Return the median."""
+        (median,) = next(self._answers)
+        return np.float32(median)
+
+    def percentiles(self, percents: Sequence[float]) -> list[float]:
+        """Return percentiles."""
+        return list(next(self._answers))
+
+
 _Line: TypeAlias = tuple[float, float, int]
 
 

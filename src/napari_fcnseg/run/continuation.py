@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.engine import engine
@@ -51,11 +51,28 @@ class Continuation:
         return {"go_on": self.goes_on, "anew": bool(self.note)}
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What computes a run: what its numbers depend on, to the last bit, beside the image, the models and the settings.
+
+    Attributes
+    ----------
+    devices : tuple of Device
+        The devices.
+    versions : mapping of str to str
+        Of the libraries there; empty for those here.
+    """
+
+    devices: tuple[Device, ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
 def continue_run(
     make: Callable[[RunSettings], RunPlan],
     settings: RunSettings,
     outputs: Mapping[str, Path],
     identity: Callable[[], Mapping[str, Any] | None],
+    machine: Callable[[Mapping[str, Any]], Machine] | None = None,
 ) -> Continuation:
     """Plan a run, and find out whether it was begun already.
 
@@ -71,6 +88,8 @@ def continue_run(
         The results by their kinds, as far as they are files.
     identity : callable
         Returns what tells the image from any other (:func:`napari_fcnseg.imagefile.identity.identity_of`).
+    machine : callable, optional
+        Returns what computes it, given the facts of the earlier run, if there is one; the engine here otherwise.
 
     Raises
     ------
@@ -81,19 +100,24 @@ def continue_run(
     if not _all_grow(outputs) or (image := identity()) is None:
         return Continuation(plan)
     part, earlier = growing_at(outputs["labels"]), left_behind(outputs)
-    devices = engine().devices_for(settings.device, settings.precision)
-    ledger = Ledger(part, plan, facts_of(plan, devices, image))
+    computed = machine(earlier) if machine is not None else _here(settings)
+    devices, versions = computed.devices, computed.versions or None
+    ledger = Ledger(part, plan, facts_of(plan, devices, image, versions))
     if not earlier:
         return Continuation(plan, ledger, devices=devices)
     tile = tuple(earlier.get("tile", ()))
     if settings.tile is None and tile != plan.tile and len(tile) == len(plan.tile):
-        like = make(replace(settings, tile=tile))
-        same = Ledger(part, like, facts_of(like, devices, image))
+        like = make(replace(settings, tile=tuple(n * settings.every for n in tile)))
+        same = Ledger(part, like, facts_of(like, devices, image, versions))
         if not same.difference(earlier):
             plan, ledger = like, same
     if different := ledger.difference(earlier):
         return Continuation(plan, ledger, note=f"{part} was {different}. It is begun anew.", devices=devices)
     return Continuation(plan, ledger, goes_on=True, devices=devices)
+
+
+def _here(settings: RunSettings) -> Machine:
+    return Machine(engine().devices_for(settings.device, settings.precision))
 
 
 def left_behind(outputs: Mapping[str, Path]) -> dict[str, Any]:

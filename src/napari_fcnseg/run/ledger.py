@@ -1,7 +1,7 @@
 """What a run that writes to disk has finished, noted beside it, so that the same run goes on after any end.
 
-A line is added once a tile is written, with the checksum of its numbers. What is on disk is compared with it before a
-run goes on: a tile that was being written when the power went off is computed again.
+A line is added once a tile, or a block of them, is written, with the checksum of its numbers. What is on disk is
+compared with it before a run goes on: a tile that was being written when the power went off is computed again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_fcnseg.plan.blocks import Blocks, wanted_tiles
 from napari_fcnseg.plan.tiles import as_slices
 from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.run.provenance import framework_versions
@@ -51,7 +52,9 @@ _DIFFERENT: Final = {
 _NO_MATTER: Final = ("tile", "memory_limit", "device")
 
 
-def facts_of(plan: RunPlan, devices: Sequence[Device], image: Mapping[str, Any]) -> dict[str, Any]:
+def facts_of(
+    plan: RunPlan, devices: Sequence[Device], image: Mapping[str, Any], versions: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return everything that a run's numbers depend on, to the last bit, as plain data.
 
     Parameters
@@ -62,6 +65,8 @@ def facts_of(plan: RunPlan, devices: Sequence[Device], image: Mapping[str, Any])
         Where it is computed.
     image : mapping
         What tells the image from any other (:func:`napari_fcnseg.imagefile.identity.identity_of`).
+    versions : mapping, optional
+        Of the libraries where it is computed (:func:`library_versions`); those here otherwise.
     """
     settings = {name: value for name, value in plan.settings.as_dict().items() if name not in _NO_MATTER}
     layout = {"shape": list(plan.layout.shape), "channel_axis": plan.layout.channel_axis}
@@ -74,10 +79,15 @@ def facts_of(plan: RunPlan, devices: Sequence[Device], image: Mapping[str, Any])
         "settings": settings,
         "tile": list(plan.tile),
         "device": [[device.key, str(device)] for device in devices],
-        "versions": {"numpy": np.__version__, **framework_versions({device.backend for device in devices})},
+        "versions": dict(versions) if versions is not None else library_versions(devices),
     }
     plain: dict[str, Any] = json.loads(json.dumps(facts))
     return plain
+
+
+def library_versions(devices: Sequence[Device]) -> dict[str, str]:
+    """Return the versions of the libraries here that compute on some devices."""
+    return {"numpy": np.__version__, **framework_versions({device.backend for device in devices})}
 
 
 class Ledger:
@@ -96,9 +106,9 @@ class Ledger:
     def __init__(self, part: Path, plan: RunPlan, facts: Mapping[str, Any]) -> None:
         self.path, self.plan, self.facts = ledger_of(part), plan, facts
         self._kinds = kept_outputs(plan.settings)
-        self._whole = frozenset(plan.schedule.tiles)
-        self._finished: set[tuple[Index, Region]] = set()
-        self._pieces: dict[Index, set[Region]] = {}  # of tiles that did not fit into memory
+        self.blocks = Blocks.of(plan)
+        self._finished = bytearray(len(self.blocks))  # a byte per block: there may be any number of them
+        self._parts: dict[int, set[Region]] = {}  # finished tiles of a block that is not, or pieces of them
         self._length = 0  # of the file, up to its last whole line
         self._marks: dict[str, str] = {}
 
@@ -123,22 +133,31 @@ class Ledger:
         """
         self._marks = dict(marks)
 
-    def go_on(self, arrays: Mapping[str, Any]) -> int:
-        """Read what is finished, as far as it really is in the arrays; return the number of tiles."""
+    def go_on(self, arrays: Mapping[str, Any], *, clear: bool = True) -> int:
+        """Read what is finished, as far as it really is in the arrays; return the number of tiles.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array_like
+            The results, by their kinds.
+        clear : bool
+            Whether chunks that cannot be read are put right: tiles that cover a part of one could not be written.
+        """
         for index, region, sums in self._lines():
             where = (*index, *as_slices(region))
             with suppress(Exception):  # a chunk that is half written raises whatever its codec raises
                 if tuple(checksum(np.asarray(arrays[kind.name][where])) for kind in self._kinds) == sums:
                     self._add(index, region)
-        missing: list[tuple[int | slice, ...]] = [
-            (*index, *as_slices(region)) for index, region in self.plan.schedule if not self.skip(index, region)
-        ]
-        for kind in self._kinds:
-            _clear_unreadable(arrays[kind.name], missing)
-        return len(self._finished) + sum(map(len, self._pieces.values()))
+        if clear:
+            missing: list[tuple[int | slice, ...]] = [
+                (*index, *as_slices(region)) for index, region in self.plan.schedule if not self.skip(index, region)
+            ]
+            for kind in self._kinds:
+                _clear_unreadable(arrays[kind.name], missing)
+        return self._count()
 
     def note(self, tile: Tile) -> None:
-        """Note that a tile is in the arrays."""
+        """Note that a tile, or a block that a worker of a cluster has written, is in the arrays."""
         index, region = tile.place
         if (index, region) == (self.plan.schedule.frames[0], self.plan.schedule.early):
             return  # it comes again with the tile that it lies in
@@ -147,7 +166,9 @@ class Ledger:
             self.path.write_bytes(line)
             self._length = len(line)
         self._add(index, region)
-        sums = tuple(checksum(getattr(tile, kind.array)) for kind in self._kinds)
+        sums = tile.sums
+        if sums is None:
+            sums = tuple(checksum(getattr(tile, kind.array)) for kind in self._kinds)
         line = _line([index, region, sums])
         with self.path.open("r+b") as file:
             file.seek(self._length)
@@ -157,20 +178,49 @@ class Ledger:
 
     def skip(self, index: Index, region: Region) -> bool:
         """Return whether a tile is finished, as a whole or in the pieces that it was cut into for want of memory."""
-        if (index, region) in self._finished:
+        number = self.blocks.number(index, region)
+        if self._finished[number]:
             return True
-        pieces = [piece for piece in self._pieces.get(index, ()) if _inside(piece, region)]
-        return sum(map(_pixels, pieces)) == _pixels(region)
+        parts = self._parts.get(number, ())
+        return region in parts or sum(_pixels(part) for part in parts if _inside(part, region)) == _pixels(region)
+
+    def has(self, block: int) -> bool:
+        """Return whether a block is finished, by its number."""
+        return bool(self._finished[block])
 
     def forget(self) -> None:
         """Remove the ledger: the result is complete."""
         remove(self.path)
 
     def _add(self, index: Index, region: Region) -> None:
-        if region in self._whole:
-            self._finished.add((index, region))
-        else:
-            self._pieces.setdefault(index, set()).add(region)
+        number = self.blocks.number(index, region)
+        if number < 0 or self._finished[number]:
+            return
+        _, whole = self.blocks.at(number)
+        if region != whole:
+            parts = self._parts.setdefault(number, set())
+            parts.add(region)
+            wanted = list(wanted_tiles(self.plan, self.blocks, index, whole)) if self._may_be_whole(number) else []
+            if not wanted or not all(self.skip(index, tile) for tile in wanted):
+                return
+        self._finished[number] = True
+        self._parts.pop(number, None)
+
+    def _may_be_whole(self, number: int) -> bool:
+        """Whether so much of a block came that it may be finished; looked at where that is little work."""
+        masked = self.plan.schedule.mask is not None
+        return masked or len(self._parts[number]) >= self.blocks.count(self.blocks.at(number)[1])
+
+    def _count(self) -> int:
+        """Return the number of tiles that are finished."""
+        tiles = sum(map(len, self._parts.values()))
+        for number in np.flatnonzero(np.frombuffer(self._finished, np.uint8)):
+            index, region = self.blocks.at(int(number))
+            if self.plan.schedule.mask is None:
+                tiles += self.blocks.count(region)
+            else:
+                tiles += len(list(wanted_tiles(self.plan, self.blocks, index, region)))
+        return tiles
 
     def _lines(self) -> Iterator[tuple[Index, Region, tuple[int, ...]]]:
         plan = self.plan

@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import ZARR, GrowingZarr, check_output
+from napari_fcnseg.plan.blocks import Blocks
 from napari_fcnseg.run.continuation import Continuation
 from napari_fcnseg.run.output_kinds import OUTPUT_KINDS, kept_outputs
 from napari_fcnseg.run.preview import execute_with_preview
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from napari_fcnseg.run.run import Run, Tile
 
 _BEHIND = 2  # tiles in memory that wait to be written
-#: Pixels along an axis of a stored chunk. Whole chunks make a tile, or whole tiles a chunk, so that few are rewritten.
-_LEAST, _MOST = 256, 2048
 
 
 @dataclass(frozen=True)
@@ -121,6 +120,7 @@ class ResultArrays:
             array = self.arrays[kind.name] = self._opened(kind.name, targets.get(kind.name), shape, dtype)
             self._targets[kind.name] = array if scaling is None else scaling.target(array, run.plan)
         self._take_over()
+        run.writes_into(self.arrays)
         on_disk = any(type(array) is not np.ndarray for array in self.arrays.values())
         self._writer = ThreadPoolExecutor(1, "napari-fcnseg-writer") if on_disk else None
         self._writing: deque[Future[None]] = deque()
@@ -218,14 +218,14 @@ class ResultArrays:
         if not self._earlier.goes_on:
             self._ledger.begin({name: growing.mark for name, growing in self._growing})
             return
-        self.done = self._ledger.go_on(self.arrays)
+        self.done = self._ledger.go_on(self.arrays, clear=not self.run.writes)
         self.skip = self._ledger.skip
         self.run.devices = self._earlier.devices  # should there be nothing left to compute
         self.run.notes.append(f"{self.done:,} of {self.run.total:,} tiles were there already.")
 
     def _put(self, tile: Tile) -> None:
         try:
-            for kind in self._kinds:
+            for kind in self._kinds if tile.sums is None else ():
                 self._targets[kind.name][tile.where] = getattr(tile, kind.array)
             if self._ledger is not None:
                 self._ledger.note(tile)
@@ -290,13 +290,10 @@ def execute_into(
 
 
 def chunk_shape(plan: RunPlan, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a chunk shape for a run's labels, or for its scores with the classes last, that fits the tiles."""
-    sizes = []
+    """Return a chunk shape for a run's labels, or for its scores with the classes last: whole chunks make a block."""
     stack = len(plan.layout.stack_shape)
-    for tile, n in zip(plan.tile, shape[stack : stack + len(plan.tile)], strict=True):
-        chunk = tile * -(-_LEAST // tile) if tile < _LEAST else min(tile, _MOST)
-        sizes.append(min(chunk, n))
-    return (*(1,) * stack, *sizes, *(1,) * (len(shape) - stack - len(sizes)))
+    chunks = [min(chunk, n) for chunk, n in zip(Blocks.of(plan).chunks, shape[stack:], strict=False)]
+    return (*(1,) * stack, *chunks, *(1,) * (len(shape) - stack - len(chunks)))
 
 
 def _check_array(name: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

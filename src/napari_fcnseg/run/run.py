@@ -25,7 +25,7 @@ from napari_fcnseg.run.provenance import provenance_of
 from napari_fcnseg.run.time_spent import TimeSpent
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from napari_fcnseg.arrays.frame_source import FrameSource, Region
@@ -61,6 +61,9 @@ class Tile:
     confidence, disagreement : ndarray of float32, shape (*tile), or None
         If the settings ask for them: the number of the class that wins, and the share of an ensemble's members that
         say another class.
+    sums : tuple of int, or None
+        Of a block that a worker of a cluster has computed and written by itself: a checksum per kind of output. Its
+        arrays are then read from the files where somebody asks for them.
     """
 
     where: tuple[int | slice, ...]
@@ -72,6 +75,7 @@ class Tile:
     preview: bool = False
     confidence: npt.NDArray[np.float32] | None = None
     disagreement: npt.NDArray[np.float32] | None = None
+    sums: tuple[int, ...] | None = None
 
     @property
     def place(self) -> tuple[Index, Region]:
@@ -108,7 +112,11 @@ class Run:
         Whether tiles were left out, the last time, that were there already.
     opened : FrameSource or None
         The first frame, while the other tiles are held back.
+    writes : bool
+        Whether it writes its tiles by itself, as on a cluster, where the workers do.
     """
+
+    writes = False
 
     def __init__(self, plan: RunPlan) -> None:
         self.plan = plan
@@ -193,6 +201,9 @@ class Run:
             if dispatcher is not None:
                 remember_budgets(dispatcher.memory_budgets, self.plan.methods, settings)
                 engine().release()
+
+    def writes_into(self, arrays: Mapping[str, Any]) -> None:
+        """Take the arrays that the tiles are written into, by the names of their kinds; of use to one that writes."""
 
     def provenance(self) -> dict[str, Any]:
         """Return the provenance of the result, as plain data for JSON."""
