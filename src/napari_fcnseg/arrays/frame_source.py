@@ -128,9 +128,14 @@ class MappedSource(FrameSource):
         return result
 
 
+def is_large(shape: Sequence[int]) -> bool:
+    """Whether a frame ``(*spatial, channel)`` of this shape is read region by region and not held in memory."""
+    return math.prod(shape) > _HELD
+
+
 def hold_if_small(source: FrameSource) -> FrameSource:
     """Return a small frame in memory, and a large one as it is."""
-    if isinstance(source, MemorySource) or math.prod(source.shape) > _HELD:
+    if isinstance(source, MemorySource) or is_large(source.shape):
         return source
     return MemorySource(np.ascontiguousarray(source.read(source.everything())))
 

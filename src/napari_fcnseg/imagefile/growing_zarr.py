@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from napari_fcnseg.system.saving.renaming import remove, rename_new
 from napari_fcnseg.system.saving.stores import MARK, marked
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     import numpy.typing as npt
 
@@ -104,6 +105,12 @@ class GrowingZarr:
     def mark(self) -> str:
         """What tells this array from any other of its name."""
         return str(self._mark[MARK]["written"])
+
+    @property
+    def address(self) -> dict[str, Any]:
+        """Where the array is, as plain data: :func:`open_growing` opens it in another process."""
+        axis = self.array.axis if isinstance(self.array, _ClassesLast) else None
+        return {"part": str(self.part), "inside": "0" if self._group else "", "classes": axis, "mark": self.mark}
 
     def _opened(self, shape: tuple[int, ...], dtype: np.dtype[Any], meaning: ImageFile | None, classes: bool) -> Any:
         """Open what an earlier run left."""
@@ -202,21 +209,38 @@ class GrowingZarr:
             self._earlier = None
 
 
+def open_growing(address: Mapping[str, Any]) -> Any:
+    """Open an array for writing that another process has begun (:attr:`GrowingZarr.address`).
+
+    Raises
+    ------
+    OutputError
+        If it is not there, or is another one of its name.
+    """
+    import zarr
+
+    part = Path(address["part"])
+    if marked(part).get("written") != address["mark"]:
+        raise OutputError(f"{part} is not there as it was begun. Give the result a name in a folder that all see.")
+    array = zarr.open_array(part / address["inside"], mode="r+")
+    return array if address["classes"] is None else _ClassesLast(array, address["classes"])
+
+
 class _ClassesLast:
     """A view of an array with one of its axes last, for reading and writing."""
 
     def __init__(self, array: Any, axis: int) -> None:
-        self._array, self._axis = array, axis
+        self._array, self.axis = array, axis
         self.dtype = array.dtype
         self.shape, self.chunks = ((*n[:axis], *n[axis + 1 :], n[axis]) for n in (array.shape, array.chunks))
 
     def __setitem__(self, where: tuple[int | slice, ...], numbers: npt.NDArray[Any]) -> None:
-        before, after = where[: self._axis], where[self._axis :]
+        before, after = where[: self.axis], where[self.axis :]
         axis = sum(isinstance(w, slice) for w in before)
         self._array[(*before, slice(None), *after)] = np.moveaxis(numbers, -1, axis)
 
     def __getitem__(self, where: tuple[int | slice, ...]) -> npt.NDArray[Any]:
-        before, after = where[: self._axis], where[self._axis :]
+        before, after = where[: self.axis], where[self.axis :]
         numbers: npt.NDArray[Any] = self._array[(*before, slice(None), *after)]
         return np.moveaxis(numbers, sum(isinstance(w, slice) for w in before), -1)
 

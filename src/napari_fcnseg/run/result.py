@@ -120,7 +120,7 @@ class ResultArrays:
             array = self.arrays[kind.name] = self._opened(kind.name, targets.get(kind.name), shape, dtype)
             self._targets[kind.name] = array if scaling is None else scaling.target(array, run.plan)
         self._take_over()
-        run.writes_into(self.arrays)
+        run.writes_into(self.arrays, dict(self._growing))
         on_disk = any(type(array) is not np.ndarray for array in self.arrays.values())
         self._writer = ThreadPoolExecutor(1, "napari-fcnseg-writer") if on_disk else None
         self._writing: deque[Future[None]] = deque()
@@ -219,7 +219,7 @@ class ResultArrays:
             self._ledger.begin({name: growing.mark for name, growing in self._growing})
             return
         self.done = self._ledger.go_on(self.arrays, clear=not self.run.writes)
-        self.skip = self._ledger.skip
+        self.skip, self.run.done = self._ledger.skip, self.done
         self.run.devices = self._earlier.devices  # should there be nothing left to compute
         self.run.notes.append(f"{self.done:,} of {self.run.total:,} tiles were there already.")
 

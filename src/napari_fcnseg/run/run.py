@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from napari_fcnseg.arrays.frame_source import FrameSource, Region
+    from napari_fcnseg.imagefile import GrowingZarr
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.plan.schedule import Index, Planned, Skip
 
@@ -188,7 +189,7 @@ class Run:
             choice = engine().choose(settings.device, settings.precision)
             devices = self.devices = yield from wait_for(choice, poll)
             started, self.doing = time.perf_counter(), _PREPARING
-            dispatcher = Dispatcher(self.runners, devices, self.plan.memory_budget, self._tell)
+            dispatcher = Dispatcher(self.runners, devices, self.plan.memory_budget, self.tell)
             yield from dispatcher.load(poll)
             ready, self.doing = time.perf_counter(), _COMPUTING
             self.spent = TimeSpent(before.starting + started - began, before.preparing + ready - started)
@@ -202,8 +203,8 @@ class Run:
                 remember_budgets(dispatcher.memory_budgets, self.plan.methods, settings)
                 engine().release()
 
-    def writes_into(self, arrays: Mapping[str, Any]) -> None:
-        """Take the arrays that the tiles are written into, by the names of their kinds; of use to one that writes."""
+    def writes_into(self, arrays: Mapping[str, Any], growing: Mapping[str, GrowingZarr]) -> None:
+        """Take what the tiles are written into, and what of that is new, by the kinds; of use to one that writes."""
 
     def provenance(self) -> dict[str, Any]:
         """Return the provenance of the result, as plain data for JSON."""
@@ -230,7 +231,7 @@ class Run:
                     self.opened = None
                 yield TileJob(index, region, readers, group)
 
-    def _tell(self, note: str) -> None:
+    def tell(self, note: str) -> None:
         """Add a note for the user, and log it as a warning, which Python shows on standard error."""
         self.notes.append(note)
         _log.warning(note)
@@ -242,14 +243,23 @@ class Run:
         tiles = [self.plan.methods[0].pixels(region) for region in regions]
         if doubt := check_prepared(frame, self.plan.models, self.plan.steps, tiles):
             self.doubtful = True
-            self._tell(f"{doubt} Check the normalisation.")
+            self.tell(f"{doubt} Check the normalisation.")
 
     def _count(self, labels: npt.NDArray[np.unsignedinteger[Any]]) -> None:
-        """Count labels, and tell the user at the end if there is one class nearly everywhere."""
+        """Count labels."""
         self._pixels.update(dict(enumerate(np.bincount(labels.ravel()).tolist())))
+        self._say_one_class()
+
+    @property
+    def counts(self) -> Mapping[int, int]:
+        """Pixels by label, of the tiles that are finished."""
+        return self._pixels
+
+    def _say_one_class(self) -> None:
+        """Tell the user at the end if there is one class nearly everywhere."""
         if self.done == self.total and (said := one_class(self._pixels, self._class)):
             self.doubtful = True
-            self._tell(said)
+            self.tell(said)
 
     def _class(self, label: int) -> str:
         names = self.plan.models[0].class_names

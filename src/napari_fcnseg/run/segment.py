@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.errors import OutputError
+from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.imagefile.identity import identity_of
 from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.plan.run_plan import make_plan
@@ -53,6 +53,7 @@ def segment(
     disagreement_out: Any = None,
     overwrite: bool = False,
     rescale: float | Sequence[float] | None = None,
+    cluster: Any = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Segmentation:
     """Segment an image: at every pixel exactly what the patch model says of the patch around it.
@@ -120,6 +121,10 @@ def segment(
         The model sees the image so many times as large, along all of its axes or along each: for pixels of another size
         than those that it was trained on. Labels and numbers are those at the image's own pixels all the same. Not
         together with ``every``, ``region`` or a mask.
+    cluster : str or distributed.Client, optional
+        Where workers compute it: the address of a Dask scheduler, ``"tcp://HOST:8786"``, a client, or ``"local:4"`` for
+        four processes on this computer. The image has to be a file that the workers see (a Zarr or HDF5 array, a memory
+        map; with ``"local:N"`` anything), and every result a new Zarr folder. The bits are those of a run without it.
     progress : callable, optional
         Called with the number of finished tiles and of all tiles after each.
 
@@ -165,10 +170,41 @@ def segment(
         return make_plan(image if scaling is None else scaling.image, models, chosen, mask=mask)
 
     with _claimed(models, given, paths, (image, mask), overwrite):
+        if cluster is not None:
+            if scaling is not None:
+                raise SettingsError("A rescaled image is not computed on a cluster. Leave out rescale, or cluster.")
+            return _segment_on(cluster, make, settings, paths, image, mask, overwrite, progress)
         continuation = continue_run(make, settings, to_files, lambda: identity_of(image))
         run = Run(continuation.plan)
         run.notes += filter(None, [continuation.note])
         with ResultArrays(run, outs, overwrite=overwrite, scaling=scaling, continuation=continuation) as arrays:
+            return arrays.fill(progress)
+
+
+def _segment_on(
+    cluster: Any,
+    make: Callable[[RunSettings], RunPlan],
+    settings: RunSettings,
+    paths: Mapping[str, Path],
+    image: Any,
+    mask: Any,
+    overwrite: bool,
+    progress: Callable[[int, int], object] | None,
+) -> Segmentation:
+    """Segment an image on a cluster."""
+    from napari_fcnseg.run.cluster.session import placed, run_on
+
+    with ExitStack() as places:
+        place, *more = (
+            places.enter_context(placed(cluster, array, what))
+            for array, what in ((image, "image"), (mask, "mask"))
+            if array is not None
+        )
+        behind = places.enter_context(
+            run_on(cluster, make, settings, paths, lambda: identity_of(image), place, *more)
+        )  # fmt: skip
+        run, continuation = behind
+        with ResultArrays(run, paths, overwrite=overwrite, continuation=continuation) as arrays:
             return arrays.fill(progress)
 
 

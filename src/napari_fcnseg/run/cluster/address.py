@@ -1,0 +1,132 @@
+"""Connect to a cluster: a scheduler's address, a client, or processes on this computer."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_fcnseg.errors import ClusterError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LOCAL: Final = re.compile(r"local:(\d+)")
+_SCHEDULER: Final = re.compile(r"([a-z]+://)?[^\s/:]+(:\d+)?|[a-z]+://\S+")
+_MOST_LOCAL: Final = 256
+_SECONDS: Final = 10  # to reach a scheduler
+#: Blocks that a worker has at once: one is computed while the next is read and the last written.
+PER_WORKER: Final = 2
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that is connected.
+
+    Attributes
+    ----------
+    client : distributed.Client
+        The connection.
+    local : int
+        How many workers were started here for this run; 0 of somebody else's cluster.
+    """
+
+    client: Any
+    local: int = 0
+
+    @property
+    def name(self) -> str:
+        """Where it is, as people say it."""
+        return "this computer" if self.local else str(self.client.scheduler.address)
+
+
+def check_address(where: str) -> str:
+    """Return what names a cluster, found to be well-formed; nothing is connected.
+
+    Raises
+    ------
+    SettingsError
+        If it is no address, or ``local:N`` without a good number.
+    """
+    found = _LOCAL.fullmatch(where)
+    if (found and 1 <= int(found[1]) <= _MOST_LOCAL) or (not where.startswith("local") and _SCHEDULER.fullmatch(where)):
+        return where
+    raise SettingsError(
+        f"{where!r} names no cluster. Give the address that dask scheduler prints, tcp://HOST:8786, or local:N for N "
+        f"processes on this computer (N from 1 to {_MOST_LOCAL})."
+    )
+
+
+@contextlib.contextmanager
+def connected(where: Any) -> Iterator[Cluster]:
+    """Connect to a cluster for as long as it is needed; one of this computer is started and ended.
+
+    Parameters
+    ----------
+    where : str or distributed.Client
+        A scheduler's address, ``"local:N"``, or a client, which stays open.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither.
+    ClusterError
+        If dask.distributed is not installed, or nobody answers there.
+    """
+    if not isinstance(where, str):
+        if not all(hasattr(where, name) for name in ("submit", "scheduler", "nthreads")):
+            raise SettingsError(f"A cluster is a distributed.Client or an address, not {where!r}.")
+        if getattr(where, "asynchronous", False):
+            raise SettingsError("The client is asynchronous. Give one that is not: Client(address).")
+        yield Cluster(where)
+        return
+    local = _LOCAL.fullmatch(check_address(where))
+    distributed = _distributed()
+    if local is None:
+        with _client(distributed, where) as client:
+            yield Cluster(client)
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="fcnseg-dask-") as folder,
+        distributed.LocalCluster(
+            n_workers=int(local[1]), threads_per_worker=PER_WORKER, host="127.0.0.1", dashboard_address=None,
+            memory_limit=0, local_directory=folder, silence_logs=50,
+        ) as here,
+        _client(distributed, here.scheduler_address) as client,
+    ):  # fmt: skip
+        yield Cluster(client, int(local[1]))
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ImportError:
+        raise ClusterError(
+            'A cluster takes dask.distributed, which is not installed here. Run: pip install "napari-fcnseg'
+            '[distributed]".'
+        ) from None
+    return distributed
+
+
+@contextlib.contextmanager
+def _client(distributed: Any, address: str) -> Iterator[Any]:
+    try:
+        client = distributed.Client(address, timeout=_SECONDS, set_as_default=False, name="napari-fcnseg")
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(
+            f"No scheduler answers at {address} ({reason_of(error)}). Start one with dask scheduler, and give the "
+            "address that it prints."
+        ) from None
+    try:
+        yield client
+    finally:
+        with contextlib.suppress(Exception):  # a scheduler that is gone cannot be told
+            client.close(timeout=2)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a connection failed, in a few words."""
+    text = str(error).strip().splitlines()
+    return text[-1][:120].rstrip(".") if text else type(error).__name__

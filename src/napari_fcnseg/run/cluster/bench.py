@@ -1,0 +1,266 @@
+"""A worker's bench: the image, the models and the plans of an order, opened once and kept for all its blocks."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import asdict, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_fcnseg import preprocess
+from napari_fcnseg.engine import engine
+from napari_fcnseg.errors import ClusterError, ModelFileError, OutOfMemoryError, PatchSizeError
+from napari_fcnseg.model.patch_model import load_model
+from napari_fcnseg.plan.blocks import Blocks
+from napari_fcnseg.plan.mask import Mask
+from napari_fcnseg.plan.run_plan import make_plan
+from napari_fcnseg.plan.schedule import Schedule
+from napari_fcnseg.plan.tile_size import strips_per_group
+from napari_fcnseg.run.cluster.address import PER_WORKER
+from napari_fcnseg.run.cluster.block_writer import BlockWriter, opened_outputs
+from napari_fcnseg.run.cluster.order import FORMAT, look_at, opened
+from napari_fcnseg.run.ledger import library_versions
+from napari_fcnseg.run.output_kinds import kept_outputs
+from napari_fcnseg.run.provenance import version
+from napari_fcnseg.run.run import Run
+from napari_fcnseg.settings import RunSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_fcnseg.arrays.frame_source import FrameSource
+    from napari_fcnseg.model.patch_model import PatchModel
+    from napari_fcnseg.plan.run_plan import RunPlan
+    from napari_fcnseg.plan.schedule import Index
+
+_FRAMES: Final = 2  # frames that stay prepared
+_LOOK: Final = 0.2  # seconds between two looks whether to stop
+
+
+class MissingModelError(Exception):
+    """The worker does not see the files of some models.
+
+    Parameters
+    ----------
+    numbers : list of int
+        Which.
+    """
+
+    def __init__(self, numbers: list[int]) -> None:
+        super().__init__(numbers)
+        self.numbers = numbers
+
+
+class StoppedError(Exception):
+    """The run was stopped while a block was computed."""
+
+
+class Bench:
+    """What a worker keeps for an order.
+
+    Parameters
+    ----------
+    order : mapping
+        What there is to do.
+    files : mapping of int to mapping of str to bytes
+        The files of models that it does not see, by the models' numbers.
+
+    Attributes
+    ----------
+    turn : Semaphore
+        So many blocks may be in work at once: one computes while another is read or written.
+    stopped : Event
+        Set to have blocks end early.
+
+    Raises
+    ------
+    MissingModelError
+        If it needs files of models.
+    ClusterError
+        If it sees another image than the head, or has another version of this program.
+    FcnSegError
+        If the image or a model cannot be read.
+    """
+
+    def __init__(self, order: Mapping[str, Any], files: Mapping[int, Mapping[str, bytes]]) -> None:
+        here = version("napari-fcnseg")
+        if (order["format"], order["program"]) != (FORMAT, here):
+            raise ClusterError(f"It has napari-fcnseg {here}, and the head {order['program']}. Install the same there.")
+        self.order = order
+        self.turn, self.stopped = threading.BoundedSemaphore(PER_WORKER), threading.Event()
+        self._lock = threading.Lock()
+        self._plans: dict[tuple[int, ...], WorkerPlan] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="fcnseg-models-") if files else None
+        self.models = self._read_models(files)
+        self.image = opened(order["image"])
+        if look_at(self.image) != order["look"]:
+            raise ClusterError(f"It sees another image under {_named(order['image'])} than the head does.")
+        self.mask = opened(order["mask"]) if order["mask"] is not None else None
+        settings = {**order["settings"], "tile": None}
+        self.settings = RunSettings.from_dict(settings)
+        self.devices = engine().devices_for(self.settings.device, self.settings.precision)
+
+    def kind(self) -> dict[str, Any]:
+        """Return what the numbers of this worker depend on, to the last bit, as plain data."""
+        devices = [asdict(device) for device in self.devices]
+        for device in devices:
+            device.update(memory=None, process=0, precisions=list(device["precisions"]))
+        return {"devices": devices, "versions": library_versions(self.devices), "ways": self.order["ways"]}
+
+    def plan_for(self, tile: Sequence[int]) -> WorkerPlan:
+        """Return the plan with a tile, made once."""
+        with self._lock:
+            sizes = tuple(tile)
+            if sizes not in self._plans:
+                self._plans = {sizes: WorkerPlan(self, sizes)}
+            return self._plans[sizes]
+
+    def close(self) -> None:
+        """Remove the files of models that were sent."""
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _read_models(self, files: Mapping[int, Mapping[str, bytes]]) -> tuple[PatchModel, ...]:
+        found: list[PatchModel | None] = []
+        for number, said in enumerate(self.order["models"]):
+            path = Path(said["path"])
+            sent = files.get(number)
+            if sent is not None and self._folder is not None:
+                path = _unpacked(Path(self._folder.name) / str(number), sent) / path.name
+            found.append(_model_at(path, said, must=sent is not None))
+        if missing := [number for number, model in enumerate(found) if model is None]:
+            raise MissingModelError(missing)
+        return tuple(model for model in found if model is not None)
+
+
+class WorkerPlan:
+    """The head's plan, made again, of which any block can be computed.
+
+    Parameters
+    ----------
+    bench : Bench
+        What it is made of.
+    tile : tuple of int
+        Output pixels per axis.
+
+    Raises
+    ------
+    OutOfMemoryError, ClusterError
+        If it does not come out as the head's.
+    """
+
+    def __init__(self, bench: Bench, tile: tuple[int, ...]) -> None:
+        self._bench = bench
+        settings = replace(bench.settings, tile=tuple(n * bench.settings.every for n in tile))
+        plan = make_plan(bench.image, bench.models, settings)
+        if plan.tile != tile:
+            raise OutOfMemoryError("A tile of the image does not fit into the memory of this worker.")
+        if [method.name for method in plan.methods] != bench.order["methods"]:
+            raise ClusterError("The worker would compute in another way than the head has planned.")
+        mask = Mask(bench.mask, plan.layout, settings.every) if bench.mask is not None else None
+        self.plan = replace(plan, mask=mask)
+        self.blocks = Blocks.of(plan)
+        self._together = strips_per_group(plan.methods, tile)
+        self._frames: OrderedDict[Index, FrameSource] = OrderedDict()
+        self._bound: dict[Index, list[preprocess.Bound]] = {}
+        self._lock = threading.Lock()
+        self._outputs: tuple[Mapping[str, Any], list[Any]] = ({}, [])
+
+    def statistics(self, index: Index) -> list[preprocess.Numbers]:
+        """Return the numbers that each step needs of a frame."""
+        bound: list[preprocess.Bound] = []
+        preprocess.prepare(self.plan.layout.source(self.plan.image, index), self.plan.steps, bound)
+        return [step.numbers for step in bound]
+
+    def source(self, index: Index, numbers: Sequence[preprocess.Numbers] | None) -> FrameSource:
+        """Return a frame, prepared with numbers that were taken elsewhere, or with its own."""
+        with self._lock:  # two blocks at once are not to prepare it twice
+            if index not in self._frames:
+                bound = [] if numbers is None else list(map(preprocess.bind_known, self.plan.steps, numbers))
+                source = self.plan.layout.source(self.plan.image, index)
+                self._frames[index] = preprocess.prepare(source, self.plan.steps, bound)
+                while len(self._frames) > _FRAMES:
+                    self._frames.popitem(last=False)
+            self._frames.move_to_end(index)
+            return self._frames[index]
+
+    def compute(self, number: int, numbers: Any, places: Mapping[str, Any]) -> dict[str, Any]:
+        """Compute a block and write it (:func:`napari_fcnseg.run.cluster.worker.compute_block`)."""
+        began = time.perf_counter()
+        index, region = self.blocks.at(number)
+        tiles = self.blocks.tiles(region)
+        schedule = Schedule.of(tiles, self._together, [index], self.plan.mask)
+        run = _BlockRun(replace(self.plan, schedule=schedule), self.source(index, numbers))
+        expected = [tile for _, parts in schedule.planned() for _, tile in parts]
+        writer = BlockWriter(self._opened(places), self.blocks, index, region, expected)
+        for tile in run.execute(_LOOK, skip=_nothing):
+            if self._bench.stopped.is_set():
+                raise StoppedError("The run was stopped.")
+            if tile is None:
+                continue
+            if run.total != schedule.total:
+                raise OutOfMemoryError("A tile of the image does not fit into the memory of this worker.")
+            writer.put(tile)
+        counts = [run.counts[label] for label in range(max(run.counts, default=-1) + 1)]
+        return {"sums": list(writer.finish()), "counts": counts, "seconds": time.perf_counter() - began}
+
+    def _opened(self, places: Mapping[str, Any]) -> list[Any]:
+        with self._lock:
+            if self._outputs[0] != places:
+                self._outputs = (places, opened_outputs(kept_outputs(self.plan.settings), places))
+            return self._outputs[1]
+
+
+class _BlockRun(Run):
+    """A run of one block, of a frame that is prepared already."""
+
+    def __init__(self, plan: RunPlan, source: FrameSource) -> None:
+        super().__init__(replace(plan, notes=()))
+        self._source = source
+
+    def source(self, index: tuple[int, ...]) -> FrameSource:
+        return self._source
+
+    def tell(self, note: str) -> None:
+        """Keep a note; the head says what concerns the whole run."""
+        self.notes.append(note)
+
+
+def _nothing(index: Index, region: Any) -> bool:
+    return False
+
+
+def _model_at(path: Path, said: Mapping[str, Any], *, must: bool) -> PatchModel | None:
+    """Return the model at a path if it is the one that is meant; None if not."""
+    if not path.exists() and not must:
+        return None
+    sizes = tuple(said["patch_shape"])
+    try:
+        model = load_model(path, said["output"])
+    except PatchSizeError:
+        model = load_model(path, said["output"], patch_size=sizes)
+    if model.patch_shape != sizes:
+        model = load_model(path, said["output"], patch_size=sizes)
+    if model.sha256 == said["sha256"]:
+        return model
+    if must:
+        raise ModelFileError(f"The model {path.name} did not arrive at the worker as it is. Run again.")
+    return None
+
+
+def _unpacked(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Write files that were sent into a folder; none may lie outside it."""
+    for name, contents in files.items():
+        parts = PurePosixPath(name).parts
+        if not parts or parts[0] == "/" or ".." in parts:
+            raise ModelFileError(f"A model's file {name!r} lies outside its folder. Move it there.")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(contents)
+    return folder
+
+
+def _named(place: Mapping[str, Any]) -> str:
+    return str(place.get("zarr") or place.get("mapped") or ", ".join(place.get("files", ())))

@@ -1,0 +1,314 @@
+"""A moving window over a cluster: each worker has a constant number of jobs, whatever there is still to do.
+
+Which worker gets a job is decided here, and not by the scheduler, which then never holds more than the jobs in work: a
+worker that comes late is given the next ones, and what a lost one had is given to another.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_fcnseg.errors import ClusterError
+from napari_fcnseg.run.cluster.address import PER_WORKER, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+_LOOK: Final = 1.0  # seconds between two looks at which workers there are
+_FETCH: Final = 20  # seconds for an answer of a few bytes
+_TRIES: Final = 3  # of one job
+_SOME: Final = 30.0  # seconds that the others are waited for, once a worker is ready
+
+
+@dataclass(eq=False)
+class Job:
+    """Something to compute.
+
+    Attributes
+    ----------
+    function : callable
+        An importable one; what it returns is a mapping, whose ``trouble``, if there is any, is a sentence.
+    arguments : tuple
+        Plain data.
+    what : str
+        What it is, as the beginning of a sentence: ``"The block of rows 0 to 512"``.
+    worker : str
+        For which worker it is; empty for any.
+    failures : int
+        How many times it has failed.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    what: str = ""
+    worker: str = ""
+    failures: int = 0
+
+
+@dataclass
+class _Worker:
+    """A worker of the cluster: greeted, then in use or not."""
+
+    state: str = "new"  # "greeted", "in use", "refused"
+    jobs: set[str] = field(default_factory=set)
+
+
+class Window:
+    """Hands out jobs.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        The cluster.
+    greet : callable
+        Returns the job that makes a worker ready, given its address.
+    admit : callable
+        Given a worker's address and its answer to that job: whether it is in use from now on; or another job for it.
+    tell : callable
+        Called with a sentence whenever something happens that the user should know.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        greet: Callable[[str], Job],
+        admit: Callable[[str, dict[str, Any]], bool | Job],
+        tell: Callable[[str], object],
+    ) -> None:
+        self._client, self._greet, self._admit, self._tell = client, greet, admit, tell
+        self._workers: dict[str, _Worker] = {}
+        self._flying: dict[str, tuple[Job, str, Any]] = {}  # by the future's key
+        self._landed: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._again: list[Job] = []
+        self._looked, self._numbers, self._name = 0.0, itertools.count(), f"fcnseg-{uuid.uuid4().hex[:12]}"
+        self._problem: ClusterError | None = None
+        self._alone = True  # no worker is there; nobody is told before the first was
+        self.address = str(client.scheduler.address)
+        self.most = 0  # workers that were in use at the same time
+
+    @property
+    def in_use(self) -> list[str]:
+        """Addresses of the workers that compute."""
+        return [address for address, worker in self._workers.items() if worker.state == "in use"]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are workers that have not answered the greeting yet."""
+        return any(worker.state in ("new", "greeted") for worker in self._workers.values())
+
+    @property
+    def _busy(self) -> bool:
+        return any(not job.worker for job, *_ in self._flying.values())
+
+    def refuse(self, address: str) -> None:
+        """Give a worker nothing more."""
+        self._workers[address].state = "refused"
+
+    def gather(self) -> None:
+        """Greet the workers that there are, and wait until all have answered, or most of them for long enough.
+
+        Raises
+        ------
+        ClusterError
+            If the scheduler is lost.
+        """
+        ready, told = 0.0, False
+        while True:
+            self._look()
+            if not self._workers and not told:
+                told = True
+                self._tell(f"The scheduler at {self.address} has no workers yet: waiting for one.")
+            answered = [worker for worker in self._workers.values() if worker.state in ("in use", "refused")]
+            ready = ready or (time.monotonic() if answered else 0.0)
+            if answered and (not self.waiting or time.monotonic() - ready > _SOME):
+                return
+            for _ in self._land(0.2):
+                pass
+
+    def answers(
+        self, jobs: Iterator[Job | None], poll: float | None
+    ) -> Generator[tuple[Job, dict[str, Any]] | None, None, None]:
+        """Have jobs computed.
+
+        Parameters
+        ----------
+        jobs : iterator of Job or None
+            None says that the next one can be given only after another is done.
+        poll : float, optional
+            Seconds after which None is yielded while no job is done.
+
+        Yields
+        ------
+        (Job, dict) or None
+            Each finished job with its answer.
+
+        Raises
+        ------
+        ClusterError
+            If the scheduler is lost; or if a job has failed three times, once everything else in work is finished.
+        """
+        exhausted = False
+        try:
+            while True:
+                self._look()
+                if self._problem is None:
+                    exhausted = self._fill(jobs, exhausted)
+                if not self._busy and (self._problem is not None or (exhausted and not self._again)):
+                    break
+                landed = list(self._land(_LOOK / 2 if poll is None else min(poll, _LOOK / 2)))
+                yield from landed
+                if not landed and poll is not None:
+                    yield None
+        finally:
+            self._withdraw()
+        if self._problem is not None:
+            raise self._problem
+
+    def _fill(self, jobs: Iterator[Job | None], exhausted: bool) -> bool:
+        """Give every worker what it may have, the idlest first; return whether there is nothing more to give."""
+        for depth in range(PER_WORKER):
+            for address in self.in_use:
+                if len(self._workers[address].jobs) > depth:
+                    continue
+                job: Job | None = None
+                if self._again:
+                    job = self._again.pop()
+                elif not exhausted:
+                    try:
+                        job = next(jobs)
+                    except StopIteration:
+                        exhausted = True
+                if job is None:
+                    return exhausted
+                self._submit(job, address)
+        return exhausted
+
+    def _submit(self, job: Job, address: str) -> None:
+        key = f"{self._name}-{next(self._numbers)}"
+        try:
+            future = self._client.submit(
+                job.function, *job.arguments, key=key, workers=[address], allow_other_workers=False, pure=False,
+                retries=0,
+            )  # fmt: skip
+        except Exception as error:
+            raise self._lost(error) from None
+        self._flying[key] = (job, address, future)
+        self._workers[address].jobs.add(key)
+        future.add_done_callback(lambda done: self._landed.put(done.key))
+
+    def _land(self, seconds: float) -> Iterator[tuple[Job, dict[str, Any]]]:
+        """Yield what is finished; wait for the first at most so long."""
+        with suppress(queue.Empty):
+            key = self._landed.get(timeout=seconds)
+            while True:
+                if key in self._flying:
+                    yield from self._take(key)
+                key = self._landed.get_nowait()
+
+    def _take(self, key: str) -> Iterator[tuple[Job, dict[str, Any]]]:
+        job, address, future = self._flying.pop(key)
+        worker = self._workers.get(address)
+        if worker is not None:
+            worker.jobs.discard(key)
+        try:
+            answer = future.result(timeout=_FETCH)
+            trouble = str(answer.get("trouble", ""))
+        except Exception as error:
+            if self._client.status != "running":
+                raise self._lost(error) from None
+            answer, trouble = {}, f"{type(error).__name__}: {reason_of(error)}"
+        finally:
+            future.release()
+        if job.worker:
+            self._greeted(address, answer if answer else {"trouble": trouble})
+        elif trouble:
+            self._failed(job, f"{trouble} (worker {address})")
+        else:
+            yield job, answer
+
+    def _greeted(self, address: str, answer: dict[str, Any]) -> None:
+        worker = self._workers.get(address)
+        if worker is None:
+            return
+        verdict = self._admit(address, answer)
+        if isinstance(verdict, Job):
+            self._submit(replace(verdict, worker=address), address)
+            return
+        worker.state = "in use" if verdict else "refused"
+        self.most = max(self.most, len(self.in_use))
+
+    def _failed(self, job: Job, why: str) -> None:
+        job.failures += 1
+        if job.failures >= _TRIES:
+            again = "Everything else is kept. Put that right, then run again."
+            self._problem = self._problem or ClusterError(f"{job.what} failed {_TRIES} times, at last: {why} {again}")
+            return
+        self._tell(f"{job.what} failed: {why}. It is computed again.")
+        self._again.append(job)
+
+    def _look(self) -> None:
+        """Find out which workers there are: greet new ones, and take back what lost ones had."""
+        if self._client.status != "running":
+            raise self._lost(None)
+        now = time.monotonic()
+        if now - self._looked < _LOOK:
+            return
+        self._looked = now
+        try:
+            there = set(self._client.nthreads())
+        except Exception as error:
+            raise self._lost(error) from None
+        for address in set(self._workers) - there:
+            self._leave(address)
+        for address in sorted(there - set(self._workers)):
+            self._workers[address] = _Worker("greeted")
+            self._submit(replace(self._greet(address), worker=address), address)
+        if not self.in_use and not self.waiting:
+            if not self._alone:
+                self._tell(f"No worker at {self.address} can go on with this run: waiting for one.")
+            self._alone = True
+        else:
+            self._alone = False
+
+    def _leave(self, address: str) -> None:
+        worker = self._workers.pop(address)
+        lost = [self._flying.pop(key) for key in worker.jobs if key in self._flying]
+        jobs = [job for job, *_ in lost if not job.worker]
+        if jobs:
+            self._tell(f"The worker at {address} is gone. What it had in work is computed by another.")
+        for job, _, future in lost:
+            future.release()
+            if not job.worker:
+                self._failed_with(job, address)
+
+    def _failed_with(self, job: Job, address: str) -> None:
+        """Count the end of a worker against a job, without a sentence of its own."""
+        job.failures += 1
+        if job.failures >= _TRIES:
+            self._problem = self._problem or ClusterError(
+                f"{job.what} failed {_TRIES} times: each time its worker ended, at last {address}, perhaps for want of "
+                "memory. Everything else is kept. Choose a smaller --tile, or workers with more memory, then run again."
+            )
+        else:
+            self._again.append(job)
+
+    def _withdraw(self) -> None:
+        for _, _, future in self._flying.values():
+            with suppress(Exception):
+                future.release()
+        self._flying.clear()
+        for worker in self._workers.values():
+            worker.jobs.clear()
+
+    def _lost(self, error: BaseException | None) -> ClusterError:
+        why = f" ({reason_of(error)})" if error is not None else ""
+        return ClusterError(
+            f"The scheduler at {self.address} is gone{why}. What is finished is kept: start a scheduler and workers, "
+            "and give the same command with its address."
+        )

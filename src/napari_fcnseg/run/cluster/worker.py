@@ -1,0 +1,121 @@
+"""What runs on a worker: plain data in, plain data out, and what a person can cause comes out as a sentence."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_fcnseg.errors import FcnSegError, OutOfMemoryError
+from napari_fcnseg.run.cluster.order import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_fcnseg.run.cluster.bench import Bench
+
+_KEPT: Final = 2  # orders that a process stays ready for
+_benches: OrderedDict[str, Bench] = OrderedDict()
+_lock = threading.Lock()
+
+
+def greet(order: Mapping[str, Any], files: Mapping[int, Mapping[str, bytes]], cores: Sequence[int]) -> dict[str, Any]:
+    """Make a worker ready for an order, and return what it is.
+
+    Parameters
+    ----------
+    order : mapping
+        As :func:`napari_fcnseg.run.cluster.order.make_order` returns it.
+    files : mapping of int to mapping of str to bytes
+        The files of models that it does not see, by the models' numbers.
+    cores : sequence of int
+        Processor cores to use, where it is one of several of this run on one computer; empty for what it has.
+
+    Returns
+    -------
+    dict
+        ``host``, ``pid``; ``kind``, what its numbers depend on; ``missing``, numbers of models that it does not see;
+        ``trouble``, why it cannot take part, as a sentence.
+    """
+    from napari_fcnseg.run.cluster.bench import Bench, MissingModelError
+
+    about = {"host": socket.gethostname(), "pid": os.getpid(), "trouble": "", "missing": []}
+    try:
+        if cores and hasattr(os, "sched_setaffinity"):
+            for thread in os.listdir("/proc/self/task"):
+                os.sched_setaffinity(int(thread), cores)
+        key = key_of(order)
+        with _lock:
+            if key not in _benches:
+                _benches[key] = Bench(order, files)
+                while len(_benches) > _KEPT:
+                    _benches.popitem(last=False)[1].close()
+            _benches.move_to_end(key)
+            bench = _benches[key]
+        bench.stopped.clear()
+        return {**about, "kind": bench.kind()}
+    except MissingModelError as error:
+        return {**about, "missing": error.numbers}
+    except Exception as error:
+        return {**about, "trouble": _sentence(error)}
+
+
+def take_statistics(key: str, tile: Sequence[int], index: Sequence[int]) -> dict[str, Any]:
+    """Return the numbers of a frame that its preprocessing needs: ``numbers``, or ``trouble``."""
+    try:
+        return {"numbers": _bench(key).plan_for(tile).statistics(tuple(index))}
+    except Exception as error:
+        return {"trouble": _sentence(error)}
+
+
+def compute_block(
+    key: str, tile: Sequence[int], number: int, numbers: Any, outputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Compute a block and write it.
+
+    Parameters
+    ----------
+    key : str
+        Of the order.
+    tile : sequence of int
+        The run's tile.
+    number : int
+        Of the block.
+    numbers : optional
+        What :func:`take_statistics` has returned of its frame; None where the worker looks for itself.
+    outputs : mapping of str to mapping
+        Where the results grow, by their kinds.
+
+    Returns
+    -------
+    dict
+        ``sums``, the checksums of its numbers; ``counts``, pixels by label; ``seconds``; or ``trouble``.
+    """
+    try:
+        bench = _bench(key)
+        with bench.turn:
+            return bench.plan_for(tile).compute(number, numbers, outputs)
+    except Exception as error:
+        return {"trouble": _sentence(error)}
+
+
+def stop(key: str) -> None:
+    """Have the blocks of an order that are in work end early; what they have finished is not noted."""
+    bench = _benches.get(key)
+    if bench is not None:
+        bench.stopped.set()
+
+
+def _bench(key: str) -> Bench:
+    bench = _benches.get(key)
+    if bench is None:
+        raise FcnSegError("The worker was started anew.")
+    return bench
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OutOfMemoryError):
+        return f"{error} On a cluster every tile is computed as it was planned: choose a smaller --tile."
+    return str(error) if isinstance(error, FcnSegError) else f"{type(error).__name__}: {error}"
