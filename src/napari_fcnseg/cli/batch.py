@@ -165,5 +165,7 @@ def _check(chosen: argparse.Namespace) -> None:
             raise SettingsError(
                 f"All results of a folder of images go into one folder. Write --{name} {chosen.output}, as for -o."
             )
+    if chosen.cluster is not None:
+        raise SettingsError("--cluster is for one image. Segment the images one after the other, or leave it out.")
     if chosen.mask is not None:
         raise SettingsError("A mask belongs to one image. Segment that image alone, or leave out --mask.")

@@ -13,13 +13,13 @@ from napari_fcnseg.cli.arguments import (
     add_run_arguments,
     channels_note,
     inputs_of,
-    mask_of,
     models_of,
     on_axis,
     read_by,
     rescaled,
     settings_of,
 )
+from napari_fcnseg.cli.begun import Begun, check_cluster
 from napari_fcnseg.cli.exit_codes import DIFFERENT, OK
 from napari_fcnseg.cli.progress import progress_bar
 from napari_fcnseg.errors import FcnSegError
@@ -27,11 +27,8 @@ from napari_fcnseg.errors import FcnSegError
 if TYPE_CHECKING:
     import argparse
 
-    from napari_fcnseg.imagefile import ImageFile
-    from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.proof.verification import VerificationSampler
     from napari_fcnseg.run.continuation import Continuation
-    from napari_fcnseg.run.rescaling import Rescaling
     from napari_fcnseg.run.run import Run
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.system.saving import Plan
@@ -51,6 +48,8 @@ def add_arguments(segment: argparse.ArgumentParser) -> None:
     for kind in EXTRA_OUTPUTS:
         segment.add_argument(f"--{kind.name}", type=Path, metavar="FILE", help=f"write {kind.about} too")
     segment.add_argument("--verify", action="store_true", help="compare with the patch model at 256 pixels too")
+    cluster = "a Dask scheduler (tcp://HOST:8786) whose workers compute it, or local:N for N processes; into .zarr"
+    segment.add_argument("--cluster", metavar="ADDRESS", help=cluster)
     batch.add_arguments(segment)
     add_overwrite(segment)
     segment.set_defaults(run=run_segment)
@@ -64,6 +63,7 @@ def run_segment(chosen: argparse.Namespace) -> int:
     from napari_fcnseg.run.provenance_file import check_provenance, provenance_path
     from napari_fcnseg.system.saving import COMMAND, Plan
 
+    check_cluster(chosen)
     wanted = {kind.name: getattr(chosen, kind.name) for kind in EXTRA_OUTPUTS}
     settings = settings_of(chosen, **{name: path is not None for name, path in wanted.items()})
     if batch.is_folder(chosen):
@@ -88,26 +88,32 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
     """Segment one image into files that are claimed."""
     from napari_fcnseg.engine import engine
 
-    engine().choose(settings.device, settings.precision)  # it starts while model and image are read
-
-    from napari_fcnseg.proof.verification import VerificationSampler
-    from napari_fcnseg.run import output_files
-    from napari_fcnseg.run.result import execute_into
-    from napari_fcnseg.run.run import Run
+    if chosen.cluster is None:
+        engine().choose(settings.device, settings.precision)  # it starts while model and image are read
 
     image, models = inputs_of(chosen)
     plan.read(file for model in models for file in model.files)
     settings = on_axis(settings, image)
     scaling = rescaled(chosen, image, models, settings)
-    continuation = _continued(chosen, image, models, settings, outputs, scaling)
-    run = Run(continuation.plan)
-    run.notes += filter(None, [continuation.note])
+    begun = Begun(chosen, image, models, settings, outputs, scaling)
+    with begun.run() as (run, continuation):
+        return _execute(begun, run, continuation, plan)
+
+
+def _execute(begun: Begun, run: Run, continuation: Continuation, plan: Plan) -> int:
+    """Execute a run into files that are claimed; return the exit code."""
+    from napari_fcnseg.proof.verification import VerificationSampler
+    from napari_fcnseg.run import output_files
+    from napari_fcnseg.run.result import execute_into
+
+    chosen, image, outputs, scaling = begun.chosen, begun.image, begun.outputs, begun.scaling
     sampler = VerificationSampler(run) if chosen.verify else None
     if sampler is not None:
         sampler.expect()
     if chosen.channel_axis is None and (note := channels_note(image, run.plan.layout.channel_axis)):
         print(f"napari-fcnseg: {note}", file=sys.stderr)
-    _print_forecast(run, chosen.quiet)
+    if chosen.cluster is None:
+        _print_forecast(run, chosen.quiet)
     arrays = output_files.result_arrays_for(
         run, image, outputs, overwrite=plan.overwrite, scaling=scaling, continuation=continuation
     )
@@ -136,28 +142,6 @@ def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: di
         print(f"{written}: {what.pixels:,} pixels in {seconds:.1f} s on {run.device}, tile {what.tile}.")
         print(f"{run.spent.of(seconds).capitalize()}.")
     return OK if sampler is None else _verify_result(provenance, sampler, plan, quiet=chosen.quiet)
-
-
-def _continued(
-    chosen: argparse.Namespace,
-    image: ImageFile,
-    models: tuple[PatchModel, ...],
-    settings: RunSettings,
-    outputs: dict[str, Path],
-    scaling: Rescaling | None,
-) -> Continuation:
-    """Plan the run, and find out whether it was begun already."""
-    from napari_fcnseg.imagefile.identity import identity_of
-    from napari_fcnseg.plan.run_plan import make_plan
-    from napari_fcnseg.run.continuation import continue_run
-
-    data, mask = scaling.image if scaling else image.data, mask_of(chosen)
-    return continue_run(
-        lambda settings: make_plan(data, models, settings, mask=mask),
-        settings,
-        outputs if scaling is None else {},
-        lambda: {**(identity_of(image.data, chosen.image) or {}), "series": chosen.series},
-    )
 
 
 def _print_forecast(run: Run, quiet: bool) -> None:
