@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import tempfile
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _LOCAL: Final = re.compile(r"local:(\d+)")
 _SCHEDULER: Final = re.compile(r"([a-z]+://)?[^\s/:]+(:\d+)?|[a-z]+://\S+")
 _MOST_LOCAL: Final = 256
+_LOGGERS: Final = ("distributed", "distributed.client", "distributed.core", "distributed.comm", "distributed.utils",
+                   "distributed.utils_comm", "distributed.batched", "tornado.application")  # fmt: skip
 _SECONDS: Final = 10  # to reach a scheduler
 #: Blocks that a worker has at once: one is computed while the next is read and the last written.
 PER_WORKER: Final = 2
@@ -119,11 +122,26 @@ def _client(distributed: Any, address: str) -> Iterator[Any]:
             f"No scheduler answers at {address} ({reason_of(error)}). Start one with dask scheduler, and give the "
             "address that it prints."
         ) from None
+    with _quiet():
+        try:
+            yield client
+        finally:
+            with contextlib.suppress(Exception):  # a scheduler that is gone cannot be told
+                client.close(timeout=2)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Have Dask log nothing of lost connections: what that means for a run is said in a sentence."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
-        yield client
+        yield
     finally:
-        with contextlib.suppress(Exception):  # a scheduler that is gone cannot be told
-            client.close(timeout=2)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def reason_of(error: BaseException) -> str:
