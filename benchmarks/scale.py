@@ -191,7 +191,7 @@ def head(chosen: argparse.Namespace, folder: Path) -> None:
                 time.sleep(0.3)
         spent += time.perf_counter() - began
         print(f"  {kills} kills, {finished(out)} lines, {spent:.1f} s")
-        if running.returncode == 0:
+        if running.returncode == 0 or out.exists():  # it may have been killed right after its end
             break
     print(f"{kills} kills: same bits: {np.array_equal(labels(out), expected)}")
     print(
@@ -240,7 +240,7 @@ def window(chosen: argparse.Namespace, folder: Path) -> None:
             began = time.perf_counter()
             jobs = (Job(scale.simulated, (number,), "A block") for number in range(count))
             handed = Window(client, lambda address: Job(scale.simulated, (0,)), lambda address, answer: True, print)
-            handed.gather()
+            list(handed.gather())
             done = sum(found is not None for found in handed.answers(jobs, None))
             seconds = time.perf_counter() - began
             memory = [round(process.memory_info().rss / 2**20) for process in (here, scheduler)]

@@ -221,10 +221,15 @@ class ChannelStack:
     ----------
     arrays : sequence of array_like
         One per channel.
+
+    Attributes
+    ----------
+    arrays : tuple of array_like
+        The same.
     """
 
     def __init__(self, arrays: Sequence[Any]) -> None:
-        self._arrays = tuple(arrays)
+        self.arrays = self._arrays = tuple(arrays)
         self.shape = (*arrays[0].shape, len(arrays))
         self.dtype = np.result_type(*(np.dtype(a.dtype) for a in arrays))
         chunks = chunk_shape_of(arrays[0])

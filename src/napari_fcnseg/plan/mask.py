@@ -79,6 +79,11 @@ class Mask:
         inside: npt.NDArray[np.bool_] = np.asarray(self._array[(*self.frame(index), *pixels)]) != 0
         return inside[(slice(None, None, self._every),) * len(region)]
 
+    def pixels(self) -> npt.NDArray[np.bool_]:
+        """Return the whole mask."""
+        inside: npt.NDArray[np.bool_] = np.asarray(self._array[...]) != 0
+        return inside
+
     def holds(self, points: npt.NDArray[np.integer[Any]], spatial: int) -> npt.NDArray[np.bool_]:
         """Return which points of the labels are inside, ``(n,)``; their last ``spatial`` numbers are the place."""
         inside = (

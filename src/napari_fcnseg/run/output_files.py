@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import ZARR, GrowingZarr, check_picture, stage_image
+from napari_fcnseg.run.disk_room import check_results
 from napari_fcnseg.run.output_kinds import OUTPUT_KINDS, kept_outputs
 from napari_fcnseg.run.provenance_file import settle_provenance, stage_provenance
 from napari_fcnseg.run.result import ResultArrays, chunk_shape
@@ -55,10 +56,11 @@ def result_arrays_for(
     Raises
     ------
     OutputError
-        If a file cannot hold what it is for, or a Zarr folder cannot be begun.
+        If a file cannot hold what it is for, a disk cannot hold it, or a Zarr folder cannot be begun.
     """
     growing: dict[str, GrowingZarr] = {}
     whole = scaling.result_shape(run.plan) if scaling is not None else None
+    check_results(run.plan, kept_outputs(run.plan.settings), outputs, whole)
     for kind in kept_outputs(run.plan.settings):
         path, shape, dtype = outputs.get(kind.name), kind.shape(run.plan, whole), kind.dtype(run.plan)
         if path is None:

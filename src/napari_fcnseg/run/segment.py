@@ -12,6 +12,8 @@ from napari_fcnseg.imagefile.identity import identity_of
 from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.run.continuation import continue_run, gone_on_with
+from napari_fcnseg.run.disk_room import check_results
+from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.run.rescaling import Rescaling
 from napari_fcnseg.run.result import ResultArrays, Segmentation, iter_tiles
 from napari_fcnseg.run.run import Run
@@ -177,6 +179,7 @@ def segment(
         continuation = continue_run(make, settings, to_files, lambda: identity_of(image))
         run = Run(continuation.plan)
         run.notes += filter(None, [continuation.note])
+        check_results(run.plan, kept_outputs(run.plan.settings), paths)
         with ResultArrays(run, outs, overwrite=overwrite, scaling=scaling, continuation=continuation) as arrays:
             return arrays.fill(progress)
 
@@ -204,6 +207,7 @@ def _segment_on(
             run_on(cluster, make, settings, paths, lambda: identity_of(image), place, *more)
         )  # fmt: skip
         run, continuation = behind
+        check_results(run.plan, kept_outputs(run.plan.settings), paths)
         with ResultArrays(run, paths, overwrite=overwrite, continuation=continuation) as arrays:
             return arrays.fill(progress)
 

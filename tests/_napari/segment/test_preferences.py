@@ -18,13 +18,14 @@ def test_what_is_set_is_taken_in_the_units_of_a_run() -> None:
     assert preferred() == Preferences()
     try:
         chosen.memory_limit, chosen.device, chosen.model_folder = 512, " GPU:1 ", "~/models"
+        chosen.cluster = " local:2 "
         wanted = preferred()
-        assert wanted == Preferences(os.path.expanduser(os.path.join("~", "models")), "GPU:1", 512 * 2**20)
+        assert wanted == Preferences(os.path.expanduser(os.path.join("~", "models")), "GPU:1", 512 * 2**20, "local:2")
         assert RunSettings(device=wanted.device, memory_limit=wanted.memory_limit).memory_limit == 2**29
         with pytest.raises(ValueError, match="memory_limit"):
             chosen.memory_limit = -1
     finally:
-        chosen.memory_limit, chosen.device, chosen.model_folder = 0, "", ""
+        chosen.memory_limit, chosen.device, chosen.model_folder, chosen.cluster = 0, "", "", ""
     assert preferred() == Preferences()
 
 

@@ -263,4 +263,6 @@ def _unpacked(folder: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def _named(place: Mapping[str, Any]) -> str:
+    if "channels_of" in place:
+        return ", ".join(map(_named, place["channels_of"]))
     return str(place.get("zarr") or place.get("mapped") or ", ".join(place.get("files", ())))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.run.continuation import Machine
 
 _log = logging.getLogger("napari_fcnseg")
+_STOPPING: Final = 3.0  # seconds that workers may take to stop: they look between two tiles
 _AHEAD: Final = 2  # large frames whose statistics are taken before their blocks come
 
 
@@ -52,6 +53,7 @@ class ClusterRun(Run):
     def __init__(self, plan: RunPlan, team: Team, machine: Machine) -> None:
         super().__init__(plan)
         self.team, self.machine, self.devices = team, machine, machine.devices
+        self.notes, self._told = [*team.notes, *plan.notes], len(team.notes)  # the team has said its own
         self._blocks = Blocks.of(plan)
         self._arrays: Mapping[str, Any] = {}
         self._places: dict[str, Any] = {}
@@ -95,11 +97,11 @@ class ClusterRun(Run):
         for note in self.notes[self._told :]:
             _log.warning(note)
         before = self.spent if self.in_part else TimeSpent()
-        self.doing, self._start = "Computing", time.perf_counter() - before.computing
+        self.doing, self._start = f"On {self.team.name}: computing", time.perf_counter() - before.computing
         self.spent = TimeSpent(before.starting, before.preparing)
-        finished = False
+        finished, answers = False, self.team.window.answers(self._block_jobs(skip), poll)
         try:
-            for found in self.team.window.answers(self._block_jobs(skip), poll):
+            for found in answers:
                 if found is None:
                     yield None
                     continue
@@ -112,6 +114,8 @@ class ClusterRun(Run):
         finally:
             if not finished:
                 self.team.dismiss()
+                self.team.window.settle(_STOPPING)
+            answers.close()
 
     def provenance(self) -> dict[str, Any]:
         """Return the provenance of the result, as plain data for JSON."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from napari_fcnseg.arrays.frame_source import ChannelStack
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.run.provenance import version
 from napari_fcnseg.system.formatting import format_bytes
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 _MOST_SENT: Final = 2**26  # bytes of a model's files that are sent to a worker that does not see them
 _CORNER: Final = 64  # pixels per axis that are compared
-_ADVICE: Final = "Save it where the workers see it, as OME-Zarr (napari: File, Save; Python: zarr.save), and open that."
+_ADVICE: Final = "Save it as Zarr in a folder that they see (in Python zarr.save_array), and open that."
 
 
 def place_of(array: Any, what: str = "image") -> dict[str, Any]:
@@ -33,7 +34,8 @@ def place_of(array: Any, what: str = "image") -> dict[str, Any]:
     Parameters
     ----------
     array : array_like
-        A Zarr array in a folder, an array in an HDF5 file, or a memory map of a whole .npy file.
+        A Zarr array in a folder, or a Dask array of one; an array in an HDF5 file; a memory map of a whole .npy file;
+        or several of these as channels.
     what : str
         What it is, for a sentence.
 
@@ -42,8 +44,12 @@ def place_of(array: Any, what: str = "image") -> dict[str, Any]:
     SettingsError
         If it is only in memory.
     """
-    root = getattr(getattr(array, "store", None), "root", None)
-    if root is not None and hasattr(array, "metadata"):
+    array = _within(array)
+    if isinstance(array, ChannelStack):
+        return {"channels_of": [place_of(one, what) for one in array.arrays]}
+    store = getattr(array, "store", None)
+    root = getattr(store, "root", None) or getattr(store, "path", None)
+    if root is not None and hasattr(array, "metadata") and Path(root).is_dir():
         return {"zarr": str(Path(root).resolve()), "inside": str(array.path)}
     name = getattr(getattr(array, "file", None), "filename", None)
     if name is not None and hasattr(array, "name") and hasattr(array, "chunks"):
@@ -66,6 +72,8 @@ def place_of_files(
 
 def opened(place: Mapping[str, Any]) -> Any:
     """Open what :func:`place_of` or :func:`place_of_files` has described; no pixel is read of what is large."""
+    if "channels_of" in place:
+        return ChannelStack([opened(one) for one in place["channels_of"]])
     if "zarr" in place:
         import zarr
 
@@ -77,6 +85,23 @@ def opened(place: Mapping[str, Any]) -> Any:
 
     image = read_image(place["files"], place["series"], indices=place["indices"])
     return image.data if place["channels"] is None else image.for_model(place["channels"]).data
+
+
+def folder_of(place: Mapping[str, Any]) -> Path:
+    """Return the folder that an array lies in."""
+    if "channels_of" in place:
+        return folder_of(place["channels_of"][0])
+    return Path(place.get("zarr") or place.get("mapped") or place["files"][0]).parent
+
+
+def _within(array: Any) -> Any:
+    """Return the array that a Dask array is read from, where it is that array as a whole; any other as it is."""
+    layers = getattr(getattr(array, "dask", None), "layers", {})
+    if len(layers) != 2:  # what it is read from, and how
+        return array
+    single = [next(iter(dict(layer).values())) for layer in layers.values() if len(layer) == 1]
+    same = (one for one in single if getattr(one, "shape", None) == array.shape and hasattr(one, "store"))
+    return next(same, array)
 
 
 def look_at(array: Any) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def run_on(
         continuation = continue_run(make, settings, outputs, identity, team.choose)
         machine = team.machine if team.machine is not None else team.choose({})
         run = ClusterRun(continuation.plan, team, machine)
-        run.notes += filter(None, [continuation.note, *team.notes])
+        run.notes += filter(None, [continuation.note])
         team.tell = run.tell
         yield run, continuation
 

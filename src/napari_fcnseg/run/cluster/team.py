@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,12 @@ from napari_fcnseg.run.cluster.worker import greet, stop
 from napari_fcnseg.run.continuation import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.run.cluster.address import Cluster
+
+_log = logging.getLogger("napari_fcnseg")
 
 
 class Team:
@@ -38,7 +41,8 @@ class Team:
     machine : Machine or None
         What they compute with, once that is decided.
     tell : callable
-        Called with a sentence whenever something happens that the user should know; first they are put into ``notes``.
+        Called with a sentence whenever something happens that the user should know; before there is a run they are
+        logged, and put into ``notes``.
     window : Window
         What hands out their jobs.
     key : str
@@ -49,8 +53,9 @@ class Team:
         self.cluster, self.order, self.key = cluster, order, key_of(order)
         self.machine: Machine | None = None
         self.notes: list[str] = []
-        self.tell: Callable[[str], object] = self.notes.append
+        self.tell: Callable[[str], object] = self._note
         self._models = models
+        self._gathered = False
         self._kinds: dict[str, str] = {}  # of workers that are ready, as JSON
         self._kind = ""  # of those that take part; empty before it is decided
         self._troubles: list[str] = []
@@ -62,6 +67,16 @@ class Team:
         """The workers, as people say it: ``"4 workers at tcp://10.0.0.1:8786"``."""
         number = len(self.window.in_use)
         return f"{number} worker{'s' * (number != 1)} {'on' if self.cluster.local else 'at'} {self.cluster.name}"
+
+    def _note(self, note: str) -> None:
+        self.notes.append(note)
+        _log.warning(note)
+
+    def gather(self) -> Iterator[None]:
+        """Wait for the workers that there are; yield None meanwhile, so that the caller can stop."""
+        if not self._gathered:
+            yield from self.window.gather()
+            self._gathered = True
 
     def choose(self, earlier: Mapping[str, Any]) -> Machine:
         """Wait for the workers, decide of which kind those are that take part, and return what they compute with.
@@ -77,7 +92,8 @@ class Team:
         ClusterError
             If none can take part.
         """
-        self.window.gather()
+        for _ in self.gather():
+            pass
         if not self._kinds:
             raise ClusterError(
                 f"None of the workers at {self.cluster.name} can take part. {' '.join(self._troubles[:1])}"

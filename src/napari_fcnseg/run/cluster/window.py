@@ -110,8 +110,13 @@ class Window:
         """Give a worker nothing more."""
         self._workers[address].state = "refused"
 
-    def gather(self) -> None:
+    def gather(self) -> Iterator[None]:
         """Greet the workers that there are, and wait until all have answered, or most of them for long enough.
+
+        Yields
+        ------
+        None
+            While it waits, so that the caller can stop.
 
         Raises
         ------
@@ -130,6 +135,7 @@ class Window:
                 return
             for _ in self._land(0.2):
                 pass
+            yield None
 
     def answers(
         self, jobs: Iterator[Job | None], poll: float | None
@@ -169,6 +175,14 @@ class Window:
             self._withdraw()
         if self._problem is not None:
             raise self._problem
+
+    def settle(self, seconds: float) -> None:
+        """Wait for what is in work at most so long, after the workers were told to stop."""
+        end = time.monotonic() + seconds
+        with suppress(ClusterError):
+            while self._busy and time.monotonic() < end and self._client.status == "running":
+                for _ in self._land(0.1):
+                    pass
 
     def _fill(self, jobs: Iterator[Job | None], exhausted: bool) -> bool:
         """Give every worker what it may have, the idlest first; return whether there is nothing more to give."""

@@ -25,11 +25,14 @@ class Preferences:
         As in :class:`napari_fcnseg.settings.RunSettings`; None for the fastest.
     memory_limit : int or None
         Bytes that computing may take in all; None for half of what is free.
+    cluster : str
+        Where workers compute (:func:`napari_fcnseg.run.cluster.address.connected`); empty to compute here.
     """
 
     model_folder: str = ""
     device: str | None = None
     memory_limit: int | None = None
+    cluster: str = ""
 
 
 def preferred() -> Preferences:
@@ -42,6 +45,7 @@ def preferred() -> Preferences:
         os.path.abspath(os.path.expanduser(folder)) if folder else "",
         str(chosen.device).strip() or None,
         int(chosen.memory_limit) * _MIB or None,
+        str(getattr(chosen, "cluster", "")).strip(),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg._napari.layers.geometry import looked_at, placed_over
+from napari_fcnseg._napari.segment.models.preferences import preferred
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,6 +50,8 @@ class RunRequest:
         Whether a coarse picture of the whole image comes first.
     inside : LayerMask or None
         What the pixels have to lie in; where else they lie is in the settings.
+    cluster : str
+        Where workers compute it; empty to compute it here.
     stop : threading.Event
         Set to end the run and keep what is done.
     """
@@ -62,6 +65,7 @@ class RunRequest:
     focus: tuple[int, ...] | None = None
     preview: bool = False
     inside: LayerMask | None = None
+    cluster: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -80,7 +84,9 @@ class RunRequest:
         geometry, spanned = placed_over(layer, dropped, source.spatial_axes, settings.every)
         focus = source.from_layer_axes(looked_at(layer, dropped, viewer))
         settings = replace(settings, region=place.region, frames=place.frames)
-        return cls(source, models, settings, hints, geometry, spanned, focus, preview, place.inside)
+        return cls(
+            source, models, settings, hints, geometry, spanned, focus, preview, place.inside, preferred().cluster
+        )
 
     def same_as(self, other: RunRequest) -> bool:
         """Whether another request would give the same numbers."""

@@ -125,10 +125,22 @@ def _prepared(request: RunRequest, *, separate: bool = False) -> RunResult:
     from napari_fcnseg.proof.verification import VerificationSampler
     from napari_fcnseg.run.run import Run
 
-    run = Run(plan_of(request, separate=separate))
+    plan = plan_of(request, separate=separate)
+    run: Run
+    if remote := bool(request.cluster) and not separate:  # a view that is followed is looked at tile by tile
+        from napari_fcnseg.run.cluster.fetching import FetchingRun
+
+        run = FetchingRun(plan, request.cluster)
+    else:
+        run = Run(plan)
     result = LiveResult(run)
     return RunResult(
-        request, VerificationSampler(run), result, run.total, provenance=run.provenance(), forecast=_forecast(run)
+        request,
+        VerificationSampler(run),
+        result,
+        run.total,
+        provenance=run.provenance(),
+        forecast="" if remote else _forecast(run),
     )
 
 
@@ -180,12 +192,11 @@ def _layers_of(segmented: RunResult) -> tuple[Layer, ...]:
 def _tiles(segmented: RunResult, making: Future[tuple[Layer, ...]]) -> Generator[RunProgress | None, None, None]:
     """Compute tile after tile; yield when there is a new one, and when the layers to show them in are made."""
     from napari_fcnseg.run.preview import execute_with_preview
-    from napari_fcnseg.run.run import Run
 
     run, skip = segmented.sampler.run, segmented.skip
     pace = _Pace(run.plan.summary.pixels - segmented.result.finished_pixels)
-    layers, execute = segmented.layers, execute_with_preview if segmented.request.preview else Run.execute
-    with closing(execute(run, POLL, skip)) as tiles:
+    layers, preview = segmented.layers, segmented.request.preview and not segmented.request.cluster
+    with closing(execute_with_preview(run, POLL, skip) if preview else run.execute(POLL, skip)) as tiles:
         for tile in tiles:
             made = making.done() and not layers
             layers = making.result() if made else layers

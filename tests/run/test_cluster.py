@@ -1,0 +1,239 @@
+"""A run on a real Dask cluster: the bits of the plain run, whichever workers die, and nothing computed twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import _cluster_jobs
+import numpy as np
+import pytest
+import zarr
+
+import napari_fcnseg as nf
+from napari_fcnseg.cli import main as cli
+from napari_fcnseg.errors import ClusterError, SettingsError
+from napari_fcnseg.model.patch_model import as_ensemble
+from napari_fcnseg.plan.blocks import Blocks, wanted_tiles
+from napari_fcnseg.plan.run_plan import make_plan
+from napari_fcnseg.plan.tiles import as_slices
+from napari_fcnseg.run.cluster import address, order, worker
+from napari_fcnseg.run.cluster.address import check_address, connected
+from napari_fcnseg.run.cluster.window import Job, Window
+from napari_fcnseg.run.ledger import checksum
+from napari_fcnseg.run.output_kinds import kept_outputs
+from napari_fcnseg.run.result import ResultArrays
+from napari_fcnseg.run.run import Run
+from napari_fcnseg.samples import SAMPLES
+from napari_fcnseg.settings import RunSettings
+from napari_fcnseg.system.saving.names import ledger_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+distributed = pytest.importorskip("distributed")
+address._SECONDS = 3  # nobody answers sooner there where nobody is
+SAMPLE = SAMPLES["cells"]
+CHOSEN: dict[str, Any] = {"preprocess": SAMPLE.preprocess, "channel_axis": -1, "tile": 128}
+
+
+class Dask:
+    """A scheduler and its workers, started as anyone would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.processes = folder, list[subprocess.Popen[bytes]]()
+        self._start("scheduler", "--port", "0", "--scheduler-file", str(folder / "scheduler.json"))
+        while not (folder / "scheduler.json").is_file():
+            time.sleep(0.05)
+        self.address = json.loads((folder / "scheduler.json").read_text(encoding="utf-8"))["address"]
+
+    def add_worker(self) -> None:
+        """Start a worker."""
+        self._start("worker", self.address, "--nthreads", "2", "--no-nanny", "--local-directory", str(self.folder))
+
+    def _start(self, *arguments: str) -> None:
+        line = [sys.executable, "-m", "dask", *arguments, "--host", "127.0.0.1", "--no-dashboard"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+        self.processes.append(subprocess.Popen(line, env={**os.environ, "PYTHONPATH": path}, **quiet))
+
+    def close(self) -> None:
+        """End everything."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory) -> Iterator[Dask]:
+    found = Dask(tmp_path_factory.mktemp("dask"))
+    found.add_worker()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory) -> Any:
+    """Return a stack of three frames in a file."""
+    pixels = np.stack([np.tile(SAMPLE.image(), (2, 2, 1))[n : 400 + n, :520] for n in range(3)])
+    path = tmp_path_factory.mktemp("image") / "image.zarr"
+    array = zarr.create_array(path, shape=pixels.shape, chunks=(1, 200, 200, 2), dtype=pixels.dtype)
+    array[:] = pixels
+    return zarr.open_array(path, mode="r")
+
+
+@pytest.mark.timeout(120)
+def test_workers_that_die_and_come_late_give_the_bits_of_the_plain_run(dask, image, tmp_path) -> None:
+    whole = nf.segment(image, SAMPLE.model_path, probabilities=True, **CHOSEN)
+    seen: list[int] = []
+    dask.add_worker()
+
+    def progress(done: int, total: int) -> None:
+        if not seen:
+            dask.processes[1].kill()
+            dask.add_worker()
+        seen.append(done)
+
+    result = nf.segment(
+        image, SAMPLE.model_path, cluster=dask.address, out=tmp_path / "labels.zarr",
+        probabilities_out=tmp_path / "p.zarr", progress=progress, **CHOSEN,
+    )  # fmt: skip
+    np.testing.assert_array_equal(result.labels[:], whole.labels)
+    np.testing.assert_array_equal(result.probabilities[:], whole.probabilities)
+    assert (len(seen), seen[-1]) == (12, 60)
+    assert result.provenance["cluster"] == {"scheduler": dask.address, "workers": 2}
+    assert result.provenance["devices"] == whole.provenance["devices"] or result.provenance["devices"] == ["CPU:0"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.zarr", "p.zarr"]
+
+
+@pytest.mark.timeout(120)
+def test_the_command_goes_on_on_a_cluster_with_what_the_plain_run_has_left(dask, image, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["segment", str(image.store.root), "--model", str(SAMPLE.model_path), "-o", "labels.zarr", "--quiet"]
+    command += ["--preprocess", *SAMPLE.preprocess, "--tile", "128", "--channel-axis", "-1"]
+    write = ResultArrays.write
+
+    def stop(self: ResultArrays, tile: Any) -> None:
+        write(self, tile)
+        if tile.done == 31:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ResultArrays, "write", stop)
+        cli.main(command)
+    part = tmp_path / "labels.partial.zarr"
+    assert ledger_of(part).is_file()
+    assert cli.main([*command, "--cluster", dask.address]) == 0
+    written = json.loads((tmp_path / "labels.provenance.json").read_text(encoding="utf-8"))
+    assert "31 of 60 tiles were there already." in written["notes"]
+    expected = nf.segment(image, SAMPLE.model_path, **CHOSEN).labels
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "labels.zarr" / "0")[:], expected)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"border": "valid", "confidence": True},
+        {"region": ((37, 390), (100, 500)), "probabilities": True, "preprocess": ("scale_range:1,99",)},
+        {"every": 3, "tile": 99, "preprocess": ("zero_mean_unit_variance@all",)},
+        {"mask": True, "probabilities": True},
+    ],
+)
+def test_blocks_together_are_the_run(image, tmp_path, more) -> None:
+    chosen = {**CHOSEN, "frames": ((1, 2),), **more}
+    mask = None
+    if chosen.pop("mask", None):
+        mask = zarr.create_array(tmp_path / "mask.zarr", shape=(400, 520), chunks=(100, 100), dtype=bool)
+        mask[100:130, 290:330] = True
+    plain = nf.segment(image, SAMPLE.model_path, mask=mask, **chosen)
+    settings = RunSettings(**chosen)
+    plan = make_plan(image, as_ensemble(SAMPLE.model_path), settings, mask=mask)
+    place = order.place_of(mask) if mask is not None else None
+    wanted = json.loads(json.dumps(order.make_order(plan, order.place_of(image), place, image)))
+    said = worker.greet(wanted, {}, [])
+    assert not said["trouble"]
+    run = Run(plan)
+    kinds = kept_outputs(plan.settings)
+    with ResultArrays(run, {kind.name: tmp_path / f"{kind.name}.zarr" for kind in kinds}) as arrays:
+        places = {name: growing.address for name, growing in arrays._growing}
+        blocks = Blocks.of(plan)
+        for index in plan.schedule.frames:
+            for number in blocks.of_frame(index):
+                if list(wanted_tiles(plan, blocks, *blocks.at(number))):
+                    numbers = worker.take_statistics(order.key_of(wanted), plan.tile, index)["numbers"]
+                    numbers = json.loads(json.dumps(numbers))
+                    found = worker.compute_block(order.key_of(wanted), plan.tile, number, numbers, places)
+                    assert "trouble" not in found
+                    at = (*index, *as_slices(blocks.at(number)[1]))
+                    assert found["sums"] == [checksum(np.asarray(arrays.arrays[kind.name][at])) for kind in kinds]
+        for kind in kinds:
+            np.testing.assert_array_equal(arrays.arrays[kind.name][:], getattr(plain, kind.name))
+
+
+def test_a_model_that_a_worker_does_not_see_is_sent_and_another_image_is_refused(image, tmp_path) -> None:
+    model = nf.load_model(SAMPLE.model_path)
+    settings = RunSettings(channel_axis=-1, preprocess=SAMPLE.preprocess, tile=128)
+    wanted = order.make_order(make_plan(image, [model], settings), order.place_of(image), None, image)
+    wanted["models"][0]["path"] = str(tmp_path / "nowhere" / model.path.name)
+    assert worker.greet(wanted, {}, [])["missing"] == [0]
+    assert worker.greet(wanted, {0: order.files_of(model)}, [])["kind"]["devices"]
+    assert "lies outside its folder" in worker.greet({**wanted, "ways": 1}, {0: {"../x": b""}}, [])["trouble"]
+    other = {**wanted, "look": {**wanted["look"], "crc": 1}}
+    assert "sees another image" in worker.greet(other, {0: order.files_of(model)}, [])["trouble"]
+    older = {**wanted, "program": "0.0.1"}
+    assert "Install the same there" in worker.greet(older, {}, [])["trouble"]
+
+
+def test_what_a_cluster_cannot_do_is_said_before_one_is_asked(image, tmp_path, capsys) -> None:
+    model, out = SAMPLE.model_path, tmp_path / "labels.zarr"
+    with pytest.raises(
+        SettingsError, match=r"only in this computer's memory.*Save it as Zarr in a folder that they see"
+    ):
+        nf.segment(image[:], model, cluster="tcp://127.0.0.1:9", out=out, **CHOSEN)
+    with pytest.raises(ClusterError, match=r"the labels would go into memory.*ends with \.zarr"):
+        nf.segment(image, model, cluster="tcp://127.0.0.1:9", **CHOSEN)
+    with pytest.raises(SettingsError, match=r"names no cluster.*tcp://HOST:8786"):
+        nf.segment(image, model, cluster="local:0", out=out, **CHOSEN)
+    line = ["segment", str(image.store.root), "--model", str(model), "-o", str(tmp_path / "l.tif"), "--quiet"]
+    assert cli.main([*line, "--channel-axis", "-1", "--cluster", "tcp://127.0.0.1:9"]) != 0
+    assert "On a cluster every result is a Zarr folder" in capsys.readouterr().err
+    for good in ("local:3", "tcp://10.0.0.1:8786", "tls://head:8786", "head:8786"):
+        assert check_address(good) == good
+
+
+def handed_out(client: Any, function: Any, count: int, said: list[str]) -> Any:
+    jobs = (Job(function, (n,), f"Job {n}") for n in range(count))
+    there = Window(client, lambda address: Job(_cluster_jobs.answer, (0,)), lambda address, answer: True, said.append)
+    assert not any(there.gather())
+    return there.answers(jobs, 0.1)
+
+
+def test_a_job_that_fails_three_times_ends_the_run_after_the_others(dask) -> None:
+    said: list[str] = []
+    with connected(dask.address) as cluster:
+        found = [f for f in handed_out(cluster.client, _cluster_jobs.answer, 30, said) if f is not None]
+        assert sorted(answer["number"] for _, answer in found) == list(range(30))
+        with pytest.raises(ClusterError, match="Job 0 failed 3 times, at last: Number 0 is cursed"):
+            list(handed_out(cluster.client, _cluster_jobs.fail, 1, said))
+    assert len([note for note in said if "It is computed again" in note]) == 2
+
+
+def test_a_lost_scheduler_is_a_sentence(tmp_path) -> None:
+    own = Dask(tmp_path)
+    try:
+        own.add_worker()
+        with connected(own.address) as cluster:
+            answers = handed_out(cluster.client, _cluster_jobs.wait, 3, [])
+            assert next(answers) is None
+            own.processes[0].kill()
+            with pytest.raises(ClusterError, match=r"is gone.*the same command with its address"):
+                list(answers)
+    finally:
+        own.close()
+    with pytest.raises(ClusterError, match=r"No scheduler answers at .*dask scheduler"), connected("127.0.0.1:9"):
+        pass
