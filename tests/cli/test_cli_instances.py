@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,8 @@ import tifffile
 
 from napari_fcnseg import InstanceSettings, find_instances
 from napari_fcnseg.cli import main as cli
-from napari_fcnseg.imagefile import read_image
+from napari_fcnseg.imagefile import read_image, write_image
+from napari_fcnseg.instances import blocks
 from napari_fcnseg.samples.synthetic import fluorescence_cells
 
 if TYPE_CHECKING:
@@ -50,6 +52,28 @@ def test_instances_are_those_of_the_api_with_the_labels_pixel_size(labels, capsy
     assert made["tile"] == [64, 64]
     assert InstanceSettings.from_dict(made["instances"]["settings"]) == settings
     assert (made["instances"]["labels"], made["instances"]["spatial"]) == (str(labels), 2)
+
+
+def test_labels_on_disk_are_searched_block_by_block_into_the_same_files(labels, capsys, tmp_path, monkeypatch) -> None:
+    """The objects are never in memory at once: nothing asks for more of an array on disk than a block."""
+    monkeypatch.setattr(blocks, "_ROOM", 2**11)
+    write_image(tmp_path / "labels.zarr", replace(read_image([labels]), class_names=()))
+    made = {}
+    for ending in (".tif", ".zarr"):
+        output = tmp_path / f"own-{ending[1:]}{ending}"
+        own = {"--table": output.with_suffix(".csv"), "--outlines": output.with_suffix(".geojson")}
+        options = (part for option in own.items() for part in option)
+        code, out, err = run(
+            capsys, labels.with_suffix(ending), "-o", output, "--interior", 3, "--edge", 2, *options, "--image", labels,
+        )  # fmt: skip
+        assert (code, err) == (0, "")
+        made[ending] = (
+            out.split(": ")[1].split(". ")[0], np.asarray(read_image([output]).data).tolist(),
+            *(path.read_text() for path in own.values()),
+        )  # fmt: skip
+    assert made[".tif"] == made[".zarr"]
+    assert not list(tmp_path.glob(".fcnseg*"))
+    assert read_image([tmp_path / "own-zarr.zarr"]).pixel_size == {"X": 0.5, "Y": 0.5}
 
 
 def test_a_stack_is_searched_slice_by_slice_or_as_a_volume(tmp_path, capsys) -> None:

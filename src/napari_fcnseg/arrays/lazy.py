@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -9,10 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 #: Start and stop along each axis.
 Box: TypeAlias = tuple[tuple[int, int], ...]
+
+
+_PART = 2**22  # numbers that are copied at once
 
 
 class LazyArray(ABC):
@@ -101,6 +106,42 @@ def boxed(where: Any, shape: Sequence[int]) -> tuple[Box, tuple[Any, ...]]:
 def read_box(array: Any, box: Box) -> npt.NDArray[Any]:
     """Return the part of an array in a box, in memory."""
     return np.asarray(array[tuple(slice(start, stop) for start, stop in box)])
+
+
+def copy_blocks(source: Any, target: Any, proceed: Callable[[], object] = lambda: None) -> None:
+    """Write an array into another one of its shape, a few of the other's chunks at a time.
+
+    Parameters
+    ----------
+    source, target : array_like
+        The arrays.
+    proceed : callable, optional
+        Called for each part.
+    """
+    shape = tuple(target.shape)
+    stored = getattr(target, "shards", None) or getattr(target, "chunks", None) or (1,) * len(shape)
+    for box in parts_of(shape, stored):
+        proceed()
+        target[tuple(slice(*span) for span in box)] = read_box(source, box)
+
+
+def parts_of(shape: Sequence[int], chunks: Sequence[int], most: int = _PART) -> Iterator[Box]:
+    """Yield boxes that cover an array once, in C order, each of whole chunks and of up to ``most`` numbers, if it can.
+
+    Parameters
+    ----------
+    shape, chunks : sequence of int
+        Of the array.
+    most : int
+        Numbers in a box.
+    """
+    sizes = [min(c, n) for c, n in zip(chunks, shape, strict=True)]
+    for axis in reversed(range(len(sizes))):
+        room = max(most // math.prod(sizes), 1)
+        sizes[axis] = min(sizes[axis] * room, shape[axis])
+    starts = (range(0, n, size) for n, size in zip(shape, sizes, strict=True))
+    for corner in itertools.product(*starts):
+        yield tuple((a, min(a + size, n)) for a, size, n in zip(corner, sizes, shape, strict=True))
 
 
 class LazyBox(LazyArray):

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.instances.settings import METHODS
 
@@ -102,22 +104,25 @@ def _find_into(chosen: argparse.Namespace, settings: InstanceSettings, plan: Pla
     """Find instances, write them into files that are claimed, and return how many there are in words."""
     from napari_fcnseg.cli.arguments import said
     from napari_fcnseg.imagefile import read_image
-    from napari_fcnseg.instances.labeling import find_instances
+    from napari_fcnseg.instances.blocks import scratch_beside
+    from napari_fcnseg.instances.labeling import searched
     from napari_fcnseg.instances.settings import InstanceSizes, absent, why_none
     from napari_fcnseg.run.provenance_file import provenance_of_file, write_with_provenance
+    from napari_fcnseg.system.saving import ZARR
 
     labels: Path = Path(chosen.labels)
     file = said(read_image([chosen.labels], indices=True))
     spatial = _spatial(file, volume=chosen.volume)
-    sizes = [file.pixel_size.get(letter) for letter in file.axes[-spatial:]]
-    spacing = [size for size in sizes if size] if all(sizes) else None
-    found = find_instances(file.data, settings, spatial=spatial, spacing=spacing)
+    spacing = file.spacing(spatial)
     how = {"settings": settings.as_dict(), "spatial": spatial, "labels": str(labels)}
-    _measure(chosen, file, found, spatial, spacing)
-    made = {**provenance_of_file(labels), "instances": how}
-    write_with_provenance(plan, file.labelled(found), made)
-    unit = f"{file.unit}{' ²³'[spatial - 1].strip()}" if file.unit else ""
-    known = InstanceSizes.of(found, math.prod(spacing) if spacing else None, unit)
+    room = scratch_beside(chosen.output) if chosen.output.suffix.lower() == ZARR else None
+    with searched(file.data, settings, spatial=spatial, spacing=spacing, room=room) as found:
+        instances = found if room is not None else np.asarray(found)
+        _measure(chosen, file, instances, spatial, spacing)
+        made = {**provenance_of_file(labels), "instances": how}
+        write_with_provenance(plan, file.labelled(instances), made)
+        unit = f"{file.unit}{' ²³'[spatial - 1].strip()}" if file.unit else ""
+        known = InstanceSizes.of(found, math.prod(spacing) if spacing else None, unit)
     if not known.count:
         print(f"napari-fcnseg: {why_none(file.data, settings)}", file=sys.stderr)  # in a script that is quiet, too
     elif missing := absent(file.data, settings):
@@ -131,8 +136,7 @@ def _measure(
     """Write the table and the outlines that are asked for."""
     if chosen.table is None and chosen.outlines is None:
         return
-    import numpy as np
-
+    from napari_fcnseg.arrays.frame_source import ChannelStack, transposed
     from napari_fcnseg.imagefile import read_image
     from napari_fcnseg.instances.measuring import measure_objects
     from napari_fcnseg.instances.outlines import save_outlines
@@ -140,8 +144,9 @@ def _measure(
     image, names = None, [Path(name).stem for name in chosen.image[1:] and chosen.image]
     if chosen.image:
         read = read_image(chosen.image)
-        axis = read.channel_axis
-        image = np.asarray(read.data)[..., None] if axis is None else np.moveaxis(np.asarray(read.data), axis, -1)
+        axis, data = read.channel_axis, read.data
+        order = [a for a in range(len(data.shape)) if a != axis]
+        image = ChannelStack([data]) if axis is None else transposed(data, [*order, axis])
     unit = file.unit if spacing is not None else ""
     table = measure_objects(
         found, spatial=spatial, spacing=spacing if unit else None, unit=unit, image=image, channels=names

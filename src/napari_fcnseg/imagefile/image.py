@@ -77,7 +77,12 @@ class ImageFile:
         size = {axis: length * every if axis in coarse else length for axis, length in self.pixel_size.items()}
         return replace(self, pixel_size=size)
 
-    def labelled(self, labels: npt.NDArray[Any]) -> ImageFile:
+    def spacing(self, axes: int) -> list[float] | None:
+        """Return the length of a pixel along each of the last axes; None unless all are known."""
+        sizes = [self.pixel_size.get(letter) for letter in self.axes[-axes:]]
+        return [size for size in sizes if size] if all(sizes) else None
+
+    def labelled(self, labels: Any) -> ImageFile:
         """Return labels with this image's axes but the channel axis, and its pixel size."""
         return ImageFile(labels, self.result_axes, self.pixel_size, self.unit)
 

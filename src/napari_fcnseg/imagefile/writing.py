@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from napari_fcnseg.arrays.frame_source import transposed
+from napari_fcnseg.arrays.lazy import copy_blocks
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.imagefile.class_table import lookup_table, names_text, png_bytes
 from napari_fcnseg.imagefile.growing_zarr import GrowingZarr
@@ -205,13 +207,13 @@ def grown(path: Path, image: ImageFile, *, overwrite: bool = False) -> GrowingZa
     """
     data, channel = image.data, image.channel_axis
     if channel is not None:
-        data = np.moveaxis(data, channel, -1)
+        data = transposed(data, [*(a for a in range(data.ndim) if a != channel), channel])
     stack = max(len(image.result_axes) - 2, 0)
     chunks = (*(1,) * stack, *(min(n, _CHUNK) for n in data.shape[stack : stack + 2]), *(1,) * (channel is not None))
     options: dict[str, Any] = {"classes": channel is not None, "overwrite": overwrite}
     growing = GrowingZarr(path, data.shape, chunks, data.dtype, image, **options)
     try:
-        growing.array[(slice(None),) * len(image.result_axes)] = data
+        copy_blocks(data, growing.array)
     except OSError as error:
         growing.discard()
         raise OutputError(f"{path} could not be written: {reason(error)}. {remedy(error)}") from None

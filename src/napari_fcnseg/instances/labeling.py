@@ -6,26 +6,29 @@ Nothing here computes a network again: the labels of a run are enough, and its s
 from __future__ import annotations
 
 import math
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.errors import ImageError, SettingsError
-from napari_fcnseg.instances.settings import WATERSHED, InstanceSettings, checked_integer
+from napari_fcnseg.arrays.lazy import copy_blocks
+from napari_fcnseg.errors import ImageError, OutputError, SettingsError
+from napari_fcnseg.imagefile import ZARR, ImageFile, grown, read_image
+from napari_fcnseg.imagefile.omezarr import axis_letters
+from napari_fcnseg.instances.blocks import block_shape, check_target, scratch_beside, scratch_in
+from napari_fcnseg.instances.searching import Found, Search
+from napari_fcnseg.instances.settings import InstanceSettings, checked_integer
 from napari_fcnseg.system.formatting import format_shape
+from napari_fcnseg.system.saving import Inputs, Plan, files_behind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
-    import numpy.typing as npt
-
-    Mask = npt.NDArray[np.bool_]
-    Numbers = npt.NDArray[np.integer[Any]]
-    Depth = npt.NDArray[np.floating[Any]]
-
-#: Pixels that a neck has to be narrower than what it joins, if not given.
-_SEPARATION = 1.0
-_FEW = 2**16  # instances that 16 bits can number, and one
+    from napari_fcnseg.instances.blocks import Scratch
 
 
 class StoppedError(Exception):
@@ -40,17 +43,23 @@ def find_instances(
     scores: Any = None,
     spacing: Sequence[float] | None = None,
     stop: Callable[[], bool] | None = None,
-) -> npt.NDArray[np.unsignedinteger[Any]]:
+    block: int | Sequence[int] | None = None,
+    output: Any = None,
+    overwrite: bool = False,
+) -> Any:
     """Find single instances among class labels.
 
     Holes are filled first, then instances are found and cut apart, and at last those that are too small are left out.
     For the watershed the cores of the instances are the components of the interior class, or where a ``separation``
     is asked for the extended maxima of the distance to its border [1]_; cores grow back to each other over interior
-    and edge class, nearest first, or in the order of the scores [2]_.
+    and edge class, nearest first, or in the order of the scores [2]_, in each connected piece of both alone.
+
+    Labels on disk are read block by block, and with an ``output`` on disk the memory that is taken depends on the
+    number of objects only, not on that of pixels. The result is the same whatever the blocks.
 
     Parameters
     ----------
-    labels : array_like of int, shape (*stack, *spatial)
+    labels : array_like of int, shape (*stack, *spatial), or path
         Classes from 1; 0 is "not labelled" and belongs to no instance.
     settings : InstanceSettings
         What to look for.
@@ -61,15 +70,22 @@ def find_instances(
         The network's numbers. The watershed then follows those of the interior class instead of distances.
     spacing : sequence of float, optional
         Length of a pixel along each spatial axis, of which only the ratios matter: distances are in pixels of the
-        finest axis.
+        finest axis. Of a file it is what that says, if not given.
     stop : callable, optional
         Asked again and again whether to give up.
+    block : int or sequence of int, optional
+        Pixels of a block along every spatial axis, or along each; about four million pixels otherwise.
+    output : array_like or path, optional
+        What the instances are written into: a zarr array, or the name of a new one that ends with ``.zarr``.
+    overwrite : bool
+        Whether an earlier result of that name is replaced.
 
     Returns
     -------
     ndarray of uint16 or uint32, shape (*stack, *spatial)
         0 outside instances; each instance has a number of its own, from 1 without gaps, in the order of the frames
-        and in a frame in the order of the cores' first pixels. 32 bits only where 16 do not suffice.
+        and in a frame in the order of the instances' first pixels. 32 bits only where 16 do not suffice. With an
+        ``output`` that array.
 
     Raises
     ------
@@ -77,6 +93,10 @@ def find_instances(
         If the labels are no labels, or the scores are not theirs.
     SettingsError
         If settings do not fit the labels.
+    OutOfMemoryError
+        If objects that touch form a piece that is too large to be cut in memory.
+    OutputError
+        If the output cannot be written.
     StoppedError
         If it was to give up.
 
@@ -97,24 +117,66 @@ def find_instances(
     >>> find_instances(np.array([[2, 2, 1, 2], [2, 2, 1, 2]]), InstanceSettings(interior=2)).tolist()
     [[1, 1, 0, 2], [1, 1, 0, 2]]
     """
+    file = None
+    if isinstance(labels, str | os.PathLike):
+        file = read_image([labels], indices=True)
+        labels = file.data
+        spacing = file.spacing(labels.ndim if spatial is None else spatial) if spacing is None else spacing
     labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
+    options: dict[str, Any] = {
+        "spatial": spatial, "scores": scores, "spacing": spacing, "stop": stop, "block": block,
+    }  # fmt: skip
+    if isinstance(output, str | os.PathLike):
+        return _into_file(Path(output), labels, settings, file, options, overwrite=overwrite)
+    on_disk = output is not None and type(output) is not np.ndarray
+    with searched(labels, settings, **options, room=scratch_in(tempfile.gettempdir() if on_disk else None)) as found:
+        if output is None:
+            return np.asarray(found)
+        check_target(output, found)
+        copy_blocks(found, output, _Proceed(stop))
+        return output
+
+
+@contextmanager
+def searched(
+    labels: Any,
+    settings: InstanceSettings,
+    *,
+    spatial: int | None = None,
+    scores: Any = None,
+    spacing: Sequence[float] | None = None,
+    stop: Callable[[], bool] | None = None,
+    block: int | Sequence[int] | None = None,
+    room: AbstractContextManager[Scratch] | None = None,
+) -> Iterator[Found]:
+    """Find instances; they are there until the context ends.
+
+    Parameters
+    ----------
+    labels, settings, spatial, scores, spacing, stop, block
+        As for :func:`find_instances`.
+    room : context manager, optional
+        Gives room for what is known on the way; memory otherwise.
+    """
     spatial = _checked(labels, settings, spatial)
     sampling = _sampling(spacing, spatial)
     if scores is not None:
         _check_scores(scores, labels, settings)
-    proceed = _Proceed(stop)
-    found = np.zeros(labels.shape, np.uint32)
-    count = 0
-    for index in np.ndindex(*labels.shape[: labels.ndim - spatial]):
-        proceed()
-        frame: Numbers = np.asarray(labels[index])
-        if frame.dtype.kind == "i" and frame.min() < 0:
-            raise ImageError(f"Labels are whole numbers from 0; these hold {frame.min()}. Give the labels of a run.")
-        own = None if scores is None else np.asarray(scores[index])
-        instances, several = _of_frame(frame, settings, sampling, own, proceed)
-        np.add(instances, count, out=found[index], where=instances > 0, casting="unsafe")
-        count += several
-    return found if count >= _FEW else found.astype(np.uint16)
+    size = block_shape(tuple(labels.shape)[-spatial:], labels, block)
+    with room if room is not None else scratch_in(None) as scratch:
+        yield Search(labels, scores, settings, sampling, size, scratch, _Proceed(stop)).run()
+
+
+def _into_file(
+    path: Path, labels: Any, settings: InstanceSettings, file: ImageFile | None, options: dict[str, Any], *,
+    overwrite: bool,
+) -> Any:  # fmt: skip
+    if path.suffix.lower() != ZARR:
+        raise OutputError(f"{path} cannot be written block by block. Give a name that ends with {ZARR}.")
+    plan = Plan((path,), Inputs(files_behind(labels)), overwrite=overwrite, stoppable=True)
+    with plan.claim(), searched(labels, settings, **options, room=scratch_beside(path)) as found:
+        result = file.labelled(found) if file is not None else ImageFile(found, axis_letters((), found.ndim))
+        return grown(path, result, overwrite=overwrite).finish()
 
 
 class _Proceed:
@@ -164,93 +226,3 @@ def _check_scores(scores: Any, labels: Any, settings: InstanceSettings) -> None:
             f"There are no scores of class {max(settings.classes)}: they are of {scores.shape[-1]} classes. Leave them "
             "out to use distances instead."
         )
-
-
-def _of_frame(
-    frame: Numbers, settings: InstanceSettings, sampling: tuple[float, ...], scores: npt.NDArray[Any] | None,
-    proceed: _Proceed,
-) -> tuple[Numbers, int]:  # fmt: skip
-    """Return the instances of one frame, numbered from 1, and how many there are."""
-    from skimage.measure import label
-
-    interior = _without_holes(_of_classes(frame, settings.classes), settings)
-    instances: Numbers = label(interior, connectivity=settings.connectivity)  # type: ignore[no-untyped-call]
-    proceed()
-    if settings.method == WATERSHED and interior.any():
-        instances = _cut(frame, interior, instances, settings, sampling, scores, proceed)
-    sizes = np.bincount(instances.ravel())
-    kept = sizes >= max(settings.minimum_size, 1)
-    kept[0] = False
-    numbers: Numbers = (np.cumsum(kept) * kept).astype(np.uint32)
-    return numbers[instances], int(kept.sum())
-
-
-def _of_classes(frame: Numbers, classes: Sequence[int]) -> Mask:
-    mask: Mask = np.zeros(frame.shape, bool)
-    for number in classes:
-        mask |= frame == number
-    return mask
-
-
-def _without_holes(mask: Mask, settings: InstanceSettings) -> Mask:
-    """Fill what ``skimage.morphology.remove_small_holes`` fills; what its threshold means depends on its version."""
-    if not settings.fill_holes:
-        return mask
-    from skimage.measure import label
-
-    gaps = label(~mask, connectivity=settings.connectivity)  # type: ignore[no-untyped-call]
-    small = np.bincount(gaps.ravel()) <= settings.fill_holes
-    small[0] = False
-    filled: Mask = mask | small[gaps]
-    return filled
-
-
-def _cut(
-    frame: Numbers, interior: Mask, components: Numbers, settings: InstanceSettings, sampling: tuple[float, ...],
-    scores: npt.NDArray[Any] | None, proceed: _Proceed,
-) -> Numbers:  # fmt: skip
-    """Return basins of a watershed over interior and edge class, one around each core."""
-    from scipy.ndimage import distance_transform_edt
-    from skimage.measure import label
-    from skimage.segmentation import watershed
-
-    region, markers, depth = interior, components, None
-    if settings.edge is not None:
-        region = _without_holes(interior | (frame == settings.edge), settings)
-    separation = settings.separation or (_SEPARATION if settings.edge is None else 0)
-    if separation and not interior.all():  # with no border there is no distance to it, and one component
-        depth = distance_transform_edt(interior, sampling)
-        cores = _deep_parts(components, depth, separation, settings.connectivity, proceed)
-        markers = label(cores, connectivity=settings.connectivity)  # type: ignore[no-untyped-call]
-        proceed()
-    if scores is not None:
-        landscape = -sum(scores[..., number - 1] for number in settings.classes)
-    else:  # from a core down its flanks, and on over the edge at equal pace
-        landscape = np.zeros(frame.shape) if settings.edge is None else distance_transform_edt(~interior, sampling)
-        if depth is not None:
-            landscape -= depth
-    proceed()
-    basins: Numbers = watershed(landscape, markers, settings.connectivity, mask=region)  # type: ignore[no-untyped-call]
-    return basins
-
-
-def _deep_parts(components: Numbers, depth: Depth, separation: float, connectivity: int, proceed: _Proceed) -> Mask:
-    """Return the extended maxima of the depth in each component, or all of one that is nowhere deep enough.
-
-    Component by component, since a reconstruction of a whole image sorts all of its pixels. Not by ``h_maxima``, which
-    counts two maxima of the same height twice however shallow the saddle between them is.
-    """
-    from scipy.ndimage import find_objects, generate_binary_structure
-    from skimage.morphology import local_maxima, reconstruction
-
-    cores: Mask = np.zeros(components.shape, bool)
-    structure = generate_binary_structure(components.ndim, connectivity)
-    for number, window in enumerate(find_objects(components), start=1):
-        proceed()
-        own = components[window] == number
-        inside = np.pad(np.where(own, depth[window], 0), 1)  # a flat part that fills its window has no maxima without
-        if inside.max() > separation:  # else nothing can be cut
-            raised = reconstruction(inside - separation, inside, footprint=structure)  # type: ignore[no-untyped-call]
-            own = local_maxima(raised, structure)[(slice(1, -1),) * own.ndim]  # type: ignore[no-untyped-call]
-        cores[window] |= own
-    return cores

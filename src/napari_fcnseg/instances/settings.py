@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from napari_fcnseg.arrays.frame_source import chunk_shape_of
+from napari_fcnseg.arrays.lazy import parts_of, read_box
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.instances.class_names import class_numbers
 from napari_fcnseg.system.serialization import PlainSettings
@@ -180,9 +182,10 @@ class InstanceSizes:
     unit: str = ""
 
     @classmethod
-    def of(cls, instances: npt.NDArray[Any], pixel_size: float | None = None, unit: str = "") -> InstanceSizes:
+    def of(cls, instances: Any, pixel_size: float | None = None, unit: str = "") -> InstanceSizes:
         """Return the sizes of what :func:`~napari_fcnseg.find_instances` found."""
-        return cls(np.bincount(instances.ravel())[1:], pixel_size if unit else None, unit)
+        sizes = getattr(instances, "sizes", None)  # of what was found block by block
+        return cls(np.bincount(instances.ravel())[1:] if sizes is None else sizes, pixel_size if unit else None, unit)
 
     @property
     def count(self) -> int:
@@ -204,9 +207,9 @@ def _three_digits(number: float) -> str:
 
 def absent(labels: Any, settings: InstanceSettings) -> str:
     """Return which of the classes that were asked for no pixel has, as a sentence; empty if each has some."""
-    pixels: npt.NDArray[Any] = np.asarray(labels)
+    held = _held(labels)
     wanted = (*settings.classes, *([settings.edge] if settings.edge is not None else []))
-    missing = [str(number) for number in wanted if not (pixels == number).any()]
+    missing = [str(number) for number in wanted if number not in held]
     return f"No pixel of the labels is of class {' or '.join(missing)}, which you asked for." if missing else ""
 
 
@@ -227,13 +230,20 @@ def why_none(labels: Any, settings: InstanceSettings, names: Mapping[int, str] |
     def spoken(numbers: Sequence[int], joint: str) -> str:
         return joint.join(called.get(int(number), str(number)) for number in numbers)
 
-    pixels: npt.NDArray[Any] = np.asarray(labels)
-    if any((pixels == number).any() for number in settings.classes):
+    held = _held(labels)
+    if held.intersection(settings.classes):
         least = settings.minimum_size
         return f"No objects: none has {least:,} pixels or more. Choose a smaller minimum size."
-    held = [number for number in np.unique(pixels) if number]
-    there = f"The labels hold the classes {spoken(held, ', ')}: choose one of them." if held else "All labels are 0."
+    rest = sorted(held - {0})
+    there = f"The labels hold the classes {spoken(rest, ', ')}: choose one of them." if rest else "All labels are 0."
     return f"No objects: no pixel is of class {spoken(settings.classes, ' or ')}. {there}"
+
+
+def _held(labels: Any) -> set[int]:
+    """Return the numbers that labels hold."""
+    shape = tuple(labels.shape)
+    boxes = parts_of(shape, chunk_shape_of(labels) or (1,) * len(shape))
+    return {int(number) for box in boxes for number in np.unique(read_box(labels, box))}
 
 
 def suggested_classes(names: Mapping[int, str]) -> tuple[int | None, int | None]:
