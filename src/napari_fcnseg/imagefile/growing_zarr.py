@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fcnseg.errors import OutputError
-from napari_fcnseg.imagefile.omezarr import MOST_AXES, SPACE, TYPES, UNITS
+from napari_fcnseg.imagefile.omezarr import SPACE
+from napari_fcnseg.imagefile.pyramid import complete_image, describe, described_image, storage
 from napari_fcnseg.system.saving import is_zarr, swap_in
 from napari_fcnseg.system.saving.names import final, growing_at, hidden, others
 from napari_fcnseg.system.saving.reasons import reason, remedy
@@ -57,6 +58,8 @@ class GrowingZarr:
         Whether what an earlier run left is put out of the way whatever it is.
     go_on : bool
         Whether what an earlier run left is opened, to be written on.
+    shared : bool
+        Whether several chunks may share a file: for one process that writes whole ``shards``.
 
     Attributes
     ----------
@@ -82,10 +85,13 @@ class GrowingZarr:
         batch: bool = False,
         anew: bool = False,
         go_on: bool = False,
+        shared: bool = False,
     ) -> None:
         self.path = path
         self.part = growing_at(path)
         self._group, self._overwrite = meaning is not None, overwrite
+        self._meaning, self._complete = meaning, False
+        self._axes = _axes_of(meaning, classes=classes) if meaning is not None else ""
         self._earlier: Path | None = None
         self._mark: dict[str, Any] = {MARK: {"written": uuid.uuid4().hex, "batch": batch}}
         try:
@@ -94,7 +100,7 @@ class GrowingZarr:
                 return
             self._make_room(batch, anew or overwrite)
             try:
-                self.array = self._create(shape, chunks, dtype, meaning, classes)
+                self.array = self._create(shape, chunks, dtype, meaning, classes, shared)
             except BaseException:
                 self.discard()
                 raise
@@ -140,22 +146,43 @@ class GrowingZarr:
 
     def _create(
         self, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: np.dtype[Any], meaning: ImageFile | None,
-        classes: bool,
+        classes: bool, shared: bool,
     ) -> Any:  # fmt: skip
         import zarr  # late: a window that opens would wait for it
 
         if meaning is None:
             return zarr.create_array(self.part, shape=shape, chunks=chunks, dtype=dtype, attributes=self._mark)
-        axes, at = meaning.result_axes, None
-        if classes:
-            at = _space_begins(axes)
-            axes = axes[:at] + "C" + axes[at:]
+        at = _space_begins(meaning.result_axes) if classes else None
+        if at is not None:
             shape, chunks = ((*n[:at], n[-1], *n[at:-1]) for n in (shape, chunks))
-        group = zarr.create_group(self.part, attributes=self._mark)
-        array = group.create_array("0", shape=shape, chunks=chunks, dtype=dtype, dimension_names=list(axes.lower()))
-        if (described := _multiscales(self.path.stem, axes, meaning)) is not None:
-            group.attrs["ome"] = {"version": "0.5", "multiscales": [described]}
+        group = zarr.create_group(self.part, attributes=self._mark, zarr_format=meaning.zarr_format)
+        how = storage(shape, chunks, self._axes, meaning.zarr_format)
+        if not shared:
+            how.pop("shards", None)
+        array = group.create_array("0", shape=shape, dtype=dtype, **how)
+        first = [(1,) * len(shape)]
+        if (described := described_image(self.path.stem, self._axes, meaning, first)) is not None:
+            describe(group, {"multiscales": [described]}, meaning.zarr_format)
         return array if at is None else _ClassesLast(array, at)
+
+    def complete(self) -> None:
+        """Add what an image has beside its finest level, once that is written: nothing is written into it after that.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        if self._meaning is None or self._complete:
+            return
+        try:
+            complete_image(self.part, self.path.stem, self._axes, self._meaning)
+        except OSError as error:
+            raise OutputError(
+                f"{self.path} cannot be written: {reason(error)}. What is finished is kept in {self.part}. "
+                f"{remedy(error)}"
+            ) from None
+        self._complete = True
 
     def finish(self) -> Any:
         """Give the complete result its name; return the array, opened for reading.
@@ -167,6 +194,7 @@ class GrowingZarr:
         """
         import zarr
 
+        self.complete()
         try:
             swap_in(self.part, self.path, overwrite=self._overwrite)
         except FileExistsError:
@@ -232,7 +260,9 @@ class _ClassesLast:
     def __init__(self, array: Any, axis: int) -> None:
         self._array, self.axis = array, axis
         self.dtype = array.dtype
-        self.shape, self.chunks = ((*n[:axis], *n[axis + 1 :], n[axis]) for n in (array.shape, array.chunks))
+        self.shape, self.chunks, self.shards = (
+            (*n[:axis], *n[axis + 1 :], n[axis]) if n else None for n in (array.shape, array.chunks, array.shards)
+        )
 
     def __setitem__(self, where: tuple[int | slice, ...], numbers: npt.NDArray[Any]) -> None:
         before, after = where[: self.axis], where[self.axis :]
@@ -245,27 +275,12 @@ class _ClassesLast:
         return np.moveaxis(numbers, sum(isinstance(w, slice) for w in before), -1)
 
 
+def _axes_of(meaning: ImageFile, *, classes: bool) -> str:
+    """Return the letters of the axes as they are stored: that of the classes before those of space."""
+    axes = meaning.result_axes
+    at = _space_begins(axes)
+    return axes[:at] + "C" + axes[at:] if classes else axes
+
+
 def _space_begins(axes: str) -> int:
     return next((n for n, letter in enumerate(axes) if letter in SPACE), len(axes))
-
-
-def _multiscales(name: str, axes: str, meaning: ImageFile) -> dict[str, Any] | None:
-    """Return the metadata of an image with one level; None where the specification has no place for such axes."""
-    kinds = [TYPES.get(letter, "") for letter in axes]
-    order = [{"time": 0, "space": 2}.get(kind, 1) for kind in kinds]
-    if len(axes) > MOST_AXES or not 2 <= kinds.count("space") <= 3 or order != sorted(order) or order.count(1) > 1:
-        return None
-    units = {short: name for name, short in UNITS.items()}
-    described: list[dict[str, str]] = []
-    for letter, kind in zip(axes, kinds, strict=True):
-        axis = {"name": letter.lower()} | ({"type": kind} if kind else {})
-        if letter in meaning.pixel_size and meaning.unit:
-            axis["unit"] = units.get(meaning.unit, meaning.unit)
-        described.append(axis)
-    scale = [float(meaning.pixel_size.get(letter, 1.0)) for letter in axes]
-    transformations = [{"type": "scale", "scale": scale}]
-    return {
-        "name": name,
-        "axes": described,
-        "datasets": [{"path": "0", "coordinateTransformations": transformations}],
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - dataclass fields are read at run time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -33,6 +33,10 @@ class ImageFile:
         What somebody might not expect, as sentences: which of several images in the file this is, for one.
     class_names, class_colors : tuple of str
         Of labels 1, 2, …, where it holds labels and they are to be written; colours as ``#rrggbb``.
+    is_labels : bool
+        Whether its numbers stand for classes or objects.
+    zarr_format : int
+        Of a Zarr folder that it is written into: 3, as OME-Zarr 0.5 has it, or 2 for 0.4.
     """
 
     data: Any
@@ -42,6 +46,8 @@ class ImageFile:
     notes: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     class_colors: tuple[str, ...] = ()
+    is_labels: bool = False
+    zarr_format: Literal[2, 3] = 3
 
     @property
     def channel_axis(self) -> int | None:
@@ -84,7 +90,8 @@ class ImageFile:
 
     def labelled(self, labels: Any) -> ImageFile:
         """Return labels with this image's axes but the channel axis, and its pixel size."""
-        return ImageFile(labels, self.result_axes, self.pixel_size, self.unit)
+        axes, form = self.result_axes, self.zarr_format
+        return ImageFile(labels, axes, self.pixel_size, self.unit, is_labels=True, zarr_format=form)
 
     def scored(self, scores: npt.NDArray[Any]) -> ImageFile:
         """Return scores ``(…, class)`` with the classes as channels before the last two axes."""

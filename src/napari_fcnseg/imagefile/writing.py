@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from napari_fcnseg.arrays.frame_source import transposed
-from napari_fcnseg.arrays.lazy import copy_blocks
+from napari_fcnseg.arrays.lazy import parts_of
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.imagefile.class_table import lookup_table, names_text, png_bytes
 from napari_fcnseg.imagefile.growing_zarr import GrowingZarr
@@ -210,10 +210,15 @@ def grown(path: Path, image: ImageFile, *, overwrite: bool = False) -> GrowingZa
         data = transposed(data, [*(a for a in range(data.ndim) if a != channel), channel])
     stack = max(len(image.result_axes) - 2, 0)
     chunks = (*(1,) * stack, *(min(n, _CHUNK) for n in data.shape[stack : stack + 2]), *(1,) * (channel is not None))
-    options: dict[str, Any] = {"classes": channel is not None, "overwrite": overwrite}
+    options: dict[str, Any] = {"classes": channel is not None, "overwrite": overwrite, "shared": True}
     growing = GrowingZarr(path, data.shape, chunks, data.dtype, image, **options)
     try:
-        copy_blocks(data, growing.array)
+        target, places = growing.array, len(image.result_axes)
+        stored = getattr(target, "shards", None) or target.chunks
+        for box in parts_of(data.shape[:places], stored[:places]):
+            where: tuple[Any, ...] = tuple(slice(*span) for span in box)
+            target[where] = np.asarray(data[where + (slice(None),) * (channel is not None)])
+        growing.complete()
     except OSError as error:
         growing.discard()
         raise OutputError(f"{path} could not be written: {reason(error)}. {remedy(error)}") from None

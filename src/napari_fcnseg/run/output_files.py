@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import ZARR, GrowingZarr, check_picture, stage_image
 from napari_fcnseg.run.disk_room import check_results
-from napari_fcnseg.run.output_kinds import OUTPUT_KINDS, kept_outputs
+from napari_fcnseg.run.output_kinds import LABELS, OUTPUT_KINDS, kept_outputs
 from napari_fcnseg.run.provenance_file import settle_provenance, stage_provenance
 from napari_fcnseg.run.result import ResultArrays, chunk_shape
 from napari_fcnseg.system.saving import partial_of
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.run.continuation import Continuation
+    from napari_fcnseg.run.output_kinds import OutputKind
     from napari_fcnseg.run.rescaling import Rescaling
     from napari_fcnseg.run.run import Run
     from napari_fcnseg.system.saving import Plan, Staged
@@ -67,7 +68,7 @@ def result_arrays_for(
             continue
         check_picture(path, len(shape), dtype)
         if path.suffix.lower() == ZARR:
-            meaning, chunks = _like_result(run, image), chunk_shape(run.plan, shape)
+            meaning, chunks = _described(kind, run, _like_result(run, image)), chunk_shape(run.plan, shape)
             options: dict[str, Any] = {"classes": kind.per_class, "overwrite": overwrite, "batch": batch}
             options |= continuation.opening if continuation is not None else {}
             growing[kind.name] = GrowingZarr(path, shape, chunks, dtype, meaning, **options)
@@ -167,10 +168,7 @@ def _staged(
             continue
         try:
             show = image.scored if kind.per_class else image.labelled
-            shown = show(arrays.arrays[kind.name])
-            if kind.name == "labels":
-                model = arrays.run.plan.models[0]
-                shown = replace(shown, class_names=model.class_names, class_colors=model.class_colors)
+            shown = _described(kind, arrays.run, show(arrays.arrays[kind.name]))
             staged.append(stage_image(path, shown))
         except FcnSegError as error:
             problems.append(error)
@@ -184,6 +182,14 @@ def _staged(
 def _say(problems: Sequence[FcnSegError]) -> None:
     if problems:
         raise problems[0] if len(problems) == 1 else OutputError(" ".join(map(str, problems)))
+
+
+def _described(kind: OutputKind, run: Run, image: ImageFile) -> ImageFile:
+    """Return labels with the names and the colours of their classes; another kind as it is."""
+    if kind is not LABELS:
+        return replace(image, is_labels=False)
+    model = run.plan.models[0]
+    return replace(image, is_labels=True, class_names=model.class_names, class_colors=model.class_colors)
 
 
 def _like_result(run: Run, image: ImageFile) -> ImageFile:

@@ -18,6 +18,7 @@ from napari_fcnseg.imagefile.identity import facts_of_file
 from napari_fcnseg.system.json_file import json_text, read_json
 from napari_fcnseg.system.saving import ZARR, Staged, stage
 from napari_fcnseg.system.saving.reasons import reason, remedy
+from napari_fcnseg.system.saving.stores import described_in
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -249,5 +250,5 @@ def _same_run(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _sha256(path: Path) -> str:
     """Return the hash of a file; of a Zarr folder that of what describes it, where each run has a mark of its own."""
-    with (path / "zarr.json" if path.is_dir() else path).open("rb") as file:
+    with (described_in(path) if path.is_dir() else path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -189,6 +189,8 @@ class ResultArrays:
         """
         self._written(0)
         self._stop()
+        for _, growing in self._growing:
+            growing.complete()
         return {growing.path.name: growing.part for _, growing in self._growing}
 
     def abandon(self) -> list[Path]:

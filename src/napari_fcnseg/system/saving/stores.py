@@ -31,22 +31,34 @@ def store_of(path: Path) -> Path:
     return found
 
 
+def described_in(path: Path) -> Path:
+    """Return the file with a Zarr folder's attributes."""
+    return path / (".zattrs" if not (path / "zarr.json").exists() else "zarr.json")
+
+
 def is_one_image(path: Path) -> bool:
-    """Whether a Zarr folder holds one array and nothing beside it, as results do; images with more are not replaced."""
+    """Whether a Zarr folder holds one array, or the levels of a result, and nothing beside; others are not replaced."""
     if not is_zarr(path):
         return False
     names = {entry.name for entry in path.iterdir()} - set(_BESIDE)
-    if names == {"0"} and is_zarr(path / "0"):
-        path = path / "0"
-        names = {entry.name for entry in path.iterdir()} - set(_BESIDE)
+    levels = {name for name in names if name.isdecimal() and is_zarr(path / name)}
+    if levels and levels == names:  # several: levels of one image, if this program wrote them
+        return (levels == {"0"} or bool(marked(path))) and all(map(_is_array, (path / name for name in levels)))
+    return _is_array(path)
+
+
+def _is_array(path: Path) -> bool:
+    """Whether a Zarr folder holds nothing but chunks."""
+    names = {entry.name for entry in path.iterdir()} - set(_BESIDE)
     return all(map(_CHUNK.fullmatch, names)) and not any(is_zarr(path / name) for name in names)
 
 
 def marked(path: Path) -> dict[str, Any]:
     """Return what this program noted in a Zarr folder when it began to write it."""
     try:
-        with (path / "zarr.json").open("rb") as file:
-            found = json.loads(file.read(_MOST_BYTES))["attributes"][MARK]
+        with described_in(path).open("rb") as file:
+            found = json.loads(file.read(_MOST_BYTES))
+        found = (found if described_in(path).name == ".zattrs" else found["attributes"])[MARK]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
