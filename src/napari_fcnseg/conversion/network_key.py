@@ -11,9 +11,10 @@ from napari_fcnseg.conversion.dense_network import DenseNetwork
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
+    from napari_fcnseg.graph.pixel_network import PixelNetwork
 
 
-def network_key(network: DenseNetwork | Network) -> str:
+def network_key(network: DenseNetwork | Network | PixelNetwork) -> str:
     """Return a hash of a network's contents, computed once per object, and of how a dense one is computed."""
     keys: dict[str, str] = network.__dict__.get("_keys", {})
     if "" not in keys:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.engine.device import Device
     from napari_fcnseg.engine.environment import ProcessPurpose
     from napari_fcnseg.graph.network import Network
+    from napari_fcnseg.graph.pixel_network import PixelNetwork
 
 KEPT: Final = 4  # networks that stay compiled when a run ends
 _MOST: Final = 32  # that are compiled at once: an ensemble is not to be compiled again at every tile
@@ -48,7 +49,7 @@ class EngineProcess:
         """Whether its framework is imported and a network could run at once."""
         return self.child.alive and self.devices.done() and self.devices.exception() is None
 
-    def load(self, network: DenseNetwork | Network, device: Device) -> Future[float]:
+    def load(self, network: DenseNetwork | Network | PixelNetwork, device: Device) -> Future[float]:
         """Have the child compile a network, once; return the seconds it took."""
         where = _where(network, device)
         with self._lock:
@@ -59,7 +60,9 @@ class EngineProcess:
             self._loaded.move_to_end(where)
         return future
 
-    def call(self, function: str, network: DenseNetwork | Network, device: Device, *args: object) -> Future[Any]:
+    def call(
+        self, function: str, network: DenseNetwork | Network | PixelNetwork, device: Device, *args: object
+    ) -> Future[Any]:
         """Have the child compile a network if it has not, and call a function with it."""
         self.load(network, device)
         return self.child.call(function, *_where(network, device), *args)
@@ -81,7 +84,7 @@ class EngineProcess:
             self.child.call("forget", *where)
 
 
-def _where(network: DenseNetwork | Network, device: Device) -> tuple[str, str, str]:
+def _where(network: DenseNetwork | Network | PixelNetwork, device: Device) -> tuple[str, str, str]:
     """Return what a compiled network is known by. The patch network is the reference: always exact."""
     from napari_fcnseg.conversion.dense_network import DenseNetwork  # here, because the dock opens without it
     from napari_fcnseg.conversion.network_key import network_key

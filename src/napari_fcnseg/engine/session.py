@@ -6,12 +6,12 @@ import atexit
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.engine import hardware
-from napari_fcnseg.engine.device import BACKENDS, PROCESSOR, REFERENCE, Device, DeviceRequest, device_key
+from napari_fcnseg.engine.device import BACKENDS, PROCESSOR, REFERENCE, Device, DeviceRequest
 from napari_fcnseg.engine.environment import ProcessPurpose
+from napari_fcnseg.engine.placing import reference, runs_on, with_precision
 from napari_fcnseg.engine.process import KEPT, EngineProcess
 from napari_fcnseg.engine.trainer import Trainer
 from napari_fcnseg.errors import EngineError, FcnSegError, SettingsError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.conversion.dense_network import DenseNetwork
     from napari_fcnseg.graph.network import Network
+    from napari_fcnseg.graph.pixel_network import PixelNetwork
 
 _EXTRAS = {"tensorflow": "", "jax": "[jax]", "torch": "[torch]", "onnx": ""}
 
@@ -148,7 +149,7 @@ class Engine:
             chosen: tuple[Device, ...] = self.start().result()[:1]
         else:
             chosen = tuple(dict.fromkeys(d for wanted in DeviceRequest.all_of(setting) for d in self._chosen(wanted)))
-        return tuple(_with_precision(device, precision) for device in chosen)
+        return tuple(with_precision(device, precision) for device in chosen)
 
     def choose(self, setting: str | None, precision: str = "float32") -> Future[tuple[Device, ...]]:
         """Begin to find the devices a user chose, whose frameworks may take seconds to start; return at once.
@@ -196,7 +197,7 @@ class Engine:
 
     def _tried(self, backend: str, wanted: DeviceRequest) -> tuple[Device, ...]:
         if backend == REFERENCE != wanted.backend and not hardware.may_have_accelerator(backend):
-            return (_reference(),) if hardware.installed(backend) else ()  # its start takes seconds, all in vain
+            return (reference(),) if hardware.installed(backend) else ()  # its start takes seconds, all in vain
         try:
             return self.devices_of(backend)
         except EngineError:
@@ -235,14 +236,14 @@ class Engine:
 
         threading.Thread(target=begin, daemon=True).start()
 
-    def load(self, network: DenseNetwork | Network, device: Device) -> Future[float]:
+    def load(self, network: DenseNetwork | Network | PixelNetwork, device: Device) -> Future[float]:
         """Have the child compile a network, once; return the seconds it took."""
-        device = _for(network, device)
+        device = runs_on(network, device)
         return self._host_of(device).load(network, device)
 
     def run(self, network: DenseNetwork | Network, device: Device, x: np.ndarray) -> Future[np.ndarray]:
         """Apply a network to ``x``: ``(1, *spatial, channel)`` for a dense one, ``(n, *patch, channel)`` else."""
-        device = _for(network, device)
+        device = runs_on(network, device)
         return self._host_of(device).call("run", network, device, x)
 
     def run_strip(
@@ -262,8 +263,15 @@ class Engine:
         self, network: Network, device: Device, window: np.ndarray, every: int, batch: int
     ) -> Future[np.ndarray]:
         """Apply a patch network to every ``every``-th patch of a window ``(*spatial, channel)``."""
-        device = _for(network, device)
+        device = runs_on(network, device)
         return self._host_of(device).call("run_patches", network, device, window, network.patch_shape, every, batch)
+
+    def run_window(
+        self, network: PixelNetwork, device: Device, image: np.ndarray, kept: Sequence[tuple[int, int]], every: int
+    ) -> Future[np.ndarray]:
+        """Apply a network as it is (:meth:`napari_fcnseg.engine.backends.onnx_pixels.PixelProgram.window`)."""
+        device = runs_on(network, device)
+        return self._host_of(device).call("run_window", network, device, image, list(kept), every)
 
     def save(self, network: DenseNetwork | Network, path: Path) -> None:
         """Write a network as a ``.keras`` file.
@@ -273,19 +281,19 @@ class Engine:
         OutputError
             If the file cannot be written.
         """
-        self._host_of(_reference()).child.call("save", network, str(path)).result()
+        self._host_of(reference()).child.call("save", network, str(path)).result()
 
     def fit_head(self, *data: np.ndarray, **options: int) -> Future[tuple[list[np.ndarray], dict[str, float]]]:
         """Have TensorFlow's process fit a head (:func:`napari_fcnseg.engine.head_training.fit`)."""
-        return self._host_of(_reference()).child.call("fit_head", *data, options)
+        return self._host_of(reference()).child.call("fit_head", *data, options)
 
     def trainer(self, network: DenseNetwork) -> Trainer:
         """Have TensorFlow's process keep a dense network whose arrays can be changed."""
-        return Trainer(self._host_of(_reference()).child, network)
+        return Trainer(self._host_of(reference()).child, network)
 
     def start_reference(self) -> None:
         """Begin to start the process that has TensorFlow, where there is none; return at once."""
-        self._host_of(_reference())
+        self._host_of(reference())
 
     def measure_peak(self, device: Device | None = None, size: int = 4096, repeat: int = 3) -> float:
         """Return the measured peak of a device in its precision, in FLOP/s: a product of ``size`` × ``size`` matrices.
@@ -311,27 +319,6 @@ class Engine:
         with self._lock:
             hosts = [host for host in self._hosts.values() if host.child.alive]
         return tuple(host.release(kept) for host in hosts)
-
-
-def _for(network: DenseNetwork | Network, device: Device) -> Device:
-    """Return how a device runs a network: the patch network is the reference, always exact, and Keras's."""
-    from napari_fcnseg.conversion.dense_network import DenseNetwork  # here, because the dock opens without it
-
-    if isinstance(network, DenseNetwork):
-        return device
-    return replace(device, precision="float32") if device.runs_patches else _reference()
-
-
-def _reference() -> Device:
-    """Return the processor by TensorFlow, in a process of its own that is started when somebody asks for it."""
-    return Device(device_key(REFERENCE, "CPU", 0), "/device:CPU:0", hardware.cpu_name(), REFERENCE, process=1)
-
-
-def _with_precision(device: Device, precision: str) -> Device:
-    """Return a device with the arithmetic asked for, or exact where it has none of it."""
-    if precision not in device.precisions and device.key == device_key(PROCESSOR, "CPU", 0):
-        device = _reference() if precision in _reference().precisions else device  # which has shorter numbers there
-    return replace(device, precision=precision if precision in device.precisions else "float32")
 
 
 _engine: Engine | None = None

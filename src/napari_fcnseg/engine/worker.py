@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.engine.device import Device
     from napari_fcnseg.engine.layer_training import LayerTrainer
     from napari_fcnseg.graph.network import Network
+    from napari_fcnseg.graph.pixel_network import PixelNetwork
 
 _compiled: dict[tuple[str, str, str], Compiled] = {}
 _failed: dict[tuple[str, str, str], Exception] = {}  # why a network could not be compiled
@@ -40,7 +41,7 @@ def warm_up(tf32: bool = False) -> tuple[Device, ...]:
     return devices
 
 
-def load(network: DenseNetwork | Network, key: str, address: str, precision: str) -> float:
+def load(network: DenseNetwork | Network | PixelNetwork, key: str, address: str, precision: str) -> float:
     """Compile a network for a device under a key and return the seconds it took."""
     start = time.perf_counter()
     try:
@@ -133,6 +134,17 @@ def run_patches(
         answer = run(key, address, precision, patches[where])
         answers.append(answer.reshape(len(answer), -1))
     return np.concatenate(answers).reshape(*patches.shape[: len(patch)], -1)
+
+
+def run_window(
+    key: str, address: str, precision: str, image: np.ndarray, kept: list[tuple[int, int]], every: int
+) -> np.ndarray:
+    """Apply a loaded network that labels every pixel to a window, and return a part of its numbers.
+
+    See :meth:`napari_fcnseg.engine.backends.onnx_pixels.PixelProgram.window`.
+    """
+    answer: np.ndarray = _loaded(key, address, precision).window(image, kept, every)  # type: ignore[attr-defined]
+    return answer
 
 
 def forget(key: str, address: str, precision: str) -> None:

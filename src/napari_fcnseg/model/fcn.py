@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_fcnseg.conversion.converter import squares
 from napari_fcnseg.conversion.strided import subsampled
 from napari_fcnseg.engine import engine
-from napari_fcnseg.errors import OutputError
+from napari_fcnseg.errors import ConversionError, OutputError
 from napari_fcnseg.system.saving import Inputs, Plan, save_whole
 
 if TYPE_CHECKING:
@@ -15,6 +16,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fcnseg.conversion import ConversionReport, DenseNetwork
+
+
+def check_squares(network: DenseNetwork, name: str, sidecar: str) -> None:
+    """Refuse numbers that may be the labels of a square of pixels and not classes.
+
+    Parameters
+    ----------
+    network : DenseNetwork
+        The converted network.
+    name, sidecar : str
+        Of the model, and of the file that can say otherwise.
+    """
+    edge = squares(network)
+    if edge is not None:
+        raise ConversionError(
+            f"Model {name!r} answers {network.outputs} numbers without a softmax, perhaps the labels of a "
+            f"square of {edge} × {edge} pixels in the middle of the patch and not {network.outputs} classes. This "
+            "program labels one pixel per patch: choose a patch classifier. If they are classes, write "
+            f'"outputs_are": "classes" into {sidecar}.'
+        )
 
 
 class FCN:

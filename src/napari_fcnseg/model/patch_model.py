@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg.conversion import convert_network
-from napari_fcnseg.conversion.converter import squares
 from napari_fcnseg.conversion.memory import patch_batch
 from napari_fcnseg.engine import engine
-from napari_fcnseg.errors import ConversionError, ImageError, OutputError, SettingsError
-from napari_fcnseg.model.fcn import FCN
+from napari_fcnseg.errors import ImageError, OutputError, SettingsError
+from napari_fcnseg.graph.pixel_network import PixelNetwork
+from napari_fcnseg.model.fcn import FCN, check_squares
 from napari_fcnseg.model.identity import sha256_of
 from napari_fcnseg.model.patch_size import check_sizes
+from napari_fcnseg.model.pixel_form import PixelForm, check_together, not_converted
 from napari_fcnseg.model.sidecar import (
     Sidecar,
     default_names,
@@ -37,6 +38,7 @@ from napari_fcnseg.system.saving import Inputs, Plan, stage
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
+    from napari_fcnseg.model.pixel_form import Form
 
 
 class PatchModel:
@@ -44,8 +46,8 @@ class PatchModel:
 
     Parameters
     ----------
-    network : Network
-        The network as data.
+    network : Network or PixelNetwork
+        The network as data; one that labels every pixel by itself is run as it is.
     path : Path, optional
         Where it was read from.
     sha256 : str
@@ -58,42 +60,59 @@ class PatchModel:
 
     def __init__(
         self,
-        network: Network,
+        network: Network | PixelNetwork,
         path: Path | None = None,
         sha256: str = "",
         output: str = "",
         outputs_are_classes: bool = False,
     ) -> None:
         self._outputs_are_classes = outputs_are_classes
-        self.network = network
+        self.source = network
         self.path = path
         self.sha256 = sha256
         self.output = output or (network.outputs[0] if network.outputs else "")
 
     @property
+    def network(self) -> Network:
+        """The patch network as data; a ConversionError where the model labels every pixel by itself."""
+        if isinstance(self.source, PixelNetwork):
+            raise not_converted(self.name)
+        return self.source
+
+    @property
+    def labels_every_pixel(self) -> bool:
+        """Whether the model labels every pixel by itself, as a U-Net does: it is run as it is, not converted."""
+        return isinstance(self.source, PixelNetwork)
+
+    @cached_property
+    def form(self) -> Form:
+        """What the model gives at each pixel."""
+        return PixelForm.of(self.source) if isinstance(self.source, PixelNetwork) else self.fcn.network
+
+    @property
     def name(self) -> str:
         """The file's name without its ending, or the network's own name."""
-        return self.path.stem if self.path is not None else self.network.name
+        return self.path.stem if self.path is not None else self.source.name
 
     @property
     def patch_shape(self) -> tuple[int, ...]:
         """Spatial shape of a patch. It speaks for the pixel at ``patch_shape // 2``, for odd and even shapes alike."""
-        return self.network.patch_shape
+        return self.source.patch_shape
 
     @property
     def channels(self) -> int:
         """Number of input channels."""
-        return self.network.channels
+        return self.source.channels
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """The model's answers by name, where it has several; :func:`load_model` takes one of them."""
-        return self.network.outputs
+        return self.source.outputs
 
     @property
     def classes(self) -> int:
         """Number of classes. A network with a single output number tells two apart."""
-        return self.fcn.network.classes
+        return self.form.classes
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -101,7 +120,7 @@ class PatchModel:
         if self.path is None:
             return ()
         folder = self.path if self.path.is_dir() else self.path.parent
-        return (self.path, *(folder / name for name in self.network.files), sidecar_path(self.path))
+        return (self.path, *(folder / name for name in self.source.files), sidecar_path(self.path))
 
     @cached_property
     def sidecar(self) -> Sidecar | None:
@@ -114,7 +133,7 @@ class PatchModel:
     @cached_property
     def own_sidecar(self) -> Sidecar | None:
         """What the file itself says, as a package does, found to fit the model; None if nothing."""
-        said = self.network.said
+        said = self.source.said
         return sidecar_within(self.path, said, **self._numbers) if self.path is not None and said else None
 
     @property
@@ -141,14 +160,8 @@ class PatchModel:
     def fcn(self) -> FCN:
         """The dense form of the network (see :func:`convert`)."""
         dense = convert_network(self.network)
-        edge = squares(dense)
-        if edge is not None and not self._outputs_are_classes:
-            raise ConversionError(
-                f"Model {self.name!r} answers {dense.outputs} numbers without a softmax, perhaps the labels of a "
-                f"square of {edge} × {edge} pixels in the middle of the patch and not {dense.outputs} classes. This "
-                "program labels one pixel per patch: choose a patch classifier. If they are classes, write "
-                f'"outputs_are": "classes" into {sidecar_path(self.path).name if self.path else "the sidecar"}.'
-            )
+        if not self._outputs_are_classes:
+            check_squares(dense, self.name, sidecar_path(self.path).name if self.path else "the sidecar")
         return FCN(dense, self.files, self)
 
     def predict(self, patches: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -232,8 +245,9 @@ def load_model(
     path : path
         A ``.keras`` file; a full ``.h5`` file of Keras 2 or 3; a SavedModel folder of Keras 2; an architecture as
         ``.json`` or its weights as ``.h5``, with the other of the two beside it; an ONNX model as PyTorch exports it;
-        weights published with DeepCell in 2016; a bioimage.io package of a patch model, as a ``.zip`` file, a folder
-        or its ``rdf.yaml``. It is parsed; nothing in it is ever run, and nothing is fetched.
+        weights published with DeepCell in 2016; a bioimage.io package, as a ``.zip`` file, a folder or its
+        ``rdf.yaml``. It is parsed; no code in it is ever run, and nothing is fetched. A network that labels every pixel
+        by itself is run as it is, from a package with ONNX weights (:attr:`PatchModel.labels_every_pixel`).
     output : str, optional
         Which answer of a model with several (:attr:`PatchModel.outputs`); the first otherwise.
     patch_size : sequence of int, optional
@@ -283,7 +297,7 @@ def _load(
     ]
 
 
-def _are_classes(network: Network, said: ReadOptions) -> bool:
+def _are_classes(network: Network | PixelNetwork, said: ReadOptions) -> bool:
     """Whether a sidecar, or the one in a package, says that the outputs are classes."""
     return said.outputs_are_classes or network.said.get("outputs_are") == "classes"
 
@@ -331,18 +345,5 @@ def as_ensemble(model: ModelLike | Sequence[ModelLike]) -> tuple[PatchModel, ...
     paths = [Path(m) for m in given if not isinstance(m, PatchModel)]
     read = iter(_load(paths, list(map(read_options, paths))))
     models = tuple(m if isinstance(m, PatchModel) else next(read) for m in given)
-    first = models[0].fcn.network
-    for other in models[1:]:
-        network = other.fcn.network
-        for what, a, b in (
-            ("input channels", first.channels, network.channels),
-            ("outputs", first.outputs, network.outputs),
-            ("spatial axes", len(first.patch_shape), len(network.patch_shape)),
-            ("kind of last layer", first.head, network.head),
-        ):
-            if a != b:
-                raise SettingsError(
-                    f"Models {models[0].name!r} and {other.name!r} cannot be averaged: their {what} differ "
-                    f"({a} and {b}). Choose models that were trained for the same task."
-                )
+    check_together([(model.name, model.form) for model in models])
     return models

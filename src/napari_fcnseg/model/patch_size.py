@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.graph.pixel_network import PixelNetwork
 from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
@@ -13,9 +14,14 @@ if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
 
 
-def check_sizes(networks: Sequence[Network], sizes: tuple[int, ...]) -> None:
+def check_sizes(networks: Sequence[Network | PixelNetwork], sizes: tuple[int, ...]) -> None:
     """Refuse a size of the patch for a model that has its own."""
     for network in networks:
+        if isinstance(network, PixelNetwork):
+            raise SettingsError(
+                f"The model {network.name!r} labels every pixel of an image of any size: it has no patches. Leave the "
+                "patch size out."
+            )
         own = network.patch_shape
         if len(own) == len(sizes) and own != sizes:  # bands that became channels are no axis of the patch
             raise SettingsError(

@@ -16,6 +16,7 @@ import numpy as np
 from napari_fcnseg.engine.onnx_graph.dense_model import dense_model
 from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.model.patch_model import PatchModel, load_model
+from napari_fcnseg.model.pixel_form import not_converted
 from napari_fcnseg.model.sidecar import Sidecar, blank, sidecar_path
 from napari_fcnseg.package import description as files
 from napari_fcnseg.package.description import Facts, description
@@ -120,10 +121,12 @@ def write_package(
     target = Path(path)
     if target.suffix.lower() != ".zip":
         raise OutputError(f"A package is written as a .zip file: choose {target.stem or 'model'}.bioimage.zip.")
+    chosen = model if isinstance(model, PatchModel) else load_model(model)
+    if chosen.labels_every_pixel:
+        raise not_converted(chosen.name)
     check_licence(licence)
     steps = tuple(map(str, parse(preprocess))) if preprocess is not None else None
     settings = PackageSettings(licence, _names(authors), name, description, steps)
-    chosen = model if isinstance(model, PatchModel) else load_model(model)
     with Plan((target,), Inputs(chosen.files), overwrite=overwrite).claim():
         _check_packable(chosen)
         with tempfile.TemporaryDirectory(prefix="fcnseg-") as folder:

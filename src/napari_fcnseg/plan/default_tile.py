@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fcnseg.conversion.dense_network import DenseNetwork
+    from napari_fcnseg.plan.pixel_method import PixelMethod
 
 
 #: Work in a default tile, in FLOP: a few seconds on a laptop, so that progress and Cancel are prompt.
@@ -74,3 +75,9 @@ def default_patch_tile(networks: Sequence[DenseNetwork], frame: tuple[int, ...])
     patches = _PATCH_WORK / max(sum(n.report.flop_per_patch for n in networks), 1)
     side = max(1, round(min(patches, _PIXELS) ** (1 / len(frame))))
     return tuple(min(n, side) for n in frame)
+
+
+def default_pixel_tile(methods: Sequence[PixelMethod], frame: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the tile of networks that are run as they are: a second or so of work; memory is looked at later."""
+    pixels = min(_PIXELS, _WORK / max(sum(method.network.flop_per_pixel for method in methods), 1))
+    return tuple(map(min, zip(*(method.best(frame, pixels) for method in methods), strict=True)))

@@ -265,7 +265,10 @@ def _seen(sample: npt.NDArray[np.float32], model: PatchModel, steps: Sequence[pr
     """Return what is wrong with a prepared sample."""
     if not sample.size or sample.shape[-1] != model.channels:
         return None
-    entering, own = rescaled(leading(model.network), sample)
+    if model.labels_every_pixel:  # what its layers do is not known
+        entering, own = sample, False
+    else:
+        entering, own = rescaled(leading(model.network), sample)
     advised = _advised(model)
     trusted = bool(advised) and tuple(map(str, steps)) == tuple(advised)
     low, high = (float(n) for n in np.percentile(entering, (1, 99)))
@@ -277,7 +280,7 @@ def _seen(sample: npt.NDArray[np.float32], model: PatchModel, steps: Sequence[pr
     spread = float(entering.std(axis=tuple(range(entering.ndim - 1)), dtype=np.float64).max())
     if spread < _LEAST_SPREAD and not trusted and float(np.ptp(sample)) > 0:
         return f"The model gets values of {shown}, nearly the same everywhere."
-    if saturation(entering, model.network) > _MOST_SATURATED:
+    if not model.labels_every_pixel and saturation(entering, model.network) > _MOST_SATURATED:
         return f"The model gets values of {shown}, which saturate its first layer."
     return None
 

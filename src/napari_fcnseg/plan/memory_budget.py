@@ -15,7 +15,7 @@ from napari_fcnseg.system.memory import free_memory, total_memory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from napari_fcnseg.plan.method import Method
+    from napari_fcnseg.plan.method import AnyMethod
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.system.memory import MemoryUsage
 
@@ -110,7 +110,7 @@ class MemoryBudget:
         return replace(self, budget=budget if self.limit is None else min(budget, self.limit), limit=None)
 
 
-def memory_budget_for(methods: Sequence[Method], settings: RunSettings) -> MemoryBudget:
+def memory_budget_for(methods: Sequence[AnyMethod], settings: RunSettings) -> MemoryBudget:
     """Return what the settings, the memory of the system and earlier runs allow a tile."""
 
     @functools.cache
@@ -128,7 +128,9 @@ def memory_budget_for(methods: Sequence[Method], settings: RunSettings) -> Memor
     return MemoryBudget(predict, limit, budget, correction, _number(known.get("ceiling"), 1, math.inf, math.inf))
 
 
-def remember_budgets(memory_budgets: Sequence[MemoryBudget], methods: Sequence[Method], settings: RunSettings) -> None:
+def remember_budgets(
+    memory_budgets: Sequence[MemoryBudget], methods: Sequence[AnyMethod], settings: RunSettings
+) -> None:
     """Remember what a run's devices have learned, for the next run."""
     ceiling = min(memory_budget.ceiling for memory_budget in memory_budgets)
     measured = max(memory_budget.measured for memory_budget in memory_budgets)
@@ -140,10 +142,10 @@ def remember_budgets(memory_budgets: Sequence[MemoryBudget], methods: Sequence[M
         remember(_KIND, _key(methods, settings), value)
 
 
-def _key(methods: Sequence[Method], settings: RunSettings) -> str:
+def _key(methods: Sequence[AnyMethod], settings: RunSettings) -> str:
     """Return what experience with memory depends on: the models, the device, the arithmetic, and how much there is."""
     models = "+".join(
-        f"{(method.model.sha256 or network_key(method.model.network))[:16]}:{method.name}" for method in methods
+        f"{(method.model.sha256 or network_key(method.model.source))[:16]}:{method.name}" for method in methods
     )
     most = settings.memory_limit or total_memory()
     return f"{models} {settings.device or 'first'} {settings.precision} {settings.every} 2^{round(math.log2(most))}"

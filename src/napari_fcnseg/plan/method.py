@@ -1,4 +1,4 @@
-"""The two exact methods: the dense network, or the patch network pixel by pixel.
+"""The two exact methods: the dense network, or the patch network pixel by pixel; a third for what needs neither.
 
 Sizes and regions are in output pixels: output pixel ``i`` is pixel ``i * every`` of the image.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from napari_fcnseg.conversion.memory import countable, patch_bytes, tile_bytes, 
 from napari_fcnseg.conversion.report import FLOP_PER_BYTE
 from napari_fcnseg.conversion.ways import ways_of, with_ways
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.graph.pixel_network import PixelNetwork
+from napari_fcnseg.plan.pixel_method import PixelMethod, pixel_method
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +85,11 @@ class Method:
         return tile_flop(self.dense, size) + _product(size)
 
 
-def choose_method(model: PatchModel, settings: RunSettings, pixels: int, ways: str = "") -> Method:
+#: How one model's numbers are computed.
+AnyMethod: TypeAlias = Method | PixelMethod
+
+
+def choose_method(model: PatchModel, settings: RunSettings, pixels: int, ways: str = "") -> AnyMethod:
     """Return how a model's numbers are computed: as the user chose, or the quicker way.
 
     Parameters
@@ -101,8 +107,11 @@ def choose_method(model: PatchModel, settings: RunSettings, pixels: int, ways: s
     Raises
     ------
     SettingsError
-        If the dense network is asked for and there is none worth building, or the ways are not of this model.
+        If the dense network is asked for and there is none worth building, the ways are not of this model, or the model
+        is run as it is and the settings ask for something else.
     """
+    if isinstance(model.source, PixelNetwork):
+        return pixel_method(model, model.source, settings)
     dense, name = model.fcn.subsampled(settings.every), _name(model, settings, pixels)
     # The network is built a second time for the strips that follow another one: in a large run that is nothing.
     steps, work = len(dense.steps), pixels * flop_per_pixel(dense)

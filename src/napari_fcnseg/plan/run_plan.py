@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fcnseg.arrays.frame_source import Region
-    from napari_fcnseg.conversion import DenseNetwork
     from napari_fcnseg.model.patch_model import PatchModel
+    from napari_fcnseg.model.pixel_form import Form
     from napari_fcnseg.plan.memory_budget import MemoryBudget
-    from napari_fcnseg.plan.method import Method
+    from napari_fcnseg.plan.method import AnyMethod
     from napari_fcnseg.settings import RunSettings
 
 
@@ -71,7 +71,7 @@ class RunPlan:
     steps: tuple[preprocess.Step, ...]
     layout: Layout
     extent: Region
-    methods: tuple[Method, ...]
+    methods: tuple[AnyMethod, ...]
     memory_budget: MemoryBudget
     tile: tuple[int, ...]
     mask: Mask | None
@@ -80,9 +80,9 @@ class RunPlan:
     notes: tuple[str, ...]
 
     @property
-    def networks(self) -> tuple[DenseNetwork, ...]:
-        """Each model as a dense network that answers at every pixel."""
-        return tuple(model.fcn.network for model in self.models)
+    def networks(self) -> tuple[Form, ...]:
+        """What each model gives at every pixel: its dense network, or what it is itself."""
+        return tuple(model.form for model in self.models)
 
     @property
     def patch(self) -> tuple[int, ...]:
@@ -208,7 +208,7 @@ def resolve_settings(settings: RunSettings, models: Sequence[PatchModel]) -> Run
 
 def _layout_and_extent(image: Any, models: tuple[PatchModel, ...], settings: RunSettings) -> tuple[Layout, Region]:
     """Return the image's axes, and the output pixels that get a prediction."""
-    networks = [model.fcn.network for model in models]
+    networks = [model.form for model in models]
     first = networks[0]
     layout = Layout.of(tuple(image.shape), first.channels, len(first.patch_shape), settings.channel_axis)
     return layout, extent_of(layout.frame_shape, [network.patch_shape for network in networks], settings)

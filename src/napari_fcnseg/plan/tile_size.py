@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from napari_fcnseg.arrays.border import predicted_region
 from napari_fcnseg.errors import ImageError, SettingsError
-from napari_fcnseg.plan.default_tile import default_patch_tile, default_tile
+from napari_fcnseg.plan.default_tile import default_patch_tile, default_pixel_tile, default_tile
 from napari_fcnseg.plan.memory_budget import FRAMEWORK
+from napari_fcnseg.plan.pixel_method import PixelMethod
 from napari_fcnseg.plan.smaller_tile import shrink_to_fit
 from napari_fcnseg.plan.tiles import tile_around
 from napari_fcnseg.system.formatting import format_bytes, format_shape
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.arrays.frame_source import Region
     from napari_fcnseg.plan.memory_budget import MemoryBudget
-    from napari_fcnseg.plan.method import Method
+    from napari_fcnseg.plan.method import AnyMethod
     from napari_fcnseg.settings import RunSettings
 
 _FIRST_WORK = 2.5e10  # FLOP of a tile that the user waits for: a quarter of a second on a laptop
@@ -73,7 +74,7 @@ def _within(extent: Region, region: Region) -> Region:
 
 
 def tile_size_for(
-    methods: Sequence[Method],
+    methods: Sequence[AnyMethod],
     sizes: tuple[int, ...],
     settings: RunSettings,
     memory_budget: MemoryBudget,
@@ -107,6 +108,8 @@ def tile_size_for(
         chosen = tuple(min(max(t // every, 1), n) for t, n in zip(tile, sizes, strict=True))
     else:
         chosen = _best(methods, sizes, memory_budget)
+    for method in methods:
+        chosen = method.largest(chosen) if isinstance(method, PixelMethod) else chosen
     tile = memory_budget.tile(chosen)
     if tile != chosen and settings.tile is not None:
         tell(
@@ -127,7 +130,7 @@ def tile_size_for(
     return tile
 
 
-def strips_per_group(methods: Sequence[Method], tile: tuple[int, ...]) -> int:
+def strips_per_group(methods: Sequence[AnyMethod], tile: tuple[int, ...]) -> int:
     """Return how many tiles below each other are a group, the first of which is computed from none above.
 
     1 where no tile is computed from another. The fewer, the less has to be computed for a part of an image; there are
@@ -139,13 +142,13 @@ def strips_per_group(methods: Sequence[Method], tile: tuple[int, ...]) -> int:
     return max(1, math.ceil((2 * one - two) / (two - one) / _ANEW))
 
 
-def first_tile(methods: Sequence[Method], most: tuple[int, ...]) -> tuple[int, ...]:
+def first_tile(methods: Sequence[AnyMethod], most: tuple[int, ...]) -> tuple[int, ...]:
     """Return a tile that takes less than a second, no larger than the given sizes."""
     return shrink_to_fit(most, lambda size: _work(methods, size) <= _FIRST_WORK)
 
 
 def early_tile(
-    methods: Sequence[Method],
+    methods: Sequence[AnyMethod],
     extent: Region,
     settings: RunSettings,
     tile: tuple[int, ...],
@@ -175,15 +178,20 @@ def early_tile(
     return tile_around(extent, size, focus) if 2 * early <= usual and early <= _FIRST_SHARE * usual * tiles else None
 
 
-def _work(methods: Sequence[Method], size: tuple[int, ...]) -> int:
+def _work(methods: Sequence[AnyMethod], size: tuple[int, ...]) -> int:
     return sum(method.flop(size) for method in methods)
 
 
-def _best(methods: Sequence[Method], sizes: tuple[int, ...], memory_budget: MemoryBudget) -> tuple[int, ...]:
+def _best(methods: Sequence[AnyMethod], sizes: tuple[int, ...], memory_budget: MemoryBudget) -> tuple[int, ...]:
     best = sizes
-    dense = [method.dense for method in methods if method.name == "dense"]
+    as_they_are = [method for method in methods if isinstance(method, PixelMethod)]
+    converted = [method for method in methods if not isinstance(method, PixelMethod)]
+    dense = [method for method in converted if method.name == "dense"]
     if dense:
-        in_strips = all(method.in_strips for method in methods if method.name == "dense")
-        best = default_tile(dense, sizes, memory_budget.bytes, in_strips)
-    patchwise = [method.dense for method in methods if method.name == "patchwise"]
-    return tuple(map(min, best, default_patch_tile(patchwise, sizes))) if patchwise else best
+        in_strips = all(method.in_strips for method in dense)
+        best = default_tile([method.dense for method in dense], sizes, memory_budget.bytes, in_strips)
+    if patchwise := [method.dense for method in converted if method.name == "patchwise"]:
+        best = tuple(map(min, best, default_patch_tile(patchwise, sizes)))
+    if as_they_are:
+        best = tuple(map(min, best, default_pixel_tile(as_they_are, sizes)))
+    return best

@@ -14,11 +14,14 @@ from napari_fcnseg.readers.problem import too_much_memory
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
+    from napari_fcnseg.graph.pixel_network import PixelNetwork
 
 __all__ = ["read_model"]
 
 
-def read_model(path: str | os.PathLike[str], output: str | None = None, options: ReadOptions = PLAIN) -> Network:
+def read_model(
+    path: str | os.PathLike[str], output: str | None = None, options: ReadOptions = PLAIN
+) -> Network | PixelNetwork:
     """Read a model file into an inert network.
 
     The format is told by the file's first bytes. Nothing is imported or run because the file says so.
@@ -28,8 +31,7 @@ def read_model(path: str | os.PathLike[str], output: str | None = None, options:
     path : str or os.PathLike
         A ``.keras`` file (Keras 3, tf.keras 2.12 to 2.15); a whole model in ``.h5`` (Keras 2 and 3); a SavedModel
         folder of Keras 2; an architecture as ``.json`` or its weights as ``.h5``, with the other of the two beside it;
-    from napari_fcnseg.readers.bioimageio import package
-    from napari_fcnseg.readers.keras import weights_only
+        a bioimage.io package.
     output : str, optional
         Which of several outputs; the first where none is named.
     options : ReadOptions
@@ -37,7 +39,7 @@ def read_model(path: str | os.PathLike[str], output: str | None = None, options:
 
     Returns
     -------
-    Network
+    Network or PixelNetwork
         The network and its arrays.
 
     Raises
@@ -67,7 +69,7 @@ def read_model(path: str | os.PathLike[str], output: str | None = None, options:
     raise ModelFileError(f"The file {str(path)!r} cannot be used as a model: {reason}. {advice}")
 
 
-def _read(path: Path, output: str | None, options: ReadOptions) -> Network:
+def _read(path: Path, output: str | None, options: ReadOptions) -> Network | PixelNetwork:
     # Late: who has files read apart needs none of the libraries that read them.
     from napari_fcnseg.readers.bioimageio import package
     from napari_fcnseg.readers.keras import weights_only
@@ -101,7 +103,7 @@ def _read(path: Path, output: str | None, options: ReadOptions) -> Network:
         return _read_hdf5(path, file, output, options)
 
 
-def _read_zip(path: Path, file: BinaryIO, output: str | None, options: ReadOptions) -> Network:
+def _read_zip(path: Path, file: BinaryIO, output: str | None, options: ReadOptions) -> Network | PixelNetwork:
     from napari_fcnseg.readers.bioimageio import package
     from napari_fcnseg.readers.guard.archive import Archive
     from napari_fcnseg.readers.keras import keras_file

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fcnseg.graph.network import Network
+    from napari_fcnseg.graph.pixel_network import PixelNetwork
     from napari_fcnseg.system.child_process import PendingCall
 
 #: Of computing, for one file, beside what its size takes. The largest of Keras's own architectures take a few on a slow
@@ -48,7 +49,7 @@ def read_models(
     *,
     seconds: float | None = None,
     memory: int | None = None,
-) -> list[Network]:
+) -> list[Network | PixelNetwork]:
     """Read model files as :func:`napari_fcnseg.readers.read_model` does, in a process of their own.
 
     Parameters
@@ -104,12 +105,12 @@ def _from_environment(name: str, default: float) -> float:
 
 def _read(
     child: ChildProcess, path: Path, output: str | None, options: ReadOptions, seconds: float, memory: int
-) -> Network:
+) -> Network | PixelNetwork:
     size = _size(path)
     seconds += size / _BYTES_PER_SECOND
     call = child.call("read_limited", str(path), output, options, seconds, memory + _COPIES * size)
     try:
-        network: Network = call.result() if _has_limits() else _in_time(child, call, seconds)
+        network: Network | PixelNetwork = call.result() if _has_limits() else _in_time(child, call, seconds)
     except NotYetError:
         problem = _too_long(seconds)
     except EngineError as error:
@@ -135,12 +136,12 @@ def _too_long(seconds: float) -> str:
     )
 
 
-def _in_time(child: ChildProcess, call: PendingCall, seconds: float) -> Network:
+def _in_time(child: ChildProcess, call: PendingCall, seconds: float) -> Network | PixelNetwork:
     """Wait for an answer as long as the child has not computed too much."""
     before = computed_by(child.pid)
     while True:
         try:
-            network: Network = call.result(_LOOK_EVERY)
+            network: Network | PixelNetwork = call.result(_LOOK_EVERY)
         except NotYetError:
             if computed_by(child.pid) - before > seconds:
                 raise
@@ -179,7 +180,9 @@ def _has_limits() -> bool:
     return True
 
 
-def read_limited(path: str, output: str | None, options: ReadOptions, seconds: float, memory: int) -> Network:
+def read_limited(
+    path: str, output: str | None, options: ReadOptions, seconds: float, memory: int
+) -> Network | PixelNetwork:
     """Read one file with limits on time and memory, where the system has them to set. Runs in the child."""
     import h5py  # noqa: F401  # not to be counted among what the file takes
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.arrays.border import WindowReader
     from napari_fcnseg.arrays.frame_source import Region
     from napari_fcnseg.plan.memory_budget import MemoryBudget
-    from napari_fcnseg.run.method_runner import MethodRunner
+    from napari_fcnseg.run.method_runner import AnyRunner
 
     Numbers: TypeAlias = npt.NDArray[np.float32]
 
@@ -80,7 +80,7 @@ class DeviceQueue:
 
     device: Device
     memory_budget: MemoryBudget
-    runners: Sequence[MethodRunner]
+    runners: Sequence[AnyRunner]
     failed: bool = False
     _last: TileJob | None = field(default=None, init=False)  # the tile that another one may follow
     _strips: list[int | None] = field(init=False)  # its number for each method that keeps rows of it

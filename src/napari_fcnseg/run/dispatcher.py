@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.plan.memory_budget import MemoryBudget
     from napari_fcnseg.run.device_queue import Numbers
-    from napari_fcnseg.run.method_runner import MethodRunner
+    from napari_fcnseg.run.method_runner import AnyRunner
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        runners: Sequence[MethodRunner],
+        runners: Sequence[AnyRunner],
         devices: Sequence[Device],
         memory_budget: MemoryBudget,
         tell: Callable[[str], object],

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from napari_fcnseg.conversion.memory import patch_batch
 from napari_fcnseg.engine import Device, engine
+from napari_fcnseg.engine.device import PROCESSOR
+from napari_fcnseg.engine.placing import as_it_is_on
+from napari_fcnseg.plan.pixel_method import PixelMethod
+from napari_fcnseg.run.pixel_runner import PixelRunner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +22,8 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.arrays.border import WindowReader
     from napari_fcnseg.arrays.frame_source import Region
-    from napari_fcnseg.plan.method import Method
+    from napari_fcnseg.plan.method import AnyMethod, Method
+    from napari_fcnseg.plan.run_plan import RunPlan
 
     _Image = npt.NDArray[np.float32]
 
@@ -98,3 +103,26 @@ class MethodRunner:
         if method.name == "patchwise":
             return seconds * sum(map(math.prod, sizes)) / math.prod(probe)
         return seconds * sum(map(method.flop, sizes)) / method.flop(probe)
+
+
+#: What computes one model's numbers.
+AnyRunner: TypeAlias = MethodRunner | PixelRunner
+
+
+def runner_of(method: AnyMethod) -> AnyRunner:
+    """Return what computes a model's numbers as its method says."""
+    return PixelRunner(method) if isinstance(method, PixelMethod) else MethodRunner(method)
+
+
+def devices_of(plan: RunPlan) -> str | None:
+    """Return the devices that a plan asks for: the user's, or ONNX Runtime's where nothing else can compute it."""
+    return plan.settings.device or (PROCESSOR if _as_they_are(plan) else None)
+
+
+def usable_of(plan: RunPlan, devices: Sequence[Device]) -> tuple[Device, ...]:
+    """Return those devices, or what stands in where they cannot compute the plan's models."""
+    return tuple(dict.fromkeys(map(as_it_is_on, devices))) if _as_they_are(plan) else tuple(devices)
+
+
+def _as_they_are(plan: RunPlan) -> bool:
+    return all(isinstance(method, PixelMethod) for method in plan.methods)

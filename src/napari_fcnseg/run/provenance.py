@@ -99,14 +99,15 @@ def framework_versions(backends: Iterable[str]) -> dict[str, str]:
 def _backends(plan: RunPlan, devices: Sequence[Device]) -> set[str]:
     """Return the frameworks that compute a run."""
     dense = {device.backend for device in devices} or {PROCESSOR}
+    itself = {PROCESSOR} if any(method.name == "as it is" for method in plan.methods) else set()
     patches = {device.backend if device.runs_patches else REFERENCE for device in devices} or {REFERENCE}
     used = {method.name for method in plan.methods}
-    return (dense if "dense" in used else set()) | (patches if "patchwise" in used else set())
+    return (dense if "dense" in used else set()) | (patches if "patchwise" in used else set()) | itself
 
 
 def precision_of(plan: RunPlan, devices: Sequence[Device]) -> str:
     """Return the precision that a run's devices really use; the chosen one before they are known."""
-    if all(method.name == "patchwise" for method in plan.methods):  # the patch network itself
+    if all(method.name != "dense" for method in plan.methods):  # the patch network itself, or a model as it is
         return EXACT
     return " and ".join(sorted({device.precision for device in devices})) or plan.settings.precision
 

@@ -20,7 +20,7 @@ from napari_fcnseg.plan.tiles import as_slices
 from napari_fcnseg.run.device_queue import TileJob
 from napari_fcnseg.run.dispatcher import Dispatcher, wait_for
 from napari_fcnseg.run.labels import labels_of, measures_of
-from napari_fcnseg.run.method_runner import MethodRunner
+from napari_fcnseg.run.method_runner import devices_of, runner_of, usable_of
 from napari_fcnseg.run.provenance import provenance_of
 from napari_fcnseg.run.time_spent import TimeSpent
 
@@ -95,7 +95,7 @@ class Run:
 
     Attributes
     ----------
-    runners : tuple of MethodRunner
+    runners : tuple of MethodRunner or PixelRunner
         What computes each model's numbers.
     notes : list of str
         What the user should know of how the run goes, as sentences, in the order in which it came up; the plan's first.
@@ -121,7 +121,7 @@ class Run:
 
     def __init__(self, plan: RunPlan) -> None:
         self.plan = plan
-        self.runners = tuple(map(MethodRunner, plan.methods))
+        self.runners = tuple(map(runner_of, plan.methods))
         self.notes = list(plan.notes)
         self.devices: tuple[Device, ...] = ()
         self.spent, self.doing, self.done, self.in_part = TimeSpent(), _STARTING, 0, False
@@ -186,8 +186,8 @@ class Run:
         before = self.spent if self.in_part else TimeSpent()
         began, self.doing = time.perf_counter(), _STARTING
         try:
-            choice = engine().choose(settings.device, settings.precision)
-            devices = self.devices = yield from wait_for(choice, poll)
+            choice = engine().choose(devices_of(self.plan), settings.precision)
+            devices = self.devices = self._usable((yield from wait_for(choice, poll)))
             started, self.doing = time.perf_counter(), _PREPARING
             dispatcher = Dispatcher(self.runners, devices, self.plan.memory_budget, self.tell)
             yield from dispatcher.load(poll)
@@ -235,6 +235,13 @@ class Run:
         """Add a note for the user, and log it as a warning, which Python shows on standard error."""
         self.notes.append(note)
         _log.warning(note)
+
+    def _usable(self, devices: Sequence[Device]) -> tuple[Device, ...]:
+        """Return the devices that compute, which is said where they are not those that were chosen."""
+        usable = usable_of(self.plan, devices)
+        if usable != tuple(devices):
+            self.tell(f"Models that label every pixel themselves are run by ONNX Runtime: on {usable[0]}.")
+        return usable
 
     def _doubt(self, frame: FrameSource, regions: Sequence[Region]) -> None:
         """Tell the user, once, if a prepared frame does not look like what the models were trained on."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fcnseg.engine import engine
 from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.plan.run_plan import make_plan
+from napari_fcnseg.run.method_runner import devices_of, usable_of
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.system.formatting import format_duration
@@ -33,7 +34,7 @@ class Estimate:
         Computing time, by the time that a small part took on the device.
     pixels : int
         Pixels that get a label.
-    methods : tuple of {"dense", "patchwise"}
+    methods : tuple of {"dense", "patchwise", "as it is"}
         The method of each model.
     device : str
         Where it was measured.
@@ -51,7 +52,9 @@ class Estimate:
     axes: int = 2
 
     def __str__(self) -> str:
-        method = "Patch by patch" if "patchwise" in self.methods else "Densely"
+        method = (
+            "Patch by patch" if "patchwise" in self.methods else "Densely" if "dense" in self.methods else "As it is"
+        )
         return f"{method}: about {format_duration(self.seconds)} for {self.pixels:,} pixels on {self.device}."
 
     @property
@@ -88,7 +91,7 @@ def estimate(image: Any, model: ModelLike | Sequence[ModelLike], *, mask: Any = 
 
 def estimate_run(run: Run, skip: Skip | None = None) -> Estimate:
     """Estimate how long a run will take, without the tiles that :meth:`~napari_fcnseg.run.run.Run.execute` skips."""
-    devices = engine().devices_for(run.plan.settings.device, run.plan.settings.precision)
+    devices = usable_of(run.plan, engine().devices_for(devices_of(run.plan), run.plan.settings.precision))
     planned = run.plan.schedule.planned(skip)
     seconds = 0.0
     if planned:

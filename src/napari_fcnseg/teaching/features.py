@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from napari_fcnseg.arrays.frame_source import FrameSource, Image, Region
 from napari_fcnseg.engine import engine
+from napari_fcnseg.plan.method import Method
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.teaching.cover import cover
 
@@ -138,7 +139,9 @@ def _answers(
     plan: RunPlan, source: FrameSource, points: npt.NDArray[np.intp], device: Device
 ) -> Iterator[tuple[Region, npt.NDArray[np.intp], Future[Any]]]:
     """Hand region after region to the engine; yield each with the numbers of the points in it."""
-    method, dense = plan.methods[0], plan.methods[0].dense
+    method = plan.methods[0]
+    assert isinstance(method, Method)
+    dense = method.dense
     reader: WindowReader = method.reader(source)
     if not dense.steps:  # there is no dense form worth building: patch by patch
         network = method.model.network

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg.engine import engine
+from napari_fcnseg.plan.method import Method
 from napari_fcnseg.run.run import Run
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class FeatureTiles:
             self._frame = index, self._run.source(index)
         reader = method.reader(self._frame[1])
         device = engine().devices_for(plan.settings.device)[0]
+        assert isinstance(method, Method)
         dense, network = method.dense, method.model.network
         if not dense.steps:  # there is no dense form worth building: patch by patch
             window = reader.read(region, network.patch_shape)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.conversion.dense_network import DenseNetwork
     from napari_fcnseg.engine.device import Device
     from napari_fcnseg.graph.network import Network
+    from napari_fcnseg.graph.pixel_network import PixelNetwork
 
     #: A network on a device: float32 in, float32 out.
     Compiled: TypeAlias = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
@@ -37,12 +38,12 @@ class Backend(Protocol):
         other: a process has one setting for all its life.
         """
 
-    def compiled(self, network: DenseNetwork | Network, address: str, dtype: str) -> Compiled:
+    def compiled(self, network: DenseNetwork | Network | PixelNetwork, address: str, dtype: str) -> Compiled:
         """Return a network as a function of arrays, ready to run on a device.
 
         Parameters
         ----------
-        network : DenseNetwork or Network
+        network : DenseNetwork, Network or PixelNetwork
             A dense network takes ``(1, *spatial, channel)``, a patch network ``(n, *patch, channel)``.
         address : str
             The device.

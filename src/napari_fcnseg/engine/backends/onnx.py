@@ -16,6 +16,7 @@ from napari_fcnseg.conversion.dense_network import IMAGE, DenseConv, DenseNetwor
 from napari_fcnseg.conversion.ways import PLAIN, by_step
 from napari_fcnseg.engine import hardware
 from napari_fcnseg.engine.backends.onnx_cards import PROVIDERS, cards
+from napari_fcnseg.engine.backends.onnx_pixels import PixelProgram
 from napari_fcnseg.engine.backends.strips import Strips
 from napari_fcnseg.engine.dense_function import DenseFunction
 from napari_fcnseg.engine.device import Device, device_key
@@ -25,6 +26,7 @@ from napari_fcnseg.engine.onnx_graph.builder import Builder
 from napari_fcnseg.engine.onnx_graph.operations import GraphOperations
 from napari_fcnseg.engine.onnx_graph.program import Program
 from napari_fcnseg.errors import EngineError
+from napari_fcnseg.graph.pixel_network import PixelNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +57,10 @@ def start(tf32: bool) -> tuple[Device, ...]:
     return (cpu, *cards(onnxruntime.get_available_providers(), _session))
 
 
-def compiled(network: DenseNetwork | Network, address: str, dtype: str) -> Compiled:
-    """Return a dense network as a program for inputs of any size, and for strips of an image."""
+def compiled(network: DenseNetwork | Network | PixelNetwork, address: str, dtype: str) -> Compiled:
+    """Return a dense network as a program for inputs of any size and strips, or one of every pixel as it is."""
+    if isinstance(network, PixelNetwork):
+        return PixelProgram(network, functools.partial(_session, address=address))
     if not isinstance(network, DenseNetwork) or dtype != "float32":
         raise EngineError("ONNX Runtime computes dense networks in float32 alone here.")
     # Strips that follow another one are computed the same way.

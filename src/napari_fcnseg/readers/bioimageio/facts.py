@@ -14,6 +14,7 @@ from napari_fcnseg.system.safe_json import is_number, is_whole
 _ADVICE: Final = "Open the model's own file, and say the rest in a sidecar."
 _MOST_TENSORS: Final = 16
 _MOST_AXES: Final = 8
+_LONGEST: Final = 100_000  # pixels of an axis, or of a halo
 _ONE_IMAGE: Final = ("z", "y", "x")
 #: Axes that 0.4 writes as letters.
 _LETTERS: Final = {"b": "batch", "c": "channel", "t": "time", "i": "index"}
@@ -23,7 +24,11 @@ _HARMLESS: Final = ("ensure_dtype", "softmax", "sigmoid")
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a tensor: ``kind`` is batch, channel, space, time or index; ``size`` is None where it may vary."""
+    """One axis of a tensor: ``kind`` is batch, channel, space, time or index; ``size`` is None where it may vary.
+
+    Where it may, it is ``least`` or longer by a multiple of ``step``, if anybody says so. Of an output, ``halo``
+    entries at either end are not to be used.
+    """
 
     name: str
     kind: str
@@ -31,6 +36,9 @@ class Axis:
     names: tuple[str, ...] = ()
     scale: float | None = None
     unit: str = ""
+    least: int | None = None
+    step: int | None = None
+    halo: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,9 @@ def _tensor(entry: dict[str, Any], steps: str) -> Tensor:
     if not isinstance(done, list):
         _refuse(f"the {steps} of its tensor {name!r} is no list")
     if isinstance(axes, str):
-        return Tensor(name, _old_axes(axes, entry.get("shape")), tuple(_old_step(step, axes) for step in done))
+        return Tensor(
+            name, _old_axes(axes, entry.get("shape"), entry.get("halo")), tuple(_old_step(step, axes) for step in done)
+        )
     if not isinstance(axes, list) or not axes or len(axes) > _MOST_AXES:
         _refuse(f"its description does not say the axes of the tensor {name!r}")
     return Tensor(name, tuple(map(_axis, axes)), tuple(done))
@@ -137,16 +147,41 @@ def _axis(entry: Any) -> Axis:
         tuple(map(str, names)) if isinstance(names, list) else (),
         float(scale) if is_number(scale) and scale > 0 else None,
         str(entry.get("unit") or ""),
+        *_range(size if isinstance(size, dict) else {}),
+        _pixels(entry.get("halo")),
     )
 
 
-def _old_axes(letters: str, shape: Any) -> tuple[Axis, ...]:
+def _range(size: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Return the least size of an axis and the step to larger ones, where both are said."""
+    least, step = _pixels(size.get("min")), _pixels(size.get("step"))
+    return (least, step) if least and step is not None else (None, None)
+
+
+def _pixels(value: Any) -> int | None:
+    return value if is_whole(value) and 0 <= value <= _LONGEST else None
+
+
+def _old_axes(letters: str, shape: Any, halo: Any) -> tuple[Axis, ...]:
     sizes: list[Any] = shape if isinstance(shape, list) else [None] * len(letters)
-    if not 0 < len(letters) == len(sizes) <= _MOST_AXES:
+    ranges: list[Any] = [{}] * len(letters)
+    if isinstance(shape, dict) and all(isinstance(shape.get(key), list) for key in ("min", "step")):
+        ranges = [{"min": least, "step": step} for least, step in zip(shape["min"], shape["step"], strict=False)]
+    halos = halo if isinstance(halo, list) else [None] * len(letters)
+    if not 0 < len(letters) == len(sizes) == len(ranges) == len(halos) <= _MOST_AXES:
         _refuse("its description has other numbers of axes and of sizes")
     return tuple(
-        Axis(letter, _LETTERS.get(letter, "space"), size if is_whole(size) else None)
-        for letter, size in zip(letters, sizes, strict=True)
+        Axis(
+            letter,
+            _LETTERS.get(letter, "space"),
+            size if is_whole(size) else None,
+            (),
+            None,
+            "",
+            *_range(spans),
+            _pixels(edge),
+        )
+        for letter, size, spans, edge in zip(letters, sizes, ranges, halos, strict=True)
     )
 
 

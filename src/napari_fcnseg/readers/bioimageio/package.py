@@ -1,4 +1,4 @@
-"""A bioimage.io package whose weights are those of a patch classifier -> the inert network."""
+"""A bioimage.io package -> the inert network: of a patch classifier, or one that labels every pixel by itself."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 from napari_fcnseg.errors import ConversionError, UnreadableError
+from napari_fcnseg.readers.bioimageio import pixel
 from napari_fcnseg.readers.bioimageio.container import (
     DESCRIPTIONS,
     Container,
@@ -30,20 +31,20 @@ from napari_fcnseg.system import safe_json
 from napari_fcnseg.system.formatting import format_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_fcnseg.graph.network import Network
+    from napari_fcnseg.graph.pixel_network import PixelNetwork
     from napari_fcnseg.readers.guard.archive import Archive
     from napari_fcnseg.readers.options import ReadOptions
+
+_Any = TypeVar("_Any", "Network", "PixelNetwork")
 
 #: Weights that are read, the best first.
 _WEIGHTS: Final = {"keras_v3": "keras", "keras_hdf5": "h5", "onnx": "onnx"}
 _ENDINGS: Final = {".keras": "keras", ".h5": "h5", ".hdf5": "h5", ".onnx": "onnx"}
 #: What this program writes into a package of its own.
 _OWN, _SIDECAR = "napari_fcnseg", ".fcnseg.json"
-_DENSE: Final = (
-    "it labels every pixel by itself (a fully convolutional network, as a U-Net is), so that there is no patch model "
-    "to convert",
-    "Run it with a program that runs such packages, for example bioimageio.core, deepImageJ or ilastik.",
-)
 
 
 def is_description(path: Path) -> bool:
@@ -51,30 +52,30 @@ def is_description(path: Path) -> bool:
     return path.name in DESCRIPTIONS or path.name.endswith((".rdf.yaml", ".bioimageio.yaml"))
 
 
-def read_archive(archive: Archive, output: str | None, options: ReadOptions) -> Network | None:
+def read_archive(archive: Archive, output: str | None, options: ReadOptions) -> Network | PixelNetwork | None:
     """Read a package that is an archive; None if the archive is no package."""
     name = description_in(archive.names())
     return None if name is None else _read(Zipped(archive), name, output, options)
 
 
-def read_folder(folder: Path, output: str | None, options: ReadOptions) -> Network | None:
+def read_folder(folder: Path, output: str | None, options: ReadOptions) -> Network | PixelNetwork | None:
     """Read a package that is a folder; None if the folder is none."""
     name = description_of(folder)
     return None if name is None else _read(Unpacked(folder), name, output, options)
 
 
-def read_description(path: Path, output: str | None, options: ReadOptions) -> Network:
+def read_description(path: Path, output: str | None, options: ReadOptions) -> Network | PixelNetwork:
     """Read the package around a description."""
     network = _read(Unpacked(path.parent), path.name, output, options)
     return replace(network, files=tuple(name for name in network.files if name != path.name))
 
 
-def _read(container: Container, name: str, output: str | None, options: ReadOptions) -> Network:
+def _read(container: Container, name: str, output: str | None, options: ReadOptions) -> Network | PixelNetwork:
     data = yaml_text.parse(container.read(name, yaml_text.MAX_BYTES + 1), f"its description {name!r}")
     config = data.get("config")
     own = config.get(_OWN) if isinstance(config, dict) else None
     if isinstance(own, dict) and own.get("patch_model"):
-        network = _read_own(container, own, output, options)
+        network: Network | PixelNetwork = _read_own(container, own, output, options)
     else:
         network = _read_other(container, data, output, options)
     return replace(network, files=(*container.opened, *network.files))
@@ -103,10 +104,12 @@ def _with_sidecar(options: ReadOptions, said: dict[str, Any]) -> ReadOptions:
     return options
 
 
-def _read_other(container: Container, data: dict[str, Any], output: str | None, options: ReadOptions) -> Network:
+def _read_other(
+    container: Container, data: dict[str, Any], output: str | None, options: ReadOptions
+) -> Network | PixelNetwork:
     facts = facts_of(data)
     if facts.labels_every_pixel:
-        raise UnreadableError(*_DENSE)
+        return _read_pixel(container, data, facts, output)
     kind, entry = _chosen(data.get("weights"))
     name = plain_name(entry, "its weights")
     _check_second_file(container, entry)
@@ -122,17 +125,41 @@ def _read_other(container: Container, data: dict[str, Any], output: str | None, 
     return replace(network, said=facts.said, notes=(*network.notes, *_notes(facts)))
 
 
+def _read_pixel(container: Container, data: dict[str, Any], facts: Facts, output: str | None) -> PixelNetwork:
+    """Read a network that labels every pixel by itself, which is run as it is: from ONNX alone."""
+    weights = data.get("weights")
+    entry = weights.get("onnx") if isinstance(weights, dict) else None
+    if not isinstance(entry, dict):
+        raise UnreadableError(
+            "it labels every pixel by itself, and such a network is run from ONNX alone; it has weights as "
+            f"{_kinds(weights)}",
+            "Ask its authors for weights as ONNX, or add them with bioimageio.core.",
+        )
+    name = plain_name(entry, "its weights")
+    _check_second_file(container, entry)
+
+    def read(file: BinaryIO, path: Path) -> PixelNetwork:
+        return pixel.read(file, path, facts, data, output)
+
+    return _onnx(container, name, entry.get("sha256"), read)
+
+
 def _chosen(weights: Any) -> tuple[str, dict[str, Any]]:
     """Return the weights to read, with what is said of them."""
     found = weights if isinstance(weights, dict) else {}
     for kind in _WEIGHTS:
         if isinstance(found.get(kind), dict):
             return kind, found[kind]
-    there = ", ".join(str(kind)[:40] for kind in list(found)[:8]) or "none"
     raise UnreadableError(
-        f"it has weights as {there}, and those as Keras or ONNX are read (others can only be opened by running code)",
+        f"it has weights as {_kinds(weights)}, and those as Keras or ONNX are read (others can only be opened by "
+        "running code)",
         "Ask its authors for weights as ONNX or Keras, or add them with bioimageio.core.",
     )
+
+
+def _kinds(weights: Any) -> str:
+    found = weights if isinstance(weights, dict) else {}
+    return ", ".join(str(kind)[:40] for kind in list(found)[:8]) or "none"
 
 
 def _check_second_file(container: Container, entry: dict[str, Any]) -> None:
@@ -154,35 +181,39 @@ def _weights(
     container: Container, name: str, kind: str, output: str | None, options: ReadOptions, sha256: object = None
 ) -> Network:
     """Read the file of weights."""
-    if kind == "onnx" and container.folder is not None:
-        network = _onnx_file(container.folder, name, output, options)
-        container.opened.append(name)
-        return network
+    if kind == "onnx":
+        return _onnx(container, name, sha256, lambda file, path: onnx_network.read(file, path, output, options))
     content = container.read(name)
-    if isinstance(sha256, str) and re.fullmatch(r"[0-9a-f]{64}", sha256) and _hash(content) != sha256:
-        raise UnreadableError(f"its file {name!r} is not the one that its description names (by its hash)", _AGAIN)
+    _check_hash(content, sha256, name)
     if kind == "keras":
         return keras_file.read(io.BytesIO(content), output, options)
     if kind == "h5":
         return h5_file.read(io.BytesIO(content), len(content), output, options)
-    if kind == "onnx":
-        with tempfile.TemporaryFile() as file:
-            file.write(content)
-            file.seek(0)
-            return onnx_network.read(file, _NOWHERE / Path(name).name, output, options)
     raise UnreadableError(f"its file {name!r} is of a kind that is not read", _AGAIN)
 
 
-def _onnx_file(folder: Path, name: str, output: str | None, options: ReadOptions) -> Network:
-    """Read weights of which a part may be in a file beside them."""
-    with open_inside(folder, *name.split("/")) as file:
-        network = onnx_network.read(file, folder / name, output, options)
+def _onnx(container: Container, name: str, sha256: object, read: Callable[[BinaryIO, Path], _Any]) -> _Any:
+    """Read weights of which, in a folder, a part may be in a file beside them."""
+    if container.folder is None:
+        content = container.read(name)
+        _check_hash(content, sha256, name)
+        with tempfile.TemporaryFile() as file:
+            file.write(content)
+            file.seek(0)
+            return read(file, _NOWHERE / Path(name).name)
+    with open_inside(container.folder, *name.split("/")) as file:
+        _check_hash(file.read(), sha256, name)
+        file.seek(0)
+        network = read(file, container.folder / name)
     inside = name.rpartition("/")[0]
+    container.opened.append(name)
     return replace(network, files=tuple(f"{inside}/{each}" if inside else each for each in network.files))
 
 
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _check_hash(content: bytes, sha256: object, name: str) -> None:
+    known = isinstance(sha256, str) and re.fullmatch(r"[0-9a-f]{64}", sha256)
+    if known and hashlib.sha256(content).hexdigest() != sha256:
+        raise UnreadableError(f"its file {name!r} is not the one that its description names (by its hash)", _AGAIN)
 
 
 #: Beside which there can be no second file.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from napari_fcnseg.errors import UnreadableError
-from napari_fcnseg.readers.onnx.tensors import PRECISIONS, Companion, Constant, read_tensor
+from napari_fcnseg.readers.onnx.tensors import PRECISIONS, Companion, Constant, bring_inside, read_tensor
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN, check_size
 from napari_fcnseg.readers.problem import RefusedError, about_layer
 
@@ -127,6 +127,43 @@ def load(file: BinaryIO, path: Path) -> OnnxGraph:
         precisions=tuple(text for number, text in PRECISIONS.items() if number in types),
         files=companion.opened,
     )
+
+
+def load_whole(file: BinaryIO, path: Path) -> tuple[ModelProto, tuple[OnnxNode, ...], tuple[str, ...]]:
+    """Read an ONNX file that is to be run as it is, and check all of it.
+
+    Parameters
+    ----------
+    file, path
+        As for :func:`load`.
+
+    Returns
+    -------
+    (ModelProto, tuple of OnnxNode, tuple of str)
+        The model with all its arrays inside, its nodes as plain data, and the names of files beside it that were read.
+
+    Raises
+    ------
+    UnreadableError, UnsupportedLayerError
+        It is damaged, or has anything that is none of ONNX's own operators.
+    """
+    model = _parse(file)
+    _only(model, _MODEL_FIELDS, "the model")
+    _only(model.graph, _GRAPH_FIELDS, "the graph")
+    _opset(model)
+    if len(model.graph.node) > _MOST_NODES:
+        raise UnreadableError(
+            f"it has {len(model.graph.node):,} nodes, far more than a network for images", EXPORT_AGAIN
+        )
+    nodes, companion = _nodes(model.graph.node), Companion(path)
+    try:
+        for stored in model.graph.initializer:
+            bring_inside(stored, companion)
+    finally:
+        companion.close()
+    for entry in [entry for entry in model.opset_import if entry.domain not in _OWN_DOMAINS]:
+        model.opset_import.remove(entry)  # no node is of it
+    return model, nodes, companion.opened
 
 
 #: What exporters call every graph.

@@ -192,6 +192,33 @@ def read_tensor(stored: TensorProto, companion: Companion | None) -> Constant:
     return settled(values, stored.data_type == _BFLOAT16)
 
 
+def bring_inside(stored: TensorProto, companion: Companion) -> None:
+    """Put the numbers of an array that lie in the file beside the model into the model; others stay as they are.
+
+    Raises
+    ------
+    UnreadableError
+        They may not be read from there, or their type is not known.
+    """
+    if stored.data_location != stored.EXTERNAL:
+        if stored.external_data:
+            raise UnreadableError(f"its array {stored.name[:80]!r} is stored in an unusual way", EXPORT_AGAIN)
+        return
+    values = read_raw(stored, companion)
+    stored.ClearField("external_data")
+    stored.ClearField("data_location")
+    stored.raw_data = values
+
+
+def read_raw(stored: TensorProto, companion: Companion) -> bytes:
+    """Return the bytes of an array that lies in the file beside the model."""
+    with inside(f"array {stored.name[:80]!r}"):
+        shape = tuple(stored.dims)
+        if stored.data_type not in _TYPES or len(shape) > _MOST_AXES or any(n < 0 for n in shape):
+            raise UnreadableError(f"its shape {shape[:_MOST_AXES]} or its kind of numbers is not read", EXPORT_AGAIN)
+        return companion.read(stored, math.prod(shape) * np.dtype(_TYPES[stored.data_type][0]).itemsize)
+
+
 def settled(values: Constant, bfloat16: bool = False) -> Constant:
     """Give stored numbers one of the three types that constants have.
 

@@ -146,7 +146,7 @@ def _prepared(request: RunRequest, *, separate: bool = False) -> RunResult:
 
 def _forecast(run: Run) -> str:
     """Return how long a run will take, in words, where that may be long."""
-    if all(method.name == "dense" for method in run.plan.methods):
+    if all(method.name != "patchwise" for method in run.plan.methods):
         return ""
     from napari_fcnseg.run.time_estimate import estimate_run
 
