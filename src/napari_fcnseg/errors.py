@@ -42,6 +42,10 @@ class Understood:
     outputs: tuple[str, ...] = ()
 
 
+#: What is said of a model that labels every pixel by itself wherever others have their report.
+AS_IT_IS: Final = "Not converted, no proof needed: it already labels every pixel."
+
+
 class FcnSegError(Exception):
     """Base of every error a person can cause: one sentence or two that say what, where, and what to do.
 

@@ -7,13 +7,14 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 import yaml
 from onnx.reference import ReferenceEvaluator
 from readers.onnx_files import model, node
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import onnx
 
 HALO = 8
 
@@ -104,6 +105,6 @@ def package(path: Path, data: Any, weights: onnx.ModelProto | bytes, **files: by
 
 
 def truth(weights: onnx.ModelProto, image: Any) -> Any:
-    """Return what ONNX's own definition of the operators gives of an image ``(row, column)``: ``(row, column, map)``."""
+    """Return what ONNX's own definition of the operators gives of an image without channels: ``(*spatial, map)``."""
     (answer,) = ReferenceEvaluator(weights).run(None, {"x": np.asarray(image, np.float32)[None, None]})
     return np.moveaxis(answer[0], 0, -1)

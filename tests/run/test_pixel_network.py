@@ -175,7 +175,9 @@ def test_an_ensemble_of_them_is_averaged(folder, model) -> None:
     other = unet()
     for stored in other.graph.initializer:
         if stored.name == "b4":
-            stored.raw_data = (np.frombuffer(stored.raw_data, np.float32) + [0.5, -0.5, 0]).astype("<f4").tobytes()
+            stored.raw_data = (
+                (np.frombuffer(stored.raw_data, np.float32) + np.array([0.5, -0.5, 0])).astype("<f4").tobytes()
+            )
     second = opened(package(folder / "second.zip", description(), other))
     alone = [segment(IMAGE, each, probabilities=True).probabilities for each in (model, second)]
     both = segment(IMAGE, [model, second], probabilities=True, tile=45).probabilities

@@ -24,6 +24,7 @@ from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, BatchReport,
 from napari_fcnseg.errors import FcnSegError, OutputError, SettingsError
 from napari_fcnseg.imagefile import OUTPUTS
 from napari_fcnseg.instances.labeling import StoppedError
+from napari_fcnseg.model.pixel_form import not_converted
 from napari_fcnseg.model.pixel_size import advice
 from napari_fcnseg.plan.run_plan import make_plan, resolve_settings
 from napari_fcnseg.proof.verification import VerificationSampler
@@ -126,6 +127,8 @@ class Batch:
             raise SettingsError(f"Results cannot be written as {form!r}. Choose one of: {', '.join(OUTPUT_FORMATS)}.")
         self.items, self.left_out = tuple(items), tuple(left_out)
         self.models, self.form, self.verify = tuple(models), form, verify
+        if verify and (whole := next((model for model in self.models if model.labels_every_pixel), None)):
+            raise not_converted(whole.name)
         self.overwrite, self._advice, self._series = overwrite, advice, series
         self._rescale = tuple(rescale) if rescale is not None else None
         files = [file for model in self.models for file in model.files]

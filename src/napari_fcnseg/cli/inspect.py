@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.errors import AS_IT_IS, SettingsError
 
 if TYPE_CHECKING:
     import argparse
@@ -64,7 +64,7 @@ def inspect_model(chosen: argparse.Namespace) -> int:
         raise SettingsError(f"{option} is a field of the sidecar: add --write-sidecar to write it.")
     if chosen.json:
         sidecar = model.sidecar.as_dict() if model.sidecar is not None else None
-        report = model.fcn.report.as_dict()
+        report = _as_it_is(model) if model.labels_every_pixel else model.fcn.report.as_dict()
         head = {"model": model.name, "sha256": model.sha256, "output": model.output, "outputs": list(model.outputs)}
         print(json.dumps({**head, **report, "sidecar": sidecar}, indent=1))
     else:
@@ -73,6 +73,35 @@ def inspect_model(chosen: argparse.Namespace) -> int:
 
 
 def _show(model: PatchModel, console: Console) -> None:
+    if model.labels_every_pixel:
+        for line in (
+            f"{model.name}: {model.channels} channels, {model.classes} classes. {AS_IT_IS}",
+            *model.source.notes,
+        ):
+            console.print(line, highlight=False)
+    else:
+        _show_report(model, console)
+    path = model.sidecar_place
+    if model.sidecar is None:
+        console.print(
+            f"No sidecar. Class names, colours and preprocessing can be kept in {path.name}: --write-sidecar.",
+            highlight=False,
+        )
+        return
+    console.print(f"Sidecar {path}", highlight=False, soft_wrap=True)
+    console.print(str(model.sidecar), highlight=False, soft_wrap=True)
+    for note in model.sidecar.notes:
+        console.print(f"Note: {note}", highlight=False)
+
+
+def _as_it_is(model: PatchModel) -> dict[str, Any]:
+    """Return what is known of a model that is not converted, as plain data."""
+    form = model.form
+    known = {"channels": form.channels, "classes": form.classes, "halo": [n // 2 for n in form.patch_shape]}
+    return {"labels_every_pixel": True, **known, "notes": [AS_IT_IS, *model.source.notes]}
+
+
+def _show_report(model: PatchModel, console: Console) -> None:
     from napari_fcnseg.conversion.report import COLUMNS
 
     report = model.fcn.report
@@ -85,17 +114,6 @@ def _show(model: PatchModel, console: Console) -> None:
     console.print(table)
     console.print(report.summary(), highlight=False)
     for note in report.notes:
-        console.print(f"Note: {note}", highlight=False)
-    path = model.sidecar_place
-    if model.sidecar is None:
-        console.print(
-            f"No sidecar. Class names, colours and preprocessing can be kept in {path.name}: --write-sidecar.",
-            highlight=False,
-        )
-        return
-    console.print(f"Sidecar {path}", highlight=False, soft_wrap=True)
-    console.print(str(model.sidecar), highlight=False, soft_wrap=True)
-    for note in model.sidecar.notes:
         console.print(f"Note: {note}", highlight=False)
 
 

@@ -22,7 +22,7 @@ from napari_fcnseg.cli.arguments import (
 from napari_fcnseg.cli.begun import Begun, check_cluster
 from napari_fcnseg.cli.exit_codes import DIFFERENT, OK
 from napari_fcnseg.cli.progress import progress_bar
-from napari_fcnseg.errors import FcnSegError
+from napari_fcnseg.errors import AS_IT_IS, FcnSegError
 
 if TYPE_CHECKING:
     import argparse
@@ -150,6 +150,9 @@ def _print_forecast(run: Run, quiet: bool) -> None:
     from napari_fcnseg.run.time_estimate import estimate_run
     from napari_fcnseg.settings import EXACT
 
+    for model in run.plan.models:
+        if model.labels_every_pixel and not quiet:
+            print(" ".join([f"{model.name}: {AS_IT_IS}", *model.source.notes]), file=sys.stderr)
     if run.plan.settings.precision != EXACT and not quiet:
         print(try_run(run), file=sys.stderr)
     if not quiet and any(method.name == "patchwise" for method in run.plan.methods):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from napari_fcnseg.errors import ConversionError, SettingsError
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from napari_fcnseg.graph.pixel_network import PixelNetwork
 
     Form: TypeAlias = "DenseNetwork | PixelForm"
-
-#: What is said of a model of this kind wherever others have their report.
-AS_IT_IS: Final = "Not converted, no proof needed: it already labels every pixel."
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,9 @@ class ModelBox(QGroupBox):
         """Make the menu of ways to choose a model, and the one of what there is to do with it."""
         self.choose = Entry("File…", f"{_HELP} Several files are an ensemble.")
         self.choose.triggered.connect(self._choose)
-        self.folder = Entry("Folder…", "A SavedModel folder, as Keras 2 wrote it. Nothing in it is run.")
+        self.folder = Entry(
+            "Folder…", "A SavedModel as Keras 2 wrote it, or an unpacked bioimage.io package. No code in it is run."
+        )
         self.folder.triggered.connect(self._choose_folder)
         self.pick = QPushButton(_CHOOSE)
         self.pick.setToolTip(f"<p>{_HELP}</p>")
@@ -167,9 +169,9 @@ class ModelBox(QGroupBox):
         self._describe(*describe(models, hints))
         self._sheets = sheets(models)
         self.legend.show_classes(hints.class_names, hints.class_colors, background)
-        self.report.setEnabled(True)
+        self.report.setEnabled(bool(self._sheets))
         self.names.setEnabled(any(model.path is not None for model in models))
-        self.export.setEnabled(len(models) == 1)
+        self.export.setEnabled(len(models) == 1 and not models[0].labels_every_pixel)
 
     def _show_paths(self, paths: Sequence[str]) -> None:
         self._paths = tuple(paths)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from napari_fcnseg.errors import FcnSegError, UnsupportedLayerError
+from napari_fcnseg.errors import AS_IT_IS, FcnSegError, UnsupportedLayerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,8 @@ def describe(models: Sequence[PatchModel], hints: ModelHints) -> tuple[str, str]
     hints : ModelHints
         What channels and classes are called.
     """
+    if any(model.labels_every_pixel for model in models):
+        return _described_as_it_is(models, hints)
     model, report = models[0], models[0].fcn.report
     names = _listed(hints.channel_names, model.channels)
     parts = [
@@ -66,9 +68,19 @@ def describe(models: Sequence[PatchModel], hints: ModelHints) -> tuple[str, str]
     return text, escape(" ".join((report.summary(), *report.notes, *notes)))
 
 
+def _described_as_it_is(models: Sequence[PatchModel], hints: ModelHints) -> tuple[str, str]:
+    """Return what models take and tell apart of which one is not converted, and what is to be known of it."""
+    model = models[0]
+    names = _listed(hints.channel_names, model.channels)
+    parts = f"{model.channels} channel{'s' * (model.channels > 1)}{names}", f"{model.classes} classes"
+    notes = dict.fromkeys(note for each in models for note in each.source.notes)
+    halo = f"Its tiles overlap by {' × '.join(str(n // 2) for n in model.patch_shape)} pixels at either side."
+    return f"{' · '.join(parts)}. {AS_IT_IS}", escape(" ".join((*notes, halo)))
+
+
 def sheets(models: Sequence[PatchModel]) -> tuple[LayerTable, ...]:
-    """Return what became of the layers of models."""
-    reports = [(model.name, model.fcn.report) for model in models]
+    """Return what became of the layers of models; nothing of those that are not converted."""
+    reports = [(model.name, model.fcn.report) for model in models if not model.labels_every_pixel]
     return tuple(LayerTable(name, " ".join((r.summary(), *r.notes)), tuple(r.rows())) for name, r in reports)
 
 

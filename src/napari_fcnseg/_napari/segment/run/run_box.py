@@ -10,6 +10,11 @@ from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE, WARNING_STYLE
 from napari_fcnseg.system.formatting import format_duration
 
+_VERIFY = (
+    "Conversion check: compare 256 pixels, corners, borders and tile seams among them, with the original model. It "
+    "does not judge the segmentation. Runs first if needed."
+)
+
 
 class RunBox(QWidget):
     """The buttons that start and stop, progress, and the line that says what happened; always in sight."""
@@ -23,10 +28,6 @@ class RunBox(QWidget):
         self.resume = QPushButton("Resume")
         self.resume.setToolTip("<p>Finish the run that was stopped, in the same layer.</p>")
         self.verify = QPushButton("Verify")
-        self.verify.setToolTip(
-            "<p>Conversion check: compare 256 pixels, corners, borders and tile seams among them, with the original "
-            "model. It does not judge the segmentation. Runs first if needed.</p>"
-        )
         self.certificate = Entry(
             "Certificate…",
             "The proof of this run, to read, copy and save: models, image, settings, device, difference.",
@@ -54,6 +55,7 @@ class RunBox(QWidget):
             layout.addWidget(part)
         layout.addLayout(buttons)
         self._resumable = False
+        self.allow_verify()
         self.say("")
         self.show_forecast("")
         self.ready()
@@ -74,6 +76,12 @@ class RunBox(QWidget):
             self.plan.setText(text)
         self.plan.setToolTip(f"<p>What a run will take{f': {detail}' * bool(detail)}.</p>")
         self.plan.setVisible(bool(text))
+
+    def allow_verify(self, why_not: str = "") -> None:
+        """Allow the conversion check, or say why there is none."""
+        self._verifiable = not why_not
+        self.verify.setToolTip(f"<p>{why_not or _VERIFY}</p>")
+        self._enable(running=self.cancel.isEnabled())
 
     def offer_resume(self, may: bool) -> None:
         """Show Resume in the place of Cancel, or not, as long as nothing runs."""
@@ -131,7 +139,7 @@ class RunBox(QWidget):
 
     def _enable(self, *, running: bool) -> None:
         self.run.setEnabled(not running)
-        self.verify.setEnabled(not running)
+        self.verify.setEnabled(not running and self._verifiable)
         self.cancel.setEnabled(running)
         resume = self._resumable and not running
         self.resume.setVisible(resume)

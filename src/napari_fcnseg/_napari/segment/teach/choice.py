@@ -76,6 +76,11 @@ def teach_choice(image: ImageBox, model: ModelChoice, settings: SettingsBox) -> 
         raise SettingsError("The model is still being read. Start teaching when it is there.")
     if len(model.models) > 1:
         raise SettingsError("Teaching begins with one model. Choose a single one under Model.")
+    if model.models and model.models[0].labels_every_pixel:
+        raise SettingsError(
+            f"Teaching begins with a patch model, and {model.models[0].name!r} already labels every pixel. Choose a "
+            "patch model, or none."
+        )
     if model.models:
         names, colors = model.hints.class_names, model.hints.class_colors
         return TeachChoice(image.source(), model.models[0], settings.settings(), names, colors)
