@@ -166,3 +166,19 @@ class UnreadableError(Exception):
         super().__init__(reason, advice)
         self.reason = reason
         self.advice = advice
+
+
+class GalleryError(FcnSegError):
+    """A collection of models, or a model in it, cannot be had.
+
+    Parameters
+    ----------
+    sentence : str
+        What is wrong, and what to do.
+    status : int
+        What the server answered; 0 where it did not.
+    """
+
+    def __init__(self, sentence: str, status: int = 0) -> None:
+        super().__init__(sentence)
+        self.status = status

@@ -1,4 +1,4 @@
-"""The command line: ``napari-fcnseg inspect | segment | teach | instances | verify | compare | package | …``.
+"""The command line: ``napari-fcnseg inspect | segment | teach | instances | verify | compare | package | gallery …``.
 
 Exit codes: 0 all is well; 1 something does not fit, said in one line; 2 the command line itself was wrong; 3 the
 verification found a difference; 130 stopped with Ctrl-C; 143 (129) told to end by SIGTERM (SIGHUP).
@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from napari_fcnseg.cli import compare, instances, package, segment, teach, verify
+from napari_fcnseg.cli import compare, gallery, instances, package, segment, teach, verify
 from napari_fcnseg.cli import doctor as cli_doctor
 from napari_fcnseg.cli.arguments import add_overwrite
 from napari_fcnseg.cli.exit_codes import MISFIT, OK, STOPPED
@@ -102,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_arguments(commands.add_parser("compare", help="label maps with the right one, the best first"))
     teach.add_arguments(commands.add_parser("teach", help="a patch model from strokes painted on images"))
     package.add_arguments(commands.add_parser("package", help="the dense network for other programs (bioimage.io)"))
+    gallery.add_arguments(
+        commands.add_parser("gallery", help="models of a folder and of a collection, and fetching one")
+    )
     return parser
 
 

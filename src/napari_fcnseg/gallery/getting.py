@@ -1,0 +1,179 @@
+"""What one model of a gallery says, its picture, and the model itself."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from napari_fcnseg.errors import GalleryError, UnreadableError
+from napari_fcnseg.gallery import description as descriptions
+from napari_fcnseg.gallery.addresses import beside, host_of, name_in
+from napari_fcnseg.gallery.local import is_package, read_member
+from napari_fcnseg.gallery.web import download, fetch
+from napari_fcnseg.readers.guard import yaml_text
+from napari_fcnseg.readers.guard.archive import MAX_MEMBER_BYTES
+from napari_fcnseg.system.saving import Plan, swap_in
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from napari_fcnseg.gallery.description import Description
+    from napari_fcnseg.gallery.entries import Entry
+    from napari_fcnseg.gallery.web import Progress
+
+_PICTURE: Final = 8 * 2**20  # bytes
+_PART: Final = ".download"
+_RDF: Final = "rdf.yaml"
+
+
+def describe(entry: Entry, stop: threading.Event | None = None) -> Description | None:
+    """Return what a model's description says; None for a model file that has none.
+
+    Of a model elsewhere this asks for the description, of an archive elsewhere for nothing.
+
+    Raises
+    ------
+    GalleryError
+        If it cannot be had or read.
+    """
+    try:
+        if entry.path is not None:
+            return (
+                descriptions.parse(read_member(entry.path, "", yaml_text.MAX_BYTES)) if is_package(entry.path) else None
+            )
+        if _is_archive(entry):
+            return None
+        return descriptions.parse(_checked(entry, fetch(entry.source, yaml_text.MAX_BYTES, stop)))
+    except UnreadableError as problem:
+        raise GalleryError(f"The model {entry.name!r} cannot be shown: {problem.reason}. {problem.advice}") from None
+
+
+def cover_of(entry: Entry, said: Description | None, stop: threading.Event | None = None) -> bytes:
+    """Return a picture of a model, as its file is; nothing where there is none to be had from where the model is."""
+    try:
+        if entry.path is not None:
+            name = said.cover if said is not None else ""
+            return read_member(entry.path, name, _PICTURE) if name else b""
+        place = entry.cover or (
+            beside(entry.source, said.cover, "its picture") if said is not None and said.cover else ""
+        )
+        same = host_of(place) == host_of(entry.source)
+        return fetch(place, _PICTURE, stop) if place and same else b""
+    except (GalleryError, UnreadableError):
+        return b""
+
+
+def get(
+    entry: Entry,
+    folder: str | Path,
+    progress: Callable[[str, int, int | None], object] | None = None,
+    stop: threading.Event | None = None,
+) -> Path:
+    """Fetch a model into a folder, checked by its hashes; what an earlier try left of it is gone on with.
+
+    Parameters
+    ----------
+    entry : Entry
+        The model.
+    folder : path
+        Where the user's models are.
+    progress : callable, optional
+        Called with a file's name, the bytes of it that are there, and those there will be, or None.
+    stop : Event, optional
+        Once it is set, it ends; what has come stays for the next try.
+
+    Returns
+    -------
+    Path
+        The model: an archive, or a folder.
+
+    Raises
+    ------
+    GalleryError
+        If it cannot be had, or would be of no use here.
+    OutputError
+        If it cannot be written.
+    StoppedError
+        If it was stopped.
+    """
+    if entry.path is not None:
+        return entry.path
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GalleryError(
+            f"The folder {folder} cannot be made: {error.strerror}. Choose another model folder."
+        ) from None
+    target = folder / (_plain(entry.key) + (".zip" if _is_archive(entry) else ""))
+    if target.exists():
+        raise GalleryError(f"{target.name!r} is in {folder} already. Open it from there, or move it away.")
+    try:
+        with Plan((target,), advice="").claim():
+            return _fetched(entry, target, progress, stop)
+    except UnreadableError as problem:
+        raise GalleryError(f"The model {entry.name!r} is not fetched: {problem.reason}. {problem.advice}") from None
+    except OSError as error:
+        raise GalleryError(f"{target} cannot be written: {error.strerror or error}.") from None
+
+
+def _fetched(
+    entry: Entry, target: Path, progress: Callable[[str, int, int | None], object] | None, stop: threading.Event | None
+) -> Path:
+    """Fetch all files into a folder beside the place, and then give that its name."""
+    part = target.with_name(f".{target.name}{_PART}")
+    part.mkdir(exist_ok=True)
+
+    def told(name: str) -> Progress | None:
+        return None if progress is None else lambda done, total: progress(name, done, total)
+
+    if _is_archive(entry):
+        archive = part / target.name
+        download(entry.source, archive, entry.sha256, MAX_MEMBER_BYTES, told(target.name), stop)
+        read_member(archive, "", yaml_text.MAX_BYTES)
+        archive.rename(target)
+        part.rmdir()
+        return target
+    content = _checked(entry, fetch(entry.source, yaml_text.MAX_BYTES, stop))
+    said = descriptions.parse(content)
+    if said.problem:
+        raise GalleryError(f"The model {entry.name!r} is not fetched. {said.problem}")
+    (part / _RDF).write_bytes(content)
+    for file in said.files:
+        if file.name == _RDF:
+            raise UnreadableError("its weights have the name of its description", "Ask its authors.")
+        here = _place(part, file.name)
+        download(beside(entry.source, file.name, file.name), here, file.sha256, MAX_MEMBER_BYTES, told(file.name), stop)
+    picture = cover_of(entry, said, stop)
+    if picture and said.cover:
+        _place(part, said.cover).write_bytes(picture)
+    swap_in(part, target, overwrite=False)
+    return target
+
+
+def _place(folder: Path, name: str) -> Path:
+    """Return where a file of a package goes; the folders on the way are made."""
+    here = folder.joinpath(*name.split("/"))
+    here.parent.mkdir(parents=True, exist_ok=True)
+    return here
+
+
+def _checked(entry: Entry, content: bytes) -> bytes:
+    if entry.sha256 and hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise UnreadableError(
+            "its description is not the one that the collection names (by its hash)",
+            "Try again later, or tell its authors.",
+        )
+    return content
+
+
+def _is_archive(entry: Entry) -> bool:
+    return name_in(entry.source).lower().endswith(".zip")
+
+
+def _plain(key: str) -> str:
+    """Return a name that any system takes for a file."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", key).strip("-")[:80] or "model"
