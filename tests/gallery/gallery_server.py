@@ -18,6 +18,8 @@ class Served:
         The addresses that paths are said to be at now.
     cut : dict
         After how many bytes of a file the connection ends, once.
+    slow : Event
+        Requests wait for it.
     asked : list
         Path and range of every request.
     """
@@ -27,6 +29,8 @@ class Served:
         self.moved: dict[str, str] = {}
         self.cut: dict[str, int] = {}
         self.endless: set[str] = set()
+        self.slow = threading.Event()
+        self.slow.set()
         self.asked: list[tuple[str, str]] = []
         served = self
 
@@ -54,6 +58,7 @@ class Served:
         """Answer one request."""
         path, wanted = request.path, request.headers.get("Range", "")
         self.asked.append((path, wanted))
+        self.slow.wait(10)
         if path in self.moved:
             request.send_response(302)
             request.send_header("Location", self.moved[path])

@@ -82,7 +82,9 @@ def _parsed(place: str, content: bytes) -> Collection:
             found.setdefault(key, _entry(place, key, item))
         except UnreadableError as problem:
             problems.append(problem.reason)
-    note = f"{len(problems):,} models are left out; the first: {problems[0]}." if problems else ""
+    count = len(problems)
+    first = f"{count:,} models are left out; the first" if count > 1 else "1 model is left out"
+    note = f"{first}: {problems[0]}." if problems else ""
     return Collection(place, tuple(sorted(found.values(), key=lambda entry: entry.name.casefold())), note)
 
 

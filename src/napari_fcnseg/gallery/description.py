@@ -78,7 +78,8 @@ def parse(content: bytes) -> Description:
         If it is no description of a model, or names files elsewhere.
     """
     data = yaml_text.parse(content, "its description")
-    problem, expects, gives, files = "", "", "", ()
+    problem, expects, gives = "", "", ""
+    files: tuple[File, ...] = ()
     try:
         facts, own = read_facts(data), _own(data)
         expects, gives = _expects(facts), _gives(facts, is_patch_model=bool(own) or not facts.labels_every_pixel)
@@ -189,13 +190,13 @@ def facts_of(entry: Entry, said: Description | None) -> list[tuple[str, str]]:
     """
     rows = [
         ("Name", (said.name if said is not None else "") or entry.name),
+        ("Not usable", said.problem if said is not None else ""),
         ("About", (said.about if said is not None else "") or entry.about),
         ("Takes", said.expects if said is not None else ""),
-        ("Gives", said.gives if said is not None else ""),
+        ("Gives", said.gives if said is not None and not said.problem else ""),
         ("Licence", (said.licence if said is not None else "") or entry.licence or "none is named"),
         ("Authors", ", ".join(said.authors) if said is not None else ""),
         ("Cite", "; ".join(said.cite) if said is not None else ""),
         ("From", str(entry.path) if entry.path is not None else host_of(entry.source) or entry.source),
-        ("Not usable", said.problem if said is not None else ""),
     ]
     return [(title, text) for title, text in rows if text]

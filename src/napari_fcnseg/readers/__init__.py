@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from napari_fcnseg.errors import ModelFileError, UnreadableError
 from napari_fcnseg.readers.guard.sniff import HEAD, sniff
 from napari_fcnseg.readers.options import PLAIN, ReadOptions
-from napari_fcnseg.readers.problem import too_much_memory
+from napari_fcnseg.readers.problem import inside, too_much_memory
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
@@ -71,6 +72,7 @@ def read_model(
 
 def _read(path: Path, output: str | None, options: ReadOptions) -> Network | PixelNetwork:
     # Late: who has files read apart needs none of the libraries that read them.
+    from napari_fcnseg.readers import programs
     from napari_fcnseg.readers.bioimageio import package
     from napari_fcnseg.readers.keras import weights_only
     from napari_fcnseg.readers.onnx import network as onnx_network
@@ -82,9 +84,11 @@ def _read(path: Path, output: str | None, options: ReadOptions) -> Network | Pix
     if folder is not None:
         if path == folder and (network := package.read_folder(folder, output, options)) is not None:
             return network
+        if (refused := programs.refusal(folder)) is not None:
+            raise refused
         if not saved_model.is_saved_model(folder):
             raise UnreadableError("it is a folder", "Choose the model file inside it.")
-        return saved_model.read(path, output, options)
+        return _read_saved_model(folder, path, output, options)
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableError("it is no ordinary file", "Copy its content into a file first.")
     if package.is_description(path):
@@ -99,11 +103,25 @@ def _read(path: Path, output: str | None, options: ReadOptions) -> Network | Pix
         if kind == "tflite":
             return tflite_network.read(file, path, output, options)
         if kind == "json":
+            if path.name == programs.CONFIG and (refused := programs.refusal(path.parent)) is not None:
+                raise refused
             return weights_only.read_json(path, file, output, options)
         return _read_hdf5(path, file, output, options)
 
 
+def _read_saved_model(folder: Path, path: Path, output: str | None, options: ReadOptions) -> Network:
+    from napari_fcnseg.readers import programs
+    from napari_fcnseg.readers.savedmodel import saved_model
+
+    if not programs.is_deepimagej(folder):
+        return saved_model.read(path, output, options)
+    with inside("its SavedModel, in a folder of deepImageJ"):
+        network = saved_model.read(path, output, options)
+    return replace(network, notes=(*network.notes, *programs.macro_note(folder)))
+
+
 def _read_zip(path: Path, file: BinaryIO, output: str | None, options: ReadOptions) -> Network | PixelNetwork:
+    from napari_fcnseg.readers import programs
     from napari_fcnseg.readers.bioimageio import package
     from napari_fcnseg.readers.guard.archive import Archive
     from napari_fcnseg.readers.keras import keras_file
@@ -111,6 +129,8 @@ def _read_zip(path: Path, file: BinaryIO, output: str | None, options: ReadOptio
     from napari_fcnseg.readers.torch_export.archive import is_exported
 
     archive = Archive(file)
+    if any(name.endswith("saved_model.pb") for name in archive.names()) and (no := programs.refusal(path.parent)):
+        raise no
     if is_exported(archive.names()):
         file.seek(0)
         return exported.read(file, path, output, options)
@@ -120,12 +140,15 @@ def _read_zip(path: Path, file: BinaryIO, output: str | None, options: ReadOptio
 
 
 def _read_hdf5(path: Path, file: BinaryIO, output: str | None, options: ReadOptions) -> Network:
+    from napari_fcnseg.readers import programs
     from napari_fcnseg.readers.guard.hdf5 import Hdf5
     from napari_fcnseg.readers.keras import h5_file, weights_only
 
     size = os.fstat(file.fileno()).st_size
     with Hdf5(file, size) as content:
         if weights_only.holds_weights_only(content):
+            if (refused := programs.refusal(path.parent)) is not None:
+                raise refused
             return weights_only.read_weights(path, content, output, options)
     file.seek(0)
     return h5_file.read(file, size, output, options)

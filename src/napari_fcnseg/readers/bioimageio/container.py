@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.readers.guard.archive import MAX_MEMBER_BYTES, Archive
-from napari_fcnseg.readers.guard.folder import has_file, open_inside
+from napari_fcnseg.readers.guard.folder import has_file, open_inside, read_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 #: Names of a package's description.
 DESCRIPTIONS: Final = ("rdf.yaml", "bioimageio.yaml", "rdf.yml", "bioimageio.yml")
+#: The name that deepImageJ gave it; a network that Keras wrote as YAML may have it, too.
+_ALSO: Final = "model.yaml"
+_VERSION: Final = b"format_version"
+_MOST_BYTES: Final = 2**20
 _WHOLE: Final = "Download the whole package as a .zip file, and open that."
 
 
@@ -81,7 +85,10 @@ def description_in(names: Iterable[str]) -> str | None:
 
 def description_of(folder: Path) -> str | None:
     """Return the name of the description in a folder, None if it is no package."""
-    return next((name for name in DESCRIPTIONS if has_file(folder, name)), None)
+    found = next((name for name in DESCRIPTIONS if has_file(folder, name)), None)
+    if found is None and has_file(folder, _ALSO) and _VERSION in read_inside(folder, _ALSO, limit=_MOST_BYTES):
+        return _ALSO
+    return found
 
 
 def plain_name(source: object, what: str) -> str:

@@ -12,6 +12,7 @@ from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.system.safe_json import is_number, is_whole
 
 _ADVICE: Final = "Open the model's own file, and say the rest in a sidecar."
+_UPDATE: Final = "Update it with bioimageio.core (bioimageio update-format), or open the model's own file."
 _MOST_TENSORS: Final = 16
 _MOST_AXES: Final = 8
 _LONGEST: Final = 100_000  # pixels of an axis, or of a halo
@@ -97,7 +98,9 @@ def facts_of(data: dict[str, Any]) -> Facts:
     if data.get("type", "model") != "model":
         _refuse(f"it describes a {str(data['type'])[:30]!r} and no model")
     if not version.startswith(("0.4.", "0.5.")):
-        _refuse(f"its description is of version {version[:20]!r}, and those of 0.4 and 0.5 are read")
+        raise UnreadableError(
+            f"its description is of version {version[:20]!r}, and those of 0.4 and 0.5 are read", _UPDATE
+        )
     inputs, outputs = (
         tuple(_tensor(entry, steps) for entry in _tensors(data, kind))
         for kind, steps in (("inputs", "preprocessing"), ("outputs", "postprocessing"))

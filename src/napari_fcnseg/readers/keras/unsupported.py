@@ -74,6 +74,10 @@ _GROUPS: Final = (
     (_OLD, "RandomFourierFeatures Deconvolution2D Deconvolution3D TimeDistributedDense SReLU ParametricSoftplus"),
     (_LAMBDA_MERGE, "Merge"),
 )
+#: Layers that deepcell-tf has for its networks of whole images alone.
+_DEEPCELL: Final = frozenset(
+    "UpsampleLike Location2D Location3D Anchors RegressBoxes ClipBoxes FilterDetections ConcatenateBoxes".split()
+)
 
 #: Class -> (reason, advice).
 REFUSED: Final[Mapping[str, tuple[str, str]]] = {name: why for why, names in _GROUPS for name in names.split()}
@@ -126,6 +130,12 @@ def refuse(class_name: str, entry: Mapping[str, Any]) -> RefusedError:
         if REFUSED[class_name] is _OPERATION and isinstance(called, str):
             return _function(called)
         return RefusedError(*REFUSED[class_name])
+    if class_name.rpartition(">")[2] in _DEEPCELL:
+        return RefusedError(
+            "it is of DeepCell's networks for whole images (PanopticNet, RetinaMask), which label every pixel by "
+            "themselves and not patches",
+            "Run the model with deepcell-tf, or open it as a bioimage.io package with ONNX weights.",
+        )
     return RefusedError(
         f"this program does not know the layer type {class_name[:80]!r}; it may be a custom layer", CUSTOM_ADVICE
     )

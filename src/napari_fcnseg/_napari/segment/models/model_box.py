@@ -109,6 +109,8 @@ class ModelBox(QGroupBox):
             "Folder…", "A SavedModel as Keras 2 wrote it, or an unpacked bioimage.io package. No code in it is run."
         )
         self.folder.triggered.connect(self._choose_folder)
+        self.gallery = Entry("Gallery…", "Models in your folder and in a collection, with what they expect.")
+        self.gallery.triggered.connect(self._open_gallery)
         self.pick = QPushButton(_CHOOSE)
         self.pick.setToolTip(f"<p>{_HELP}</p>")
         self.pick.setMinimumWidth(1)
@@ -118,7 +120,7 @@ class ModelBox(QGroupBox):
         samples = self._menu()
         samples.setTitle("Samples")
         self.recent, self.samples = recent_menu.menuAction(), samples.menuAction()
-        self.pick.setMenu(menu_of((self.recent, self.samples, None, self.choose, self.folder), self.pick))
+        self.pick.setMenu(menu_of((self.recent, self.samples, self.gallery, None, self.choose, self.folder), self.pick))
         self.report = Entry("Report…", "What became of each layer of the model, and what it costs.")
         self.report.triggered.connect(self.open_report)
         self.add = Entry("Add model (ensemble)…", "Average one more model with this one.")
@@ -251,6 +253,13 @@ class ModelBox(QGroupBox):
         if path:
             self._folder = str(Path(path).parent)
             self.files_chosen.emit([path])
+
+    def _open_gallery(self) -> None:
+        from napari_fcnseg._napari.segment.gallery.dialog import GalleryDialog  # the dock opens without it
+
+        dialog = GalleryDialog(self)
+        dialog.opened.connect(lambda path: self.files_chosen.emit([path]))
+        dialog.show()
 
     def open_report(self) -> None:
         """Open the table of the model's layers."""

@@ -27,12 +27,15 @@ class Preferences:
         Bytes that computing may take in all; None for half of what is free.
     cluster : str
         Where workers compute (:func:`napari_fcnseg.run.cluster.address.connected`); empty to compute here.
+    collection : str
+        Where the gallery finds models; empty if nobody said.
     """
 
     model_folder: str = ""
     device: str | None = None
     memory_limit: int | None = None
     cluster: str = ""
+    collection: str = ""
 
 
 def preferred() -> Preferences:
@@ -46,6 +49,7 @@ def preferred() -> Preferences:
         str(chosen.device).strip() or None,
         int(chosen.memory_limit) * _MIB or None,
         str(getattr(chosen, "cluster", "")).strip(),
+        str(getattr(chosen, "collection", "")).strip(),
     )
 
 

@@ -33,7 +33,9 @@ def describe_result(name: str, provenance: Mapping[str, Any]) -> str:
     if edited := pixels_in(provenance):
         sentences.append(f"{in_words(edited).capitalize()}.")
     certificate, whose = provenance.get("certificate"), " of the model's own labels" * bool(edited)
-    if certificate is None:
+    if certificate is None and any(m.get("method") == "as it is" for m in provenance.get("models") or ()):
+        sentences.append("Not converted, nothing to check.")
+    elif certificate is None:
         sentences.append("Conversion not checked.")
     elif certificate["passed"]:
         sentences.append(f"Conversion{whose} checked.")
