@@ -22,7 +22,7 @@ SEED ?= 0
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env lock display check lint types layers manifest test test-lowest test-newest test-processors prove demo bench bench-gpu bench-start bench-window bench-compare bench-objects tour docs clean
+.PHONY: help env lock display check lint types layers manifest test test-lowest test-newest test-processors prove demo bench bench-gpu bench-start bench-window bench-compare bench-objects bench-scale tour docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -104,6 +104,9 @@ bench-compare: env ## every score of 10,000 x 10,000 pixels with 20,000 objects,
 
 bench-objects: env ## the table of 8,000 objects, beside scikit-image, and the threshold of 4,096 x 4,096 pixels
 	QT_QPA_PLATFORM=offscreen $(PY) benchmarks/objects.py $(ARGS)
+
+bench-scale: env ## a cluster on this computer: `make bench-scale ARGS=deaths`, head, overhead or window
+	$(PY) benchmarks/scale.py $(ARGS)
 
 tour: env display ## make docs/tour.md and its pictures again, from the real window
 	$(WITH_DISPLAY) $(PY) tools/tour.py $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import threading
 from contextlib import closing
@@ -168,7 +169,8 @@ def test_a_batch_that_was_stopped_goes_on_where_it_was(models, tmp_path, form) -
             stop.set()
     assert seen == [("a.npy", "done")]
     assert [row[:2] for row in report(batch.report)] == [("a.npy", "done"), ("b.npy", "stopped"), ("c.npy", "stopped")]
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(("b.labels", "b.prob", "c.labels"))]
+    left = sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(("b.labels", "b.prob", "c.labels")))
+    assert left == (["b.labels.ome.partial.zarr", "b.probabilities.ome.partial.zarr"] if form == "ome-zarr" else [])
     lines = do(models, tmp_path, tmp_path, settings, form=form)  # into the folder itself: results are no images
     assert ends(lines) == {"a.npy": "kept", "b.npy": "done", "c.npy": "done"}
     for name in "abc":
@@ -269,7 +271,7 @@ def test_a_second_batch_into_the_folder_is_told_who_writes_there(models, tmp_pat
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.csv"]
 
 
-def test_a_batch_whose_caller_goes_away_keeps_its_report_and_nothing_half_done(models, tmp_path) -> None:
+def test_a_batch_whose_caller_goes_away_keeps_its_report_and_goes_on_with_what_is_half_done(models, tmp_path) -> None:
     for name in "ab":
         np.save(tmp_path / f"{name}.npy", pixels(30, 30, 3))
     (tmp_path / "report.csv").write_text("my own notes\n", encoding="utf-8")
@@ -280,7 +282,15 @@ def test_a_batch_whose_caller_goes_away_keeps_its_report_and_nothing_half_done(m
     assert batch.report == tmp_path / "report-2.csv"
     assert [row[:2] for row in report(batch.report)] == [("a.npy", "stopped"), ("b.npy", "stopped")]
     assert (tmp_path / "report.csv").read_text(encoding="utf-8") == "my own notes\n"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "b.npy", "report-2.csv", "report.csv"]
+    there = sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("."))
+    assert there == ["a.labels.ome.partial.zarr", "a.npy", "b.npy", "report-2.csv", "report.csv"]
+    again = Batch(images_in(tmp_path).items, models, replace(VALID, tile=10), tmp_path, form="ome-zarr")
+    lines = [entry for entry in again.execute() if isinstance(entry, ReportLine)]
+    assert re.search(r"[1-9] of 9 tiles were there already\.", lines[0].sentence)
+    assert "already" not in lines[1].sentence
+    expected = nf.segment(pixels(30, 30, 3), models, border="valid", tile=10).labels
+    np.testing.assert_array_equal(read_image([tmp_path / "a.labels.ome.zarr"]).data[:], expected)
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".ledger" or "partial" in path.name]
 
 
 def test_images_in_memory_are_known_again_by_their_pixels(models, tmp_path) -> None:

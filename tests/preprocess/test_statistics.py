@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_fcnseg.arrays import frame_source as source_module
 from napari_fcnseg.arrays.frame_source import FrameSource, MemorySource
 from napari_fcnseg.preprocess import parse, prepare
-from napari_fcnseg.preprocess.statistics import Statistics
+from napari_fcnseg.preprocess.statistics import Statistics, look, pixels_of
 
 SUBNORMAL = float(np.float32(1e-40))  # a number that float32 has: before NumPy 2, hypothesis refuses any other
 FLOATS = (
@@ -67,6 +68,24 @@ def test_moments_do_not_depend_on_how_a_frame_is_cut(rows, width, seed, cut) -> 
     image = np.random.default_rng(seed).lognormal(0, 3, (rows, width, 2)).astype(np.float32)
     whole = Statistics(Pieces(image, (rows, width)), joint=False).moments()
     assert Statistics(Pieces(image, (cut, width)), joint=False).moments() == whole
+
+
+@settings(max_examples=25)
+@given(image=FRAMES, joint=st.booleans(), rows=st.integers(1, 3), parts=st.integers(1, 5))
+def test_several_who_look_at_a_part_each_find_the_same_bits(image, joint, rows, parts) -> None:
+    frame = Pieces(np.tile(image, (5, 1, 1)), (rows, 1))
+    regions = list(frame.blocks())
+
+    def elsewhere(name: str, argument: object) -> list[object]:
+        plain = json.loads(json.dumps(argument))
+        shares = [regions[part::parts] for part in range(parts)]
+        groups = 1 if joint else image.shape[-1]
+        return [look(name, plain, pixels_of(frame, share, joint), groups) for share in shares]
+
+    alone, together = Statistics(frame, joint), Statistics(frame, joint, elsewhere)
+    assert together.moments() == alone.moments()
+    ranks = (0, alone.count // 3, alone.count - 1)
+    assert together.numbers_at(ranks) == alone.numbers_at(ranks)
 
 
 @pytest.mark.parametrize("chunks", [(7, 13), (300, 64), (1, 5000)])

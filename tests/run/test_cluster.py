@@ -23,6 +23,7 @@ from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.plan.tiles import as_slices
 from napari_fcnseg.run.cluster import address, order, worker
 from napari_fcnseg.run.cluster.address import check_address, connected
+from napari_fcnseg.run.cluster.looking import FrameLook
 from napari_fcnseg.run.cluster.window import Job, Window
 from napari_fcnseg.run.ledger import checksum
 from napari_fcnseg.run.output_kinds import kept_outputs
@@ -135,6 +136,15 @@ def test_the_command_goes_on_on_a_cluster_with_what_the_plain_run_has_left(dask,
     np.testing.assert_array_equal(zarr.open_array(tmp_path / "labels.zarr" / "0")[:], expected)
 
 
+def taken_by_parts(plan: Any, index: tuple[int, ...], key: str, parts: int) -> Any:
+    """Return the statistics of a frame, looked at in parts."""
+    look = FrameLook(plan, index, key, parts)
+    while look.numbers is None:
+        if (job := look.next_job()) is not None:
+            look.answered(job, job.function(*job.arguments))
+    return json.loads(json.dumps(look.numbers))
+
+
 @pytest.mark.parametrize(
     "more",
     [
@@ -165,8 +175,7 @@ def test_blocks_together_are_the_run(image, tmp_path, more) -> None:
         for index in plan.schedule.frames:
             for number in blocks.of_frame(index):
                 if list(wanted_tiles(plan, blocks, *blocks.at(number))):
-                    numbers = worker.take_statistics(order.key_of(wanted), plan.tile, index)["numbers"]
-                    numbers = json.loads(json.dumps(numbers))
+                    numbers = taken_by_parts(plan, index, order.key_of(wanted), 3)
                     found = worker.compute_block(order.key_of(wanted), plan.tile, number, numbers, places)
                     assert "trouble" not in found
                     at = (*index, *as_slices(blocks.at(number)[1]))

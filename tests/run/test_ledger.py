@@ -14,7 +14,9 @@ import pytest
 import zarr
 
 import napari_fcnseg as nf
+from napari_fcnseg.arrays import frame_source
 from napari_fcnseg.errors import OutputError
+from napari_fcnseg.preprocess.statistics import Statistics
 from napari_fcnseg.run.ledger import Ledger
 from napari_fcnseg.samples import SAMPLES
 from napari_fcnseg.system.saving.names import ledger_of
@@ -103,6 +105,19 @@ def test_a_killed_run_goes_on(pixels, whole, tmp_path) -> None:
     assert computed < 16
     np.testing.assert_array_equal(result.labels[:], whole.labels)
     assert not ledger_of(folder / PART).exists()
+
+
+def test_statistics_of_a_large_frame_are_not_taken_again(pixels, whole, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(frame_source, "_HELD", 1000)
+    stopped(pixels, tmp_path)
+
+    def taken_again(self, ranks) -> None:
+        pytest.fail("they were there")
+
+    monkeypatch.setattr(Statistics, "numbers_at", taken_again)
+    result, computed = goes_on(pixels, tmp_path)
+    assert 0 < computed < 16
+    np.testing.assert_array_equal(result.labels[:], whole.labels)
 
 
 def test_what_is_not_as_the_ledger_says_is_computed_again(pixels, whole, tmp_path) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg import preprocess
 from napari_fcnseg.batch.objects import BatchObjects
-from napari_fcnseg.batch.outcome import ResultFiles, discard, make_folder, named_like
+from napari_fcnseg.batch.outcome import ResultFiles, make_folder, named_like, put_away
 from napari_fcnseg.batch.progress import BatchProgress
 from napari_fcnseg.batch.record import record_of
 from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, BatchReport, ReportLine, folder_lock, report_in
@@ -29,6 +29,7 @@ from napari_fcnseg.model.pixel_size import advice
 from napari_fcnseg.plan.run_plan import make_plan, resolve_settings
 from napari_fcnseg.proof.verification import VerificationSampler
 from napari_fcnseg.run import output_files
+from napari_fcnseg.run.continuation import continue_run
 from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.run.rescaling import Rescaling, factors_for
 from napari_fcnseg.run.run import Run
@@ -230,18 +231,21 @@ class Batch:
         axis = self.settings.channel_axis
         settings = self.settings if axis is not None else replace(self.settings, channel_axis=image.channel_axis)
         scaling, size_note = self._scaling(image, settings)
-        run = Run(make_plan(scaling.image if scaling is not None else image.data, self.models, settings))
+        data, outputs = (image.data, outcome.outputs) if scaling is None else (scaling.image, {})
+        begun = continue_run(lambda chosen: make_plan(data, self.models, chosen), settings, outputs, item.identity)
+        run = Run(begun.plan)
+        run.notes += filter(None, [begun.note])
         sampler = VerificationSampler(run) if self.verify else None
         if sampler is not None:
             sampler.expect()
         arrays = output_files.result_arrays_for(
-            run, image, outcome.outputs, overwrite=plan.overwrite, batch=True, scaling=scaling
+            run, image, outcome.outputs, overwrite=plan.overwrite, batch=True, scaling=scaling, continuation=begun
         )
         try:
-            with closing(run.execute(_POLL)) as tiles:
+            with closing(run.execute(_POLL, arrays.skip)) as tiles:
                 for tile in tiles:
                     if _is_set(stop):
-                        discard(arrays)
+                        put_away(arrays, keep=begun.ledger is not None)
                         return None
                     if tile is not None:
                         arrays.write(tile)
@@ -253,7 +257,7 @@ class Batch:
             arrays.abandon()
             raise
         except BaseException:
-            discard(arrays)
+            put_away(arrays, keep=begun.ledger is not None)
             raise
         provenance = outcome.provenance(
             {**run.provenance(), **self._chosen(), **(scaling.as_dict() if scaling is not None else {})}

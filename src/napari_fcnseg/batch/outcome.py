@@ -145,7 +145,8 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def discard(arrays: ResultArrays) -> None:
-    """Remove what has come so far of a result that will not be complete."""
+def put_away(arrays: ResultArrays, *, keep: bool) -> None:
+    """Leave what has come so far of a result that is not complete for the same batch to go on with, or remove it."""
     for part in arrays.abandon():
-        shutil.rmtree(part, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(part, ignore_errors=True)

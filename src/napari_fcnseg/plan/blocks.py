@@ -56,8 +56,8 @@ class BlockAxis:
     def of(cls, start: int, stop: int, tile: int, together: int = 1, least: int = LEAST) -> BlockAxis:
         """Cut an axis, of which ``together`` tiles are always computed in one go."""
         base, step = cuts_along(start, stop, tile)
-        if stop - start <= tile:
-            return cls(start, stop, base, step, start, step, _chunk(max(step, least)))
+        if stop - start <= tile or base % step:  # a few tiles, cut at no chunk's edge, are one block
+            return cls(start, stop, base, step, start, stop - start, _chunk(max(step, least)))
         if together == 1:
             size = step * -(-least // step)
             return cls(start, stop, base, step, start // size * size, size, _chunk(size))

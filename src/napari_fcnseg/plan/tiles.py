@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.arrays.frame_source import Region
 
+_MANY = 4  # tiles along an axis; one more of so many is no matter
 _Group = TypeVar("_Group", bound="Sequence[Region]")
 
 
@@ -42,14 +43,18 @@ def cuts_along(start: int, stop: int, size: int) -> tuple[int, int]:
     """Return where tiles along an axis are cut: at a place at or before its start, and then every so many pixels.
 
     Cuts are at multiples of the tile's size from the image's edge, not from the start of what is computed: so chunks of
-    a file, which are counted from there, can be whole tiles. There are as few tiles as that allows.
+    a file, which are counted from there, can be whole tiles. Not so where that would make more of a few tiles.
     """
     length = stop - start
     if length <= size:
         return start, length
-    sizes = np.arange(math.ceil(length / math.ceil(length / size)), size + 1)
-    best = int(sizes[np.argmin(-(-stop // sizes) - start // sizes)])
-    return start // best * best, best
+    count = math.ceil(length / size)
+    sizes = np.arange(math.ceil(length / count), size + 1)
+    counts = -(-stop // sizes) - start // sizes
+    best = int(np.argmin(counts))
+    if counts[best] > count and count < _MANY:
+        return start, int(sizes[0])
+    return start // int(sizes[best]) * int(sizes[best]), int(sizes[best])
 
 
 def cut_at(start: int, stop: int, base: int, step: int) -> list[tuple[int, int]]:

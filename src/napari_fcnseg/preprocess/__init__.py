@@ -7,7 +7,7 @@ number differs between channels it is written ``1/2/3``, one for each. Statistic
 a tile; what is done with them is done to what a tile reads, so a frame may be of any size.
 """
 
-from napari_fcnseg.preprocess.frames import Bound, Numbers, bind_known, prepare
+from napari_fcnseg.preprocess.frames import Bound, Numbers, bind_elsewhere, bind_known, prepare
 from napari_fcnseg.preprocess.text import (
     BYTES,
     JOINT_STEPS,
@@ -32,6 +32,7 @@ __all__ = [
     "Bound",
     "Numbers",
     "Step",
+    "bind_elsewhere",
     "bind_known",
     "checked",
     "parameters_of",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from napari_fcnseg.arrays.frame_source import Image, Region
+    from napari_fcnseg.preprocess.statistics import Elsewhere
 
 #: What was asked of each channel's statistics, in order: plain data.
 Numbers: TypeAlias = "Sequence[Sequence[Sequence[float]]]"
@@ -74,8 +75,24 @@ def bind_known(step: Step, numbers: Numbers) -> Bound:
     return _bound(step, [KnownStatistics(answers) for answers in numbers], numbers)
 
 
-def _bind(step: Step, source: FrameSource) -> Bound:
-    statistics = Statistics(source, step.joint)
+def bind_elsewhere(step: Step, source: FrameSource, elsewhere: Elsewhere) -> Bound:
+    """Return a step with the numbers of a frame in it, at which others look.
+
+    Parameters
+    ----------
+    step : Step
+        The step.
+    source : FrameSource
+        The frame, of which the shape alone is looked at.
+    elsewhere : callable
+        As :class:`~napari_fcnseg.preprocess.statistics.Statistics` takes it; it looks at the frame after the steps
+        before this one.
+    """
+    return _bind(step, source, elsewhere)
+
+
+def _bind(step: Step, source: FrameSource, elsewhere: Elsewhere | None = None) -> Bound:
+    statistics = Statistics(source, step.joint, elsewhere)
     noted = [NotedStatistics(statistics.of(channel)) for channel in range(source.shape[-1])]
     bound = _bound(step, noted)
     return replace(bound, numbers=[one.answers for one in noted])

@@ -8,8 +8,9 @@ the lower half, where the upper is that of the number looked for, in a second.
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,13 @@ import numpy.typing as npt
 from napari_fcnseg.arrays.frame_source import LINE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from napari_fcnseg.arrays.frame_source import FrameSource, Image
+    from napari_fcnseg.arrays.frame_source import FrameSource, Image, Region
 
 _Counts: TypeAlias = npt.NDArray[np.int64]
+#: Has others look at a frame (:func:`look`): of a look's name and argument, what each part gives.
+Elsewhere: TypeAlias = "Callable[[str, Any], list[Any]]"
 
 _HALF = 16
 _VALUES = 2**_HALF
@@ -36,10 +39,13 @@ class Statistics:
         The frame ``(*spatial, channel)``.
     joint : bool
         Whether all channels count as one.
+    elsewhere : callable, optional
+        Has :func:`look` done by others: of a look's name and its argument, returns what it gives of each of the parts
+        that together are the frame.
     """
 
-    def __init__(self, source: FrameSource, joint: bool) -> None:
-        self._source, self._joint = source, joint
+    def __init__(self, source: FrameSource, joint: bool, elsewhere: Elsewhere | None = None) -> None:
+        self._source, self._joint, self._elsewhere = source, joint, elsewhere
         self._groups = 1 if joint else source.shape[-1]
         self._moments: list[tuple[float, float]] | None = None
         self._sorted: dict[tuple[int, ...], list[list[np.float32]]] = {}
@@ -50,7 +56,13 @@ class Statistics:
 
     def moments(self) -> list[tuple[float, float]]:
         """Return mean and standard deviation of each channel."""
-        if self._moments is None:
+        if self._moments is None and self._elsewhere is not None:
+            sums = zip(*self._elsewhere("sums", None), strict=True)
+            means = [math.fsum(itertools.chain(*parts)) / self.count for parts in sums]
+            squares = zip(*self._elsewhere("squares", means), strict=True)
+            spread = [math.sqrt(math.fsum(itertools.chain(*parts)) / self.count) for parts in squares]
+            self._moments = list(zip(means, spread, strict=True))
+        elif self._moments is None:
             lines: list[list[_Line]] = [[] for _ in range(self._groups)]
             for group, pixels in self._pixels():
                 lines[group] += _lines(pixels)
@@ -61,18 +73,13 @@ class Statistics:
         """Return, for each channel, the numbers that would stand at some places if all were sorted."""
         key = tuple(ranks)
         if key not in self._sorted:
-            upper = np.zeros((self._groups, _VALUES), np.int64)
-            for group, pixels in self._pixels():
-                upper[group] += _count(_ordered(pixels) >> _HALF)
+            upper = self._counts("upper", None)
             places = [[_find(counts, rank) for rank in ranks] for counts in upper]
-            lower = [{high: np.zeros(_VALUES, np.int64) for high, _ in each} for each in places]
-            for group, pixels in self._pixels():
-                ordered = _ordered(pixels)
-                high = ordered >> _HALF
-                for value, counts in lower[group].items():
-                    counts += _count(ordered[high == value] & (_VALUES - 1))
+            highs = [sorted({high for high, _ in each}) for each in places]
+            lower = iter(self._counts("lower", highs))
+            found = [{high: next(lower) for high in each} for each in highs]
             self._sorted[key] = [
-                [_number(high, _find(lower[group][high], rest)[0]) for high, rest in each]
+                [_number(high, _find(found[group][high], rest)[0]) for high, rest in each]
                 for group, each in enumerate(places)
             ]
         return self._sorted[key]
@@ -82,11 +89,71 @@ class Statistics:
         """How many numbers a channel has."""
         return math.prod(self._source.shape) // self._groups
 
+    def _counts(self, name: str, argument: Any) -> _Counts:
+        parts = self._elsewhere(name, argument) if self._elsewhere is not None else None
+        if parts is None:
+            parts = [look(name, argument, self._pixels(), self._groups)]
+        total: _Counts = np.sum(parts, axis=0, dtype=np.int64)
+        return total
+
     def _pixels(self) -> Iterator[tuple[int, Image]]:
-        for region in self._source.blocks():
-            block = self._source.read(region)
-            for channel in range(block.shape[-1]):
-                yield 0 if self._joint else channel, block[..., channel]
+        return pixels_of(self._source, self._source.blocks(), self._joint)
+
+
+def pixels_of(source: FrameSource, regions: Iterable[Region], joint: bool) -> Iterator[tuple[int, Image]]:
+    """Yield the pixels of each channel in some regions of a frame, with the number of its statistics."""
+    for region in regions:
+        block = source.read(region)
+        for channel in range(block.shape[-1]):
+            yield 0 if joint else channel, block[..., channel]
+
+
+def look(name: str, argument: Any, pixels: Iterable[tuple[int, Image]], groups: int) -> Any:
+    """Take what a statistic needs of a part of a frame; parts add up exactly, whatever they are.
+
+    Parameters
+    ----------
+    name : {"sums", "squares", "upper", "lower"}
+        What to take: sums of lines, or of their squared differences from a mean, as numbers whose sum has no rounding
+        error; or how often the upper half of a number's bits is what, or the lower half where the upper is given.
+    argument : list of float, or of list of int
+        The mean of each channel; or the upper halves that are looked for in each.
+    pixels : iterable of (int, ndarray)
+        As :func:`pixels_of` yields them, of whole blocks of the frame.
+    groups : int
+        How many channels are counted apart.
+    """
+    if name in ("upper", "lower"):
+        wanted = [(group, high) for group in range(groups) for high in (argument[group] if argument else (0,))]
+        counts = np.zeros((len(wanted), _VALUES), np.int64)
+        for group, part in pixels:
+            ordered = _ordered(part)
+            upper = ordered >> _HALF
+            for row, (owner, high) in enumerate(wanted):
+                if owner == group:
+                    counts[row] += _count(ordered[upper == high] & (_VALUES - 1) if argument else upper)
+        return counts
+    exact: list[list[float]] = [[] for _ in range(groups)]
+    for group, part in pixels:
+        lines = _lines(part)
+        numbers = [total for total, _, _ in lines] if argument is None else _squares(lines, argument[group])
+        exact[group] = _exact([*exact[group], *numbers])
+    return exact
+
+
+def _exact(numbers: Iterable[float]) -> list[float]:
+    """Return a few numbers with the very same sum, without rounding error (J. R. Shewchuk, 1997)."""
+    partials: list[float] = []
+    for number in numbers:
+        kept = []
+        for partial in partials:
+            large, small = (number, partial) if abs(number) >= abs(partial) else (partial, number)
+            total = large + small
+            if rest := small - (total - large):
+                kept.append(rest)
+            number = total
+        partials = [*kept, number]
+    return partials
 
 
 class ChannelStatistics:
@@ -201,8 +268,11 @@ def _lines(pixels: Image) -> list[_Line]:
 def _merged(lines: Sequence[_Line]) -> tuple[float, float]:
     count = sum(length for _, _, length in lines)
     mean = math.fsum(total for total, _, _ in lines) / count
-    squares = math.fsum(s + length * (total / length - mean) ** 2 for total, s, length in lines)
-    return mean, math.sqrt(squares / count)
+    return mean, math.sqrt(math.fsum(_squares(lines, mean)) / count)
+
+
+def _squares(lines: Iterable[_Line], mean: float) -> Iterator[float]:
+    return (s + length * (total / length - mean) ** 2 for total, s, length in lines)
 
 
 def _ordered(pixels: Image) -> npt.NDArray[np.uint32]:

@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import zlib
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.engine import Device
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.plan.schedule import Index
+    from napari_fcnseg.preprocess import Numbers
     from napari_fcnseg.run.run import Tile
 
 _FORMAT: Final = 1
@@ -101,6 +103,11 @@ class Ledger:
         The run's plan.
     facts : mapping
         As :func:`facts_of` returns them.
+
+    Attributes
+    ----------
+    numbers : dict of tuple to list
+        What the preprocessing of large frames needs, as far as it was taken already.
     """
 
     def __init__(self, part: Path, plan: RunPlan, facts: Mapping[str, Any]) -> None:
@@ -111,6 +118,8 @@ class Ledger:
         self._parts: dict[int, set[Region]] = {}  # finished tiles of a block that is not, or pieces of them
         self._length = 0  # of the file, up to its last whole line
         self._marks: dict[str, str] = {}
+        self.numbers: dict[Index, list[Numbers]] = {}
+        self._coming: deque[bytes] = deque()  # lines that the next tile's goes behind
 
     @staticmethod
     def of(part: Path) -> dict[str, Any]:
@@ -169,12 +178,17 @@ class Ledger:
         sums = tile.sums
         if sums is None:
             sums = tuple(checksum(getattr(tile, kind.array)) for kind in self._kinds)
-        line = _line([index, region, sums])
+        lines = [self._coming.popleft() for _ in range(len(self._coming))]
+        line = b"".join([*lines, _line([index, region, sums])])
         with self.path.open("r+b") as file:
             file.seek(self._length)
             file.truncate()  # what was being written when the program was killed
             file.write(line)
         self._length += len(line)
+
+    def note_numbers(self, index: Index, numbers: Sequence[Numbers]) -> None:
+        """Note what the preprocessing of a frame needs, with the next tile, so that it is not taken again."""
+        self._coming.append(_line({"frame": index, "numbers": numbers}))
 
     def skip(self, index: Index, region: Region) -> bool:
         """Return whether a tile is finished, as a whole or in the pieces that it was cut into for want of memory."""
@@ -229,14 +243,31 @@ class Ledger:
             self._length = len(file.readline())
             for line in file:
                 try:
-                    index, region, found = json.loads(line)
-                    entry = tuple(map(int, index)), tuple((int(a), int(b)) for a, b in region), tuple(map(int, found))
-                except (ValueError, TypeError, RecursionError):
+                    found = json.loads(line)
+                    entry = None if isinstance(found, dict) else _entry(found)
+                    if entry is None:
+                        self._take_over(found)
+                except (ValueError, TypeError, RecursionError, LookupError):
                     return
-                if not line.endswith(b"\n") or [len(part) for part in entry] != lengths:
+                if not line.endswith(b"\n") or (entry is not None and [len(part) for part in entry] != lengths):
                     return
                 self._length += len(line)
-                yield entry
+                if entry is not None:
+                    yield entry
+
+    def _take_over(self, found: Mapping[str, Any]) -> None:
+        """Take over what the preprocessing of a frame needs, if it is that."""
+        numbers: list[Numbers] = [
+            [[list(map(float, answer)) for answer in channel] for channel in step] for step in found["numbers"]
+        ]
+        if len(numbers) != len(self.plan.steps):
+            raise ValueError
+        self.numbers[tuple(map(int, found["frame"]))] = numbers
+
+
+def _entry(found: Sequence[Any]) -> tuple[Index, Region, tuple[int, ...]]:
+    index, region, sums = found
+    return tuple(map(int, index)), tuple((int(a), int(b)) for a, b in region), tuple(map(int, sums))
 
 
 def checksum(numbers: npt.NDArray[Any]) -> int:

@@ -217,11 +217,12 @@ class ResultArrays:
         """Find out what is there already, or begin to note it."""
         if self._ledger is None:
             return
+        self.run.on_taken = self._ledger.note_numbers
         if not self._earlier.goes_on:
             self._ledger.begin({name: growing.mark for name, growing in self._growing})
             return
         self.done = self._ledger.go_on(self.arrays, clear=not self.run.writes)
-        self.skip, self.run.done = self._ledger.skip, self.done
+        self.skip, self.run.done, self.run.taken = self._ledger.skip, self.done, self._ledger.numbers
         self.run.devices = self._earlier.devices  # should there be nothing left to compute
         self.run.notes.append(f"{self.done:,} of {self.run.total:,} tiles were there already.")
 

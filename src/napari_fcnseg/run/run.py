@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_fcnseg import preprocess
+from napari_fcnseg.arrays.frame_source import is_large
 from napari_fcnseg.engine import Device, engine
 from napari_fcnseg.plan.input_check import check_prepared, one_class
 from napari_fcnseg.plan.memory_budget import remember_budgets
@@ -25,7 +26,7 @@ from napari_fcnseg.run.provenance import provenance_of
 from napari_fcnseg.run.time_spent import TimeSpent
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from napari_fcnseg.arrays.frame_source import FrameSource, Region
@@ -113,6 +114,10 @@ class Run:
         Whether tiles were left out, the last time, that were there already.
     opened : FrameSource or None
         The first frame, while the other tiles are held back.
+    taken : mapping of tuple to list
+        What the preprocessing of some frames needs, taken by an earlier run (:attr:`Bound.numbers`, step by step).
+    on_taken : callable or None
+        Called with the same of each large frame, once it is taken.
     writes : bool
         Whether it writes its tiles by itself, as on a cluster, where the workers do.
     """
@@ -127,6 +132,8 @@ class Run:
         self.spent, self.doing, self.done, self.in_part = TimeSpent(), _STARTING, 0, False
         self.opened: FrameSource | None = None
         self.doubtful = False
+        self.taken: Mapping[Index, list[preprocess.Numbers]] = {}
+        self.on_taken: Callable[[Index, list[preprocess.Numbers]], object] | None = None
         self._bound: dict[Index, list[preprocess.Bound]] = {}
         self._start, self._told, self._added = 0.0, 0, 0
         self._pixels: Counter[int] = Counter()  # by label
@@ -150,7 +157,18 @@ class Run:
             If the frame holds values that are not finite; of a large one, reading them raises it.
         """
         bound = self._bound.setdefault(index, [])
-        return preprocess.prepare(self.plan.layout.source(self.plan.image, index), self.plan.steps, bound)
+        if not bound and index in self.taken:
+            bound += map(preprocess.bind_known, self.plan.steps, self.taken[index])
+        known, frame = len(bound), self.plan.layout.source(self.plan.image, index)
+        prepared = preprocess.prepare(frame, self.plan.steps, bound)
+        if known < len(bound) and is_large(frame.shape):
+            self._take(index, [step.numbers for step in bound])
+        return prepared
+
+    def _take(self, index: Index, numbers: list[preprocess.Numbers]) -> None:
+        """Say that the statistics of a large frame were taken."""
+        if self.on_taken is not None:
+            self.on_taken(index, numbers)
 
     def execute(
         self, poll: float | None = None, skip: Skip | None = None, hold: Future[None] | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import zarr
@@ -12,8 +14,17 @@ from napari_fcnseg._napari.segment.models.preferences import Preferences
 from napari_fcnseg._napari.segment.run import request as request_module
 from napari_fcnseg.samples import SAMPLES
 
-pytest.importorskip("distributed")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+distributed = pytest.importorskip("distributed")
 SAMPLE = SAMPLES["cells"]
+
+
+@pytest.fixture
+def scheduler() -> Iterator[str]:
+    with distributed.LocalCluster(1, threads_per_worker=2, host="127.0.0.1", dashboard_address=None) as cluster:
+        yield cluster.scheduler_address
 
 
 @pytest.fixture
@@ -27,9 +38,9 @@ def prefer(monkeypatch, cluster: str) -> None:
 
 @pytest.mark.timeout(120)
 def test_a_run_on_a_cluster_is_cancelled_and_resumed_and_is_the_plain_run(
-    qtbot, viewer, dock, pixels, monkeypatch, tmp_path
+    qtbot, viewer, dock, pixels, scheduler, monkeypatch, tmp_path
 ) -> None:
-    prefer(monkeypatch, "local:1")
+    prefer(monkeypatch, scheduler)
     array = zarr.create_array(tmp_path / "cells.zarr", shape=pixels.shape, chunks=(1, 300, 300, 2), dtype=pixels.dtype)
     array[:] = pixels
     viewer.add_image(array, name="cells", channel_axis=None)
@@ -48,7 +59,7 @@ def test_a_run_on_a_cluster_is_cancelled_and_resumed_and_is_the_plain_run(
 
     monkeypatch.setattr(dock.run, "advance", cancel_at_once)
     assert run(qtbot, dock).startswith("Stopped: ")
-    assert "On 1 worker on this computer: computing 16 tiles…" in said[0]
+    assert f"On 1 worker at {scheduler}: computing 16 tiles…" in said[0]
     dock.run.resume.click()
     assert finish(qtbot, dock).startswith("Done: 4 × 300 × 300 pixels in ")
     expected = segment(pixels, SAMPLE.model_path, channel_axis=-1, preprocess=SAMPLE.preprocess, tile=150)

@@ -19,6 +19,7 @@ _SCHEDULER: Final = re.compile(r"([a-z]+://)?[^\s/:]+(:\d+)?|[a-z]+://\S+")
 _MOST_LOCAL: Final = 256
 _LOGGERS: Final = ("distributed", "distributed.client", "distributed.core", "distributed.comm", "distributed.utils",
                    "distributed.utils_comm", "distributed.batched", "tornado.application")  # fmt: skip
+_AT_START: Final = "napari_fcnseg.run.cluster.local_worker"
 _SECONDS: Final = 10  # to reach a scheduler
 #: Blocks that a worker has at once: one is computed while the next is read and the last written.
 PER_WORKER: Final = 2
@@ -96,6 +97,7 @@ def connected(where: Any) -> Iterator[Cluster]:
         distributed.LocalCluster(
             n_workers=int(local[1]), threads_per_worker=PER_WORKER, host="127.0.0.1", dashboard_address=None,
             memory_limit=0, local_directory=folder, silence_logs=50,
+            preload=[_AT_START],
         ) as here,
         _client(distributed, here.scheduler_address) as client,
     ):  # fmt: skip

@@ -19,6 +19,7 @@ from napari_fcnseg.plan.mask import Mask
 from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.plan.schedule import Schedule
 from napari_fcnseg.plan.tile_size import strips_per_group
+from napari_fcnseg.preprocess.statistics import look, pixels_of
 from napari_fcnseg.run.cluster.address import PER_WORKER
 from napari_fcnseg.run.cluster.block_writer import BlockWriter, opened_outputs
 from napari_fcnseg.run.cluster.order import FORMAT, look_at, opened
@@ -169,11 +170,17 @@ class WorkerPlan:
         self._lock = threading.Lock()
         self._outputs: tuple[Mapping[str, Any], list[Any]] = ({}, [])
 
-    def statistics(self, index: Index) -> list[preprocess.Numbers]:
-        """Return the numbers that each step needs of a frame."""
-        bound: list[preprocess.Bound] = []
-        preprocess.prepare(self.plan.layout.source(self.plan.image, index), self.plan.steps, bound)
-        return [step.numbers for step in bound]
+    def look(
+        self, index: Index, known: Sequence[preprocess.Numbers], name: str, argument: Any, part: int, parts: int
+    ) -> Any:
+        """Look at a part of a frame for a statistic (:func:`napari_fcnseg.run.cluster.worker.look_at_frame`)."""
+        steps = self.plan.steps
+        bound = list(map(preprocess.bind_known, steps[: len(known)], known))
+        source = preprocess.prepare(self.plan.layout.source(self.plan.image, index), steps[: len(known)], bound)
+        joint = steps[len(known)].joint
+        regions = list(source.blocks())
+        mine = regions[part * len(regions) // parts : (part + 1) * len(regions) // parts]
+        return look(name, argument, pixels_of(source, mine, joint), 1 if joint else source.shape[-1])
 
     def source(self, index: Index, numbers: Sequence[preprocess.Numbers] | None) -> FrameSource:
         """Return a frame, prepared with numbers that were taken elsewhere, or with its own."""

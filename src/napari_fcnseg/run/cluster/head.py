@@ -6,7 +6,6 @@ import itertools
 import logging
 import math
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_fcnseg import preprocess
@@ -14,8 +13,9 @@ from napari_fcnseg.arrays.frame_source import is_large
 from napari_fcnseg.errors import ClusterError, SettingsError
 from napari_fcnseg.plan.blocks import Blocks, wanted_tiles
 from napari_fcnseg.plan.tiles import as_slices
+from napari_fcnseg.run.cluster.looking import FrameLook
 from napari_fcnseg.run.cluster.window import Job
-from napari_fcnseg.run.cluster.worker import compute_block, take_statistics
+from napari_fcnseg.run.cluster.worker import compute_block
 from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.run.run import Run, Tile
 from napari_fcnseg.run.stored_tile import StoredTile
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("napari_fcnseg")
 _STOPPING: Final = 3.0  # seconds that workers may take to stop: they look between two tiles
 _AHEAD: Final = 2  # large frames whose statistics are taken before their blocks come
+_PARTS: Final = 4  # that each worker looks at, of such a frame
 
 
 class ClusterRun(Run):
@@ -57,7 +58,7 @@ class ClusterRun(Run):
         self._blocks = Blocks.of(plan)
         self._arrays: Mapping[str, Any] = {}
         self._places: dict[str, Any] = {}
-        self._numbers: OrderedDict[Index, Any] = OrderedDict()  # statistics of large frames
+        self._looks: dict[Index, FrameLook] = {}  # at large frames
         self._size = list(plan.tile)
 
     @property
@@ -106,12 +107,13 @@ class ClusterRun(Run):
                     yield None
                     continue
                 job, answer = found
-                if job.function is take_statistics:
-                    self._numbers[tuple(job.arguments[2])] = answer["numbers"]
+                if any(look.answered(job, answer) for look in self._looks.values()):
                     continue
                 yield self._stored(int(job.arguments[2]), answer)
             finished = True
         finally:
+            for look in self._looks.values():
+                look.stop()
             if not finished:
                 self.team.dismiss()
                 self.team.window.settle(_STOPPING)
@@ -144,22 +146,21 @@ class ClusterRun(Run):
             while len(ahead) < (1 if known else _AHEAD) and (frame := next(frames, None)) is not None:
                 ahead.append(frame)
                 if not known:
-                    yield self._statistics(frame[0])
+                    self._looks[frame[0]] = self._look_at(frame[0])
             if not ahead:
                 return
             index, numbers = ahead.pop(0)
-            while not known and index not in self._numbers:
-                yield None
+            yield from self._asked(index)
             if first:
                 first = False
                 self._look_at_input(index)
             for number in numbers:
                 _, region = self._blocks.at(number)
                 what = f"The block {_said(index, region)}"
-                arguments = (self.team.key, self._size, number, self._numbers.get(index), self._places)
+                arguments = (self.team.key, self._size, number, self._taken(index), self._places)
                 yield Job(compute_block, arguments, what)
-            while len(self._numbers) > 2 * _AHEAD:
-                self._numbers.popitem(last=False)
+                yield from self._next_questions()
+            self._looks.pop(index, None)
 
     def _frames(self, skip: Skip | None) -> Iterator[tuple[Index, Iterator[int]]]:
         """Yield every frame that has something to compute, with the numbers of its blocks in their order."""
@@ -183,15 +184,33 @@ class ClusterRun(Run):
     def _middle(self, number: int) -> list[float]:
         return [(start + stop) / 2 for start, stop in self._blocks.at(number)[1]]
 
-    def _statistics(self, index: Index) -> Job:
-        what = f"Taking the statistics of {'frame ' + str(list(index)) if index else 'the image'}"
-        return Job(take_statistics, (self.team.key, self._size, list(index)), what)
+    def _look_at(self, index: Index) -> FrameLook:
+        return FrameLook(
+            self.plan, index, self.team.key, _PARTS * max(1, len(self.team.window.in_use)), self.taken.get(index)
+        )
+
+    def _asked(self, index: Index) -> Iterator[Job | None]:
+        """Yield what is asked of a frame until its numbers are known."""
+        look = self._looks.get(index)
+        while look is not None and look.numbers is None:
+            yield look.next_job()
+        if look is not None and look.numbers is not None and index not in self.taken:
+            self._take(index, look.numbers)
+
+    def _next_questions(self) -> Iterator[Job]:
+        """Yield what is asked of the frames to come, among the blocks of this one."""
+        for look in self._looks.values():
+            if (job := look.next_job()) is not None:
+                yield job
+
+    def _taken(self, index: Index) -> Any:
+        look = self._looks.get(index)
+        return look.numbers if look is not None else None
 
     def _look_at_input(self, index: Index) -> None:
         """Doubt what reaches the models, as every run does, with the numbers that the workers use."""
-        if index in self._numbers:
-            bound = map(preprocess.bind_known, self.plan.steps, self._numbers[index])
-            self._bound[index] = list(bound)
+        if (taken := self._taken(index)) is not None:
+            self._bound[index] = list(map(preprocess.bind_known, self.plan.steps, taken))
         regions = [region for _, region in self.plan.schedule.parts(index)]
         self._doubt(self.source(index), regions)
 

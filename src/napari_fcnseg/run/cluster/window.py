@@ -18,7 +18,7 @@ from napari_fcnseg.errors import ClusterError
 from napari_fcnseg.run.cluster.address import PER_WORKER, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
 _LOOK: Final = 1.0  # seconds between two looks at which workers there are
 _FETCH: Final = 20  # seconds for an answer of a few bytes
@@ -218,20 +218,34 @@ class Window:
 
     def _land(self, seconds: float) -> Iterator[tuple[Job, dict[str, Any]]]:
         """Yield what is finished; wait for the first at most so long."""
+        keys = []
         with suppress(queue.Empty):
-            key = self._landed.get(timeout=seconds)
+            keys.append(self._landed.get(timeout=seconds))
             while True:
-                if key in self._flying:
-                    yield from self._take(key)
-                key = self._landed.get_nowait()
+                keys.append(self._landed.get_nowait())
+        here = [key for key in keys if key in self._flying]
+        answers = self._fetched([key for key in here if self._flying[key][2].status == "finished"])
+        for key in here:
+            if key in self._flying:
+                yield from self._take(key, answers.get(key))
 
-    def _take(self, key: str) -> Iterator[tuple[Job, dict[str, Any]]]:
+    def _fetched(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Fetch the answers of several jobs at once; none where one of them cannot be had, and each is asked for."""
+        if len(keys) < 2:
+            return {}
+        futures = [self._flying[key][2] for key in keys]
+        with suppress(Exception):
+            found = self._client.sync(self._client._gather, futures, callback_timeout=_FETCH)
+            return dict(zip(keys, found, strict=True))
+        return {}
+
+    def _take(self, key: str, answer: dict[str, Any] | None) -> Iterator[tuple[Job, dict[str, Any]]]:
         job, address, future = self._flying.pop(key)
         worker = self._workers.get(address)
         if worker is not None:
             worker.jobs.discard(key)
         try:
-            answer = future.result(timeout=_FETCH)
+            answer = answer if answer is not None else dict(future.result(timeout=_FETCH))
             trouble = str(answer.get("trouble", ""))
         except Exception as error:
             if self._client.status != "running":

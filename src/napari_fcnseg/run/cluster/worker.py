@@ -62,10 +62,33 @@ def greet(order: Mapping[str, Any], files: Mapping[int, Mapping[str, bytes]], co
         return {**about, "trouble": _sentence(error)}
 
 
-def take_statistics(key: str, tile: Sequence[int], index: Sequence[int]) -> dict[str, Any]:
-    """Return the numbers of a frame that its preprocessing needs: ``numbers``, or ``trouble``."""
+def look_at_frame(
+    key: str, tile: Sequence[int], index: Sequence[int], known: Sequence[Any], name: str, argument: Any, part: int,
+    parts: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Look at a part of a frame for a statistic (:func:`napari_fcnseg.preprocess.statistics.look`).
+
+    Parameters
+    ----------
+    key, tile
+        As for :func:`compute_block`.
+    index : sequence of int
+        The frame.
+    known : sequence
+        The numbers of the steps before the one that asks.
+    name, argument
+        What is asked.
+    part, parts : int
+        Which of how many parts of the frame.
+
+    Returns
+    -------
+    dict
+        ``part``, or ``trouble``.
+    """
     try:
-        return {"numbers": _bench(key).plan_for(tile).statistics(tuple(index))}
+        plan = _bench(key).plan_for(tile)
+        return {"part": plan.look(tuple(index), known, name, argument, part, parts)}
     except Exception as error:
         return {"trouble": _sentence(error)}
 
@@ -84,7 +107,7 @@ def compute_block(
     number : int
         Of the block.
     numbers : optional
-        What :func:`take_statistics` has returned of its frame; None where the worker looks for itself.
+        What its frame's preprocessing needs, as far as that was taken before; None where the worker looks for itself.
     outputs : mapping of str to mapping
         Where the results grow, by their kinds.
 

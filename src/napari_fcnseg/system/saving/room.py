@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.system.formatting import format_bytes
@@ -14,6 +15,8 @@ from napari_fcnseg.system.saving.names import final
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+_MOST_FILES: Final = 100_000
 
 
 def check_room(wanted: Iterable[tuple[Path, float]]) -> None:
@@ -45,14 +48,17 @@ def check_room(wanted: Iterable[tuple[Path, float]]) -> None:
                 )
 
 
-def size_on_disk(path: Path) -> int:
-    """Return the bytes that a file, or all files in a folder, take now; 0 of what is not there."""
-    total = 0
-    with suppress(OSError):
-        if not path.is_dir():
-            return path.stat().st_size
-        for folder, _, names in os.walk(path):
-            for name in names:
-                with suppress(OSError):
-                    total += os.stat(os.path.join(folder, name)).st_size
+def size_on_disk(path: Path) -> float:
+    """Return the bytes that all files in a folder take now; 0 of what is not there, infinite where there are too many.
+
+    To count a hundred million chunks would take longer than to find out that there is no room.
+    """
+    total, files = 0, 0
+    for folder, _, names in os.walk(path):
+        files += len(names)
+        if files > _MOST_FILES:
+            return math.inf
+        for name in names:
+            with suppress(OSError):
+                total += os.stat(os.path.join(folder, name)).st_size
     return total
