@@ -115,11 +115,14 @@ class DeviceQueue:
 
     def load(self, poll: float | None) -> Generator[None, None, None]:
         """Wait until what the device needs is compiled, yielding None every ``poll`` seconds."""
-        for future in self.request():
+        futures = self.request()
+        compiled = all(future.done() for future in futures)
+        for future in futures:
             while future not in wait([future], poll).done:
                 yield None
             future.result()
-        engine().release()  # memory that compiling takes is not counted as a tile's
+        if not compiled:
+            engine().release()  # memory that compiling takes is not counted as a tile's
 
     def begin(self, job: TileJob) -> None:
         """Read what a tile sees and hand it to the device.

@@ -218,8 +218,12 @@ class Run:
         finally:
             reader.shutdown(wait=False, cancel_futures=True)
             if dispatcher is not None:
-                remember_budgets(dispatcher.memory_budgets, self.plan.methods, settings)
-                engine().release()
+                self._leave(dispatcher)
+
+    def _leave(self, dispatcher: Dispatcher) -> None:
+        """Keep what was learned, and give memory back."""
+        remember_budgets(dispatcher.memory_budgets, self.plan.methods, self.plan.settings)
+        engine().release()
 
     def writes_into(self, arrays: Mapping[str, Any], growing: Mapping[str, GrowingZarr]) -> None:
         """Take what the tiles are written into, and what of that is new, by the kinds; of use to one that writes."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.plan.schedule import Index
+    from napari_fcnseg.run.dispatcher import Dispatcher
 
 _FRAMES: Final = 2  # frames that stay prepared
 _LOOK: Final = 0.2  # seconds between two looks whether to stop
@@ -230,6 +231,9 @@ class _BlockRun(Run):
 
     def source(self, index: tuple[int, ...]) -> FrameSource:
         return self._source
+
+    def _leave(self, dispatcher: Dispatcher) -> None:
+        """Stay ready: the next block comes at once."""
 
     def tell(self, note: str) -> None:
         """Keep a note; the head says what concerns the whole run."""
