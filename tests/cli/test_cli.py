@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from _keras_side import save_model
 from _two_outputs import save_two_outputs
 from patience import patience
@@ -23,10 +24,11 @@ import napari_fcnseg as nf
 from napari_fcnseg.cli import main as cli
 from napari_fcnseg.cli import segment as cli_segment
 from napari_fcnseg.engine import engine
-from napari_fcnseg.imagefile import GrowingZarr, ImageFile, read_image
+from napari_fcnseg.imagefile import GrowingZarr, ImageFile, read_image, write_image
 from napari_fcnseg.model.sidecar import Sidecar, blank, read_sidecar
 from napari_fcnseg.proof import verification
 from napari_fcnseg.proof.certificate import Certificate
+from napari_fcnseg.run.provenance_file import provenance_of_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,6 +120,40 @@ def test_from_zarr_to_zarr_axes_and_pixel_size_are_kept_and_the_labels_are_the_s
     code, _, err = run(capsys, *again)
     assert code == 1
     assert "labels.zarr exists already. Choose another name, or replace it with --overwrite" in err
+
+
+@pytest.mark.parametrize("form", [3, 2])
+def test_labels_and_objects_are_put_into_their_image(folder, capsys, tmp_path, form) -> None:
+    pixels = tifffile.imread(folder / "image.tif")
+    write_image(tmp_path / "image.zarr", ImageFile(pixels, "CYX", {"Y": 0.5, "X": 0.5}, "µm", zarr_format=form))
+    labels = tmp_path / "image.zarr" / "labels" / "classes"
+    segment = ("segment", tmp_path / "image.zarr", "--model", folder / "a.keras", "-o", labels)
+    code, out, _ = run(capsys, *segment)
+    assert code == 0
+    assert f"image.labels-classes.zarr is now {labels}." in out
+    np.testing.assert_array_equal(
+        read_image([labels]).data[:], nf.segment(np.moveaxis(pixels, 0, -1), folder / "a.keras").labels
+    )
+    code, _, err = run(capsys, *segment)
+    assert (code, "classes exists already. Choose another name, or replace it with --overwrite" in err) == (1, True)
+    assert run(capsys, *segment, "--overwrite")[0] == 0
+    objects = labels.with_name("cells")
+    assert run(capsys, "instances", labels, "-o", objects, "--interior", 1)[0] == 0
+    group = zarr.open_group(tmp_path / "image.zarr", mode="r")
+    about = group["labels"].attrs["ome"] if form == 3 else dict(group["labels"].attrs)
+    assert about["labels"] == ["classes", "cells"]
+    told = [dict(group[f"labels/{name}"].attrs) for name in about["labels"]]
+    told = [one["ome"] for one in told] if form == 3 else told
+    assert [one["image-label"]["source"] for one in told] == [{"image": "../../"}] * 2
+    assert [one["multiscales"][0].get("version", "0.5") for one in told] == ["0.5" if form == 3 else "0.4"] * 2
+    assert [color["label-value"] for color in told[0]["image-label"]["colors"]] == [1, 2, 3]
+    assert group["labels/cells/0"].metadata.zarr_format == form
+    beside = sorted(path.name for path in tmp_path.iterdir())
+    assert beside == ["image.report", "image.zarr"]
+    assert provenance_of_file(objects)["instances"]["labels"] == str(labels)
+    (tmp_path / "image.zarr" / "labels" / "mine").mkdir()
+    code, _, err = run(capsys, *segment[:-1], labels.with_name("mine"))
+    assert (code, "mine is there already, and this program has not written it" in err) == (1, True)
 
 
 def test_some_pixels_patch_by_patch_come_with_their_pixel_size_and_a_time_beforehand(folder, capsys, tmp_path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fcnseg.cli.into_image import into_images
 from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.instances.settings import METHODS
 
@@ -25,7 +26,14 @@ def add_arguments(instances: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = instances.add_argument
     add("labels", metavar="LABELS", help="as segment writes them: class 1, 2, …, and 0 for not labelled")
-    add("-o", "--output", type=Path, required=True, metavar="FILE", help=".tif, .zarr, .png or .npy")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=".tif, .zarr, .png, .npy, or IMAGE.zarr/labels/NAME",
+    )
     made_of = "class that the instances are made of: its name, or its number"
     add("--interior", nargs="+", required=True, metavar="CLASS", help=made_of)
     add("--method", metavar="NAME", help=f"{' or '.join(METHODS)} (watershed if there is an edge class)")
@@ -35,7 +43,7 @@ def add_arguments(instances: argparse.ArgumentParser) -> None:
     add("--image", nargs="+", default=[], metavar="FILE", help="whose brightness the table has too; or one a channel")
     add("--overwrite", action="store_true", help="replace earlier results; never the labels")
     add("--quiet", action="store_true", help="no summary")
-    instances.set_defaults(run=run_instances)
+    instances.set_defaults(run=into_images(run_instances))
 
 
 def add_search_arguments(command: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:

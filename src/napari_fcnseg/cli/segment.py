@@ -21,6 +21,7 @@ from napari_fcnseg.cli.arguments import (
 )
 from napari_fcnseg.cli.begun import Begun, check_cluster
 from napari_fcnseg.cli.exit_codes import DIFFERENT, OK
+from napari_fcnseg.cli.into_image import into_images
 from napari_fcnseg.cli.progress import progress_bar
 from napari_fcnseg.errors import AS_IT_IS, FcnSegError
 
@@ -44,7 +45,14 @@ def add_arguments(segment: argparse.ArgumentParser) -> None:
     from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
 
     add_run_arguments(segment)
-    segment.add_argument("-o", "--output", type=Path, required=True, metavar="LABELS", help=".tif, .zarr, .png or .npy")
+    segment.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="LABELS",
+        help=".tif, .zarr, .png, .npy, or IMAGE.zarr/labels/NAME",
+    )
     for kind in EXTRA_OUTPUTS:
         segment.add_argument(f"--{kind.name}", type=Path, metavar="FILE", help=f"write {kind.about} too")
     segment.add_argument("--verify", action="store_true", help="compare with the patch model at 256 pixels too")
@@ -52,7 +60,7 @@ def add_arguments(segment: argparse.ArgumentParser) -> None:
     segment.add_argument("--cluster", metavar="ADDRESS", help=cluster)
     batch.add_arguments(segment)
     add_overwrite(segment)
-    segment.set_defaults(run=run_segment)
+    segment.set_defaults(run=into_images(run_segment))
 
 
 def run_segment(chosen: argparse.Namespace) -> int:

@@ -70,6 +70,10 @@ class ImageFile:
             return self
         return replace(self, data=first_channels(self.data, at, 3))
 
+    def for_format(self, zarr_format: Literal[2, 3]) -> ImageFile:
+        """Return the file, to be written in a format of Zarr."""
+        return replace(self, zarr_format=zarr_format)
+
     def with_channels_along(self, axis: int | None) -> ImageFile:
         """Return the file with an axis named as that of the channels, which a file without names leaves open."""
         if axis is None or axis == self.channel_axis:

@@ -7,6 +7,7 @@ OME-Zarr specification 0.5, https://ngff.openmicroscopy.org/0.5/
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,24 +50,24 @@ def read_zarr(path: Path, series: int | None = None) -> ImageFile:
 
     node = zarr.open(path if path.is_dir() else ZipStore(path, mode="r"), mode="r")
     notes: tuple[str, ...] = ()
-    if isinstance(node, zarr.Group) and "multiscales" not in _ome(node):
+    if isinstance(node, zarr.Group) and "multiscales" not in described(node):
         node, notes = _one_image(path, node, series)
     elif series is not None:
         choose(path, [Entry(())], series)
     if isinstance(node, zarr.Array):
         names = getattr(node.metadata, "dimension_names", None) or ()
         return ImageFile(node, axis_letters([str(name) for name in names], node.ndim), notes=notes)
-    scales = _ome(node).get("multiscales")
+    scales = described(node).get("multiscales")
     if not scales:
         raise ImageError(f"{path} holds no image in {node.path!r}. Name one that it holds.")
-    return replace(_finest(node, scales[0]), notes=notes)
+    return replace(_finest(node, scales[0]), notes=notes, **_label_facts(described(node)))
 
 
 def _one_image(path: Path, group: Any, series: int | None) -> tuple[Any, tuple[str, ...]]:
     """Return the image that is meant in a group that is none itself, and what is to be said of that."""
     fields = _fields(group)
     if fields:
-        kind = "plate" if "plate" in _ome(group) else "well"
+        kind = "plate" if "plate" in described(group) else "well"
         if series is None and len(fields) > 1:
             raise ImageError(
                 f"{path} is a {kind} with {len(fields)} images. Name one of them, {path / fields[0]} for example, or "
@@ -74,9 +75,9 @@ def _one_image(path: Path, group: Any, series: int | None) -> tuple[Any, tuple[s
             )
         number, _ = choose(path, [Entry((), name) for name in fields], series)
         return group[fields[number]], ()
-    if "bioformats2raw.layout" in _ome(group):
+    if "bioformats2raw.layout" in described(group):
         names = sorted((name for name, _ in group.groups() if name.isdecimal()), key=int)
-        entries = [Entry(_finest(group[n], _ome(group[n])["multiscales"][0]).data.shape, n) for n in names]
+        entries = [Entry(_finest(group[n], described(group[n])["multiscales"][0]).data.shape, n) for n in names]
         number, notes = choose(path, entries, series)
         return group[names[number]], notes
     arrays = dict(sorted(group.arrays()))
@@ -91,15 +92,16 @@ def _one_image(path: Path, group: Any, series: int | None) -> tuple[Any, tuple[s
 
 def _fields(group: Any) -> list[str]:
     """Return the places of all images of a plate or a well (OME-Zarr calls them fields); none for another group."""
-    described = _ome(group)
-    if isinstance(wells := described.get("plate", {}).get("wells"), list):
+    about = described(group)
+    if isinstance(wells := about.get("plate", {}).get("wells"), list):
         places = [str(well["path"]) for well in wells]
         return [f"{place}/{field}" for place in places if place in group for field in _fields(group[place])]
-    images = described.get("well", {}).get("images")
+    images = about.get("well", {}).get("images")
     return [str(image["path"]) for image in images] if isinstance(images, list) else []
 
 
-def _ome(group: Any) -> dict[str, Any]:
+def described(group: Any) -> dict[str, Any]:
+    """Return what OME-Zarr says of a group, of 0.5 or of an earlier version."""
     attributes = dict(group.attrs)
     return dict(attributes.get("ome", attributes))
 
@@ -119,6 +121,21 @@ def _finest(group: Any, scales: dict[str, Any]) -> ImageFile:
     unit = units[-1] if units else ""
     pixel_size = {letter: float(n) for letter, n in zip(letters, size, strict=True) if letter in SPACE}
     return ImageFile(array, letters, pixel_size, UNITS.get(unit, unit))
+
+
+def _label_facts(about: dict[str, Any]) -> dict[str, Any]:
+    """Return what an image says of the classes that its numbers stand for."""
+    facts = about.get("image-label")
+    if not isinstance(facts, dict):
+        return {}
+    found: dict[str, Any] = {"is_labels": True}
+    with suppress(KeyError, TypeError, ValueError):  # what others wrote may be anything
+        names = {int(one["label-value"]): str(one["class"]) for one in facts.get("properties") or ()}
+        colors = {int(one["label-value"]): bytes(one["rgba"][:3]).hex() for one in facts.get("colors") or ()}
+        for key, values, mark in (("class_names", names, ""), ("class_colors", colors, "#")):
+            if values and sorted(values) == list(range(1, len(values) + 1)):
+                found[key] = tuple(mark + values[number] for number in sorted(values))
+    return found
 
 
 def axis_letters(names: Sequence[str], ndim: int) -> str:

@@ -18,7 +18,7 @@ from napari_fcnseg.imagefile.identity import facts_of_file
 from napari_fcnseg.system.json_file import json_text, read_json
 from napari_fcnseg.system.saving import ZARR, Staged, stage
 from napari_fcnseg.system.saving.reasons import reason, remedy
-from napari_fcnseg.system.saving.stores import described_in
+from napari_fcnseg.system.saving.stores import described_in, store_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -40,7 +40,15 @@ _MOST_BYTES = 2**24  # of a provenance, with a certificate in it
 
 
 def provenance_path(result: Path) -> Path:
-    """Return where a result's provenance lies: ``labels.tif`` has ``labels.provenance.json``."""
+    """Return where a result's provenance lies: ``labels.tif`` has ``labels.provenance.json``.
+
+    That of a result inside a Zarr folder lies beside that folder: ``plate.zarr/A/1/0`` has
+    ``plate.report/A-1-0.provenance.json``.
+    """
+    store = store_of(result)
+    if store != result:
+        inside = "-".join(result.relative_to(store).parts)
+        return store.parent / f"{store.stem}.report" / f"{inside}.provenance.json"
     return result.parent / f"{result.stem}.provenance.json"
 
 
@@ -155,6 +163,28 @@ def _stage(path: Path, provenance: Mapping[str, Any]) -> Staged:
         return stage(path, lambda part: part.write_text(text, "utf-8", "backslashreplace", "\n"))
     except OSError as error:
         raise OutputError(f"{path} could not be written: {reason(error)}. {remedy(error)}") from None
+
+
+def move_provenance(result: Path, path: Path) -> None:
+    """Let a provenance speak of its one result under the name that this has been moved to.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    earlier, target = provenance_path(result), provenance_path(path)
+    found = provenance_in(earlier)
+    files = {name: entry for name, entry in (found.get("files") or {}).items() if name != result.name}
+    try:
+        target.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{target} could not be written: {reason(error)}. {remedy(error)}") from None
+    _stage(target, {**found, "files": {path.name: print_of(path)}}).publish(overwrite=True)
+    if files:  # of results that stay beside
+        _stage(earlier, {**found, "files": files}).publish(overwrite=True)
+    else:
+        earlier.unlink(missing_ok=True)
 
 
 def write_with_provenance(plan: Plan, image: ImageFile, provenance: Mapping[str, Any]) -> None:
