@@ -59,7 +59,7 @@ def read(file: BinaryIO, path: Path, facts: Facts, data: dict[str, Any], output:
     probe = sizes.probe()
     shapes = shapes_of(model, source, axes.shape(1, channels, probe))
     seen = field_of(nodes, shapes, source, answer, probe)
-    crop, count = _given(shapes.get(answer), chosen, axes, probe)
+    crop, count = _given(shapes.get(answer), chosen, axes, probe, seen.halo)
     maps = maps_of(data, chosen, _made_by(nodes, answer), count)
     halo = tuple(axis.halo for axis in chosen.space)
     network = PixelNetwork(
@@ -207,7 +207,7 @@ def _size(axis: Axis, taken: Tensor, stored: int | None) -> tuple[int, int]:
 
 
 def _given(
-    shape: tuple[int, ...] | None, chosen: Tensor, axes: _Axes, probe: tuple[int, ...]
+    shape: tuple[int, ...] | None, chosen: Tensor, axes: _Axes, probe: tuple[int, ...], seen: tuple[int, ...]
 ) -> tuple[tuple[int, ...], int]:
     """Return the pixels at either side for which there is no answer, and the number of maps."""
     channel = next((axis for axis in chosen.axes if axis.kind == "channel"), None)
@@ -220,7 +220,8 @@ def _given(
         _refuse(f"its description gives its map {len(axes.gives)} axes, and its weights give it {len(shape)}")
     sizes = tuple(shape[axes.gives.index(letter)] for letter in axes.space)
     lost = [n - m for n, m in zip(probe, sizes, strict=True)]
-    if any(n < 0 or n % 2 or 2 * n > p for n, p in zip(lost, probe, strict=True)):
+    # Windows that pad nothing lose what they see beside a pixel, and never more.
+    if any(n < 0 or n % 2 or n // 2 > most for n, most in zip(lost, seen, strict=True)):
         _refuse(f"its map has other pixels than its image: {format_shape(sizes)} for {format_shape(probe)}")
     maps = shape[axes.gives.index("c")] if "c" in axes.gives else 1
     if said is not None and said != maps:
