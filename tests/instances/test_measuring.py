@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from skimage.measure import regionprops_table
 from napari_fcnseg.errors import ImageError, OutputError
 from napari_fcnseg.instances.measuring import measure_objects
 from napari_fcnseg.instances.outlines import area_of, rings_of, save_outlines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 RANDOM = np.random.default_rng(0)
 
@@ -117,3 +121,30 @@ def test_imagej_and_qupath_get_outlines(tmp_path) -> None:
     save_outlines(tmp_path / "a.geojson", labels, table, overwrite=True)
     with pytest.raises(OutputError, match="ImageJ"):
         save_outlines(tmp_path / "a.txt", labels, table)
+
+
+def drawn(rings: Sequence[Any], shape: tuple[int, ...]) -> np.ndarray:
+    """Return the pixels inside closed lines ``(x, y)`` at corners of pixels; a line inside another one is a hole."""
+    masks = [polygon2mask(shape, np.array(ring, float)[:, ::-1] - 0.5) for ring in rings]
+    return np.logical_xor.reduce(masks)
+
+
+def test_the_files_of_outlines_hold_the_very_pixels(tmp_path) -> None:
+    roifile = pytest.importorskip("roifile")
+    labels = np.cumsum(RANDOM.random((24, 31)) < 0.3, axis=1) % 4
+    table = measure_objects(labels)
+    save_outlines(tmp_path / "rois.zip", labels, table)
+    save_outlines(tmp_path / "a.geojson", labels, table)
+    found: dict[int, list[Any]] = {}
+    for roi in roifile.roiread(tmp_path / "rois.zip"):
+        found.setdefault(int(roi.name.split("-")[0]), []).append(roi)
+    features = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    assert len(features) == len(found) == 3
+    for feature in features:
+        label = feature["properties"]["measurements"]["label"]
+        shape = feature["geometry"]
+        parts = [shape["coordinates"]] if shape["type"] == "Polygon" else shape["coordinates"]
+        pixels = np.logical_or.reduce([drawn(part, labels.shape) for part in parts])
+        np.testing.assert_array_equal(pixels, labels == label)
+        outer = np.logical_or.reduce([drawn([roi.coordinates()], labels.shape) for roi in found[label]])
+        assert outer[labels == label].all(), "ImageJ's regions have no holes, and all else"

@@ -127,7 +127,9 @@ SECOND = {"id": "mask", "axes": [{"type": "batch"}, {"type": "space", "id": "y",
 #: Descriptions that are refused, and words of the sentence.
 REFUSED: dict[str, tuple[Any, str]] = {
     "Keras alone": (changed("weights", to={"keras_v3": {"source": "a.keras"}}), "from ONNX alone.*weights as keras_v3"),
-    "PyTorch alone": (changed("weights", to={"torchscript": {}, "pytorch_state_dict": {}}), "weights as pytorch_state_dict, torchscript"),
+    "PyTorch alone": (
+        changed("weights", to={"torchscript": {}, "pytorch_state_dict": {}}), "as pytorch_state_dict, torchscript"
+    ),
     "no weights": (changed("weights", to=None), "weights as none"),
     "an address": (changed("weights", "onnx", "source", to="https://a.example/w.onnx"), "nothing is fetched"),
     "a way out": (changed("weights", "onnx", "source", to="../w.onnx"), "no file inside"),
