@@ -11,7 +11,7 @@ import pytest
 
 import napari_fcnseg as nf
 from napari_fcnseg.engine import engine
-from napari_fcnseg.engine.session import _reference
+from napari_fcnseg.engine.placing import reference
 from napari_fcnseg.errors import EngineError, FcnSegError
 from napari_fcnseg.plan.layout import Layout
 from napari_fcnseg.samples import SAMPLES
@@ -120,14 +120,14 @@ def test_what_is_stopped_keeps_what_was_learned(session):
 
 def test_a_killed_trainer_keeps_what_was_learned_and_the_next_stroke_starts_another(session):
     lesson = session.learn({0: rows(20, 90)}, NAMES)
-    pid = engine()._host_of(_reference()).child.pid
+    pid = engine()._host_of(reference()).child.pid
     os.kill(pid, signal.SIGSTOP)  # so that it is in the midst of it
     threading.Timer(1, os.kill, (pid, signal.SIGKILL)).start()
     with pytest.raises(EngineError, match="ended before it answered"):
         session.learn({0: rows(20, 50, 90)}, NAMES)
     assert session.lesson is lesson
     other = session.learn({0: rows(20, 50, 90)}, NAMES)
-    assert engine()._host_of(_reference()).child.pid != pid
+    assert engine()._host_of(reference()).child.pid != pid
     assert session.lesson is other
 
 

@@ -18,7 +18,7 @@ import napari_fcnseg as nf
 from napari_fcnseg._napari.compare.masks_box import MasksBox
 from napari_fcnseg._napari.layers.metadata import METADATA
 from napari_fcnseg.engine import engine
-from napari_fcnseg.engine.session import _reference
+from napari_fcnseg.engine.placing import reference
 from napari_fcnseg.samples import SAMPLES
 
 pytestmark = pytest.mark.timeout(120)
@@ -230,7 +230,7 @@ def test_a_killed_trainer_leaves_strokes_and_model_and_the_next_stroke_starts_an
     rows(strokes, 12, 50)
     rest(qtbot, teach)
     shown, lesson = np.array(teach.teacher.book.current.preview.data), teach.teacher.session.lesson
-    pid = engine()._host_of(_reference()).child.pid
+    pid = engine()._host_of(reference()).child.pid
     os.kill(pid, signal.SIGSTOP)  # so that it is in the midst of it
     rows(strokes, 30)
     qtbot.waitUntil(lambda: teach.teacher.jobs.busy, timeout=20_000)
@@ -251,7 +251,7 @@ def test_stop_ends_at_once_and_keeps_what_was_learned(qtbot, teach) -> None:
     rows(strokes, 12, 50)
     rest(qtbot, teach)
     lesson = teach.teacher.session.lesson
-    pid = engine()._host_of(_reference()).child.pid
+    pid = engine()._host_of(reference()).child.pid
     os.kill(pid, signal.SIGSTOP)  # a fit that lasts
     try:
         rows(strokes, 30)
