@@ -10,7 +10,7 @@ import yaml
 from gallery.gallery_server import Served
 from readers.unet_files import description, package, unet
 
-from napari_fcnseg._napari.segment.gallery.dialog import GalleryDialog
+from napari_fcnseg._napari.segment.models.gallery.dialog import GalleryDialog
 from napari_fcnseg._napari.segment.models.preferences import Preferences
 
 WEIGHTS = unet().SerializeToString()
@@ -37,7 +37,7 @@ def served():
 def dialog(qtbot, dock, served, tmp_path, monkeypatch) -> GalleryDialog:
     package(tmp_path / "mine.bioimage.zip", description(), unet())
     chosen = Preferences(str(tmp_path), collection=f"{served.address}/collection.json")
-    monkeypatch.setattr("napari_fcnseg._napari.segment.gallery.dialog.preferred", lambda: chosen)
+    monkeypatch.setattr("napari_fcnseg._napari.segment.models.gallery.dialog.preferred", lambda: chosen)
     qtbot.waitUntil(lambda: dock.model.window() is dock.window())  # the dock lays itself out a moment later
     dock.model.gallery.click()
     made = dock.findChildren(GalleryDialog)[-1]

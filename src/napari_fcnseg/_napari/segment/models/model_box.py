@@ -255,7 +255,7 @@ class ModelBox(QGroupBox):
             self.files_chosen.emit([path])
 
     def _open_gallery(self) -> None:
-        from napari_fcnseg._napari.segment.gallery.dialog import GalleryDialog  # the dock opens without it
+        from napari_fcnseg._napari.segment.models.gallery.dialog import GalleryDialog  # the dock opens without it
 
         dialog = GalleryDialog(self)
         dialog.opened.connect(lambda path: self.files_chosen.emit([path]))

@@ -24,8 +24,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_fcnseg._napari.segment.gallery import jobs
-from napari_fcnseg._napari.segment.gallery.picture import Picture
+from napari_fcnseg._napari.segment.models.gallery import jobs
+from napari_fcnseg._napari.segment.models.gallery.picture import Picture
 from napari_fcnseg._napari.segment.models.preferences import preferred
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
@@ -35,7 +35,7 @@ from napari_fcnseg.system.formatting import format_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from napari_fcnseg._napari.segment.gallery.jobs import Fetched, Shown
+    from napari_fcnseg._napari.segment.models.gallery.jobs import Fetched, Shown
     from napari_fcnseg._napari.widgets.worker import Outcome
     from napari_fcnseg.gallery import Entry
 
