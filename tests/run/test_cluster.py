@@ -107,7 +107,8 @@ def test_workers_that_die_and_come_late_give_the_bits_of_the_plain_run(dask, ima
     np.testing.assert_array_equal(result.labels[:], whole.labels)
     np.testing.assert_array_equal(result.probabilities[:], whole.probabilities)
     assert (len(seen), seen[-1]) == (12, 60)
-    assert result.provenance["cluster"] == {"scheduler": dask.address, "workers": 2}
+    assert result.provenance["cluster"]["scheduler"] == dask.address
+    assert result.provenance["cluster"]["workers"] in (1, 2)  # at once: the others may come too late for any block
     assert result.provenance["devices"] == whole.provenance["devices"] or result.provenance["devices"] == ["CPU:0"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.zarr", "p.zarr"]
 
@@ -191,7 +192,7 @@ def test_a_model_that_a_worker_does_not_see_is_sent_and_another_image_is_refused
     wanted["models"][0]["path"] = str(tmp_path / "nowhere" / model.path.name)
     assert worker.greet(wanted, {}, [])["missing"] == [0]
     assert worker.greet(wanted, {0: order.files_of(model)}, [])["kind"]["devices"]
-    assert "lies outside its folder" in worker.greet({**wanted, "ways": 1}, {0: {"../x": b""}}, [])["trouble"]
+    assert "lies outside its folder" in worker.greet({**wanted, "another": 1}, {0: {"../x": b""}}, [])["trouble"]
     other = {**wanted, "look": {**wanted["look"], "crc": 1}}
     assert "sees another image" in worker.greet(other, {0: order.files_of(model)}, [])["trouble"]
     older = {**wanted, "program": "0.0.1"}

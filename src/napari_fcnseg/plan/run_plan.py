@@ -85,6 +85,11 @@ class RunPlan:
         return tuple(model.form for model in self.models)
 
     @property
+    def ways(self) -> tuple[str, ...]:
+        """How a processor computes each model (:mod:`napari_fcnseg.conversion.ways`); empty for any way."""
+        return tuple(method.dense.ways if method.name == "dense" else "" for method in self.methods)
+
+    @property
     def patch(self) -> tuple[int, ...]:
         """Largest patch of the models, in pixels per axis."""
         return tuple(map(max, zip(*(network.patch_shape for network in self.networks), strict=True)))

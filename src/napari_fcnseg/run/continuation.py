@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.engine import engine
+from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.run.ledger import Ledger, facts_of
 from napari_fcnseg.system.saving import ZARR
 from napari_fcnseg.system.saving.names import growing_at, partial_of
@@ -76,7 +78,8 @@ def continue_run(
 ) -> Continuation:
     """Plan a run, and find out whether it was begun already.
 
-    A tile that is chosen by memory is the earlier run's: with another one the last bits would be others.
+    A tile that is chosen by memory, and ways of computing that nobody named, are the earlier run's: with others the
+    last bits would differ.
 
     Parameters
     ----------
@@ -105,15 +108,35 @@ def continue_run(
     ledger = Ledger(part, plan, facts_of(plan, devices, image, versions))
     if not earlier:
         return Continuation(plan, ledger, devices=devices)
-    tile = tuple(earlier.get("tile", ()))
-    if settings.tile is None and tile != plan.tile and len(tile) == len(plan.tile):
-        like = make(replace(settings, tile=tuple(n * settings.every for n in tile)))
-        same = Ledger(part, like, facts_of(like, devices, image, versions))
-        if not same.difference(earlier):
-            plan, ledger = like, same
+    if ledger.difference(earlier) and (chosen := as_earlier(plan, settings, earlier)) != settings:
+        with suppress(SettingsError):  # ways that this version does not know
+            like = make(chosen)
+            same = Ledger(part, like, facts_of(like, devices, image, versions))
+            if not same.difference(earlier):
+                plan, ledger = like, same
     if different := ledger.difference(earlier):
         return Continuation(plan, ledger, note=f"{part} was {different}. It is begun anew.", devices=devices)
     return Continuation(plan, ledger, goes_on=True, devices=devices)
+
+
+def as_earlier(plan: RunPlan, settings: RunSettings, earlier: Mapping[str, Any]) -> RunSettings:
+    """Return settings with the tile and the ways of an earlier run, where the user left them open.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        Of the settings.
+    settings : RunSettings
+        What the user chose.
+    earlier : mapping
+        Facts of the earlier run (:func:`left_behind`); empty for none.
+    """
+    tile, ways = tuple(earlier.get("tile", ())), tuple(earlier.get("ways", ()))
+    if settings.tile is None and tile != plan.tile and len(tile) == len(plan.tile):
+        settings = replace(settings, tile=tuple(n * settings.every for n in tile))
+    if settings.ways is None and ways != plan.ways and len(ways) == len(plan.ways):
+        settings = replace(settings, ways=ways)
+    return settings
 
 
 def _here(settings: RunSettings) -> Machine:

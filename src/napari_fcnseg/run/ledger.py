@@ -51,7 +51,7 @@ _DIFFERENT: Final = {
     "versions": "of other versions of the libraries",
 }
 #: Settings that change no number, or that are compared by themselves.
-_NO_MATTER: Final = ("tile", "memory_limit", "device")
+_NO_MATTER: Final = ("tile", "ways", "memory_limit", "device")
 
 
 def facts_of(
@@ -76,7 +76,7 @@ def facts_of(
         "format": _FORMAT,
         "image": {**image, **layout, "dtype": str(plan.image.dtype)},
         "models": [[m.sha256, m.output, method.name] for m, method in zip(plan.models, plan.methods, strict=True)],
-        "ways": [method.dense.ways for method in plan.methods if method.name == "dense"],
+        "ways": list(plan.ways),
         "mask": plan.mask.as_dict() if plan.mask is not None else None,
         "settings": settings,
         "tile": list(plan.tile),

@@ -110,7 +110,7 @@ class Bench:
         devices = [asdict(device) for device in self.devices]
         for device in devices:
             device.update(memory=None, process=0, precisions=list(device["precisions"]))
-        return {"devices": devices, "versions": library_versions(self.devices), "ways": self.order["ways"]}
+        return {"devices": devices, "versions": library_versions(self.devices)}
 
     def plan_for(self, tile: Sequence[int]) -> WorkerPlan:
         """Return the plan with a tile, made once."""

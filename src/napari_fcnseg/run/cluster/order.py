@@ -117,21 +117,18 @@ def look_at(array: Any) -> dict[str, Any]:
 
 
 def make_order(
-    plan: RunPlan, image: Mapping[str, Any], mask: Mapping[str, Any] | None, data: Any, *, ways: Any = None
-) -> dict[str, Any]:
+    plan: RunPlan, image: Mapping[str, Any], mask: Mapping[str, Any] | None, data: Any
+) -> dict[str, Any]:  # fmt: skip
     """Return what a worker needs to make the same plan.
 
     Parameters
     ----------
     plan : RunPlan
-        The head's plan; its tiles are said with each block.
+        The head's plan; its tiles are said with each block. Its ways of computing are those of all workers.
     image, mask : mapping
         Where they lie.
     data : array_like
         The image as the head sees it.
-    ways : optional
-        The ways of computing (which convolution each layer takes), pinned by the head, as plain data; None for the
-        workers' own, which then have to be of one kind.
 
     Raises
     ------
@@ -139,6 +136,7 @@ def make_order(
         If a model was not read from a file.
     """
     settings = {name: value for name, value in plan.settings.as_dict().items() if name != "tile"}
+    settings["ways"] = plan.ways if any(plan.ways) else None
     order = {
         "format": FORMAT,
         "program": version("napari-fcnseg"),
@@ -148,7 +146,6 @@ def make_order(
         "models": [_model(model) for model in plan.models],
         "methods": [method.name for method in plan.methods],
         "settings": settings,
-        "ways": ways,
     }
     plain: dict[str, Any] = json.loads(json.dumps(order))
     return plain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from napari_fcnseg.run.cluster.address import connected
 from napari_fcnseg.run.cluster.head import ClusterRun, check_for_cluster
 from napari_fcnseg.run.cluster.order import make_order, place_of
 from napari_fcnseg.run.cluster.team import Team
-from napari_fcnseg.run.continuation import continue_run
+from napari_fcnseg.run.continuation import as_earlier, continue_run, left_behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -57,6 +58,10 @@ def run_on(
     """
     plan = make(settings)
     check_for_cluster(plan, outputs)
+    pinned = as_earlier(plan, settings, left_behind(outputs)).ways or plan.ways  # those of all workers
+    if any(pinned):
+        with contextlib.suppress(SettingsError):  # ways that this version does not know
+            plan, settings = make(replace(settings, ways=pinned)), replace(settings, ways=pinned)
     order = make_order(plan, image, mask, plan.image)
     with connected(where) as cluster:
         team = Team(cluster, order, plan.models)

@@ -143,11 +143,10 @@ class Team:
         if here["devices"] != there["devices"]:
             own = " and ".join(", ".join(map(str, machine_of(one).devices)) for one in (there, here))
             return f"it computes on another device than the others ({own}), and the last bits would differ"
-        name = next((n for n, v in here["versions"].items() if there["versions"].get(n) != v), "")
-        if name:
-            its, ours = there["versions"].get(name, "none"), here["versions"][name]
-            return f"it has {name} {its}, the others {ours}, and the last bits would differ"
-        return "it would compute in other ways than the others, and the last bits would differ"
+        names = sorted({*here["versions"], *there["versions"]})
+        name = next(name for name in names if there["versions"].get(name) != here["versions"].get(name))
+        its, ours = (versions.get(name, "none") for versions in (there["versions"], here["versions"]))
+        return f"it has {name} {its}, the others {ours}, and the last bits would differ"
 
     def _cores(self, address: str) -> list[int]:
         """Return which of this computer's cores a worker has that was started here for this run."""
