@@ -20,6 +20,8 @@ from napari_fcnseg.run.cluster.address import PER_WORKER, reason_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
+    Key = tuple[str, int]
+
 _LOOK: Final = 1.0  # seconds between two looks at which workers there are
 _FETCH: Final = 20  # seconds for an answer of a few bytes
 _TRIES: Final = 3  # of one job
@@ -56,7 +58,7 @@ class _Worker:
     """A worker of the cluster: greeted, then in use or not."""
 
     state: str = "new"  # "greeted", "in use", "refused"
-    jobs: set[str] = field(default_factory=set)
+    jobs: set[Key] = field(default_factory=set)
 
 
 class Window:
@@ -83,8 +85,8 @@ class Window:
     ) -> None:
         self._client, self._greet, self._admit, self._tell = client, greet, admit, tell
         self._workers: dict[str, _Worker] = {}
-        self._flying: dict[str, tuple[Job, str, Any]] = {}  # by the future's key
-        self._landed: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._flying: dict[Key, tuple[Job, str, Any]] = {}  # by the future's key
+        self._landed: queue.SimpleQueue[Key] = queue.SimpleQueue()
         self._again: list[Job] = []
         self._looked, self._numbers, self._name = 0.0, itertools.count(), f"fcnseg-{uuid.uuid4().hex[:12]}"
         self._problem: ClusterError | None = None
@@ -204,7 +206,7 @@ class Window:
         return exhausted
 
     def _submit(self, job: Job, address: str) -> None:
-        key = f"{self._name}-{next(self._numbers)}"
+        key = (self._name, next(self._numbers))  # all of one group, or the scheduler would remember a group for each
         try:
             future = self._client.submit(
                 job.function, *job.arguments, key=key, workers=[address], allow_other_workers=False, pure=False,
@@ -229,7 +231,7 @@ class Window:
             if key in self._flying:
                 yield from self._take(key, answers.get(key))
 
-    def _fetched(self, keys: Sequence[str]) -> dict[str, Any]:
+    def _fetched(self, keys: Sequence[Key]) -> dict[Key, Any]:
         """Fetch the answers of several jobs at once; none where one of them cannot be had, and each is asked for."""
         if len(keys) < 2:
             return {}
@@ -239,7 +241,7 @@ class Window:
             return dict(zip(keys, found, strict=True))
         return {}
 
-    def _take(self, key: str, answer: dict[str, Any] | None) -> Iterator[tuple[Job, dict[str, Any]]]:
+    def _take(self, key: Key, answer: dict[str, Any] | None) -> Iterator[tuple[Job, dict[str, Any]]]:
         job, address, future = self._flying.pop(key)
         worker = self._workers.get(address)
         if worker is not None:
