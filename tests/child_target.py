@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import os
 import signal
 import sys
@@ -21,6 +22,12 @@ def echo(value: Any) -> Any:
 
 def process() -> tuple[int, list[str]]:
     return os.getpid(), sorted(sys.modules)
+
+
+def registered_error() -> None:
+    """Raise an error that a library here would pickle in its own way."""
+    copyreg.pickle(UnsupportedLayerError, lambda error: (eval, (repr(str(error)),)))
+    raise UnsupportedLayerError("odd_one", "Odd", "it is odd", "Take it out.")
 
 
 def sleep(seconds: float, touch: str = "") -> str:

@@ -70,8 +70,9 @@ def test_answers_come_in_order_and_prints_do_not_disturb_them(child) -> None:
 
 
 def test_our_errors_arrive_whole_and_others_as_a_sentence(child) -> None:
-    with pytest.raises(UnsupportedLayerError, match=r"'odd_one' \(Odd\) cannot be used: it is odd. Take it out."):
-        child.call("refuse").result(30)
+    for name in ("refuse", "registered_error"):
+        with pytest.raises(UnsupportedLayerError, match=r"'odd_one' \(Odd\) cannot be used: it is odd. Take it out."):
+            child.call(name).result()
     with pytest.raises(EngineError, match=r"failed with RuntimeError: first line$"):
         child.call("fail").result(30)
     with pytest.raises(OutOfMemoryError, match="smaller tile") as caught:

@@ -56,7 +56,9 @@ def add_arguments(segment: argparse.ArgumentParser) -> None:
     for kind in EXTRA_OUTPUTS:
         segment.add_argument(f"--{kind.name}", type=Path, metavar="FILE", help=f"write {kind.about} too")
     segment.add_argument("--verify", action="store_true", help="compare with the patch model at 256 pixels too")
-    cluster = "a Dask scheduler (tcp://HOST:8786) whose workers compute it, or local:N for N processes; into .zarr"
+    cluster = (
+        "Dask scheduler whose workers compute it, as it prints its address, or local:N for N processes; into .zarr"
+    )
     segment.add_argument("--cluster", metavar="ADDRESS", help=cluster)
     batch.add_arguments(segment)
     add_overwrite(segment)

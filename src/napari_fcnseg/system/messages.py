@@ -50,7 +50,12 @@ def packed(number: int, content: object) -> list[Any]:
         Whatever the content's own pickling raises; nothing has been written then.
     """
     buffers: list[pickle.PickleBuffer] = []
-    data = pickle.dumps(content, PROTOCOL, buffer_callback=buffers.append)
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, PROTOCOL, buffer_callback=buffers.append)
+    # Libraries register how they would pickle classes of others: with tblib TensorFlow does so for every exception.
+    pickler.dispatch_table = {}
+    pickler.dump(content)
+    data = file.getbuffer()
     raw = [buffer.raw() for buffer in buffers]
     return [_HEADER.pack(number, len(data), len(raw)), *(_LENGTH.pack(view.nbytes) for view in raw), data, *raw]
 

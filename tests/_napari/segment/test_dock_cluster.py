@@ -29,7 +29,7 @@ def scheduler() -> Iterator[str]:
 
 @pytest.fixture
 def pixels() -> np.ndarray:
-    return np.stack([np.tile(SAMPLE.image(), (2, 2, 1))[n : 300 + n, :300] for n in range(4)])
+    return np.stack([np.tile(SAMPLE.image(), (2, 2, 1))[n : 300 + n, :300] for n in range(16)])
 
 
 def prefer(monkeypatch, cluster: str) -> None:
@@ -59,9 +59,9 @@ def test_a_run_on_a_cluster_is_cancelled_and_resumed_and_is_the_plain_run(
 
     monkeypatch.setattr(dock.run, "advance", cancel_at_once)
     assert run(qtbot, dock).startswith("Stopped: ")
-    assert f"On 1 worker at {scheduler}: computing 16 tiles…" in said[0]
+    assert f"On 1 worker at {scheduler}: computing 64 tiles…" in said[0]
     dock.run.resume.click()
-    assert finish(qtbot, dock).startswith("Done: 4 × 300 × 300 pixels in ")
+    assert finish(qtbot, dock).startswith("Done: 16 × 300 × 300 pixels in ")
     expected = segment(pixels, SAMPLE.model_path, channel_axis=-1, preprocess=SAMPLE.preprocess, tile=150)
     np.testing.assert_array_equal(viewer.layers[-1].data, expected.labels)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.zarr"]
