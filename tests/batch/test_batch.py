@@ -170,7 +170,8 @@ def test_a_batch_that_was_stopped_goes_on_where_it_was(models, tmp_path, form) -
     assert seen == [("a.npy", "done")]
     assert [row[:2] for row in report(batch.report)] == [("a.npy", "done"), ("b.npy", "stopped"), ("c.npy", "stopped")]
     left = sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(("b.labels", "b.prob", "c.labels")))
-    assert left == (["b.labels.ome.partial.zarr", "b.probabilities.ome.partial.zarr"] if form == "ome-zarr" else [])
+    ending = OUTPUT_FORMATS[form] + ".zarr" * (form != "ome-zarr")
+    assert left == [f"b.{kind}{ending.removesuffix('.zarr')}.partial.zarr" for kind in ("labels", "probabilities")]
     lines = do(models, tmp_path, tmp_path, settings, form=form)  # into the folder itself: results are no images
     assert ends(lines) == {"a.npy": "kept", "b.npy": "done", "c.npy": "done"}
     for name in "abc":

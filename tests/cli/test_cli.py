@@ -425,7 +425,13 @@ def test_what_was_done_before_the_engine_died_is_kept(folder, capsys, tmp_path, 
     assert code == 1
     assert "computing process ended" in err
     assert "of 35 tiles are done and kept" in err
-    kept = tifffile.imread(tmp_path / "l.partial.tif")
+    assert "The same command goes on." in err
+    kept = np.asarray(read_image([tmp_path / "l.tif.partial.zarr"]).data)
     whole = nf.segment(np.moveaxis(tifffile.imread(folder / "image.tif"), 0, -1), folder / "a.keras").labels
     assert 2 * 60 < np.count_nonzero(kept) < kept.size
     np.testing.assert_array_equal(kept[kept > 0], whole[kept > 0])
+    monkeypatch.undo()
+    assert run(capsys, *arguments)[0] == 0
+    assert any("of 35 tiles were there already" in note for note in provenance_of_file(tmp_path / "l.tif")["notes"])
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "l.tif"), whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["l.provenance.json", "l.tif"]

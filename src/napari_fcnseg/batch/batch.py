@@ -11,6 +11,7 @@ import time
 from collections import deque
 from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -231,8 +232,9 @@ class Batch:
         axis = self.settings.channel_axis
         settings = self.settings if axis is not None else replace(self.settings, channel_axis=image.channel_axis)
         scaling, size_note = self._scaling(image, settings)
-        data, outputs = (image.data, outcome.outputs) if scaling is None else (scaling.image, {})
-        begun = continue_run(lambda chosen: make_plan(data, self.models, chosen), settings, outputs, item.identity)
+        data = image.data if scaling is None else scaling.image
+        make = partial(make_plan, data, self.models)
+        begun = continue_run(make, settings, outcome.outputs, item.identity, scaling=scaling)
         run = Run(begun.plan)
         run.notes += filter(None, [begun.note])
         sampler = VerificationSampler(run) if self.verify else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.run.provenance_file import check_provenance, is_as_written, provenance_in, provenance_path
 from napari_fcnseg.system.saving import PYTHON, Inputs, Plan
-from napari_fcnseg.system.saving.names import growing_at
+from napari_fcnseg.system.saving.names import growing_at, stand_in
 from napari_fcnseg.system.saving.reasons import reason, remedy
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class ResultFiles:
         """
         make_folder(self.first.parent)
         plan = Plan(tuple(self.outputs.values()), self._inputs, (self._beside,), overwrite=True, advice=self._advice)
-        for path in self.outputs.values():
+        for path in itertools.chain.from_iterable((path, stand_in(path)) for path in self.outputs.values()):
             if problem := self._inputs.problem(growing_at(path)):
                 raise OutputError(f"{problem}: it is never written over. Choose another folder for the results.")
         with plan.claim():

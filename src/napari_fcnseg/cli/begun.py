@@ -62,8 +62,8 @@ class Begun:
         from napari_fcnseg.run.continuation import continue_run
         from napari_fcnseg.run.run import Run
 
-        outputs = self.outputs if self.scaling is None else {}
-        continuation = continue_run(self._maker(), self.settings, outputs, self._identity)
+        maker, scaling = self._maker(), self.scaling
+        continuation = continue_run(maker, self.settings, self.outputs, self._identity, scaling=scaling)
         run = Run(continuation.plan)
         run.notes += filter(None, [continuation.note])
         return run, continuation

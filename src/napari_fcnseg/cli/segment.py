@@ -135,10 +135,8 @@ def _execute(begun: Begun, run: Run, continuation: Continuation, plan: Plan) -> 
     except (FcnSegError, KeyboardInterrupt, MemoryError):
         arrays.abandon()
         if arrays.done:
-            output_files.keep(arrays, image, outputs, plan)
-            how = " The same command goes on." * (continuation.ledger is not None)
-            kept = f"{arrays.done} of {run.total} tiles are done and kept (*.partial.*).{how}"
-            print(f"napari-fcnseg: {kept}", file=sys.stderr)
+            kept = f"{arrays.done} of {run.total} tiles are done and kept (*.partial.*)."
+            print(f"napari-fcnseg: {kept} The same command goes on.", file=sys.stderr)
         raise
     provenance = run.provenance() | ({"series": chosen.series} if chosen.series is not None else {})
     provenance |= scaling.as_dict() if scaling else {}

@@ -164,3 +164,10 @@ def _chunk(size: int) -> int:
     if size <= MOST:
         return size
     return max((n for n in range(LEAST, MOST + 1) if size % n == 0), default=size)
+
+
+def chunk_shape(plan: RunPlan, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a chunk shape for a run's labels, or for its scores with the classes last: whole chunks make a block."""
+    stack = len(plan.layout.stack_shape)
+    chunks = [min(chunk, n) for chunk, n in zip(Blocks.of(plan).chunks, shape[stack:], strict=False)]
+    return (*(1,) * stack, *chunks, *(1,) * (len(shape) - stack - len(chunks)))

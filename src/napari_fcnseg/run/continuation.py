@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.run.ledger import Ledger, facts_of
+from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.system.saving import ZARR
-from napari_fcnseg.system.saving.names import growing_at, partial_of
+from napari_fcnseg.system.saving.names import growing_at, partial_of, stand_in
 from napari_fcnseg.system.saving.stores import marked
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.engine import Device
     from napari_fcnseg.plan.run_plan import RunPlan
+    from napari_fcnseg.run.rescaling import Rescaling
     from napari_fcnseg.settings import RunSettings
 
 
@@ -32,13 +34,15 @@ class Continuation:
     plan : RunPlan
         The plan.
     ledger : Ledger or None
-        Where finished tiles are noted; None where not everything goes to disk tile by tile.
+        Where finished tiles are noted; None where not everything goes to disk, or there is only one.
     goes_on : bool
         Whether the ledger's file is that of this very run, begun earlier.
     note : str
         Why what is there is not gone on with, as a sentence; empty otherwise.
     devices : tuple of Device
         Where it is computed; empty without a ledger.
+    stand_ins : mapping of str to Path
+        The Zarr folders that stand for results which are not written tile by tile, by the names of their kinds.
     """
 
     plan: RunPlan
@@ -46,11 +50,16 @@ class Continuation:
     goes_on: bool = False
     note: str = ""
     devices: tuple[Device, ...] = ()
+    stand_ins: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def opening(self) -> dict[str, bool]:
         """How :class:`napari_fcnseg.imagefile.GrowingZarr` treats what an earlier run left."""
         return {"go_on": self.goes_on, "anew": bool(self.note)}
+
+    def opening_of(self, name: str) -> dict[str, bool]:
+        """Return the same for one result: where a stand-in holds its tiles, what was left of itself is empty."""
+        return {"anew": self.goes_on or bool(self.note)} if name in self.stand_ins else self.opening
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,7 @@ def continue_run(
     outputs: Mapping[str, Path],
     identity: Callable[[], Mapping[str, Any] | None],
     machine: Callable[[Mapping[str, Any]], Machine] | None = None,
+    scaling: Rescaling | None = None,
 ) -> Continuation:
     """Plan a run, and find out whether it was begun already.
 
@@ -93,21 +103,27 @@ def continue_run(
         Returns what tells the image from any other (:func:`napari_fcnseg.imagefile.identity.identity_of`).
     machine : callable, optional
         Returns what computes it, given the facts of the earlier run, if there is one; the engine here otherwise.
+    scaling : Rescaling, optional
+        How the image was rescaled for the run.
 
     Raises
     ------
     FcnSegError
         If the run is not possible.
     """
-    plan = make(settings)
-    if not _all_grow(outputs) or (image := identity()) is None:
+    plan, places = make(settings), growing_places(outputs, scaled=scaling is not None)
+    stand_ins = {name: path for name, path in places.items() if path != outputs[name]}
+    on_disk = all(kind.name in places for kind in kept_outputs(plan.settings))
+    if not on_disk or (stand_ins and plan.schedule.total < 2) or (image := identity()) is None:
         return Continuation(plan)
-    part, earlier = growing_at(outputs["labels"]), left_behind(outputs)
+    if scaling is not None:
+        image = {**image, "rescale": list(scaling.factors)}
+    part, earlier = growing_at(places["labels"]), left_behind(places)
     computed = machine(earlier) if machine is not None else _here(settings)
     devices, versions = computed.devices, computed.versions or None
     ledger = Ledger(part, plan, facts_of(plan, devices, image, versions))
     if not earlier:
-        return Continuation(plan, ledger, devices=devices)
+        return Continuation(plan, ledger, devices=devices, stand_ins=stand_ins)
     if ledger.difference(earlier) and (chosen := as_earlier(plan, settings, earlier)) != settings:
         with suppress(SettingsError):  # ways that this version does not know
             like = make(chosen)
@@ -115,8 +131,9 @@ def continue_run(
             if not same.difference(earlier):
                 plan, ledger = like, same
     if different := ledger.difference(earlier):
-        return Continuation(plan, ledger, note=f"{part} was {different}. It is begun anew.", devices=devices)
-    return Continuation(plan, ledger, goes_on=True, devices=devices)
+        note = f"{part} was {different}. It is begun anew."
+        return Continuation(plan, ledger, note=note, devices=devices, stand_ins=stand_ins)
+    return Continuation(plan, ledger, goes_on=True, devices=devices, stand_ins=stand_ins)
 
 
 def as_earlier(plan: RunPlan, settings: RunSettings, earlier: Mapping[str, Any]) -> RunSettings:
@@ -143,26 +160,42 @@ def _here(settings: RunSettings) -> Machine:
     return Machine(engine().devices_for(settings.device, settings.precision))
 
 
-def left_behind(outputs: Mapping[str, Path]) -> dict[str, Any]:
-    """Return the facts of a run that was stopped, of which every array is still there; empty otherwise.
+def growing_places(outputs: Mapping[str, Path], *, scaled: bool = False) -> dict[str, Path]:
+    """Return the Zarr folders that the results of a run grow in, by their kinds.
 
     Parameters
     ----------
     outputs : mapping of str to Path
-        Its results by their kinds.
+        The results by their kinds.
+    scaled : bool
+        Whether the run is on a rescaled image, whose tiles have other pixels than the results.
     """
-    if not _all_grow(outputs):
+    return {
+        name: path if path.suffix.lower() == ZARR and not scaled else stand_in(path) for name, path in outputs.items()
+    }
+
+
+def left_behind(places: Mapping[str, Path]) -> dict[str, Any]:
+    """Return the facts of a run that was stopped, of which every array is still there; empty otherwise.
+
+    Parameters
+    ----------
+    places : mapping of str to Path
+        Where its results grow, by their kinds (:func:`growing_places`).
+    """
+    if "labels" not in places or any(path.suffix.lower() != ZARR for path in places.values()):
         return {}
-    found = Ledger.of(growing_at(outputs["labels"]))
-    marks = {name: marked(growing_at(path)).get("written") for name, path in outputs.items()}
+    found = Ledger.of(growing_at(places["labels"]))
+    marks = {name: marked(growing_at(path)).get("written") for name, path in places.items()}
     return found if found and found["marks"] == marks else {}
 
 
 def gone_on_with(outputs: Mapping[str, Path]) -> tuple[Path, ...]:
     """Return the names of what an earlier run has left that a run may take over, or begin anew without being told."""
-    names = ((partial_of(path), growing_at(path)) for path in outputs.values())
-    return tuple(itertools.chain.from_iterable(names)) if left_behind(outputs) else ()
-
-
-def _all_grow(outputs: Mapping[str, Path]) -> bool:
-    return "labels" in outputs and all(path.suffix.lower() == ZARR for path in outputs.values())
+    free: list[Path] = []
+    for scaled in (False, True):
+        places = growing_places(outputs, scaled=scaled)
+        if left_behind(places):
+            names = (*places.values(), *outputs.values())
+            free += itertools.chain.from_iterable((partial_of(path), growing_at(path)) for path in names)
+    return tuple(dict.fromkeys(free))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import ZARR, GrowingZarr, check_picture, stage_image
+from napari_fcnseg.plan.blocks import chunk_shape
 from napari_fcnseg.run.disk_room import check_results
 from napari_fcnseg.run.output_kinds import LABELS, OUTPUT_KINDS, kept_outputs
 from napari_fcnseg.run.provenance_file import settle_provenance, stage_provenance
-from napari_fcnseg.run.result import ResultArrays, chunk_shape
-from napari_fcnseg.system.saving import partial_of
+from napari_fcnseg.run.result import ResultArrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -70,9 +70,9 @@ def result_arrays_for(
         if path.suffix.lower() == ZARR:
             meaning, chunks = _described(kind, run, _like_result(run, image)), chunk_shape(run.plan, shape)
             options: dict[str, Any] = {"classes": kind.per_class, "overwrite": overwrite, "batch": batch}
-            options |= continuation.opening if continuation is not None else {}
+            options |= continuation.opening_of(kind.name) if continuation is not None else {}
             growing[kind.name] = GrowingZarr(path, shape, chunks, dtype, meaning, **options)
-    return ResultArrays(run, growing, scaling=scaling, continuation=continuation)
+    return ResultArrays(run, growing, overwrite=overwrite, batch=batch, scaling=scaling, continuation=continuation)
 
 
 def publish(
@@ -122,24 +122,8 @@ def publish(
         except OutputError as error:
             problems.append(error)
     if not problems:
+        arrays.forget()
         plan.forget_partial()
-    _say(problems)
-
-
-def keep(arrays: ResultArrays, image: ImageFile, outputs: Mapping[str, Path], plan: Plan) -> None:
-    """Write the finished tiles of a stopped run, under ``.partial`` names.
-
-    Raises
-    ------
-    OutputError
-        If something could not be written.
-    """
-    staged, problems = _staged(arrays, image, {name: partial_of(path) for name, path in outputs.items()})
-    for one in staged:
-        try:
-            one.publish(overwrite=plan.overwrite, inputs=plan.inputs)
-        except OutputError as error:
-            problems.append(error)
     _say(problems)
 
 

@@ -16,10 +16,11 @@ import numpy as np
 
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile import ZARR, GrowingZarr, check_output
-from napari_fcnseg.plan.blocks import Blocks
+from napari_fcnseg.plan.blocks import chunk_shape
 from napari_fcnseg.run.continuation import Continuation
 from napari_fcnseg.run.output_kinds import OUTPUT_KINDS, kept_outputs
 from napari_fcnseg.run.preview import execute_with_preview
+from napari_fcnseg.run.stand_ins import StandIns
 from napari_fcnseg.system.formatting import format_bytes, format_shape
 from napari_fcnseg.system.memory import free_memory
 from napari_fcnseg.system.saving.reasons import reason
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Future
 
-    from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.plan.schedule import Skip
     from napari_fcnseg.run.rescaling import Rescaling
     from napari_fcnseg.run.run import Run, Tile
@@ -74,6 +74,8 @@ class ResultArrays:
         with ``shape``, ``dtype`` and slice assignment, or the name of a new Zarr array; memory otherwise.
     overwrite : bool
         Whether Zarr arrays of these names are replaced.
+    batch : bool
+        As for :class:`napari_fcnseg.imagefile.GrowingZarr`.
     scaling : Rescaling, optional
         How the run's image was rescaled; the arrays are on the pixels that it had before.
     continuation : Continuation, optional
@@ -100,6 +102,7 @@ class ResultArrays:
         targets: Mapping[str, Any] = MappingProxyType({}),
         *,
         overwrite: bool = False,
+        batch: bool = False,
         scaling: Rescaling | None = None,
         continuation: Continuation | None = None,
     ) -> None:
@@ -111,7 +114,7 @@ class ResultArrays:
         self._overwrite = overwrite
         self.done = 0
         self._growing: list[tuple[str, GrowingZarr]] = []
-        self._needed = 0
+        self._needed, self._settled = 0, False
         self._kinds = kept_outputs(run.plan.settings)
         self._targets: dict[str, Any] = {}
         whole = scaling.result_shape(run.plan) if scaling is not None else None
@@ -119,9 +122,11 @@ class ResultArrays:
             shape, dtype = kind.shape(run.plan, whole), kind.dtype(run.plan)
             array = self.arrays[kind.name] = self._opened(kind.name, targets.get(kind.name), shape, dtype)
             self._targets[kind.name] = array if scaling is None else scaling.target(array, run.plan)
+        self._stand_ins = StandIns(self._earlier, overwrite=overwrite, batch=batch)
+        self._written_into = {**self._targets, **self._stand_ins.arrays}
         self._take_over()
         run.writes_into(self.arrays, dict(self._growing))
-        on_disk = any(type(array) is not np.ndarray for array in self.arrays.values())
+        on_disk = any(type(array) is not np.ndarray for array in self._written_into.values())
         self._writer = ThreadPoolExecutor(1, "napari-fcnseg-writer") if on_disk else None
         self._writing: deque[Future[None]] = deque()
 
@@ -156,6 +161,7 @@ class ResultArrays:
         """Execute the run to its end."""
         execute_into(self.run, self.write, progress=progress, skip=self.skip)
         self.finish()
+        self.forget()
         return self.segmentation()
 
     def finish(self) -> None:
@@ -176,6 +182,10 @@ class ResultArrays:
                 problems.append(str(error))
         if problems:
             raise OutputError(" ".join(problems))
+
+    def forget(self) -> None:
+        """Remove what stands for results that are written, and the notes of what is finished."""
+        self._stand_ins.forget()
         if self._ledger is not None:
             self._ledger.forget()
 
@@ -187,8 +197,11 @@ class ResultArrays:
         OutputError
             If something could not be written.
         """
-        self._written(0)
-        self._stop()
+        if not self._settled:
+            self._written(0)
+            self._stop()
+            self._stand_ins.fill(self._targets, self.run.plan)
+            self._settled = True
         for _, growing in self._growing:
             growing.complete()
         return {growing.path.name: growing.part for _, growing in self._growing}
@@ -198,14 +211,16 @@ class ResultArrays:
         with suppress(FcnSegError):
             self._written(0)
         self._stop()
-        kept = []
+        keep = bool(self.done) or self._earlier.goes_on
+        kept = self._stand_ins.keep() if keep else self._stand_ins.discard()
+        scaled = self.scaling is not None
         while self._growing:
-            _, growing = self._growing.pop()
-            if self.done or self._earlier.goes_on:
+            _, growing = self._growing.pop(0)
+            if keep and not (scaled and self._stand_ins.arrays):
                 kept.append(growing.keep())
             else:
                 growing.discard()
-        return kept[::-1]
+        return kept
 
     def segmentation(self) -> Segmentation:
         """Return the result so far."""
@@ -219,9 +234,9 @@ class ResultArrays:
             return
         self.run.on_taken = self._ledger.note_numbers
         if not self._earlier.goes_on:
-            self._ledger.begin({name: growing.mark for name, growing in self._growing})
+            self._ledger.begin({name: growing.mark for name, growing in self._growing} | self._stand_ins.marks)
             return
-        self.done = self._ledger.go_on(self.arrays, clear=not self.run.writes)
+        self.done = self._ledger.go_on(self._written_into, clear=not self.run.writes)
         self.skip, self.run.done, self.run.taken = self._ledger.skip, self.done, self._ledger.numbers
         self.run.devices = self._earlier.devices  # should there be nothing left to compute
         self.run.notes.append(f"{self.done:,} of {self.run.total:,} tiles were there already.")
@@ -229,7 +244,7 @@ class ResultArrays:
     def _put(self, tile: Tile) -> None:
         try:
             for kind in self._kinds if tile.sums is None else ():
-                self._targets[kind.name][tile.where] = getattr(tile, kind.array)
+                self._written_into[kind.name][tile.where] = getattr(tile, kind.array)
             if self._ledger is not None:
                 self._ledger.note(tile)
         except OSError as error:
@@ -261,7 +276,7 @@ class ResultArrays:
             if path.suffix.lower() != ZARR:
                 raise OutputError(f"{path} cannot be written while a run goes on. Give a name that ends with {ZARR}.")
             check_output(path, overwrite=self._overwrite)
-            how: dict[str, Any] = {"overwrite": self._overwrite, **self._earlier.opening}
+            how: dict[str, Any] = {"overwrite": self._overwrite, **self._earlier.opening_of(name)}
             out = GrowingZarr(path, shape, chunk_shape(self.run.plan, shape), dtype, **how)
         if isinstance(out, GrowingZarr):
             self._growing.append((name, out))
@@ -290,13 +305,6 @@ def execute_into(
             sink(tile)
         if progress is not None:
             progress(tile.done, tile.total)
-
-
-def chunk_shape(plan: RunPlan, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a chunk shape for a run's labels, or for its scores with the classes last: whole chunks make a block."""
-    stack = len(plan.layout.stack_shape)
-    chunks = [min(chunk, n) for chunk, n in zip(Blocks.of(plan).chunks, shape[stack:], strict=False)]
-    return (*(1,) * stack, *chunks, *(1,) * (len(shape) - stack - len(chunks)))
 
 
 def _check_array(name: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

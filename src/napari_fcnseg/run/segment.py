@@ -18,7 +18,7 @@ from napari_fcnseg.run.rescaling import Rescaling
 from napari_fcnseg.run.result import ResultArrays, Segmentation, iter_tiles
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
-from napari_fcnseg.system.saving import Inputs, Plan, files_behind, same_array
+from napari_fcnseg.system.saving import ZARR, Inputs, Plan, files_behind, same_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -166,7 +166,7 @@ def segment(
             "disagreement": disagreement_out}  # fmt: skip
     given = {name: target for name, target in outs.items() if target is not None}
     paths = {name: Path(target) for name, target in given.items() if isinstance(target, str | os.PathLike)}
-    to_files = paths if len(paths) == len(given) and scaling is None else {}
+    growing = len(paths) == len(given) and all(path.suffix.lower() == ZARR for path in paths.values())
 
     def make(chosen: RunSettings) -> RunPlan:
         return make_plan(image if scaling is None else scaling.image, models, chosen, mask=mask)
@@ -176,7 +176,8 @@ def segment(
             if scaling is not None:
                 raise SettingsError("A rescaled image is not computed on a cluster. Leave out rescale, or cluster.")
             return _segment_on(cluster, make, settings, paths, image, mask, overwrite, progress)
-        continuation = continue_run(make, settings, to_files, lambda: identity_of(image))
+        to_files = paths if growing else {}
+        continuation = continue_run(make, settings, to_files, lambda: identity_of(image), scaling=scaling)
         run = Run(continuation.plan)
         run.notes += filter(None, [continuation.note])
         check_results(run.plan, kept_outputs(run.plan.settings), paths)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import ClusterError
 from napari_fcnseg.imagefile import GrowingZarr
+from napari_fcnseg.plan.blocks import chunk_shape
 from napari_fcnseg.run.cluster.address import check_address, connected
 from napari_fcnseg.run.cluster.head import ClusterRun
 from napari_fcnseg.run.cluster.order import folder_of, make_order, place_of
 from napari_fcnseg.run.cluster.session import placed
 from napari_fcnseg.run.cluster.team import Team
 from napari_fcnseg.run.output_kinds import kept_outputs
-from napari_fcnseg.run.result import chunk_shape
 from napari_fcnseg.run.run import Run, Tile
 from napari_fcnseg.system.saving.reasons import reason
 

@@ -76,6 +76,14 @@ def growing_at(path: Path) -> Path:
     return final(path).with_name(partial_of(path).name)
 
 
+def stand_in(path: Path) -> Path:
+    """Return the Zarr folder that stands for a result which cannot be written in parts, until it can be written whole.
+
+    As everything that grows it is called otherwise while it does: ``labels.tif.partial.zarr``.
+    """
+    return path.with_name(f"{path.name}.zarr")
+
+
 def hidden(target: Path, ending: str) -> Path:
     """Return a new hidden name beside a file, for what becomes of it; :func:`hidden_of` finds it again."""
     return target.with_name(f"{_mark(target)}-{secrets.token_hex(4)}{ending}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.system.saving.inputs import Inputs
 from napari_fcnseg.system.saving.lock import Lock
-from napari_fcnseg.system.saving.names import final, growing_at, partial_of, same_file
+from napari_fcnseg.system.saving.names import final, growing_at, partial_of, same_file, stand_in
 from napari_fcnseg.system.saving.reasons import reason, remedy
 from napari_fcnseg.system.saving.recovery import sweep
 from napari_fcnseg.system.saving.renaming import remove
@@ -64,7 +64,8 @@ class Plan:
         if not self.stoppable:
             return ()
         growing = (growing_at(path) for path in self.outputs if path.suffix.lower() == ZARR)
-        return tuple(dict.fromkeys((*map(partial_of, self.outputs), *growing)))
+        standing = (growing_at(stand_in(path)) for path in self.outputs)
+        return tuple(dict.fromkeys((*map(partial_of, self.outputs), *growing, *standing)))
 
     @contextmanager
     def claim(self) -> Iterator[None]:
