@@ -26,6 +26,7 @@ _LOOK: Final = 1.0  # seconds between two looks at which workers there are
 _FETCH: Final = 20  # seconds for an answer of a few bytes
 _TRIES: Final = 3  # of one job
 _SOME: Final = 30.0  # seconds that the others are waited for, once a worker is ready
+_KEYS: Final = 4096  # names of jobs, given again and again: a scheduler remembers the last hundred thousand it has seen
 
 
 @dataclass(eq=False)
@@ -88,7 +89,9 @@ class Window:
         self._flying: dict[Key, tuple[Job, str, Any]] = {}  # by the future's key
         self._landed: queue.SimpleQueue[Key] = queue.SimpleQueue()
         self._again: list[Job] = []
-        self._looked, self._numbers, self._name = 0.0, itertools.count(), f"fcnseg-{uuid.uuid4().hex[:12]}"
+        self._looked = 0.0
+        name = f"fcnseg-{uuid.uuid4().hex[:12]}"  # all of one group, or the scheduler would remember a group for each
+        self._keys: Iterator[Key] = itertools.cycle((name, number) for number in range(_KEYS))
         self._problem: ClusterError | None = None
         self._alone = True  # no worker is there; nobody is told before the first was
         self.address = str(client.scheduler.address)
@@ -206,7 +209,7 @@ class Window:
         return exhausted
 
     def _submit(self, job: Job, address: str) -> None:
-        key = (self._name, next(self._numbers))  # all of one group, or the scheduler would remember a group for each
+        key = next(key for key in self._keys if key not in self._flying)
         try:
             future = self._client.submit(
                 job.function, *job.arguments, key=key, workers=[address], allow_other_workers=False, pure=False,
