@@ -18,7 +18,7 @@ import pytest
 import tifffile
 
 import napari_fcnseg as nf
-from napari_fcnseg.batch import OUTPUT_FORMATS, Batch, BatchProgress, ReportLine, images_in, items, named_items, summary
+from napari_fcnseg.batch import OUTPUT_FORMATS, Batch, BatchProgress, ReportLine, images_in, item, named_items, summary
 from napari_fcnseg.errors import FcnSegError, ImageError, OutputError, SettingsError
 from napari_fcnseg.imagefile import ImageFile, read_image
 from napari_fcnseg.model.patch_model import as_ensemble
@@ -126,7 +126,7 @@ def test_whatever_goes_wrong_with_a_file_the_next_one_is_done(models, tmp_path, 
             raise problems[paths[0].name]
         return read_image(paths, series)
 
-    monkeypatch.setattr(items, "read_image", read)
+    monkeypatch.setattr(item, "read_image", read)
     a, b, c = do(models, tmp_path, tmp_path / "out")
     assert (a.status, b.status, c.status) == ("failed", "failed", "done")
     assert "not enough memory" in a.sentence

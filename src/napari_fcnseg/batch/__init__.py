@@ -1,7 +1,9 @@
 """Segment many images one after the other, each on its own, with a line each in a report."""
 
-from napari_fcnseg.batch.batch import OUTPUT_FORMATS, Batch
-from napari_fcnseg.batch.items import IMAGE_SUFFIXES, BatchItem, FoundImages, images_in, named_items
+from napari_fcnseg.batch.batch import Batch
+from napari_fcnseg.batch.item import BatchItem, FoundImages
+from napari_fcnseg.batch.items import IMAGE_SUFFIXES, images_in, named_items
+from napari_fcnseg.batch.places import OUTPUT_FORMATS
 from napari_fcnseg.batch.progress import BatchProgress
 from napari_fcnseg.batch.report import DONE, FAILED, KEPT, SKIPPED, STOPPED, ReportLine, summary
 

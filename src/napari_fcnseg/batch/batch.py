@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg import preprocess
 from napari_fcnseg.batch.objects import BatchObjects
-from napari_fcnseg.batch.outcome import ResultFiles, make_folder, named_like, put_away
+from napari_fcnseg.batch.outcome import ResultFiles, put_away
+from napari_fcnseg.batch.places import Places, ResultFolder
+from napari_fcnseg.batch.plate_results import ResultPlate
 from napari_fcnseg.batch.progress import BatchProgress
 from napari_fcnseg.batch.record import record_of
 from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, BatchReport, ReportLine, folder_lock, report_in
-from napari_fcnseg.errors import FcnSegError, OutputError, SettingsError
-from napari_fcnseg.imagefile import OUTPUTS
+from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.instances.labeling import StoppedError
 from napari_fcnseg.model.pixel_form import not_converted
-from napari_fcnseg.model.pixel_size import advice
 from napari_fcnseg.plan.run_plan import make_plan, resolve_settings
 from napari_fcnseg.proof.verification import VerificationSampler
 from napari_fcnseg.run import output_files
 from napari_fcnseg.run.continuation import continue_run
 from napari_fcnseg.run.output_kinds import kept_outputs
-from napari_fcnseg.run.rescaling import Rescaling, factors_for
+from napari_fcnseg.run.rescaling import scaling_for
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.system.formatting import format_duration
 from napari_fcnseg.system.saving import PYTHON, Inputs
@@ -42,15 +42,14 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Generator, Iterable, Sequence
 
-    from napari_fcnseg.batch.items import BatchItem
+    from napari_fcnseg.batch.item import BatchItem
     from napari_fcnseg.imagefile import ImageFile
+    from napari_fcnseg.imagefile.plates import Plate
     from napari_fcnseg.instances.settings import InstanceSettings
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.system.saving import Plan
 
-#: What results can be written as, and how their names end.
-OUTPUT_FORMATS = {"tif": ".tif", "ome-zarr": ".ome.zarr"}
 _POLL = 0.05  # seconds after which a batch looks whether it should stop
 _PACES = 5  # images whose time says how long the others take; the very first one waits for the engine
 
@@ -70,7 +69,8 @@ class Batch:
         For every image. They also say what is written beside the labels.
     out_dir : path
         Folder for the results, which is made if it is not there; it may be the one with the images. For ``a.tif`` it
-        gets ``a.labels.tif``, ``a.labels.provenance.json``, and so on; for all together ``report.csv``.
+        gets ``a.labels.tif``, ``a.labels.provenance.json``, and so on; for all together ``report.csv``. For a plate it
+        is the plate of results, with the report in the folder ``NAME.report`` beside it.
     form : {"tif", "ome-zarr"}
         What results are written as.
     verify : bool
@@ -93,6 +93,8 @@ class Batch:
         ``a.objects.csv``, and at the end for all images ``objects.csv``.
     volume : bool
         Whether objects extend along the last three axes, as they do where the model's patches do.
+    plate : Plate, optional
+        What the images are the fields of.
 
     Attributes
     ----------
@@ -100,6 +102,8 @@ class Batch:
         The file with a line for each.
     table : Path or None
         The table of the objects of all images, once it is written.
+    wells : Path or None
+        The table of a plate's wells, once it is written.
 
     Raises
     ------
@@ -124,11 +128,10 @@ class Batch:
         rescale: Sequence[float] | None = None,
         objects: InstanceSettings | None = None,
         volume: bool = False,
+        plate: Plate | None = None,
     ) -> None:
-        if form not in OUTPUT_FORMATS:
-            raise SettingsError(f"Results cannot be written as {form!r}. Choose one of: {', '.join(OUTPUT_FORMATS)}.")
         self.items, self.left_out = tuple(items), tuple(left_out)
-        self.models, self.form, self.verify = tuple(models), form, verify
+        self.models, self.verify = tuple(models), verify
         if verify and (whole := next((model for model in self.models if model.labels_every_pixel), None)):
             raise not_converted(whole.name)
         self.overwrite, self._advice, self._series = overwrite, advice, series
@@ -140,9 +143,15 @@ class Batch:
         self.kinds = kept_outputs(settings)
         if problem := self._inputs.problem(Path(out_dir) / "report.csv"):
             raise OutputError(f"{problem}. Choose another folder for the results.")
-        self.out_dir = _made(Path(out_dir))
+        self._places: Places = (
+            ResultFolder(Path(out_dir), form)
+            if plate is None
+            else ResultPlate(Path(out_dir), plate, self.models[0], self._inputs, objects=objects is not None)
+        )
+        self.out_dir = self._places.folder
         self.report = report_in(self.out_dir)
         self.table: Path | None = None
+        self.wells: Path | None = None
         self._objects = self._search(objects, volume) if objects is not None else None
         self._paces: deque[float] = deque(maxlen=_PACES)
 
@@ -167,8 +176,9 @@ class Batch:
             If the report cannot be written, or another batch writes into the folder.
         """
         waiting, begun = deque(self.items), False
-        with folder_lock(self.out_dir), BatchReport(self.report) as report:
+        with folder_lock(self.out_dir), BatchReport(self.report, self._places.wells) as report:
             try:
+                self._places.begin()
                 for line in self.left_out:
                     report.add(line)
                     yield line
@@ -184,6 +194,8 @@ class Batch:
                 if not waiting and self._objects is not None:
                     self.table = self._objects.finish()
             finally:
+                with suppress(FcnSegError):
+                    self.wells = self._places.finish()
                 with suppress(OutputError):  # what could not be written is said already, or the report's name says it
                     for item in waiting:
                         said = "Stopped before it was complete." if begun else "Not begun: the batch was stopped."
@@ -196,34 +208,45 @@ class Batch:
         yield self._standing(item)
         start = time.perf_counter()
         try:
-            names = [kind.name for kind in self.kinds]
-            record, stem = self._record(item), self.out_dir / item.target
-            outcome = ResultFiles(named_like(stem, names, OUTPUT_FORMATS[self.form]), record, **self._files())
-            line: ReportLine | None
-            if not self.overwrite and outcome.was_done(verified=self.verify):
-                said = "It was done before, with the same model and settings."
-                line = ReportLine(item.name, KEPT, said, outcome.first)
-            else:
-                with outcome.claim() as plan:
-                    line = yield from self._segment(item, outcome, plan, stop)
-            if line is not None and self._objects is not None:
-                line = self._with_objects(self._objects, item, line, record, stop)
-            if line is None or line.status == KEPT:
-                return line
+            line = yield from self._done(item, stop)
+            if line is not None and line.status != KEPT:
+                line = replace(line, seconds=time.perf_counter() - start)
+                self._paces.append(line.seconds)
         except StoppedError:
-            return None
-        except FcnSegError as error:
-            problem = str(error)
-        except MemoryError:
-            problem = "There is not enough memory for this image. Write OME-Zarr, close other programs, or crop it."
+            line = None
         except Exception as error:
-            _log.exception("%s could not be segmented", item.name)
-            problem = f"Unexpected error, please report it: {type(error).__name__}: {error}"
+            line = self._failed(item, error, time.perf_counter() - start)
+        try:
+            self._places.settle(item, line)
+        except Exception as error:
+            return self._failed(item, error, time.perf_counter() - start)
+        return line
+
+    def _done(self, item: BatchItem, stop: threading.Event | None) -> Generator[BatchProgress, None, ReportLine | None]:
+        self._places.prepare(item)
+        record, outputs = self._record(item), self._places.outputs(item, [kind.name for kind in self.kinds])
+        outcome = ResultFiles(outputs, record, **self._files())
+        line: ReportLine | None
+        if not self.overwrite and outcome.was_done(verified=self.verify):
+            said = "It was done before, with the same model and settings."
+            line = ReportLine(item.name, KEPT, said, outcome.first)
         else:
-            seconds = time.perf_counter() - start
-            self._paces.append(seconds)
-            return replace(line, seconds=seconds)
-        return ReportLine(item.name, FAILED, " ".join(problem.split()), seconds=time.perf_counter() - start)
+            with outcome.claim() as plan:
+                line = yield from self._segment(item, outcome, plan, stop)
+        if line is not None and self._objects is not None:
+            line = self._with_objects(self._objects, item, line, record, stop)
+        return line
+
+    def _failed(self, item: BatchItem, error: Exception, seconds: float) -> ReportLine:
+        """Return the line of an image that could not be segmented."""
+        if isinstance(error, FcnSegError):
+            problem = str(error)
+        elif isinstance(error, MemoryError):
+            problem = "There is not enough memory for this image. Write OME-Zarr, close other programs, or crop it."
+        else:
+            _log.error("%s could not be segmented", item.name, exc_info=error)
+            problem = f"Unexpected error, please report it: {type(error).__name__}: {error}"
+        return ReportLine(item.name, FAILED, " ".join(problem.split()), seconds=seconds)
 
     def _segment(
         self, item: BatchItem, outcome: ResultFiles, plan: Plan, stop: threading.Event | None
@@ -231,7 +254,7 @@ class Batch:
         image = item.read(self._series).for_model(self.models[0].channels)
         axis = self.settings.channel_axis
         settings = self.settings if axis is not None else replace(self.settings, channel_axis=image.channel_axis)
-        scaling, size_note = self._scaling(image, settings)
+        scaling, size_note = scaling_for(self._rescale, image, self.models, settings)
         data = image.data if scaling is None else scaling.image
         make = partial(make_plan, data, self.models)
         begun = continue_run(make, settings, outcome.outputs, item.identity, scaling=scaling)
@@ -266,7 +289,7 @@ class Batch:
         )
         output_files.publish(arrays, image, outcome.outputs, provenance, plan)
         line = self._conclude(item, run, outcome, provenance, plan, sampler)
-        return replace(line, sentence=" ".join((line.sentence, *image.notes, *size_note)))
+        return replace(line, sentence=" ".join((line.sentence, *image.notes, *filter(None, [size_note]))))
 
     def _conclude(
         self, item: BatchItem, run: Run, outcome: ResultFiles, provenance: dict[str, Any], plan: Plan,
@@ -293,18 +316,17 @@ class Batch:
         def read() -> ImageFile:
             return item.read(self._series).for_model(self.models[0].channels)
 
-        stem = self.out_dir / item.target
+        own = self._places.objects(item)
         try:
-            found = objects.find(item.name, stem, line.output, record, read, lambda: _is_set(stop))
+            found = objects.find(item.name, own, line.output, record, read, lambda: _is_set(stop))
         except FcnSegError as error:
             raise OutputError(f"The labels are written, but not the objects. {error}") from None
         status = DONE if found.new else line.status
         return replace(line, status=status, sentence=f"{line.sentence} {found.said}", objects=found.count)
 
     def _search(self, objects: InstanceSettings, volume: bool) -> BatchObjects:
-        ending, axis = OUTPUT_FORMATS[self.form], self.settings.channel_axis
-        record = self._record()
-        return BatchObjects(objects, self.models, axis, self.out_dir, ending, record, volume=volume, **self._files())
+        axis, record = self.settings.channel_axis, self._record()
+        return BatchObjects(objects, self.models, axis, self.out_dir, record, volume=volume, **self._files())
 
     def _files(self) -> dict[str, Any]:
         """Return what all result files have in common."""
@@ -318,15 +340,6 @@ class Batch:
         chosen = {"series": self._series, "rescale": self._rescale}
         return {name: value for name, value in chosen.items() if value is not None}
 
-    def _scaling(self, image: ImageFile, settings: RunSettings) -> tuple[Rescaling | None, tuple[str, ...]]:
-        """Return how an image is rescaled, and what to say where it is not and might have to be."""
-        sidecar = self.models[0].sidecar
-        if self._rescale is None:
-            note = advice("the image", image.pixel_size, image.unit, sidecar)
-            return None, (note,) if note else ()
-        factors = self._rescale or factors_for(image, sidecar)
-        return Rescaling.of(image.data, self.models, settings, factors) if factors is not None else None, ()
-
     def _standing(self, item: BatchItem, run: Run | None = None) -> BatchProgress:
         number, count = self.items.index(item), len(self.items)
         done, total = (run.done, run.total) if run is not None else (0, 0)
@@ -337,10 +350,3 @@ class Batch:
 
 def _is_set(stop: threading.Event | None) -> bool:
     return stop is not None and stop.is_set()
-
-
-def _made(folder: Path) -> Path:
-    """Return the folder for all results, made if it is not there."""
-    if folder.suffix.lower() in OUTPUTS and not folder.is_dir():
-        raise OutputError(f"{folder} is the name of a file. For many images, name a folder for the results.")
-    return make_folder(folder)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_fcnseg.batch.channel_files import grouped, patterns_of
+from napari_fcnseg.batch.item import BatchItem, FoundImages
 from napari_fcnseg.batch.object_tables import is_object_table
+from napari_fcnseg.batch.plate_fields import fields_in
 from napari_fcnseg.batch.report import FAILED, SKIPPED, ReportLine, is_report
-from napari_fcnseg.errors import ImageError
-from napari_fcnseg.imagefile import OUTPUTS, READ, ZARR, read_image
+from napari_fcnseg.errors import ImageError, SettingsError
+from napari_fcnseg.imagefile import OUTPUTS, READ, ZARR
 from napari_fcnseg.imagefile.hdf5 import HDF5, holds_image
-from napari_fcnseg.imagefile.identity import facts_of_file
+from napari_fcnseg.imagefile.plates import is_plate
 from napari_fcnseg.imagefile.problems import ending_of
-from napari_fcnseg.proof.certificate import image_sha256
 from napari_fcnseg.run.output_kinds import LABELS, OUTPUT_KINDS
 from napari_fcnseg.run.provenance_file import provenance_in, provenance_of_file, provenance_path
 from napari_fcnseg.system.saving.names import alike
@@ -36,87 +36,13 @@ _PARTIAL = re.compile(r"\.partial\.[^.]+$", re.IGNORECASE)
 _LONGEST = 80  # letters of a name
 
 
-@dataclass(frozen=True, eq=False)
-class BatchItem:
-    """One image of a batch.
-
-    Attributes
-    ----------
-    name : str
-        What it is called in the report.
-    target : str
-        What its results are called, without their endings; different for each image of a batch.
-    path : Path or None
-        The file.
-    image : ImageFile or None
-        The image, if it is in no file.
-    more : tuple of Path
-        The files of the other channels, where each has one of its own.
-    """
-
-    name: str
-    target: str
-    path: Path | None = None
-    image: ImageFile | None = None
-    more: tuple[Path, ...] = ()
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """All its files."""
-        return (self.path, *self.more) if self.path is not None else ()
-
-    def read(self, series: int | None = None) -> ImageFile:
-        """Return the image.
-
-        Parameters
-        ----------
-        series : int, optional
-            Which one, where the file holds several.
-
-        Raises
-        ------
-        ImageError
-            If the file cannot be read.
-        """
-        if self.image is not None:
-            return self.image
-        assert self.path is not None, "an item has a file or an image"
-        return read_image(self.paths, series)
-
-    def identity(self) -> dict[str, Any] | None:
-        """Return what tells the image from a later one of the same name, as plain data; None where nothing does."""
-        if self.path is None:
-            digest = image_sha256(self.image.data) if self.image is not None else None
-            return {"sha256": digest} if digest is not None else None
-        facts = [facts_of_file(path) for path in self.paths]
-        size, modified = sum(size for size, _ in facts), ", ".join(str(when) for _, when in facts)
-        others = {"more": [path.name for path in self.more]} if self.more else {}
-        return {"path": self.name, **others, "bytes": size, "modified": modified}
-
-
-@dataclass(frozen=True)
-class FoundImages:
-    """What is in a folder.
-
-    Attributes
-    ----------
-    items : tuple of BatchItem
-        The images, in the order in which a person would count them.
-    left_out : tuple of ReportLine
-        The other files, and why each is none.
-    others : tuple of Path
-        Images that are not taken, and that this program has not written.
-    """
-
-    items: tuple[BatchItem, ...]
-    left_out: tuple[ReportLine, ...]
-    others: tuple[Path, ...] = ()
-
-
 def images_in(
-    folder: str | os.PathLike[str], recursive: bool = False, results: Path | None = None, channels: Sequence[str] = ()
-) -> FoundImages:
-    """Return the images in a folder. Hidden files, and what this program wrote, are passed over without a word.
+    folder: str | os.PathLike[str], recursive: bool = False, results: Path | None = None, channels: Sequence[str] = (),
+    wells: Sequence[str] = (),
+) -> FoundImages:  # fmt: skip
+    """Return the images in a folder, or the fields of a plate of OME-Zarr.
+
+    Hidden files, and what this program wrote, are passed over without a word.
 
     Parameters
     ----------
@@ -128,15 +54,23 @@ def images_in(
         The folder for the results: passed over if it is a subfolder.
     channels : sequence of str, optional
         A pattern such as ``"*_dapi.tif"`` for each channel, in the model's order, where each has a file of its own.
+    wells : sequence of str, optional
+        Of a plate: the wells to take, such as ``"A1"``; all otherwise.
 
     Raises
     ------
     ImageError
         If the folder cannot be read, or holds no image.
     SettingsError
-        If a pattern is none, or two files fit it for the same image.
+        If a pattern is none, or two files fit it for the same image; if there is no such well, or no plate.
     """
     top, patterns = Path(folder), patterns_of(channels)
+    if is_plate(top):
+        if patterns:
+            raise SettingsError(f"{top} is a plate, whose images have their channels. Leave --channels out.")
+        return fields_in(top, wells)
+    if wells:
+        raise SettingsError(f"Wells are chosen of a plate, and {top} is none. Leave them out, or name a plate.")
     try:
         apart = results.resolve() if results is not None else None
         found = list(_walk(top, recursive, apart if apart != top.resolve() else None))

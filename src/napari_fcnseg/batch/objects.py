@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.batch.object_tables import ALL, OWN, count_rows, joined, stage_rows
+from napari_fcnseg.batch.object_tables import ALL, count_rows, joined, stage_rows
 from napari_fcnseg.batch.outcome import ResultFiles
 from napari_fcnseg.errors import FcnSegError, ImageError, SettingsError
-from napari_fcnseg.imagefile import ZARR, read_image, stage_image
+from napari_fcnseg.imagefile import read_image, stage_image
 from napari_fcnseg.imagefile.writing import grown
 from napari_fcnseg.instances.labeling import find_instances
 from napari_fcnseg.instances.measuring import measure_objects
 from napari_fcnseg.instances.settings import InstanceSizes
 from napari_fcnseg.plan.layout import Layout
 from napari_fcnseg.run.provenance_file import provenance_of_file, publish_with_provenance
+from napari_fcnseg.system.saving import grows
 from napari_fcnseg.system.saving.texts import ALL_OBJECTS, OBJECTS
 from napari_fcnseg.system.serialization import to_plain
 
@@ -62,8 +63,6 @@ class BatchObjects:
         Of the images, where the user says it.
     out_dir : Path
         For the table of all images.
-    ending : str
-        Of the objects' files.
     record : mapping
         What all images depend on, as plain data; empty if that cannot be said.
     volume : bool
@@ -79,7 +78,7 @@ class BatchObjects:
 
     def __init__(
         self, settings: InstanceSettings, models: Sequence[PatchModel], channel_axis: int | None, out_dir: Path,
-        ending: str, record: Mapping[str, Any], *, volume: bool = False, **files: Any,
+        record: Mapping[str, Any], *, volume: bool = False, **files: Any,
     ) -> None:  # fmt: skip
         model = models[0]
         self.spatial = 3 if volume or len(model.patch_shape) == 3 else 2
@@ -88,15 +87,15 @@ class BatchObjects:
         if settings.connectivity > self.spatial:
             raise SettingsError(f"The connectivity of objects is at most {self.spatial}, not {settings.connectivity}.")
         self._settings, self._model, self._channel_axis = settings, model, channel_axis
-        self._ending, self._files = ending, files
+        self._files = files
         self._tables: dict[Path, str] = {}  # of the images that came to their end: their names
         self._all = ResultFiles({"objects": out_dir / ALL}, self._record(record), **files)
         self._all.check()
         ALL_OBJECTS.check(self._all.first)
 
     def find(
-        self, name: str, stem: Path, labels: Path, record: Mapping[str, Any], read: Callable[[], ImageFile],
-        stop: Callable[[], bool],
+        self, name: str, own: Mapping[str, Path], labels: Path, record: Mapping[str, Any],
+        read: Callable[[], ImageFile], stop: Callable[[], bool],
     ) -> FoundObjects:  # fmt: skip
         """Find the objects in the labels of an image and measure them, unless that was done.
 
@@ -104,8 +103,8 @@ class BatchObjects:
         ----------
         name : str
             Of the image, in the table.
-        stem : Path
-            How the names of its results begin.
+        own : mapping of str to Path
+            Where its ``objects`` and their ``table`` are written.
         labels : Path
             Its labels.
         record : mapping
@@ -122,10 +121,6 @@ class BatchObjects:
         StoppedError
             If it was to give up.
         """
-        own = {
-            "objects": stem.with_name(f"{stem.name}.objects{self._ending}"),
-            "table": stem.with_name(stem.name + OWN),
-        }
         outcome = ResultFiles(own, self._record(record), **self._files)
         if not self._files.get("overwrite") and outcome.was_done(verified=False):
             count = count_rows(own["table"])
@@ -158,12 +153,13 @@ class BatchObjects:
             spacing = [length for length in lengths if length] if all(lengths) else None
             found = find_instances(file.data, self._settings, spatial=self.spatial, spacing=spacing, stop=stop)
             unit = file.unit if spacing is not None else ""
-            bright = self._brightness(read(), tuple(found.shape))
+            image = read()
+            bright = self._brightness(image, tuple(found.shape))
             table = measure_objects(
                 found, spatial=self.spatial, spacing=spacing if unit else None, unit=unit, image=bright
             )
-            shown, path = file.labelled(found), own["objects"]
-            kept = grown(path, shown, overwrite=True) if self._ending.endswith(ZARR) else stage_image(path, shown)
+            shown, path = file.labelled(found).for_format(image.zarr_format), own["objects"]
+            kept = grown(path, shown, overwrite=True) if grows(path) else stage_image(path, shown)
             how = {"settings": self._settings.as_dict(), "spatial": self.spatial, "labels": labels.name}
             provenance = outcome.provenance({**provenance_of_file(labels), "instances": how})
             rows = stage_rows(own["table"], table.written_rows())

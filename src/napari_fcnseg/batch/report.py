@@ -7,6 +7,8 @@ import os
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from napari_fcnseg.errors import OutputError
@@ -16,13 +18,14 @@ from napari_fcnseg.system.saving.reasons import reason, remedy
 from napari_fcnseg.system.saving.renaming import flush, remove, rename_new
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
 DONE, KEPT, SKIPPED, FAILED, STOPPED = "done", "kept", "skipped", "failed", "stopped"
 _WORDS = {DONE: "done", KEPT: "done before", FAILED: "failed", STOPPED: "not done", SKIPPED: "left out"}
 _HEADER = ("file", "status", "what happened", "result", "seconds", "pixels", "objects")
-_HEADERS = (",".join(_HEADER), ",".join(_HEADER[:-1]))  # the latter of earlier versions
+_OF_PLATE = ("well", "field")
+#: Of images, of a plate's, and of earlier versions.
+_HEADERS = tuple(map(",".join, (_HEADER, (*_HEADER, *_OF_PLATE), _HEADER[:-1])))
 _ENCODING = "utf-8-sig"  # with its mark, without which Excel shows other letters
 _MOST_REPORTS = 100
 
@@ -91,6 +94,8 @@ class BatchReport:
     ----------
     path : Path
         Where it is written (:func:`report_in`).
+    wells : mapping of str to (str, str), optional
+        Well and field of what is in it, by the names; then they have columns of their own.
 
     Raises
     ------
@@ -98,8 +103,8 @@ class BatchReport:
         If it cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, wells: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> None:
+        self.path, self._wells = path, wells
         self._broken = False
         self._part = report_in(path.parent, "report.partial")
         try:
@@ -107,7 +112,7 @@ class BatchReport:
         except OSError as error:
             raise self._problem(error) from None
         try:
-            self._write(_HEADER)
+            self._write((*_HEADER, *(_OF_PLATE if wells else ())))
         except OutputError:
             self._shut()
             remove(self._part)
@@ -121,8 +126,11 @@ class BatchReport:
 
     def add(self, line: ReportLine) -> None:
         """Write a line."""
-        result = line.output.relative_to(self.path.parent).as_posix() if line.output is not None else ""
-        self._write((line.input, line.status, line.sentence, result, f"{line.seconds:.2f}", line.pixels, line.objects))
+        folder = self.path.parent
+        result = Path(os.path.relpath(line.output, folder)).as_posix() if line.output is not None else ""
+        own = self._wells.get(line.input, _named(line.input)) if self._wells else ()
+        seconds = f"{line.seconds:.2f}"
+        self._write((line.input, line.status, line.sentence, result, seconds, line.pixels, line.objects, *own))
 
     def close(self) -> Path:
         """Give the complete report its name, or another one if something has that now; return it.
@@ -167,6 +175,12 @@ class BatchReport:
     def _problem(self, error: OSError) -> OutputError:
         otherwise = "Choose another folder for the results."
         return OutputError(f"{self._part} cannot be written: {reason(error)}. {remedy(error, otherwise)}")
+
+
+def _named(place: str) -> tuple[str, str]:
+    """Return well and field of what a plate lists and has not, as far as its name says them."""
+    row, *rest = place.split("/")
+    return (f"{row}{rest[0]}", "/".join(rest[1:])) if rest else (place, "")
 
 
 def folder_lock(folder: Path) -> Lock:

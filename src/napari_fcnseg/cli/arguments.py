@@ -27,7 +27,7 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
 
     steps = f"as the model's sidecar says; else none, or {', '.join(map(usage, STEPS))}"
     add = command.add_argument
-    images = "one file, or one per channel in the order the model wants; segment takes a folder of images, too"
+    images = "one file, or one per channel in the order the model wants; segment takes a folder or a plate, too"
     add("image", nargs="+", metavar="IMAGE", help=images)
     add("--model", action="append", nargs="+", required=True, metavar="M", help="several are averaged")
     add("--model-output", metavar="NAME", help="which output of a model with several (the first)")
@@ -155,16 +155,12 @@ def rescaled(
     SettingsError
         If a size of a pixel is missing, or that cannot be done with other settings.
     """
-    from napari_fcnseg.model.pixel_size import advice
-    from napari_fcnseg.run.rescaling import Rescaling, factors_for
+    from napari_fcnseg.run.rescaling import scaling_for
 
-    sidecar = models[0].sidecar
-    if chosen.rescale is None:
-        if note := advice("the image", image.pixel_size, image.unit, sidecar):
-            print(f"napari-fcnseg: {note}", file=sys.stderr)
-        return None
-    factors = tuple(chosen.rescale) or factors_for(image, sidecar)
-    return Rescaling.of(image.data, models, settings, factors, chosen.mask) if factors is not None else None
+    scaling, note = scaling_for(chosen.rescale, image, models, settings, chosen.mask)
+    if note:
+        print(f"napari-fcnseg: {note}", file=sys.stderr)
+    return scaling
 
 
 def channels_note(image: ImageFile, axis: int | None) -> str:

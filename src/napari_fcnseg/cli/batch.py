@@ -1,4 +1,4 @@
-"""``napari-fcnseg segment FOLDER -o FOLDER``: every image in a folder, with a line for each file."""
+"""``napari-fcnseg segment FOLDER -o FOLDER``: every image in a folder, or in a plate, with a line for each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that a folder of images has."""
+    """Add the options that a folder of images has, or a plate."""
     parser.add_argument(
         "--format", choices=("tif", "ome-zarr"), metavar="NAME",
         help="of a folder's results: tif (default) or ome-zarr",
@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     patterns = "one file per channel: a pattern for each, in the model's order, such as '*_phase.tif' '*_dapi.tif'"
     parser.add_argument("--channels", nargs="+", metavar="PATTERN", help=patterns)
     parser.add_argument("--recursive", action="store_true", help="images in subfolders of the folder, too")
-    group = parser.add_argument_group("objects of a folder's images")
+    parser.add_argument("--wells", nargs="+", metavar="WELL", help="of a plate only these, such as A1 B3 (all)")
+    group = parser.add_argument_group("objects of the images of a folder or a plate")
     find = "find and measure objects of these classes (name or number) in each image; one table for all: objects.csv"
     group.add_argument("--objects", nargs="+", metavar="CLASS", help=find)
     group.add_argument(
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def is_folder(chosen: argparse.Namespace) -> bool:
-    """Whether one folder of images was given, and not an image.
+    """Whether one folder of images was given, or a plate for a plate of results, and not an image.
 
     Raises
     ------
@@ -54,16 +55,41 @@ def is_folder(chosen: argparse.Namespace) -> bool:
     from napari_fcnseg.system.saving import ZARR, is_zarr
 
     path = Path(chosen.image[0])
+    plate = _is_whole_plate(chosen)
     folder = len(chosen.image) == 1 and path.is_dir() and path.suffix.lower() != ZARR and not is_zarr(path)
+    if chosen.wells is not None and not plate:
+        raise SettingsError(
+            "--wells is for a plate of OME-Zarr, all of whose fields go into another plate: -o NAME.zarr. Name one, or "
+            "leave it out."
+        )
+    if plate:
+        _check_plate(chosen)
+        folder = True
     if not folder and (chosen.format is not None or chosen.recursive):
         raise SettingsError("--format and --recursive are for a folder of images. Name one, or leave them out.")
     if not folder and chosen.channels is not None:
         raise SettingsError("--channels is for a folder of images. For one image, name a file for each channel.")
     if not folder and chosen.objects is not None:
-        raise SettingsError("--objects is for a folder of images. For one image, run instances on its labels.")
+        raise SettingsError("--objects is for a folder or a plate. For one image, run instances on its labels.")
     if chosen.objects is None and (given := _objects_options(chosen)):
         raise SettingsError(f"{given} is about objects. Name their classes with --objects, or leave it out.")
     return folder
+
+
+def _is_whole_plate(chosen: argparse.Namespace) -> bool:
+    """Whether all fields of a plate are meant, and not one that ``--series`` or the result's name asks for."""
+    from napari_fcnseg.imagefile.plates import is_plate
+    from napari_fcnseg.system.saving import ZARR
+
+    whole = chosen.series is None and chosen.output.suffix.lower() in ("", ZARR)
+    return len(chosen.image) == 1 and whole and is_plate(Path(chosen.image[0]))
+
+
+def _check_plate(chosen: argparse.Namespace) -> None:
+    """Check that no option is about files."""
+    for name, given in (("format", chosen.format), ("channels", chosen.channels), ("recursive", chosen.recursive)):
+        if given and given != "ome-zarr":
+            raise SettingsError(f"--{name} is for a folder of images, and a plate becomes a plate. Leave it out.")
 
 
 def _objects_options(chosen: argparse.Namespace) -> str:
@@ -79,7 +105,7 @@ def _objects_options(chosen: argparse.Namespace) -> str:
 def segment_folder(
     chosen: argparse.Namespace, settings: RunSettings, models: Callable[[], tuple[PatchModel, ...]]
 ) -> int:
-    """Segment the images in a folder and return the exit code.
+    """Segment the images in a folder or a plate and return the exit code.
 
     Parameters
     ----------
@@ -98,12 +124,16 @@ def segment_folder(
     from napari_fcnseg.batch import Batch, images_in
     from napari_fcnseg.batch.report import folder_lock
     from napari_fcnseg.cli.arguments import say_channels
+    from napari_fcnseg.run.provenance_file import report_folder
     from napari_fcnseg.system.saving import COMMAND
 
     _check(chosen)
-    found = images_in(chosen.image[0], chosen.recursive, chosen.output, chosen.channels or ())
-    if chosen.output.is_dir():
-        with folder_lock(chosen.output):  # raises before models are read if another batch has the folder
+    found = images_in(
+        chosen.image[0], chosen.recursive, chosen.output, chosen.channels or (), chosen.wells or ()
+    )  # fmt: skip
+    folder = chosen.output if found.plate is None else report_folder(chosen.output)
+    if folder.is_dir():
+        with folder_lock(folder):  # raises before models are read if another batch has the folder
             pass
     ensemble, objects = models(), None
     if found.items and found.items[0].more:
@@ -114,7 +144,7 @@ def segment_folder(
         found.items, ensemble, settings, chosen.output,
         form=chosen.format or "tif", verify=chosen.verify, left_out=found.left_out, overwrite=chosen.overwrite,
         inputs=found.others, advice=COMMAND, series=chosen.series, rescale=chosen.rescale,
-        objects=objects, volume=chosen.volume,
+        objects=objects, volume=chosen.volume, plate=found.plate,
     )  # fmt: skip
     lines = _execute(batch, chosen.quiet)
     if any(line.status == "failed" for line in lines):
@@ -150,6 +180,7 @@ def _execute(batch: Batch, quiet: bool) -> list[ReportLine]:
         if not quiet:
             count = len(batch.items) + len(batch.left_out)
             where = f" Report: {batch.report}" if batch.report.is_file() else ""
+            where += f", wells: {batch.wells}" if batch.wells is not None else ""
             where += f", objects: {batch.table}" if batch.table is not None else ""
             print(f"{summary(lines, count)}{where}", file=sys.stderr if len(lines) < count else sys.stdout)
     return lines
@@ -163,7 +194,7 @@ def _check(chosen: argparse.Namespace) -> None:
         path = getattr(chosen, name)
         if path is not None and path.resolve() != chosen.output.resolve():
             raise SettingsError(
-                f"All results of a folder of images go into one folder. Write --{name} {chosen.output}, as for -o."
+                f"All results of many images go to one place. Write --{name} {chosen.output}, as for -o."
             )
     if chosen.cluster is not None:
         raise SettingsError("--cluster is for one image. Segment the images one after the other, or leave it out.")

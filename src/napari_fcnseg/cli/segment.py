@@ -1,4 +1,4 @@
-"""``napari-fcnseg segment``: an image into files of labels; a folder of images goes to ``batch``."""
+"""``napari-fcnseg segment``: an image into files of labels; a folder of images, or a plate, goes to ``batch``."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def add_arguments(segment: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="LABELS",
-        help=".tif, .zarr, .png, .npy, or IMAGE.zarr/labels/NAME",
+        help=".tif, .zarr, .png, .npy, or IMAGE.zarr/labels/NAME; of a plate another plate, PLATE.zarr",
     )
     for kind in EXTRA_OUTPUTS:
         segment.add_argument(f"--{kind.name}", type=Path, metavar="FILE", help=f"write {kind.about} too")
@@ -66,7 +66,7 @@ def add_arguments(segment: argparse.ArgumentParser) -> None:
 
 
 def run_segment(chosen: argparse.Namespace) -> int:
-    """Segment an image into files, or a folder of images into a folder; return the exit code."""
+    """Segment an image into files, many images into a folder, or a plate into a plate; return the exit code."""
     from napari_fcnseg.imagefile import check_ending
     from napari_fcnseg.run.continuation import gone_on_with
     from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS

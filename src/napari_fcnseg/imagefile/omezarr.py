@@ -69,9 +69,10 @@ def _one_image(path: Path, group: Any, series: int | None) -> tuple[Any, tuple[s
     if fields:
         kind = "plate" if "plate" in described(group) else "well"
         if series is None and len(fields) > 1:
+            whole = " All of them are segmented into another plate: -o NAME.zarr." if kind == "plate" else ""
             raise ImageError(
                 f"{path} is a {kind} with {len(fields)} images. Name one of them, {path / fields[0]} for example, or "
-                f"say --series 0 to {len(fields) - 1} (in Python series=N)."
+                f"say --series 0 to {len(fields) - 1} (in Python series=N).{whole}"
             )
         number, _ = choose(path, [Entry((), name) for name in fields], series)
         return group[fields[number]], ()

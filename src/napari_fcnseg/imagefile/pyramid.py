@@ -85,16 +85,20 @@ def complete_image(part: Path, name: str, axes: str, meaning: ImageFile) -> None
 
 def describe(group: Any, described: dict[str, Any], zarr_format: int) -> None:
     """Write an image's description, as the version of the specification for this format of Zarr has it."""
-    if zarr_format == 2:
-        versioned = {
-            key: [{"version": "0.4", **one} for one in value]
-            if isinstance(value, list)
-            else {"version": "0.4", **value}
-            for key, value in described.items()
-        }
-        group.attrs.update(versioned)
-    else:
-        group.attrs["ome"] = {"version": "0.5", **described}
+    group.attrs.update(as_attributes(described, zarr_format))
+
+
+def as_attributes(described: dict[str, Any], zarr_format: int) -> dict[str, Any]:
+    """Return a description as attributes, as the version of the specification for a format of Zarr has it."""
+    if zarr_format != 2:
+        return {"ome": {"version": "0.5", **described}}
+    return {key: _versioned(value) for key, value in described.items()}
+
+
+def _versioned(value: Any) -> Any:
+    if isinstance(value, list):
+        return [{"version": "0.4", **one} if isinstance(one, dict) else one for one in value]
+    return {"version": "0.4", **value}
 
 
 def described_image(

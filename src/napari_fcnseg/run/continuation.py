@@ -11,7 +11,7 @@ from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.run.ledger import Ledger, facts_of
 from napari_fcnseg.run.output_kinds import kept_outputs
-from napari_fcnseg.system.saving import ZARR
+from napari_fcnseg.system.saving import grows
 from napari_fcnseg.system.saving.names import growing_at, partial_of, stand_in
 from napari_fcnseg.system.saving.stores import marked
 
@@ -171,7 +171,7 @@ def growing_places(outputs: Mapping[str, Path], *, scaled: bool = False) -> dict
         Whether the run is on a rescaled image, whose tiles have other pixels than the results.
     """
     return {
-        name: path if path.suffix.lower() == ZARR and not scaled else stand_in(path) for name, path in outputs.items()
+        name: path if grows(path) and not scaled else stand_in(path) for name, path in outputs.items()
     }
 
 
@@ -183,7 +183,7 @@ def left_behind(places: Mapping[str, Path]) -> dict[str, Any]:
     places : mapping of str to Path
         Where its results grow, by their kinds (:func:`growing_places`).
     """
-    if "labels" not in places or any(path.suffix.lower() != ZARR for path in places.values()):
+    if "labels" not in places or not all(map(grows, places.values())):
         return {}
     found = Ledger.of(growing_at(places["labels"]))
     marks = {name: marked(growing_at(path)).get("written") for name, path in places.items()}

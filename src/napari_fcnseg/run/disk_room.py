@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.run.output_kinds import LABELS
-from napari_fcnseg.system.saving import ZARR
+from napari_fcnseg.system.saving import grows
 from napari_fcnseg.system.saving.names import growing_at
 from napari_fcnseg.system.saving.room import check_room, size_on_disk
 
@@ -50,7 +50,7 @@ def check_results(
         size: float = math.prod(kind.shape(plan, whole)) * kind.dtype(plan).itemsize
         if path.suffix.lower() != ".npy":  # all others are compressed, or may be
             size *= _LABELS if kind is LABELS else _NUMBERS
-        if path.suffix.lower() == ZARR and growing_at(path).is_dir():
+        if grows(path) and growing_at(path).is_dir():
             size -= size_on_disk(growing_at(path))
         wanted.append((path, size))
     check_room(wanted)

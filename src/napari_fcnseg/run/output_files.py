@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.errors import FcnSegError, OutputError
-from napari_fcnseg.imagefile import ZARR, GrowingZarr, check_picture, stage_image
+from napari_fcnseg.imagefile import GrowingZarr, check_picture, stage_image
 from napari_fcnseg.plan.blocks import chunk_shape
 from napari_fcnseg.run.disk_room import check_results
 from napari_fcnseg.run.output_kinds import LABELS, OUTPUT_KINDS, kept_outputs
 from napari_fcnseg.run.provenance_file import settle_provenance, stage_provenance
 from napari_fcnseg.run.result import ResultArrays
+from napari_fcnseg.system.saving import grows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +68,7 @@ def result_arrays_for(
         if path is None:
             continue
         check_picture(path, len(shape), dtype)
-        if path.suffix.lower() == ZARR:
+        if grows(path):
             meaning, chunks = _described(kind, run, _like_result(run, image)), chunk_shape(run.plan, shape)
             options: dict[str, Any] = {"classes": kind.per_class, "overwrite": overwrite, "batch": batch}
             options |= continuation.opening_of(kind.name) if continuation is not None else {}
@@ -148,7 +149,7 @@ def _staged(
     staged, problems = [], []
     for kind in OUTPUT_KINDS:
         path = outputs.get(kind.name)
-        if path is None or path.suffix.lower() == ZARR:
+        if path is None or grows(path):
             continue
         try:
             show = image.scored if kind.per_class else image.labelled

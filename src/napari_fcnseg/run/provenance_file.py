@@ -48,8 +48,13 @@ def provenance_path(result: Path) -> Path:
     store = store_of(result)
     if store != result:
         inside = "-".join(result.relative_to(store).parts)
-        return store.parent / f"{store.stem}.report" / f"{inside}.provenance.json"
+        return report_folder(store) / f"{inside}.provenance.json"
     return result.parent / f"{result.stem}.provenance.json"
+
+
+def report_folder(store: Path) -> Path:
+    """Return where what belongs to the results inside a Zarr folder lies: beside it."""
+    return store.parent / f"{store.stem}.report"
 
 
 def provenance_in(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_fcnseg.arrays.rescaled import Grid, Regridded, rescaled
 from napari_fcnseg.errors import SettingsError
-from napari_fcnseg.model.pixel_size import differ, scale_factors
+from napari_fcnseg.model.pixel_size import advice, differ, scale_factors
 from napari_fcnseg.plan.layout import Layout
 
 if TYPE_CHECKING:
@@ -94,6 +94,33 @@ class Rescaling:
         """Return what the provenance says of it, and of the image as it is."""
         image = {"shape": list(self.source.shape), "dtype": str(self.source.dtype)}
         return {"rescale": list(self.factors), "image": image}
+
+
+def scaling_for(
+    wanted: Sequence[float] | None, image: ImageFile, models: Sequence[PatchModel], settings: RunSettings,
+    mask: Any = None,
+) -> tuple[Rescaling | None, str]:  # fmt: skip
+    """Return how an image is rescaled for some models, and what to say where it is not and might have to be.
+
+    Parameters
+    ----------
+    wanted : sequence of float, optional
+        How many times as large; an empty one: by the pixel sizes of image and sidecar.
+    image : ImageFile
+        The image.
+    models, settings, mask
+        As for :meth:`Rescaling.of`.
+
+    Raises
+    ------
+    SettingsError
+        If a size of a pixel is missing, or that cannot be done with other settings.
+    """
+    sidecar = models[0].sidecar
+    if wanted is None:
+        return None, advice("the image", image.pixel_size, image.unit, sidecar)
+    factors = tuple(wanted) or factors_for(image, sidecar)
+    return Rescaling.of(image.data, models, settings, factors, mask) if factors is not None else None, ""
 
 
 def factors_for(image: ImageFile, sidecar: Sidecar | None) -> tuple[float, ...] | None:

@@ -4,11 +4,11 @@ from napari_fcnseg.system.saving.inputs import Inputs, files_behind, same_array
 from napari_fcnseg.system.saving.names import partial_of, same_file
 from napari_fcnseg.system.saving.plan import COMMAND, PYTHON, Plan
 from napari_fcnseg.system.saving.recovery import sweep
-from napari_fcnseg.system.saving.stores import ZARR, is_zarr
+from napari_fcnseg.system.saving.stores import ZARR, grows, is_zarr
 from napari_fcnseg.system.saving.swap import swap_in
 from napari_fcnseg.system.saving.whole import Staged, put, save_text, save_whole, stage
 
 __all__ = [
-    "COMMAND", "PYTHON", "ZARR", "Inputs", "Plan", "Staged", "files_behind", "is_zarr", "partial_of", "put",
-    "same_array", "same_file", "save_text", "save_whole", "stage", "swap_in", "sweep",
+    "COMMAND", "PYTHON", "ZARR", "Inputs", "Plan", "Staged", "files_behind", "grows", "is_zarr", "partial_of",
+    "put", "same_array", "same_file", "save_text", "save_whole", "stage", "swap_in", "sweep",
 ]  # fmt: skip

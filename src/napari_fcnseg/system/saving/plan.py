@@ -16,7 +16,7 @@ from napari_fcnseg.system.saving.names import final, growing_at, partial_of, sam
 from napari_fcnseg.system.saving.reasons import reason, remedy
 from napari_fcnseg.system.saving.recovery import sweep
 from napari_fcnseg.system.saving.renaming import remove
-from napari_fcnseg.system.saving.stores import ZARR, is_one_image
+from napari_fcnseg.system.saving.stores import grows, is_one_image
 from napari_fcnseg.system.saving.whole import is_special
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Plan:
         """What a task that is stopped leaves."""
         if not self.stoppable:
             return ()
-        growing = (growing_at(path) for path in self.outputs if path.suffix.lower() == ZARR)
+        growing = (growing_at(path) for path in self.outputs if grows(path))
         standing = (growing_at(stand_in(path)) for path in self.outputs)
         return tuple(dict.fromkeys((*map(partial_of, self.outputs), *growing, *standing)))
 
@@ -171,7 +171,7 @@ def check_place(path: Path) -> None:
         raise OutputError(f"There is no folder {path.parent}. Create it, or choose another one.")
     place = final(path)
     if place.is_dir():
-        if path.suffix.lower() != ZARR:
+        if not grows(path):
             raise OutputError(f"{path} is a folder. Choose a file name in it.")
         if not is_one_image(place):
             raise OutputError(f"{path} is a folder that holds more than one result. Choose another name.")

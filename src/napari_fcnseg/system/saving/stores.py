@@ -23,6 +23,11 @@ def is_zarr(path: Path) -> bool:
     return path.is_dir() and any((path / mark).is_file() for mark in _MARKS)
 
 
+def grows(path: Path) -> bool:
+    """Whether a result of this name is a Zarr folder: it ends so, or lies in one and has no other ending."""
+    return path.suffix.lower() == ZARR or (path.suffix == "" and is_zarr(path.parent))
+
+
 def store_of(path: Path) -> Path:
     """Return the outermost Zarr folder that a file or folder belongs to, itself if there is none."""
     found = path

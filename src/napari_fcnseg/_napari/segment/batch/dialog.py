@@ -28,6 +28,8 @@ from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
 from napari_fcnseg._napari.widgets.worker import in_background, in_worker
 from napari_fcnseg.errors import FcnSegError
+from napari_fcnseg.imagefile import ZARR
+from napari_fcnseg.run.provenance_file import report_folder
 from napari_fcnseg.system.formatting import format_duration
 
 if TYPE_CHECKING:
@@ -259,9 +261,11 @@ class BatchDialog(QDialog):
         if line is None or line.output is None:
             return
         path, hints, spot = line.output, self._hints, self._spots.get(line.input)
-        classes = self._models[0].classes
+        classes, name = self._models[0].classes, line.input if not path.suffix else ""  # of a plate, its field
         slots = {"returned": self._show_layer}
-        create_worker(in_worker, lambda: result_layer(path, hints, classes, spot), _connect=slots, _ignore_errors=True)
+        create_worker(
+            in_worker, lambda: result_layer(path, hints, classes, spot, name), _connect=slots, _ignore_errors=True
+        )
 
     def _show_layer(self, outcome: Outcome) -> None:
         if outcome.error is not None:
@@ -270,7 +274,9 @@ class BatchDialog(QDialog):
             self._viewer.add_layer(outcome.value)
 
     def _show_folder(self) -> None:
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(self.form.results.folder).resolve())))
+        folder = Path(self.form.results.folder)
+        folder = report_folder(folder) if folder.suffix == ZARR else folder
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder.resolve())))
 
     def _say(self, text: str) -> None:
         self.message.setStyleSheet("")

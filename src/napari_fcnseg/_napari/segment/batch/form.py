@@ -24,6 +24,8 @@ from qtpy.QtWidgets import (
 from napari_fcnseg._napari.segment.batch.layers import choosable
 from napari_fcnseg._napari.widgets.text_dialog import button
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.imagefile import ZARR
+from napari_fcnseg.imagefile.plates import is_plate
 from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ class BatchForm(QWidget):
         self.source.addItems(["A folder", "Open layers"])
         self.source.setAccessibleName("Images from")
         self.source.setToolTip("<p>Where the images are: files in a folder, or image layers that are open.</p>")
-        about = "Folder with the images: TIFF, PNG, JPEG, NumPy or Zarr. Other files are left out, with a word."
+        about = "Folder with the images: TIFF, PNG, JPEG, NumPy or Zarr, or a plate of OME-Zarr. Others are left out."
         self.folder = FolderLine("Folder with the images", about, "Choose the folder with the images")
         self.subfolders = _check("Include subfolders", "Take images in subfolders as well.")
         self.layers = QListWidget()
@@ -104,7 +106,7 @@ class BatchForm(QWidget):
         self.layers.setToolTip("<p>Tick the layers to segment; each is an image of its own.</p>")
         self.layers.setMaximumHeight(_ROWS * self.layers.fontMetrics().lineSpacing() * 3 // 2)
         self._listed: list[Image] = []
-        about = "Folder for the results and the report. It is made if it is not there. Images are never changed."
+        about = "Folder for the results and the report; of a plate the plate with the labels. Images are never changed."
         self.results = FolderLine("Folder for the results", about, "Choose the folder for the results")
         self._proposed = ""
         self.form = QComboBox()
@@ -181,15 +183,26 @@ class BatchForm(QWidget):
         return item
 
     def _show_source(self) -> None:
-        for part in (self.folder, self.subfolders):
-            part.setVisible(not self.takes_layers)
+        plate = self._plate
+        self.folder.setVisible(not self.takes_layers)
+        self.subfolders.setVisible(not self.takes_layers and plate is None)
         self.layers.setVisible(self.takes_layers)
+        self.form.setEnabled(plate is None)
+        self.form.setCurrentIndex(self.form.currentIndex() if plate is None else self.form.findData("ome-zarr"))
+
+    @property
+    def _plate(self) -> Path | None:
+        """The plate that was chosen as the folder; None if it is none."""
+        folder = Path(self.folder.folder)
+        return folder if self.folder.folder and not self.takes_layers and is_plate(folder) else None
 
     def _propose(self) -> None:
-        """Propose a subfolder for the results, unless the user wrote another one."""
+        """Propose a subfolder for the results, or a plate beside a plate, unless the user wrote another one."""
+        folder, plate = self.folder.folder, self._plate
+        self._show_source()
         if self.results.folder == self._proposed:
-            folder = self.folder.folder
-            self._proposed = str(Path(folder) / _RESULTS) if folder else ""
+            inside = str(Path(folder) / _RESULTS) if folder else ""
+            self._proposed = str(plate.with_name(f"{plate.stem}.{_RESULTS}{ZARR}")) if plate is not None else inside
             self.results.line.setText(self._proposed)
 
     def _arrange(self) -> None:

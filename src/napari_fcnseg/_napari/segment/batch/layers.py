@@ -77,8 +77,12 @@ class LabelsGeometry:
     axes: tuple[int, ...]
 
 
-def result_layer(path: Path, hints: ModelHints, classes: int, spot: LabelsGeometry | None = None) -> Labels:
+def result_layer(
+    path: Path, hints: ModelHints, classes: int, spot: LabelsGeometry | None = None, name: str = ""
+) -> Labels:
     """Return a layer with the labels in a file, where the file says that they are, or where the image's layer is.
+
+    It is called like the file, unless it is given a name.
 
     Raises
     ------
@@ -101,6 +105,6 @@ def result_layer(path: Path, hints: ModelHints, classes: int, spot: LabelsGeomet
     names = hints.class_names if len(hints.class_names) == classes else tuple(f"class {n + 1}" for n in range(classes))
     provenance = provenance_of_file(path)
     return Labels(
-        data, name=path.name.partition(".labels.")[0], metadata={METADATA: provenance},
+        data, name=name or path.name.partition(".labels.")[0], metadata={METADATA: provenance},
         **class_look(names, hints.class_colors), **geometry,
     )  # fmt: skip

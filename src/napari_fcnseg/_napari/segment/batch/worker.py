@@ -44,13 +44,13 @@ class BatchRequest:
     Attributes
     ----------
     folder : str
-        Where the images are; empty if they are layers.
+        Where the images are, a plate for one; empty if they are layers.
     recursive : bool
         Whether its subfolders count.
     layers : tuple of (str, ImageFile)
         Names and images of layers.
     results : str
-        Folder for the results.
+        Folder for the results, or the plate for them.
     form : str
         What they are written as.
     models : tuple of PatchModel
@@ -116,15 +116,16 @@ def _work(request: BatchRequest, news: queue.SimpleQueue[Any]) -> Path:
     from napari_fcnseg.batch import Batch, images_in, named_items
 
     left_out: tuple[ReportLine, ...] = ()
-    inputs = request.inputs
+    inputs, plate = request.inputs, None
     if request.folder:
         found = images_in(request.folder, request.recursive, Path(request.results))
-        items, left_out, inputs = found.items, found.left_out, (*inputs, *found.others)
+        items, left_out, inputs, plate = found.items, found.left_out, (*inputs, *found.others), found.plate
     else:
         items = named_items(request.layers)
     batch = Batch(
         items, request.models, request.settings, request.results, form=request.form, left_out=left_out,
         overwrite=request.overwrite, inputs=inputs, advice=_ADVICE, objects=request.objects, volume=request.volume,
+        plate=plate,
     )  # fmt: skip
     news.put(BatchFiles((*(line.input for line in left_out), *(item.name for item in items))))
     with closing(batch.execute(request.stop)) as entries:
