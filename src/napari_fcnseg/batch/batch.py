@@ -6,7 +6,6 @@ it is. So a batch that was stopped goes on where it was: what is done is not don
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from contextlib import closing, suppress
@@ -23,7 +22,7 @@ from napari_fcnseg.batch.places import Places, ResultFolder
 from napari_fcnseg.batch.plate_results import ResultPlate
 from napari_fcnseg.batch.progress import BatchProgress
 from napari_fcnseg.batch.record import record_of
-from napari_fcnseg.batch.report import DONE, FAILED, KEPT, STOPPED, BatchReport, ReportLine, folder_lock, report_in
+from napari_fcnseg.batch.report import DONE, KEPT, STOPPED, BatchReport, ReportLine, failed_line, folder_lock, report_in
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.instances.labeling import StoppedError
 from napari_fcnseg.model.pixel_form import not_converted
@@ -52,8 +51,6 @@ if TYPE_CHECKING:
 
 _POLL = 0.05  # seconds after which a batch looks whether it should stop
 _PACES = 5  # images whose time says how long the others take; the very first one waits for the engine
-
-_log = logging.getLogger("napari_fcnseg")
 
 
 class Batch:
@@ -215,11 +212,11 @@ class Batch:
         except StoppedError:
             line = None
         except Exception as error:
-            line = self._failed(item, error, time.perf_counter() - start)
+            line = failed_line(item.name, error, time.perf_counter() - start)
         try:
             self._places.settle(item, line)
         except Exception as error:
-            return self._failed(item, error, time.perf_counter() - start)
+            return failed_line(item.name, error, time.perf_counter() - start)
         return line
 
     def _done(self, item: BatchItem, stop: threading.Event | None) -> Generator[BatchProgress, None, ReportLine | None]:
@@ -236,17 +233,6 @@ class Batch:
         if line is not None and self._objects is not None:
             line = self._with_objects(self._objects, item, line, record, stop)
         return line
-
-    def _failed(self, item: BatchItem, error: Exception, seconds: float) -> ReportLine:
-        """Return the line of an image that could not be segmented."""
-        if isinstance(error, FcnSegError):
-            problem = str(error)
-        elif isinstance(error, MemoryError):
-            problem = "There is not enough memory for this image. Write OME-Zarr, close other programs, or crop it."
-        else:
-            _log.error("%s could not be segmented", item.name, exc_info=error)
-            problem = f"Unexpected error, please report it: {type(error).__name__}: {error}"
-        return ReportLine(item.name, FAILED, " ".join(problem.split()), seconds=seconds)
 
     def _segment(
         self, item: BatchItem, outcome: ResultFiles, plan: Plan, stop: threading.Event | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.imagefile import read_image
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.imagefile.plates import Plate, PlateField
 
+_AROUND = "../../"  # the field, seen from labels/NAME in it
 _LABELS = "labels"  # of a field, which others may add and which are no part of its image
 
 
@@ -74,7 +75,7 @@ class BatchItem:
         if self.plate is None:
             return read_image(self.paths, series)
         check_inside(self.plate.path, self.path)
-        return read_image(self.paths).for_format(self.plate.zarr_format)
+        return replace(read_image(self.paths), zarr_format=self.plate.zarr_format, labels_of=_AROUND)
 
     def identity(self) -> dict[str, Any] | None:
         """Return what tells the image from a later one of the same name, as plain data; None where nothing does."""

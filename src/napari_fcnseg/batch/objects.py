@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -158,7 +158,8 @@ class BatchObjects:
             table = measure_objects(
                 found, spatial=self.spatial, spacing=spacing if unit else None, unit=unit, image=bright
             )
-            shown, path = file.labelled(found).for_format(image.zarr_format), own["objects"]
+            shown, path = file.labelled(found), own["objects"]
+            shown = replace(shown, zarr_format=image.zarr_format, labels_of=image.labels_of)
             kept = grown(path, shown, overwrite=True) if grows(path) else stage_image(path, shown)
             how = {"settings": self._settings.as_dict(), "spatial": self.spatial, "labels": labels.name}
             provenance = outcome.provenance({**provenance_of_file(labels), "instances": how})

@@ -21,18 +21,15 @@ OUTPUT_FORMATS = {"tif": ".tif", "ome-zarr": ".ome.zarr"}
 
 
 class Places(Protocol):
-    """Where results go.
+    """Where results go."""
 
-    Attributes
-    ----------
-    folder : Path
-        With the report, and what else is about all images.
-    wells : mapping of str to (str, str)
-        Well and field of images, by their names; empty where they are of no plate.
-    """
+    @property
+    def folder(self) -> Path:
+        """The folder with the report, and what else is about all images."""
 
-    folder: Path
-    wells: Mapping[str, tuple[str, str]]
+    @property
+    def wells(self) -> Mapping[str, tuple[str, str]]:
+        """Well and field of images, by their names; empty where they are of no plate."""
 
     def begin(self) -> None:
         """Make what is not there yet."""

@@ -9,7 +9,7 @@ from napari_fcnseg.system.serialization import to_plain
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_fcnseg.batch.items import BatchItem
+    from napari_fcnseg.batch.item import BatchItem
     from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.settings import RunSettings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 from collections import Counter
 from contextlib import suppress
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from napari_fcnseg.errors import OutputError
+from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.system.saving.lock import Lock
 from napari_fcnseg.system.saving.names import others
 from napari_fcnseg.system.saving.reasons import reason, remedy
@@ -28,6 +29,8 @@ _OF_PLATE = ("well", "field")
 _HEADERS = tuple(map(",".join, (_HEADER, (*_HEADER, *_OF_PLATE), _HEADER[:-1])))
 _ENCODING = "utf-8-sig"  # with its mark, without which Excel shows other letters
 _MOST_REPORTS = 100
+
+_log = logging.getLogger("napari_fcnseg")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,18 @@ class ReportLine:
 
     def __str__(self) -> str:
         return f"{self.input}: {self.status}. {self.sentence}"
+
+
+def failed_line(name: str, error: Exception, seconds: float) -> ReportLine:
+    """Return the line of an image that could not be segmented."""
+    if isinstance(error, FcnSegError):
+        problem = str(error)
+    elif isinstance(error, MemoryError):
+        problem = "There is not enough memory for this image. Write OME-Zarr, close other programs, or crop it."
+    else:
+        _log.error("%s could not be segmented", name, exc_info=error)
+        problem = f"Unexpected error, please report it: {type(error).__name__}: {error}"
+    return ReportLine(name, FAILED, " ".join(problem.split()), seconds=seconds)
 
 
 def summary(lines: Sequence[ReportLine], count: int | None = None) -> str:

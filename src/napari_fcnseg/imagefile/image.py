@@ -37,6 +37,8 @@ class ImageFile:
         Whether its numbers stand for classes or objects.
     zarr_format : int
         Of a Zarr folder that it is written into: 3, as OME-Zarr 0.5 has it, or 2 for 0.4.
+    labels_of : str
+        Where the image lies that labels are of, seen from a Zarr folder with them; empty for nowhere near.
     """
 
     data: Any
@@ -48,6 +50,7 @@ class ImageFile:
     class_colors: tuple[str, ...] = ()
     is_labels: bool = False
     zarr_format: Literal[2, 3] = 3
+    labels_of: str = ""
 
     @property
     def channel_axis(self) -> int | None:
@@ -94,8 +97,8 @@ class ImageFile:
 
     def labelled(self, labels: Any) -> ImageFile:
         """Return labels with this image's axes but the channel axis, and its pixel size."""
-        axes, form = self.result_axes, self.zarr_format
-        return ImageFile(labels, axes, self.pixel_size, self.unit, is_labels=True, zarr_format=form)
+        axes, form, of = self.result_axes, self.zarr_format, self.labels_of
+        return ImageFile(labels, axes, self.pixel_size, self.unit, is_labels=True, zarr_format=form, labels_of=of)
 
     def scored(self, scores: npt.NDArray[Any]) -> ImageFile:
         """Return scores ``(…, class)`` with the classes as channels before the last two axes."""

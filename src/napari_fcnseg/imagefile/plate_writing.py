@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 CLASSES: Final = "classes"
 OBJECTS: Final = "objects"
 _LABELS: Final = "labels"
+_OLD_FORMAT: Final = 2  # of Zarr, which OME-Zarr 0.4 has
+_DESCRIBED: Final = {2: ".zattrs", 3: "zarr.json"}
 _PLATE_MARK: Final = {MARK: {"plate": True}}
 
 
@@ -64,6 +66,7 @@ class PlateWriter:
     def __init__(self, path: Path, like: Plate, classes: int) -> None:
         self.path, self._like, self._classes = path, like, classes
         self._form = like.zarr_format
+        self._version = {"version": "0.4" if self._form == _OLD_FORMAT else "0.5"}
         self._order = {one.name: one for one in like.fields}
         self._complete: dict[str, PlateField] = {}
         self._check()
@@ -128,8 +131,8 @@ class PlateWriter:
         self._complete[place.name] = place
         fields = self._listed()
         images = [_image(one) for one in fields if one.place == place.place]
-        self._write(self.path / place.place, {"well": {"images": images}})
-        self._write(self.path, {"plate": self._about(fields)}, _PLATE_MARK)
+        self._write(self.path / place.place, {"well": {**self._version, "images": images}})
+        self._write(self.path, {"plate": {**self._version, **self._about(fields)}}, _PLATE_MARK)
 
     def _check(self) -> None:
         """Find out whether what is there was begun for such a plate."""
@@ -140,10 +143,7 @@ class PlateWriter:
             raise OutputError(f"{path} lies in a Zarr folder. Choose a name outside of it for the plate of results.")
         if not os.path.lexists(path):
             return
-        if (
-            marked(path).get("plate") is not True
-            or described_in(path).name != ("", "", ".zattrs", "zarr.json")[self._form]
-        ):
+        if marked(path).get("plate") is not True or described_in(path).name != _DESCRIBED[self._form]:
             raise OutputError(f"{path} exists already, and is no plate of results like this one. Choose another name.")
         if is_plate(path) and not self._is_alike(read_plate(path)):
             raise OutputError(f"{path} holds results of a plate of another layout. Choose another name.")
@@ -186,7 +186,7 @@ class PlateWriter:
         attributes = {**mark, **as_attributes(described, self._form)} if described else dict(mark)
         try:
             group.mkdir(exist_ok=True)
-            if self._form == 2:
+            if self._form == _OLD_FORMAT:
                 _put(group / ".zattrs", attributes)
                 _put(group / ".zgroup", {"zarr_format": 2})
             else:

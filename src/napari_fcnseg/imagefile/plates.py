@@ -126,7 +126,7 @@ def read_plate(path: Path) -> Plate:
         given = well.get("path") if isinstance(well, dict) else None
         name = given if isinstance(given, str) else "a well without a path"
         try:
-            found, wrong = _fields_of(path, _checked(name, 2, known))
+            found, wrong = _fields_of(path, _checked(given, 2, known))
         except _LeftOutError as problem:
             problems.append((name, str(problem)))
         else:
@@ -193,7 +193,7 @@ def _fields_of(plate: Path, well: str) -> tuple[list[PlateField], list[tuple[str
         given = image.get("path") if isinstance(image, dict) else None
         name = f"{well}/{given}" if isinstance(given, str) else f"{well}: an image without a path"
         try:
-            _check_there(plate, f"{well}/{_checked(given if isinstance(given, str) else '', 1, known)}", "image")
+            _check_there(plate, f"{well}/{_checked(given, 1, known)}", "image")
         except _LeftOutError as problem:
             problems.append((name, str(problem)))
         else:
@@ -202,8 +202,10 @@ def _fields_of(plate: Path, well: str) -> tuple[list[PlateField], list[tuple[str
     return fields, problems
 
 
-def _checked(path: str, parts: int, known: dict[str, str]) -> str:
+def _checked(path: Any, parts: int, known: dict[str, str]) -> str:
     """Return a path from a description that names no place but one below, and no place twice."""
+    if not isinstance(path, str):
+        raise _LeftOutError("The plate lists it without saying where it lies. Correct the list.")
     names = path.split("/")
     if len(names) != parts or not all(map(_NAME.fullmatch, names)):
         wanted = "a row and a column, as in A/1," if parts == 2 else "one name, as in 0,"

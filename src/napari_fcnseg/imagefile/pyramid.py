@@ -173,4 +173,6 @@ def _labels(meaning: ImageFile) -> dict[str, Any]:
         ]
     if meaning.class_names:
         found["properties"] = [{"label-value": n, "class": name} for n, name in enumerate(meaning.class_names, 1)]
+    if meaning.labels_of:
+        found["source"] = {"image": meaning.labels_of}
     return {"image-label": found}
