@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from _plates import write_plate
 
 import napari_fcnseg as nf
 from napari_fcnseg.cli import main as cli
@@ -160,3 +161,58 @@ def test_a_file_for_each_channel_is_an_image_together(folder, capsys, tmp_path) 
     )
     assert run(capsys, apart, "-o", out, *options)[1].count(": kept. ") == 1
     assert "--channels is for a folder" in run(capsys, folder / "1.tif", "-o", out / "x.tif", *options)[2]
+
+
+@pytest.fixture
+def plate(tmp_path) -> Path:
+    random = np.random.default_rng(0)
+    names = ("A/1/0", "A/2/0", "B/2/0")
+    return write_plate(
+        tmp_path / "plate.zarr", {name: random.integers(0, 255, (3, 20, 24)).astype(np.uint8) for name in names}, "0.4"
+    )
+
+
+def test_a_plate_is_segmented_field_by_field_into_a_plate(plate, capsys, tmp_path) -> None:
+    out, report = tmp_path / "out.zarr", tmp_path / "out.report"
+    code, said, _ = run(capsys, plate, "-o", out, "--wells", "a01", "B/2", "--verify", "--confidence", out)
+    assert code == 0
+    lines = said.splitlines()
+    assert [line.split(": ")[0] for line in lines[:-1]] == ["A/1/0", "B/2/0"]
+    assert all("Conversion check passed" in line for line in lines[:-1])
+    assert lines[-1] == f"2 done. Report: {report / 'report.csv'}, wells: {report / 'wells.csv'}"
+    code, said, _ = run(capsys, plate, "-o", out, "--confidence", out)
+    assert (code, said.count(": kept. "), said.count(": done. ")) == (0, 2, 1)
+    for name in ("A/1/0", "A/2/0", "B/2/0"):
+        alone = tmp_path / "alone.tif"
+        assert run(capsys, plate / name, "-o", alone, "--overwrite", "--quiet")[0] == 0
+        np.testing.assert_array_equal(read_image([out / name]).data[...], tifffile.imread(alone))
+    (plate / "A/2/0/.zattrs").write_text("{", encoding="utf-8")
+    code, said, _ = run(capsys, plate, "-o", tmp_path / "other.zarr", "--quiet")
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("A/2/0: failed. ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("{p} -o {o}/l.tif", "-o NAME.zarr"),
+        ("{p} -o {o}/l", "does not end with .zarr"),
+        ("{p} -o {p}", "is read"),
+        ("{p} -o {o}/l.zarr --wells C4", "has no well C4. It has A1, A2, B2"),
+        ("{p} -o {o}/l.zarr --format tif", "--format is for a folder of images"),
+        ("{p} -o {o}/l.zarr --recursive", "--recursive is for a folder of images"),
+        ("{p} -o {o}/l.zarr --channels *_a.tif *_b.tif", "--channels is for a folder of images"),
+        ("{p} -o {o}/l.zarr --mask {p}", "A mask belongs to one image"),
+        ("{p} -o {o}/l.zarr --cluster local:1", "--cluster is for one image"),
+        ("{p} -o {o}/l.zarr --confidence {o}/c.zarr", "Write --confidence {o}/l.zarr"),
+        ("{p} -o {o}/l.zarr --series 1 --wells A1", "--wells is for a plate"),
+        ("{p}/A/1/0 -o {o}/l.zarr --wells A1", "--wells is for a plate"),
+    ],
+)
+def test_what_does_not_fit_a_plate_is_said_before_the_first_field(plate, capsys, tmp_path, arguments, says) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    code, said, err = run(capsys, *arguments.format(p=plate, o=empty).split())
+    assert (code, said) == (1, "")
+    assert says.format(o=empty) in err
+    assert not list(empty.iterdir())

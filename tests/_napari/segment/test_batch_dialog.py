@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
+from _plates import write_plate
 from napari.layers import Image
 from napari_helpers import ONNX, give, small_model
 from qtpy.QtCore import Qt
@@ -123,6 +124,31 @@ def _layers_too(qtbot, viewer, dialog: BatchDialog, out: Path) -> None:
     np.testing.assert_array_equal(shown.data[:, 0], labels)
     np.testing.assert_allclose(shown.scale[-2:], (2, 2))
     np.testing.assert_allclose(shown.translate[-2:], (7, 9))
+
+
+def test_a_plate_is_a_folder_of_fields_and_becomes_a_plate(qtbot, viewer, tmp_path) -> None:
+    fields = {"A/1/0": pixels(3, 20, 24), "B/2/0": pixels(3, 20, 24, seed=1)}
+    plate, out = write_plate(tmp_path / "screen.ome.zarr", fields), tmp_path / "screen.ome.labels.zarr"
+    dialog = BatchDialog(viewer, as_ensemble(MODEL), RunSettings(border="edge"), HINTS, viewer.window._qt_window)
+    dialog.show()
+    dialog.form.folder.line.setText(str(tmp_path))
+    assert dialog.form.subfolders.isVisible()
+    dialog.form.folder.line.setText(str(plate))
+    assert dialog.form.results.folder == str(out)  # beside the plate, never in it
+    assert not dialog.form.subfolders.isVisible()
+    assert (dialog.form.form.isEnabled(), dialog.form.form.currentData()) == (False, "ome-zarr")
+    said = start(qtbot, dialog)
+    assert said == f"2 done. Report: {tmp_path / 'screen.ome.labels.report' / 'report.csv'}"
+    assert rows(dialog) == dict.fromkeys(fields, "Done")
+    dialog.table.selectRow(1)
+    dialog.show_labels.click()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=30_000)
+    expected = nf.segment(np.moveaxis(fields["B/2/0"], 0, -1), MODEL, border="edge").labels
+    np.testing.assert_array_equal(np.asarray(viewer.layers[0].data), expected)
+    assert viewer.layers[0].name == "B/2/0"
+    dialog.form.folder.line.setText(str(tmp_path))
+    assert dialog.form.form.isEnabled()
+    dialog.close()
 
 
 @pytest.mark.parametrize("how", ["stop", "close", "parent"])
