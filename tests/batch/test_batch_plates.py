@@ -201,6 +201,23 @@ def test_wells_are_added_to_a_plate_that_holds_others(models, tmp_path) -> None:
         images_in(tmp_path, wells=["A1"])
 
 
+def test_a_run_that_was_killed_before_a_field_was_listed_lists_it_and_keeps_what_others_wrote(models, tmp_path) -> None:
+    plate, out = write_plate(tmp_path / "plate.zarr", FIELDS), tmp_path / "out.zarr"
+    do(models, plate, out)
+    edit(zarr.open_group(out / "A/1", mode="r+"), "well", images=[{"path": "0"}])
+    edit(zarr.open_group(out, mode="r+"), "plate", wells=said(out)["plate"]["wells"][:1])
+    check(out, ["A/1/0"])
+    shutil.rmtree(out / "A/1/0/labels/classes")
+    shutil.copytree(out / "A/1/1/labels/classes", out / "A/1/1/labels/corrected")
+    group = zarr.open_group(out / "A/1/1/labels", mode="r+")
+    describe(group, "0.5", labels=["corrected", "classes"])
+    group.attrs["of"] = "hand"
+    assert ends(do(models, plate, out)) == {"A/1/0": "done", "A/1/1": "kept", "B/3/0": "kept"}
+    check(out, list(FIELDS))
+    assert said(out / "A/1/1/labels")["labels"] == ["classes", "corrected"]
+    assert zarr.open_group(out / "A/1/1/labels", mode="r").attrs["of"] == "hand"
+
+
 def test_results_of_other_settings_stay_unless_they_may_be_replaced(models, tmp_path) -> None:
     plate, out = write_plate(tmp_path / "plate.zarr", FIELDS), tmp_path / "out.zarr"
     do(models, plate, out)
@@ -279,8 +296,8 @@ def test_what_a_plate_of_results_may_be_called(models, tmp_path) -> None:
     do(models, other, tmp_path / "others.zarr")
     for out, words in {
         "out": "does not end with .zarr", "plate.zarr": "is read", "plate.zarr/A/2.zarr": "lies in",
-        "taken.zarr": "is no plate of results", "other.zarr": "is no plate of results", "others.zarr": "another layout",
-        "taken.zarr/b.zarr": "lies in a Zarr folder",
+        "taken.zarr": "is no plate of results", "other.zarr": "is no plate of results",
+        "others.zarr": "another name or layout", "taken.zarr/b.zarr": "lies in a Zarr folder",
     }.items():  # fmt: skip
         with pytest.raises(OutputError, match=words):
             do(models, plate, tmp_path / out)
@@ -299,3 +316,36 @@ def test_a_damaged_description_is_a_sentence(models, tmp_path) -> None:
     assert "cannot be read" in lines["B/3/0"].sentence
     assert not (out / "B").exists()
     assert os.listdir(out) == ["zarr.json"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_labels_are_put_into_the_fields_of_the_plate_itself(models, tmp_path, version) -> None:
+    plate, objects = write_plate(tmp_path / "plate.zarr", FIELDS, version), InstanceSettings(interior=2)
+    out, group = plate / "labels" / "cells", zarr.open_group(plate / "A/1/0", mode="r+")
+    describe(group.create_group("labels"), version, labels=["mine"])
+    (plate / "B/3/0/0" / ("zarr.json" if version == "0.5" else ".zarray")).write_text("{", encoding="utf-8")
+    before = contents(plate)
+    lines = do(models, plate, out, objects=objects)
+    assert ends(lines) == {"A/1/0": "done", "A/1/1": "done", "B/3/0": "failed"}
+    assert not (plate / "B/3/0/labels").exists()
+    for name, listed in {"A/1/0": ["mine", "cells", "cells_objects"], "A/1/1": ["cells", "cells_objects"]}.items():
+        assert said(plate / name / "labels")["labels"] == listed
+        labels = zarr.open_group(plate / name / "labels/cells", mode="r")
+        assert labels.metadata.zarr_format == (3 if version == "0.5" else 2)
+        ImageLabelAttrs.model_validate({**said(plate / name / "labels/cells"), "version": "0.4"})
+        alone = nf.segment(np.moveaxis(FIELDS[name], 0, -1), models, border="edge", device="CPU").labels
+        np.testing.assert_array_equal(labels["0"][...], alone)
+        np.testing.assert_array_equal(read_image([plate / name]).data[...], FIELDS[name])
+    assert before.items() <= contents(plate).items()
+    assert not list(plate.rglob(".fcnseg*"))
+    assert (tmp_path / "plate.report" / "cells" / "wells.csv").is_file()
+    assert ends(do(models, plate, out, objects=objects)) == {"A/1/0": "kept", "A/1/1": "kept", "B/3/0": "failed"}
+    lines = do(models, plate, plate / "labels" / "other", overwrite=True)
+    assert lines["A/1/1"].status == "done"
+    zarr.open_group(plate / "A/1/1/labels", mode="r+").create_group("hand")
+    lines = do(models, plate, plate / "labels" / "hand", overwrite=True)
+    assert "has not written it" in lines["A/1/1"].sentence
+    with pytest.raises(OutputError, match="names of letters and digits"):
+        do(models, plate, plate / "labels" / "a.b")
+    with pytest.raises(OutputError, match="Leave out confidence"):
+        do(models, plate, out, settings=RunSettings(border="edge", confidence=True))

@@ -186,6 +186,11 @@ def test_a_plate_is_segmented_field_by_field_into_a_plate(plate, capsys, tmp_pat
         alone = tmp_path / "alone.tif"
         assert run(capsys, plate / name, "-o", alone, "--overwrite", "--quiet")[0] == 0
         np.testing.assert_array_equal(read_image([out / name]).data[...], tifffile.imread(alone))
+    code, said, _ = run(capsys, plate, "-o", plate / "labels" / "cells", "--wells", "A2")
+    assert (code, said.splitlines()[0].split(". ")[0]) == (0, "A/2/0: done")
+    np.testing.assert_array_equal(
+        read_image([plate / "A/2/0/labels/cells"]).data[...], read_image([out / "A/2/0"]).data[...]
+    )
     (plate / "A/2/0/.zattrs").write_text("{", encoding="utf-8")
     code, said, _ = run(capsys, plate, "-o", tmp_path / "other.zarr", "--quiet")
     assert (code, said.count("\n")) == (1, 1)

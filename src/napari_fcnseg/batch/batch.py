@@ -24,6 +24,7 @@ from napari_fcnseg.batch.progress import BatchProgress
 from napari_fcnseg.batch.record import record_of
 from napari_fcnseg.batch.report import DONE, KEPT, STOPPED, BatchReport, ReportLine, failed_line, folder_lock, report_in
 from napari_fcnseg.errors import FcnSegError, OutputError
+from napari_fcnseg.imagefile.plate_labels import name_in_plate
 from napari_fcnseg.instances.labeling import StoppedError
 from napari_fcnseg.model.pixel_form import not_converted
 from napari_fcnseg.plan.run_plan import make_plan, resolve_settings
@@ -134,16 +135,17 @@ class Batch:
         self.overwrite, self._advice, self._series = overwrite, advice, series
         self._rescale = tuple(rescale) if rescale is not None else None
         files = [file for model in self.models for file in model.files]
-        self._inputs = Inputs([*inputs, *files, *(path for item in self.items for path in item.paths)])
+        self._inputs = Inputs([*inputs, *files, *_read(self.items, plate, Path(out_dir))])
         settings = resolve_settings(settings, self.models)
         self.settings = replace(settings, preprocess=tuple(map(str, preprocess.parse(settings.preprocess or ()))))
         self.kinds = kept_outputs(settings)
         if problem := self._inputs.problem(Path(out_dir) / "report.csv"):
             raise OutputError(f"{problem}. Choose another folder for the results.")
+        counted = {"objects": objects is not None}
         self._places: Places = (
-            ResultFolder(Path(out_dir), form)
-            if plate is None
-            else ResultPlate(Path(out_dir), plate, self.models[0], self._inputs, objects=objects is not None)
+            ResultPlate(Path(out_dir), plate, self.models[0], self._inputs, self.kinds, **counted)
+            if plate is not None
+            else ResultFolder(Path(out_dir), form)
         )
         self.out_dir = self._places.folder
         self.report = report_in(self.out_dir)
@@ -332,6 +334,13 @@ class Batch:
         rest = count - number - (done / total if total else 0)
         left = median(self._paces) * rest if self._paces else None
         return BatchProgress(item.name, number, count, done, total, left)
+
+
+def _read(items: Sequence[BatchItem], plate: Plate | None, out: Path) -> list[Path]:
+    """Return what is never written over; of a plate that gets the labels itself that is its images by other means."""
+    if plate is None:
+        return [path for item in items for path in item.paths]
+    return [] if name_in_plate(out, plate.path) else [plate.path]
 
 
 def _is_set(stop: threading.Event | None) -> bool:

@@ -49,7 +49,7 @@ def fields_in(path: Path, wells: Sequence[str] = ()) -> FoundImages:
     items = tuple(
         BatchItem(one.name, one.name.replace("/", "-"), path / one.name, plate=plate, field=one) for one in fields
     )
-    return FoundImages(items, tuple(lines), (path,), plate)
+    return FoundImages(items, tuple(lines), plate=plate)
 
 
 def _chosen(path: Path, well: str, places: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from napari_fcnseg.batch.object_tables import OWN
 from napari_fcnseg.batch.outcome import make_folder
 from napari_fcnseg.batch.wells import WellTable
 from napari_fcnseg.errors import OutputError
+from napari_fcnseg.imagefile.plate_labels import PlateLabels, name_in_plate
 from napari_fcnseg.imagefile.plate_writing import PlateWriter
 from napari_fcnseg.run.output_kinds import LABELS
 from napari_fcnseg.run.provenance_file import report_folder
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
     from napari_fcnseg.batch.report import ReportLine
     from napari_fcnseg.imagefile.plates import Plate, PlateField
     from napari_fcnseg.model.patch_model import PatchModel
+    from napari_fcnseg.run.output_kinds import OutputKind
     from napari_fcnseg.system.saving import Inputs
+
+
+def plate_report(path: Path, plate: Plate) -> Path:
+    """Return the folder for the report of a plate's results (:class:`ResultPlate`)."""
+    name = name_in_plate(path, plate.path)
+    return report_folder(plate.path) / name if name else report_folder(path)
 
 
 class ResultPlate:
@@ -29,14 +37,17 @@ class ResultPlate:
     Parameters
     ----------
     path : Path
-        The plate, which ends with ``.zarr``. The folder for the report is called like it: ``out.report``.
+        The plate, which ends with ``.zarr``. The folder for the report is called like it: ``out.report``. Or
+        ``plate.zarr/labels/NAME`` of the plate that is segmented, for labels in its own fields.
     plate : Plate
         The plate that is segmented.
     model : PatchModel
         Whose classes the labels are of.
     inputs : Inputs
         What is never written over.
-    table : bool
+    kinds : sequence of OutputKind
+        What is kept.
+    objects : bool
         Whether objects are counted.
 
     Raises
@@ -45,11 +56,22 @@ class ResultPlate:
         If something else is there, or it cannot be written.
     """
 
-    def __init__(self, path: Path, plate: Plate, model: PatchModel, inputs: Inputs, *, objects: bool = False) -> None:
-        if problem := inputs.problem(path):
+    def __init__(
+        self, path: Path, plate: Plate, model: PatchModel, inputs: Inputs, kinds: Sequence[OutputKind],
+        *, objects: bool = False,
+    ) -> None:  # fmt: skip
+        name = name_in_plate(path, plate.path)
+        if not name and (problem := inputs.problem(path)):
             raise OutputError(f"{problem}: it is never written over. Choose another name for the plate of results.")
-        self._writer = PlateWriter(path, plate, model.classes)
-        self.folder = make_folder(report_folder(path))
+        if name and kinds[1:]:
+            raise OutputError(
+                f"Only labels are put into the plate itself. Leave out {kinds[1].name}, or name another plate for all "
+                "results."
+            )
+        self._writer: PlateLabels | PlateWriter = (
+            PlateLabels(plate, name) if name else PlateWriter(path, plate, model.classes)
+        )
+        self.folder = make_folder(plate_report(path, plate))
         self.wells = {one.name: (one.well, one.path) for one in plate.fields}
         self._table = WellTable(self.folder, plate.fields, model, objects=objects)
 

@@ -122,16 +122,16 @@ def segment_folder(
         If something does not fit that concerns all images.
     """
     from napari_fcnseg.batch import Batch, images_in
+    from napari_fcnseg.batch.plate_results import plate_report
     from napari_fcnseg.batch.report import folder_lock
     from napari_fcnseg.cli.arguments import say_channels
-    from napari_fcnseg.run.provenance_file import report_folder
     from napari_fcnseg.system.saving import COMMAND
 
     _check(chosen)
     found = images_in(
         chosen.image[0], chosen.recursive, chosen.output, chosen.channels or (), chosen.wells or ()
     )  # fmt: skip
-    folder = chosen.output if found.plate is None else report_folder(chosen.output)
+    folder = chosen.output if found.plate is None else plate_report(chosen.output, found.plate)
     if folder.is_dir():
         with folder_lock(folder):  # raises before models are read if another batch has the folder
             pass

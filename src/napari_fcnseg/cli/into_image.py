@@ -22,11 +22,13 @@ def into_images(command: Callable[[argparse.Namespace], int]) -> Callable[[argpa
 
     def run(chosen: argparse.Namespace) -> int:
         from napari_fcnseg.imagefile.label_images import check_room, image_around, put_into_image, work_name
+        from napari_fcnseg.imagefile.plates import is_plate
         from napari_fcnseg.run.provenance_file import move_provenance
         from napari_fcnseg.system.saving import COMMAND
 
         path = chosen.output
-        if image_around(path) is None:
+        image = image_around(path)
+        if image is None or is_plate(image):  # a plate's fields get their labels one by one
             return command(chosen)
         check_room(path, overwrite=chosen.overwrite, advice=COMMAND)
         chosen.output = work_name(path)

@@ -21,6 +21,7 @@ from napari_fcnseg.system.saving.renaming import remove
 from napari_fcnseg.system.saving.stores import marked
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _LABELS = "labels"
@@ -101,19 +102,40 @@ def put_into_image(work: Path, path: Path) -> None:
         else:
             _name_source(zarr.open_group(work, mode="r+"), path.name)
             swap_in(work, final(path), overwrite=True)
-        labels = zarr.open_group(final(path.parent), mode="r+")
-        there = [str(name) for name in described(labels).get(_LABELS, ())]
-        if path.name not in there:
-            names = [*there, path.name]
-            if form == _OLD_FORMAT:
-                labels.attrs[_LABELS] = names
-            else:
-                labels.attrs["ome"] = {**described(labels), "version": "0.5", _LABELS: names}
+        list_labels(path.parent.parent, [path.name])
     except OSError as error:
         raise OutputError(
             f"The labels are complete and lie in {work}. They could not be put into {path.parent.parent}: "
             f"{reason(error)}. {remedy(error)}"
         ) from None
+
+
+def list_labels(path: Path, names: Sequence[str]) -> None:
+    """Have labels in the list of an image's, which is made if it is not there.
+
+    Parameters
+    ----------
+    path : Path
+        The image.
+    names : sequence of str
+        What the labels are called.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    import zarr
+
+    labels = zarr.open_group(final(path), mode="r+").require_group(_LABELS)
+    there = [str(name) for name in described(labels).get(_LABELS, ())]
+    if _LABELS in described(labels) and set(names) <= set(there):
+        return
+    everything = list(dict.fromkeys([*there, *names]))
+    if labels.metadata.zarr_format == _OLD_FORMAT:
+        labels.attrs[_LABELS] = everything
+    else:
+        labels.attrs["ome"] = {**described(labels), "version": "0.5", _LABELS: everything}
 
 
 def _name_source(group: Any, name: str) -> None:

@@ -22,13 +22,13 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_fcnseg.errors import OutputError
-from napari_fcnseg.imagefile.plates import description_of, is_plate, read_plate
+from napari_fcnseg.imagefile.plates import attributes_of, description_of, is_plate, read_plate
 from napari_fcnseg.imagefile.pyramid import as_attributes
 from napari_fcnseg.system.json_file import json_text
 from napari_fcnseg.system.saving import ZARR, is_zarr, stage
 from napari_fcnseg.system.saving.names import final
 from napari_fcnseg.system.saving.reasons import reason, remedy
-from napari_fcnseg.system.saving.stores import MARK, described_in, marked
+from napari_fcnseg.system.saving.stores import DESCRIPTIONS, MARK, described_in, marked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +93,8 @@ class PlateWriter:
         """
         self._check()
         earlier = read_plate(self.path).fields if is_plate(self.path) else ()
-        self._complete = {one.name: self._order.get(one.name, one) for one in earlier}
+        there = (one for one in earlier if is_zarr(self.labels(one)))
+        self._complete = {one.name: self._order.get(one.name, one) for one in there}
         if not is_zarr(self.path):
             self._write(self.path, {}, _PLATE_MARK)
 
@@ -125,8 +126,9 @@ class PlateWriter:
         if not is_zarr(self.labels(place)):
             self._remove_empty(group)
             return
-        names = [name for name in (CLASSES, OBJECTS) if is_zarr(group / _LABELS / name)]
-        self._write(group / _LABELS, {"labels": names})
+        own = [name for name in (CLASSES, OBJECTS) if is_zarr(group / _LABELS / name)]
+        names = dict.fromkeys([*own, *_listed_in(group / _LABELS)])
+        self._write(group / _LABELS, {"labels": list(names)})
         self._write(group, self._as_image(place))
         self._complete[place.name] = place
         fields = self._listed()
@@ -146,10 +148,12 @@ class PlateWriter:
         if marked(path).get("plate") is not True or described_in(path).name != _DESCRIBED[self._form]:
             raise OutputError(f"{path} exists already, and is no plate of results like this one. Choose another name.")
         if is_plate(path) and not self._is_alike(read_plate(path)):
-            raise OutputError(f"{path} holds results of a plate of another layout. Choose another name.")
+            raise OutputError(f"{path} holds results of a plate of another name or layout. Choose another name.")
 
     def _is_alike(self, earlier: Plate) -> bool:
-        return (earlier.rows, earlier.columns) == (self._like.rows, self._like.columns)
+        like = self._like
+        smaller = {*earlier.rows} <= {*like.rows} and {*earlier.columns} <= {*like.columns}
+        return smaller and earlier.about.get("name") == like.about.get("name")
 
     def _listed(self) -> list[PlateField]:
         """Return the complete fields in the order of the other plate; those that it lists no more come last."""
@@ -183,7 +187,10 @@ class PlateWriter:
         }
 
     def _write(self, group: Path, described: dict[str, Any], mark: Mapping[str, Any] = {}) -> None:
-        attributes = {**mark, **as_attributes(described, self._form)} if described else dict(mark)
+        attributes = {**attributes_of(group), **mark} if is_zarr(group) else dict(mark)  # others' stay
+        for key, value in (as_attributes(described, self._form) if described else {}).items():
+            inner = attributes.get(key) if key == "ome" else None
+            attributes[key] = {**inner, **value} if isinstance(inner, dict) else value
         try:
             group.mkdir(exist_ok=True)
             if self._form == _OLD_FORMAT:
@@ -196,11 +203,16 @@ class PlateWriter:
 
     def _remove_empty(self, group: Path) -> None:
         """Remove the groups of a field, and of its well and row, as far as they hold nothing."""
-        own = {".zattrs", ".zgroup", "zarr.json"}
         for folder in (group / _LABELS, group, *group.parents):
-            if folder == self.path or not folder.is_dir() or {entry.name for entry in folder.iterdir()} - own:
+            if folder == self.path or not folder.is_dir() or {entry.name for entry in folder.iterdir()} - DESCRIPTIONS:
                 return
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _listed_in(labels: Path) -> list[str]:
+    """Return the names that are listed in a group of labels."""
+    listed = description_of(labels).get(_LABELS)
+    return [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
 
 
 def _image(place: PlateField) -> dict[str, Any]:

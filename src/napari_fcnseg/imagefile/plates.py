@@ -148,15 +148,28 @@ def description_of(path: Path) -> dict[str, Any]:
     ImageError
         If it cannot be read.
     """
+    found = attributes_of(path)
+    inner = found.get("ome", found)
+    return inner if isinstance(inner, dict) else {}
+
+
+def attributes_of(path: Path) -> dict[str, Any]:
+    """Return the attributes of a Zarr folder.
+
+    Raises
+    ------
+    ImageError
+        If they cannot be read.
+    """
     file = described_in(path)
+    if file.name == ".zattrs" and not file.exists():  # a group may have none
+        return {}
     try:
         found = read_json(file, "description", _MOST_BYTES)
     except FcnSegError as error:
         raise ImageError(str(error)) from None
-    if file.name == "zarr.json":
-        found = found.get("attributes", {})
-    inner = found.get("ome", found) if isinstance(found, dict) else {}
-    return inner if isinstance(inner, dict) else {}
+    found = found if file.name == ".zattrs" else found.get("attributes", {})
+    return found if isinstance(found, dict) else {}
 
 
 def check_inside(plate: Path, folder: Path) -> None:

@@ -14,6 +14,8 @@ ZARR = ".zarr"
 MARK = "napari_fcnseg"
 _MARKS = ("zarr.json", ".zarray", ".zgroup")
 _BESIDE = (*_MARKS, ".zattrs", ".zmetadata", ".DS_Store")
+#: Files of a group that holds nothing.
+DESCRIPTIONS = frozenset((".zattrs", ".zgroup", "zarr.json"))
 _CHUNK = re.compile(r"c|\d+(\.\d+)*")
 _MOST_BYTES = 2**20
 
