@@ -248,6 +248,7 @@ def test_what_is_wrong_in_a_plate_is_a_line_and_the_rest_is_done(models, tmp_pat
     wells = [
         *said(plate)["plate"]["wells"], {"path": "../outside.zarr/A"}, {"path": "A/1"}, {"path": "a/1"},
         {"path": "C/1"}, {"path": "/etc"}, {"path": "D/1"}, {"path": "E/1"}, {"path": "F/1"}, {"other": 1}, "text",
+        {"path": "G/1"},
     ]  # fmt: skip
     edit(root, "plate", wells=wells)
     for name in ("D/1", "F/1"):
@@ -260,6 +261,10 @@ def test_what_is_wrong_in_a_plate_is_a_line_and_the_rest_is_done(models, tmp_pat
     write_field(root, "D/1/2", pixels(3, 20, 24), version)
     shutil.rmtree(plate / "D/1/2/0")
     (plate / "D/1/2/0").symlink_to(tmp_path / "outside.zarr/A/1/0/0")
+    root.require_group("G/1")
+    described = plate / "G/1" / ("zarr.json" if version == "0.5" else ".zattrs")
+    described.unlink(missing_ok=True)
+    described.symlink_to(tmp_path / "outside.zarr/A/1" / described.name)
     (plate / "E").mkdir()
     (plate / "E" / "1").symlink_to(tmp_path / "outside.zarr/A/1")
     before = contents(tmp_path / "outside.zarr")
@@ -271,7 +276,7 @@ def test_what_is_wrong_in_a_plate_is_a_line_and_the_rest_is_done(models, tmp_pat
         "C/1": "it is not there", "/etc": "which is not followed", "D/1/../../A/1/0": "which is not followed",
         "D/1/0": "leads out of the plate", "D/1/1": "does not say which is the image",
         "D/1/2": "leads out of the plate", "E/1": "leads out of the plate",
-        "F/1": "lists no image", "a well without a path": "without saying where",
+        "F/1": "lists no image", "G/1": "leads out of the plate", "a well without a path": "without saying where",
     }.items():  # fmt: skip
         assert words in wrong.pop(name), name
     assert not wrong

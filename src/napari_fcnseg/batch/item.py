@@ -74,7 +74,7 @@ class BatchItem:
         assert self.path is not None, "an item has a file or an image"
         if self.plate is None:
             return read_image(self.paths, series)
-        check_inside(self.plate.path, self.path)
+        check_inside(self.plate.path, self._looked_at())
         return replace(read_image(self.paths), zarr_format=self.plate.zarr_format, labels_of=_AROUND)
 
     def identity(self) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from napari_fcnseg.system.saving.names import alike
 from napari_fcnseg.system.saving.stores import described_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")  # the specification allows letters and digits
 _MOST_BYTES: Final = 2**25  # of a description
@@ -172,8 +172,8 @@ def attributes_of(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def check_inside(plate: Path, folder: Path) -> None:
-    """Find out whether no link in a field leads out of its plate.
+def check_inside(plate: Path, paths: Iterable[Path]) -> None:
+    """Find out whether no link leads out of a plate that is one of some files and folders in it, or lies in one.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def check_inside(plate: Path, folder: Path) -> None:
         If one does.
     """
     top = os.path.realpath(plate)
-    for link in _links(folder):
+    for link in (link for path in paths for link in _links(path)):
         if not _within(os.path.realpath(link), top):
             raise ImageError(
                 f"{link} is a link that leads out of the plate, which is not followed. Copy what it means."
@@ -236,7 +236,7 @@ def _checked(path: Any, parts: int, known: dict[str, str]) -> str:
 
 def _check_there(plate: Path, place: str, what: str) -> None:
     folder, top = plate / place, os.path.realpath(plate)
-    if not _within(os.path.realpath(folder), top):
+    if not all(_within(os.path.realpath(path), top) for path in (folder, described_in(folder))):
         raise _LeftOutError("It is a link that leads out of the plate, which is not followed. Copy what it means.")
     if not is_zarr(folder):
         raise _LeftOutError(f"The plate lists this {what}, and it is not there. {_AGAIN}")
@@ -246,8 +246,11 @@ def _within(real: str, top: str) -> bool:
     return real == top or real.startswith(os.path.join(top, ""))
 
 
-def _links(folder: Path) -> Iterator[Path]:
-    for entry in os.scandir(folder):
+def _links(path: Path) -> Iterator[Path]:
+    if path.is_symlink():
+        yield path
+        return
+    for entry in os.scandir(path) if path.is_dir() else ():
         if entry.is_symlink():
             yield Path(entry.path)
         elif entry.is_dir(follow_symlinks=False):
