@@ -21,8 +21,10 @@ def describe(group: zarr.Group, version: str, **what: Any) -> None:
         group.attrs["ome"] = {"version": version, **what}
         return
     for key, value in what.items():
-        several = isinstance(value, list)
-        group.attrs[key] = [{"version": version, **one} for one in value] if several else {"version": version, **value}
+        if isinstance(value, list):
+            group.attrs[key] = [{"version": version, **one} if isinstance(one, dict) else one for one in value]
+        else:
+            group.attrs[key] = {"version": version, **value}
 
 
 def write_plate(path: Path, fields: Mapping[str, np.ndarray], version: str = "0.5", **about: Any) -> Path:

@@ -115,6 +115,15 @@ def test_what_is_there_is_not_written_over(tmp_path) -> None:
         GrowingZarr(tmp_path / "mine.zarr", (4,), (4,), np.dtype("u1"))
 
 
+def test_nothing_is_left_of_runs_that_were_killed_again_and_again(tmp_path) -> None:
+    path, meaning = tmp_path / "labels.zarr", ImageFile(PIXELS[0, 0], "YX", SIZE, "µm")
+    for _ in range(3):  # a killed process ends without a word to what it writes
+        growing = GrowingZarr(path, (40, 50), (16, 16), np.dtype("u1"), meaning, batch=True)
+    growing.array[:] = 1
+    growing.finish()
+    assert [found.name for found in tmp_path.iterdir()] == ["labels.zarr"]
+
+
 @pytest.mark.parametrize(("compression", "kind"), [(None, np.memmap), ("zlib", zarr.Array)])
 def test_a_large_tiff_stays_on_disk(tmp_path, monkeypatch, compression, kind) -> None:
     path = tmp_path / "large.tif"

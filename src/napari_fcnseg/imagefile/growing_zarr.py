@@ -21,7 +21,7 @@ from napari_fcnseg.imagefile.pyramid import complete_image, describe, described_
 from napari_fcnseg.system.saving import is_zarr, swap_in
 from napari_fcnseg.system.saving.names import final, growing_at, hidden, others
 from napari_fcnseg.system.saving.reasons import reason, remedy
-from napari_fcnseg.system.saving.recovery import OLD
+from napari_fcnseg.system.saving.recovery import OLD, sweep
 from napari_fcnseg.system.saving.renaming import remove, rename_new
 from napari_fcnseg.system.saving.stores import MARK, marked
 
@@ -131,6 +131,7 @@ class GrowingZarr:
 
     def _make_room(self, batch: bool, anew: bool) -> None:
         """Put what an earlier run left out of the way until there is more, if that is allowed."""
+        sweep(self.part)  # of one that was killed here
         if not os.path.lexists(self.part):
             return
         allowed = marked(self.part).get("batch") is True if batch else anew
