@@ -170,9 +170,7 @@ def growing_places(outputs: Mapping[str, Path], *, scaled: bool = False) -> dict
     scaled : bool
         Whether the run is on a rescaled image, whose tiles have other pixels than the results.
     """
-    return {
-        name: path if grows(path) and not scaled else stand_in(path) for name, path in outputs.items()
-    }
+    return {name: path if grows(path) and not scaled else stand_in(path) for name, path in outputs.items()}
 
 
 def left_behind(places: Mapping[str, Path]) -> dict[str, Any]:
