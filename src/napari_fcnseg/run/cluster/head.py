@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import threading
 import time
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_fcnseg import preprocess
@@ -22,8 +25,7 @@ from napari_fcnseg.run.stored_tile import StoredTile
 from napari_fcnseg.run.time_spent import TimeSpent
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
-    from concurrent.futures import Future
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.plan.schedule import Index, Skip
@@ -60,6 +62,7 @@ class ClusterRun(Run):
         self._places: dict[str, Any] = {}
         self._looks: dict[Index, FrameLook] = {}  # at large frames
         self._size = list(plan.tile)
+        self._looking: Future[None] | None = None  # at what reaches the models, while the first blocks are computed
 
     @property
     def device(self) -> str | None:
@@ -109,7 +112,9 @@ class ClusterRun(Run):
                 job, answer = found
                 if any(look.answered(job, answer) for look in self._looks.values()):
                     continue
+                self._looked(wait=False)
                 yield self._stored(int(job.arguments[2]), answer)
+            self._looked(wait=True)
             finished = True
         finally:
             for look in self._looks.values():
@@ -151,9 +156,9 @@ class ClusterRun(Run):
                 return
             index, numbers = ahead.pop(0)
             yield from self._asked(index)
-            if first:
+            if first and not self.in_part:
                 first = False
-                self._look_at_input(index)
+                self._looking = _in_thread(partial(self._look_at_input, index))
             for number in numbers:
                 _, region = self._blocks.at(number)
                 what = f"The block {_said(index, region)}"
@@ -214,6 +219,12 @@ class ClusterRun(Run):
         regions = [region for _, region in self.plan.schedule.parts(index)]
         self._doubt(self.source(index), regions)
 
+    def _looked(self, *, wait: bool) -> None:
+        """Raise what the look at the input found, once it has come to its end."""
+        if self._looking is not None and (wait or self._looking.done()):
+            self._looking.result()
+            self._looking = None
+
     def _frame_shape(self) -> tuple[int, ...]:
         layout = self.plan.layout
         channels = 1 if layout.channel_axis is None else layout.shape[layout.channel_axis]
@@ -241,6 +252,21 @@ def check_for_cluster(plan: RunPlan, outputs: Mapping[str, Any]) -> None:
                 f"On a cluster every result is a Zarr folder that the workers see, and {kind.about} would go "
                 f"{'into memory' if path is None else 'to ' + str(path)}. Give a name that ends with .zarr."
             )
+
+
+def _in_thread(function: Callable[[], None]) -> Future[None]:
+    """Call a function in a thread of its own; nothing waits for it at the end of the program."""
+    future: Future[None] = Future()
+
+    def call() -> None:
+        try:
+            function()
+            future.set_result(None)
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=call, name="napari-fcnseg-look", daemon=True).start()
+    return future
 
 
 def _said(index: Index, region: Any) -> str:
