@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
-PINNED_EXTRAS = ("all", "dev", "distributed", "formats", "package", "bench")
+PINNED_EXTRAS = ("all", "dev", "distributed", "formats", "package", "remote", "bench")
 TOOLS = ("pip", "uv", "hatchling", "editables")
 PIN = re.compile(r"(?P<name>[a-z0-9]+(-[a-z0-9]+)*)==(?P<version>[0-9][0-9a-z.]*)( ; (?P<marker>.+))?")
 CONDITION = r"sys_platform == '(linux|darwin|win32)'( and platform_machine == '(x86_64|aarch64|arm64)')?"

@@ -23,7 +23,7 @@ from system_packages import apt_install
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = {"pinned": ".venv", "lowest": ".venv-lowest", "newest": ".venv-newest"}
-EXTRAS = ("all", "dev", "distributed", "formats", "package")
+EXTRAS = ("all", "dev", "distributed", "formats", "package", "remote")
 #: What installs, and what builds: the latter in the environment too, or the build would take that of the day.
 INSTALLERS = ("pip", "uv")
 BUILDERS = ("editables>=0.5", "hatchling>=1.27")

@@ -34,7 +34,7 @@ def add_arguments(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("--points", type=int, default=256, metavar="N", help="pixels to compare (256)")
     verify.add_argument("--seed", type=int, default=0, help="of their random choice (0)")
     certificate = verify.add_mutually_exclusive_group()
-    where = "where the proof is kept (IMAGE.MODEL.certificate.json beside the image)"
+    where = "where the proof is kept (IMAGE.MODEL.certificate.json beside the image, or here for one at an address)"
     certificate.add_argument("--certificate", type=Path, metavar="FILE", help=where)
     certificate.add_argument("--no-certificate", action="store_true", help="print the result only")
     add_overwrite(verify, "replace an earlier certificate; never what is read")
@@ -43,6 +43,7 @@ def add_arguments(verify: argparse.ArgumentParser) -> None:
 
 def run_verify(chosen: argparse.Namespace) -> int:
     """Verify a run, keep its certificate, and return the exit code."""
+    from napari_fcnseg.system.addresses import address_of, shown
     from napari_fcnseg.system.saving import COMMAND, Plan
     from napari_fcnseg.system.saving.texts import CERTIFICATE
 
@@ -55,6 +56,8 @@ def run_verify(chosen: argparse.Namespace) -> int:
         check.check_free()
     models = models_of(chosen)
     image = Path(chosen.image[0])
+    if address := address_of(image):  # nothing is written there
+        image = Path(shown(address).rpartition("/")[2])
     names = "+".join(model.name for model in models)[:80]
     path = chosen.certificate or image.with_name(f"{image.stem}.{names}.certificate.json")
     plan = Plan((path,), read_by(chosen), overwrite=chosen.overwrite, advice=COMMAND)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fcnseg.imagefile.remote.opening import identity_of_remote, remote_arrays
+from napari_fcnseg.system.addresses import address_of
 from napari_fcnseg.system.saving.inputs import files_behind
 
 if TYPE_CHECKING:
@@ -23,17 +25,23 @@ def identity_of(image: Any, files: Iterable[str | os.PathLike[str]] = ()) -> dic
     image : array_like
         The image.
     files : iterable of path
-        Where it was read from, if that is known: their sizes and times are looked at then, and no pixel is read.
+        Where it was read from, if that is known: their sizes and times are looked at then, and no pixel is read. Of one
+        on another computer the description, and tags and times of some chunks, are asked for.
 
     Returns
     -------
     dict or None
         None of an image whose pixels are computed when they are asked for.
     """
-    behind = [Path(file) for file in files] or list(files_behind(image))
+    named = [Path(file) for file in files if not address_of(file)]
+    behind, found = named or list(files_behind(image)), dict[str, Any]()
     if behind:
         facts = ((file, *facts_of_file(file)) for file in behind)
-        return {"files": [[str(file.resolve()), size, str(modified)] for file, size, modified in facts]}
+        found["files"] = [[str(file.resolve()), size, str(modified)] for file, size, modified in facts]
+    if remote := remote_arrays(image):
+        found["remote"] = [identity_of_remote(array) for array in remote]
+    if found:
+        return found
     if isinstance(image, np.ndarray):
         digest = hashlib.sha256()
         for part in image if image.ndim else (image,):

@@ -7,8 +7,10 @@ OME-Zarr specification 0.5, https://ngff.openmicroscopy.org/0.5/
 
 from __future__ import annotations
 
+import itertools
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +18,10 @@ import numpy as np
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile.image import ImageFile
 from napari_fcnseg.imagefile.series import Entry, choose
+from napari_fcnseg.system.addresses import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 #: What units of length are called, and how they are written.
@@ -49,12 +51,32 @@ def read_zarr(path: Path, series: int | None = None) -> ImageFile:
     from zarr.storage import ZipStore
 
     node = zarr.open(path if path.is_dir() else ZipStore(path, mode="r"), mode="r")
+    return image_in(str(path), node, series)
+
+
+def image_in(path: str, node: Any, series: int | None = None) -> ImageFile:
+    """Return the image in what was opened; no pixel is read.
+
+    Parameters
+    ----------
+    path : str
+        Where it is, as people write it.
+    node : zarr.Array or zarr.Group
+        What was opened.
+    series : int, optional
+        As for :func:`read_zarr`.
+
+    Raises
+    ------
+    ImageError
+        As for :func:`read_zarr`.
+    """
     notes: tuple[str, ...] = ()
-    if isinstance(node, zarr.Group) and "multiscales" not in described(node):
+    if not hasattr(node, "shape") and "multiscales" not in described(node):
         node, notes = _one_image(path, node, series)
     elif series is not None:
         choose(path, [Entry(())], series)
-    if isinstance(node, zarr.Array):
+    if hasattr(node, "shape"):
         names = getattr(node.metadata, "dimension_names", None) or ()
         return ImageFile(node, axis_letters([str(name) for name in names], node.ndim), notes=notes)
     scales = described(node).get("multiscales")
@@ -63,7 +85,7 @@ def read_zarr(path: Path, series: int | None = None) -> ImageFile:
     return replace(_finest(node, scales[0]), notes=notes, **_label_facts(described(node)))
 
 
-def _one_image(path: Path, group: Any, series: int | None) -> tuple[Any, tuple[str, ...]]:
+def _one_image(path: str, group: Any, series: int | None) -> tuple[Any, tuple[str, ...]]:
     """Return the image that is meant in a group that is none itself, and what is to be said of that."""
     fields = _fields(group)
     if fields:
@@ -71,24 +93,47 @@ def _one_image(path: Path, group: Any, series: int | None) -> tuple[Any, tuple[s
         if series is None and len(fields) > 1:
             whole = " All of them are segmented into another plate: -o NAME.zarr." if kind == "plate" else ""
             raise ImageError(
-                f"{path} is a {kind} with {len(fields)} images. Name one of them, {path / fields[0]} for example, or "
-                f"say --series 0 to {len(fields) - 1} (in Python series=N).{whole}"
+                f"{path} is a {kind} with {len(fields)} images. Name one, as {_inside(path, fields[0])}, or say "
+                f"--series 0 to {len(fields) - 1} (in Python series=N).{whole}"
             )
         number, _ = choose(path, [Entry((), name) for name in fields], series)
         return group[fields[number]], ()
     if "bioformats2raw.layout" in described(group):
-        names = sorted((name for name, _ in group.groups() if name.isdecimal()), key=int)
+        names = _numbered(group)
         entries = [Entry(_finest(group[n], described(group[n])["multiscales"][0]).data.shape, n) for n in names]
         number, notes = choose(path, entries, series)
         return group[names[number]], notes
+    if not _tells(group):
+        raise ImageError(
+            f"{path} is a group, and its server does not say what is in it. Name the image: {_inside(path, 'NAME')}."
+        )
     arrays = dict(sorted(group.arrays()))
     if len(arrays) == 1 or (arrays and series is not None):
         number, _ = choose(path, [Entry(array.shape, name) for name, array in arrays.items()], series)
         return list(arrays.values())[number], ()
     inside = sorted(arrays or (name for name, _ in group.groups()))[:_MOST_NAMED]
     what = f"{len(arrays)} arrays" if arrays else "no array"
-    example = f" Name what is meant, {path / inside[0]} for example." if inside else " Choose another one."
+    example = f" Name what is meant, {_inside(path, inside[0])} for example." if inside else " Choose another one."
     raise ImageError(f"{path} holds {what} and does not say which is the image.{example}")
+
+
+def _inside(path: str, name: str) -> str:
+    """Return how a part of a store is named; on this computer as its system names files."""
+    return f"{path}/{name}" if address_of(path) else str(Path(path) / name)
+
+
+def _tells(group: Any) -> bool:
+    """Whether a group's members can be known: a web server does not list what it has."""
+    return bool(group.store.supports_listing) or group.metadata.consolidated_metadata is not None
+
+
+def _numbered(group: Any) -> list[str]:
+    """Return the names of a group's images that are numbered."""
+    if _tells(group):
+        return sorted((name for name, _ in group.groups() if name.isdecimal()), key=int)
+    if "OME" in group and isinstance(names := described(group["OME"]).get("series"), list):
+        return [str(name) for name in names]
+    return list(itertools.takewhile(lambda name: name in group, map(str, itertools.count())))
 
 
 def _fields(group: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +19,12 @@ from napari_fcnseg.imagefile.image import ImageFile
 from napari_fcnseg.imagefile.omezarr import read_zarr
 from napari_fcnseg.imagefile.pictures import guessed_axes, read_picture
 from napari_fcnseg.imagefile.problems import ending_of, kind_of, no_image
+from napari_fcnseg.imagefile.remote.opening import read_remote
 from napari_fcnseg.imagefile.series import Entry, choose
 from napari_fcnseg.imagefile.tiff import LIKE_TIFF, read_tiff
+from napari_fcnseg.system.addresses import address_of, other_scheme, shown_place
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
 #: Endings of files that are taken for images where a whole folder is asked for, beside those of results.
@@ -43,7 +45,8 @@ def read_image(
     Parameters
     ----------
     paths : sequence of path
-        The files. An image in an HDF5 file is named ``FILE.h5/exported_data``, or found if it is the only one.
+        The files. An image in an HDF5 file is named ``FILE.h5/exported_data``, or found if it is the only one. Of other
+        computers Zarr images are read, by their addresses: ``https://host/image.zarr``, ``s3://bucket/image.zarr``.
     series : int, optional
         Which image of a file that holds several, from 0; otherwise the largest. The image's notes say so.
     indices : bool
@@ -55,18 +58,20 @@ def read_image(
     ImageError
         If a file cannot be read as an image, or the channels differ in shape.
     """
-    files = [_read_one(Path(path), series, indices) for path in paths]
+    files = [_read_one(path, series, indices) for path in paths]
     first = files[0]
     if len(files) == 1:
         return first
     for path, other in zip(paths[1:], files[1:], strict=True):
         if other.data.shape != first.data.shape:
             raise ImageError(
-                f"{path} has the shape {other.data.shape} and {paths[0]} {first.data.shape}. Give one file per "
-                "channel, all of the same shape."
+                f"{shown_place(path)} has the shape {other.data.shape} and {shown_place(paths[0])} {first.data.shape}. "
+                "Give one file per channel, all of the same shape."
             )
     if first.channel_axis is not None:
-        raise ImageError(f"{paths[0]} holds channels already. Give one file with all channels, or one per channel.")
+        raise ImageError(
+            f"{shown_place(paths[0])} holds channels already. Give one file with all channels, or one per channel."
+        )
     channels = [f.data for f in files]
     held = all(type(channel) is np.ndarray for channel in channels)
     notes = tuple(note for file in files for note in file.notes)
@@ -74,8 +79,15 @@ def read_image(
     return replace(first, data=data, axes=first.axes + "C", notes=notes)
 
 
-def _read_one(given: Path, series: int | None, indices: bool) -> ImageFile:
-    path, inside = split_inside(given)
+def _read_one(given: str | os.PathLike[str], series: int | None, indices: bool) -> ImageFile:
+    if address := address_of(given):
+        return read_remote(address, series)
+    if scheme := other_scheme(given):
+        raise ImageError(
+            f"{os.fspath(given)} cannot be read: Zarr is read from http://, https:// and s3://, not from {scheme}://. "
+            "Download it, and open the file."
+        )
+    path, inside = split_inside(Path(given))
     check_image(path)
     wanted = "image"
     try:

@@ -40,12 +40,12 @@ class Entry:
         return f"{self.name!r}, {format_shape(self.shape)}" if self.name else format_shape(self.shape)
 
 
-def choose(path: Path, images: Sequence[Entry], series: int | None) -> tuple[int, tuple[str, ...]]:
+def choose(path: Path | str, images: Sequence[Entry], series: int | None) -> tuple[int, tuple[str, ...]]:
     """Return which of the images in a file is meant, and what is to be said of that.
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         The file.
     images : sequence of Entry
         What is in it.

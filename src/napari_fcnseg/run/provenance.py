@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.engine.device import KERAS, PACKAGES, PROCESSOR, REFERENCE
 from napari_fcnseg.errors import ModelFileError
+from napari_fcnseg.imagefile.remote.opening import remote_arrays, shown_address
 from napari_fcnseg.model.classes import default_names
 from napari_fcnseg.settings import EXACT
 
@@ -52,7 +53,7 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], spent: TimeSpent, no
         ],
         "classes": list(_classes(plan.models[0])),
         "settings": plan.settings.as_dict(),
-        "image": {"shape": list(plan.layout.shape), "dtype": str(plan.image.dtype)},
+        "image": {"shape": list(plan.layout.shape), "dtype": str(plan.image.dtype), **_addresses(plan.image)},
         "mask": plan.mask.as_dict() if plan.mask is not None else None,
         "channel_axis": plan.layout.channel_axis,
         "precision": precision_of(plan, devices),
@@ -70,6 +71,12 @@ def provenance_of(plan: RunPlan, devices: Sequence[Device], spent: TimeSpent, no
             "numpy": version("numpy"),
         },
     }
+
+
+def _addresses(image: Any) -> dict[str, Any]:
+    """Return where an image lies on other computers, without what somebody needs to be let in; nothing for one here."""
+    found = [shown_address(array) for array in remote_arrays(image)]
+    return {"addresses": found} if found else {}
 
 
 def _classes(model: PatchModel) -> tuple[str, ...]:

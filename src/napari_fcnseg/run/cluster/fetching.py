@@ -126,8 +126,8 @@ def _begun(plan: RunPlan, folder: Path) -> tuple[dict[str, Any], dict[str, Growi
 
 @contextlib.contextmanager
 def _beside(image: Mapping[str, Any]) -> Iterator[Path]:
-    """Make a folder beside an image, and remove it at the end."""
-    folder = folder_of(image)
+    """Make a folder beside an image, and remove it at the end; for one on another computer, among temporary files."""
+    folder = folder_of(image) or Path(tempfile.gettempdir())
     try:
         made = tempfile.TemporaryDirectory(prefix=".fcnseg-", dir=folder, ignore_cleanup_errors=True)
     except OSError as error:

@@ -12,7 +12,9 @@ import numpy as np
 
 from napari_fcnseg.arrays.frame_source import ChannelStack
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.imagefile.remote.opening import address_in, is_remote, open_array
 from napari_fcnseg.run.provenance import version
+from napari_fcnseg.system.addresses import address_of
 from napari_fcnseg.system.formatting import format_bytes
 
 if TYPE_CHECKING:
@@ -34,8 +36,8 @@ def place_of(array: Any, what: str = "image") -> dict[str, Any]:
     Parameters
     ----------
     array : array_like
-        A Zarr array in a folder, or a Dask array of one; an array in an HDF5 file; a memory map of a whole .npy file;
-        or several of these as channels.
+        A Zarr array in a folder or at an address, or a Dask array of one; an array in an HDF5 file; a memory map of a
+        whole .npy file; or several of these as channels.
     what : str
         What it is, for a sentence.
 
@@ -47,9 +49,11 @@ def place_of(array: Any, what: str = "image") -> dict[str, Any]:
     array = _within(array)
     if isinstance(array, ChannelStack):
         return {"channels_of": [place_of(one, what) for one in array.arrays]}
+    if is_remote(array) and (address := address_in(array.store)):
+        return {"address": address, "inside": str(array.path)}
     store = getattr(array, "store", None)
     root = getattr(store, "root", None) or getattr(store, "path", None)
-    if root is not None and hasattr(array, "metadata") and Path(root).is_dir():
+    if root is not None and hasattr(array, "metadata") and not hasattr(store, "fs") and Path(root).is_dir():
         return {"zarr": str(Path(root).resolve()), "inside": str(array.path)}
     name = getattr(getattr(array, "file", None), "filename", None)
     if name is not None and hasattr(array, "name") and hasattr(array, "chunks"):
@@ -66,7 +70,7 @@ def place_of_files(
     paths: Sequence[Any], series: int | None, channels: int | None, *, indices: bool = False
 ) -> dict[str, Any]:
     """Return where an image lies that was read from files (:func:`napari_fcnseg.imagefile.read_image`)."""
-    files = [str(Path(path).absolute()) for path in paths]
+    files = [address_of(path) or str(Path(path).absolute()) for path in paths]
     return {"files": files, "series": series, "channels": channels, "indices": indices}
 
 
@@ -74,6 +78,8 @@ def opened(place: Mapping[str, Any]) -> Any:
     """Open what :func:`place_of` or :func:`place_of_files` has described; no pixel is read of what is large."""
     if "channels_of" in place:
         return ChannelStack([opened(one) for one in place["channels_of"]])
+    if "address" in place:
+        return open_array(place["address"], place["inside"])
     if "zarr" in place:
         import zarr
 
@@ -87,10 +93,12 @@ def opened(place: Mapping[str, Any]) -> Any:
     return image.data if place["channels"] is None else image.for_model(place["channels"]).data
 
 
-def folder_of(place: Mapping[str, Any]) -> Path:
-    """Return the folder that an array lies in."""
+def folder_of(place: Mapping[str, Any]) -> Path | None:
+    """Return the folder that an array lies in; None of one on another computer."""
     if "channels_of" in place:
         return folder_of(place["channels_of"][0])
+    if "address" in place or ("files" in place and address_of(place["files"][0])):
+        return None
     return Path(place.get("zarr") or place.get("mapped") or place["files"][0]).parent
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fcnseg.system.addresses import address_of
 from napari_fcnseg.system.saving.names import final, same_file
 from napari_fcnseg.system.saving.stores import store_of
 
@@ -37,7 +38,7 @@ class Inputs:
 
     def add(self, paths: Iterable[str | os.PathLike[str]]) -> None:
         """Add files that are found to be read, too."""
-        for each in dict.fromkeys(os.fspath(path) for path in paths):
+        for each in dict.fromkeys(os.fspath(path) for path in paths if not address_of(path)):
             with suppress(OSError, ValueError):
                 self._add(Path(each))
 
@@ -88,26 +89,37 @@ def same_array(one: Any, other: Any) -> bool:
 def files_behind(*arrays: Any) -> tuple[Path, ...]:
     """Return the files that arrays are read from when they are looked into: memory maps, Zarr, HDF5, and dask of them.
 
-    Of an array in memory nobody knows where it is from.
+    Of an array in memory, or on another computer, there is none.
     """
-    return tuple(dict.fromkeys(path for array in arrays for path in _behind(array, _DEEP)))
+    return tuple(dict.fromkeys(path for array in arrays_behind(*arrays) for path in _files_of(array)))
 
 
-def _behind(array: Any, deep: int) -> Iterator[Path]:
+def arrays_behind(*arrays: Any) -> Iterator[Any]:
+    """Yield arrays, and those that they are read from when they are looked into."""
+    for array in arrays:
+        yield from _behind(array, _DEEP)
+
+
+def _files_of(array: Any) -> Iterator[Path]:
+    if name := getattr(array, "filename", None):  # a memory map
+        yield Path(os.fspath(name))
+    store = getattr(array, "store", None)
+    root = getattr(store, "root", None) or getattr(store, "path", None)
+    if root is not None and not hasattr(store, "fs"):
+        yield Path(os.fspath(root)) / str(getattr(array, "path", ""))
+    file = getattr(array, "file", None)
+    if isinstance(name := getattr(file, "filename", None), str | os.PathLike):  # HDF5
+        yield Path(os.fspath(name))
+
+
+def _behind(array: Any, deep: int) -> Iterator[Any]:
     if array is None or not deep:
         return
     if isinstance(array, list | tuple):
         for part in array:
             yield from _behind(part, deep - 1)
         return
-    if name := getattr(array, "filename", None):  # a memory map
-        yield Path(os.fspath(name))
-    store = getattr(array, "store", None)
-    if (root := getattr(store, "root", None) or getattr(store, "path", None)) is not None:
-        yield Path(os.fspath(root)) / str(getattr(array, "path", ""))
-    file = getattr(array, "file", None)
-    if isinstance(name := getattr(file, "filename", None), str | os.PathLike):  # HDF5
-        yield Path(os.fspath(name))
+    yield array
     for below in ("base", "_array", "_arrays"):
         yield from _behind(getattr(array, below, None), deep - 1)
     for layer in getattr(getattr(array, "dask", None), "layers", {}).values():

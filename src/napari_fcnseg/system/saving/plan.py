@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from napari_fcnseg.errors import OutputError
+from napari_fcnseg.system.addresses import address_of, other_scheme, shown_place
 from napari_fcnseg.system.saving.inputs import Inputs
 from napari_fcnseg.system.saving.lock import Lock
 from napari_fcnseg.system.saving.names import final, growing_at, partial_of, same_file, stand_in
@@ -186,6 +187,8 @@ def check_place(path: Path) -> None:
 
 
 def _check_name(path: Path) -> None:
+    if address_of(path) or other_scheme(path):
+        raise OutputError(f"{shown_place(path)} is on another computer, which is only read: write to a folder here.")
     try:
         os.stat(path)
     except OSError as error:

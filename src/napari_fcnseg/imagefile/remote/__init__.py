@@ -1,0 +1,1 @@
+"""Zarr images on other computers, read through fsspec: nothing is ever written there."""

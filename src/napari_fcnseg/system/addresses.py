@@ -1,0 +1,49 @@
+"""Addresses of images on other computers, told from paths of this one."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import PurePath
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+#: What an address of a store begins with.
+SCHEMES: Final = ("http", "https", "s3")
+_SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]+):[/\\]+", re.IGNORECASE)  # a single letter is a drive of Windows
+
+
+def address_of(place: str | os.PathLike[str]) -> str:
+    """Return the address of a store; empty for a path of this computer.
+
+    Parameters
+    ----------
+    place : str or path
+        As the user gave it; an address that was taken for a path, and so has lost a slash, is put right.
+    """
+    scheme, rest = _parts(place)
+    return f"{scheme}://{rest}" if scheme in SCHEMES else ""
+
+
+def other_scheme(place: str | os.PathLike[str]) -> str:
+    """Return what an address of another kind begins with, ``"gs"`` for example; empty for anything else."""
+    scheme, _ = _parts(place)
+    return "" if scheme in SCHEMES or os.path.exists(place) else scheme
+
+
+def shown(address: str) -> str:
+    """Return an address as it may be written down: without name, password and signature."""
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+
+
+def shown_place(place: str | os.PathLike[str]) -> str:
+    """Return a path as it is, and an address as it may be written down."""
+    address = address_of(place)
+    return shown(address) if address else os.fspath(place)
+
+
+def _parts(place: str | os.PathLike[str]) -> tuple[str, str]:
+    text = place.as_posix() if isinstance(place, PurePath) else os.fspath(place)
+    found = _SCHEME.match(text)
+    return (found[1].lower(), text[found.end() :].rstrip("/")) if found else ("", "")
