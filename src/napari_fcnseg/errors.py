@@ -119,6 +119,10 @@ class SettingsError(FcnSegError):
     """A chosen setting is not one of the possible ones."""
 
 
+class InMemoryError(SettingsError):
+    """An image is only in this computer's memory, and others are to read it: saved, it can be."""
+
+
 class EngineError(FcnSegError):
     """The computing process ended, failed, or has no such device."""
 

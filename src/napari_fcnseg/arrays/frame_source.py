@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from napari_fcnseg.arrays.lazy import Box, LazyArray, read_box
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -258,12 +260,15 @@ def first_channels(array: Any, axis: int, count: int) -> Any:
     """
     if isinstance(array, np.ndarray):
         return array[(slice(None),) * axis + (slice(count),)]
-    return _FirstChannels(array, axis, count)
+    return FirstChannels(array, axis, count)
 
 
-class _FirstChannels:
+class FirstChannels:
+    """An array with its first channels only (:func:`first_channels`)."""
+
     def __init__(self, array: Any, axis: int, count: int) -> None:
-        self._array, self._axis, self._count = array, axis, count
+        self.array, self.axis, self.count = array, axis, count
+        self._array = array
         self.shape = tuple(count if a == axis else n for a, n in enumerate(array.shape))
         self.dtype = np.dtype(array.dtype)
         chunks = chunk_shape_of(array)
@@ -271,8 +276,8 @@ class _FirstChannels:
 
     def __getitem__(self, where: tuple[Any, ...]) -> npt.NDArray[Any]:
         """Return the part that one index per axis chooses; all channels, whatever the index of that axis."""
-        all_channels = (slice(0, self._count),)
-        return np.asarray(self._array[(*where[: self._axis], *all_channels, *where[self._axis + 1 :])])
+        all_channels = (slice(0, self.count),)
+        return np.asarray(self.array[(*where[: self.axis], *all_channels, *where[self.axis + 1 :])])
 
 
 def transposed(array: Any, order: Sequence[int]) -> Any:
@@ -287,24 +292,22 @@ def transposed(array: Any, order: Sequence[int]) -> Any:
     """
     if tuple(order) == tuple(range(len(array.shape))):
         return array
-    return array.transpose(order) if isinstance(array, np.ndarray) else _Reordered(array, tuple(order))
+    return array.transpose(order) if isinstance(array, np.ndarray) else Reordered(array, tuple(order))
 
 
-class _Reordered:
+class Reordered(LazyArray):
+    """An array with its axes in another order (:func:`transposed`)."""
+
     def __init__(self, array: Any, order: tuple[int, ...]) -> None:
-        self._array, self._order = array, order
+        self.array = self._array = array
+        self.order = order
         self.shape = tuple(array.shape[axis] for axis in order)
         self.dtype = np.dtype(array.dtype)
-        self.ndim = len(order)
         chunks = chunk_shape_of(array)
         self.chunks = None if chunks is None else tuple(chunks[axis] for axis in order)
 
-    def __getitem__(self, where: tuple[Any, ...]) -> npt.NDArray[Any]:
-        """Return the part that one index per axis chooses, each a number or a slice."""
-        part = np.asarray(self._array[tuple(where[self._order.index(axis)] for axis in range(self.ndim))])
-        left = [axis for axis, index in zip(self._order, where, strict=True) if isinstance(index, slice)]
-        return part.transpose([sorted(left).index(axis) for axis in left])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """Return all of it."""
-        return np.asarray(self[(slice(None),) * self.ndim], dtype)
+    def read(self, box: Box) -> npt.NDArray[Any]:
+        """Return the part in a box."""
+        return read_box(self.array, tuple(box[self.order.index(axis)] for axis in range(self.ndim))).transpose(
+            self.order
+        )

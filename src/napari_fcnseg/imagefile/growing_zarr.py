@@ -26,7 +26,7 @@ from napari_fcnseg.system.saving.renaming import remove, rename_new
 from napari_fcnseg.system.saving.stores import MARK, marked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
@@ -91,7 +91,7 @@ class GrowingZarr:
         self.part = growing_at(path)
         self._group, self._overwrite = meaning is not None, overwrite
         self._meaning, self._complete = meaning, False
-        self._axes = _axes_of(meaning, classes=classes) if meaning is not None else ""
+        self._axes = stored_axes(meaning, classes=classes) if meaning is not None else ""
         self._earlier: Path | None = None
         self._mark: dict[str, Any] = {MARK: {"written": uuid.uuid4().hex, "batch": batch}}
         try:
@@ -166,8 +166,13 @@ class GrowingZarr:
             describe(group, {"multiscales": [described]}, meaning.zarr_format)
         return array if at is None else _ClassesLast(array, at)
 
-    def complete(self) -> None:
+    def complete(self, proceed: Callable[[], object] = lambda: None) -> None:
         """Add what an image has beside its finest level, once that is written: nothing is written into it after that.
+
+        Parameters
+        ----------
+        proceed : callable, optional
+            Called for each block.
 
         Raises
         ------
@@ -177,7 +182,7 @@ class GrowingZarr:
         if self._meaning is None or self._complete:
             return
         try:
-            complete_image(self.part, self.path.stem, self._axes, self._meaning)
+            complete_image(self.part, self.path.stem, self._axes, self._meaning, proceed)
         except OSError as error:
             raise OutputError(
                 f"{self.path} cannot be written: {reason(error)}. What is finished is kept in {self.part}. "
@@ -276,7 +281,7 @@ class _ClassesLast:
         return np.moveaxis(numbers, sum(isinstance(w, slice) for w in before), -1)
 
 
-def _axes_of(meaning: ImageFile, *, classes: bool) -> str:
+def stored_axes(meaning: ImageFile, *, classes: bool) -> str:
     """Return the letters of the axes as they are stored: that of the classes before those of space."""
     axes = meaning.result_axes
     at = _space_begins(axes)

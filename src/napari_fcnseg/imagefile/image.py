@@ -16,6 +16,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class ChannelLook:
+    """How a channel is shown.
+
+    Attributes
+    ----------
+    name : str
+        What it is called.
+    low, high : float
+        The numbers that are shown as its darkest and its brightest colour.
+    color : str
+        The latter, as ``#rrggbb``.
+    """
+
+    name: str
+    low: float
+    high: float
+    color: str = "#ffffff"
+
+
+@dataclass(frozen=True)
 class ImageFile:
     """An image with the meaning of its axes.
 
@@ -35,6 +55,10 @@ class ImageFile:
         Of labels 1, 2, …, where it holds labels and they are to be written; colours as ``#rrggbb``.
     is_labels : bool
         Whether its numbers stand for classes or objects.
+    averaged : bool
+        Whether coarser levels hold means also of whole numbers: of intensities.
+    looks : tuple of ChannelLook
+        How its channels are shown, or its only one; empty where nothing is said.
     zarr_format : int
         Of a Zarr folder that it is written into: 3, as OME-Zarr 0.5 has it, or 2 for 0.4.
     labels_of : str
@@ -49,6 +73,8 @@ class ImageFile:
     class_names: tuple[str, ...] = ()
     class_colors: tuple[str, ...] = ()
     is_labels: bool = False
+    averaged: bool = False
+    looks: tuple[ChannelLook, ...] = ()
     zarr_format: Literal[2, 3] = 3
     labels_of: str = ""
 

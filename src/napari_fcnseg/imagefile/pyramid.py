@@ -18,7 +18,7 @@ from napari_fcnseg.arrays.lazy import parts_of
 from napari_fcnseg.imagefile.omezarr import MOST_AXES, SPACE, TYPES, UNITS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -41,7 +41,9 @@ def storage(shape: Sequence[int], chunks: Sequence[int], axes: str, zarr_format:
     return found
 
 
-def complete_image(part: Path, name: str, axes: str, meaning: ImageFile) -> None:
+def complete_image(
+    part: Path, name: str, axes: str, meaning: ImageFile, proceed: Callable[[], object] = lambda: None
+) -> None:
     """Build the coarser levels of an image, each from the one above it, block by block, and describe everything.
 
     Labels are every other pixel; other numbers are the mean of two along each axis. What a process that was killed had
@@ -57,6 +59,8 @@ def complete_image(part: Path, name: str, axes: str, meaning: ImageFile) -> None
         Letters of the axes of that level.
     meaning : ImageFile
         Pixel size, names and colours.
+    proceed : callable, optional
+        Called for each block.
     """
     import zarr
 
@@ -67,7 +71,7 @@ def complete_image(part: Path, name: str, axes: str, meaning: ImageFile) -> None
     if (described := described_image(name, axes, meaning, [_ones(axes)])) is None:
         return
     above: Any = group["0"]
-    mean = not meaning.is_labels and above.dtype.kind == "f"
+    mean = not meaning.is_labels and (above.dtype.kind == "f" or (meaning.averaged and above.dtype.kind in "ui"))
     steps = [_ones(axes)]
     while (halved := _next(above.shape, axes, steps[-1], meaning)) is not None:
         shape = tuple(-(-n // h) for n, h in zip(above.shape, halved, strict=True))
@@ -75,12 +79,13 @@ def complete_image(part: Path, name: str, axes: str, meaning: ImageFile) -> None
         level = group.create_array(str(len(steps)), shape=shape, dtype=above.dtype, **how)
         stored = level.shards or level.chunks
         for box in parts_of(shape, stored):
+            proceed()
             wide = tuple(slice(a * h, min(b * h, n)) for (a, b), h, n in zip(box, halved, above.shape, strict=True))
             level[tuple(slice(*span) for span in box)] = _reduced(np.asarray(above[wide]), halved, mean=mean)
         steps.append(tuple(s * h for s, h in zip(steps[-1], halved, strict=True)))
         above = level
     described = described_image(name, axes, meaning, steps, mean=mean)
-    describe(group, {"multiscales": [described], **_labels(meaning)}, meaning.zarr_format)
+    describe(group, {"multiscales": [described], **_labels(meaning), **_looks(meaning)}, meaning.zarr_format)
 
 
 def describe(group: Any, described: dict[str, Any], zarr_format: int) -> None:
@@ -149,6 +154,8 @@ def _next(shape: Sequence[int], axes: str, step: Sequence[int], meaning: ImageFi
 def _reduced(part: npt.NDArray[Any], halved: Sequence[int], *, mean: bool) -> npt.NDArray[Any]:
     if not mean:
         return part[tuple(slice(None, None, h) for h in halved)]
+    if part.dtype.kind in "ui":  # rounded once, and in numbers that hold a sum of two
+        return np.rint(_reduced(part.astype(np.float64), halved, mean=True)).astype(part.dtype)
     for axis, half in enumerate(halved):
         if half > 1:
             first = part[(slice(None),) * axis + (slice(0, None, 2),)]
@@ -158,6 +165,22 @@ def _reduced(part: npt.NDArray[Any], halved: Sequence[int], *, mean: bool) -> np
             middle[both] = (first[both] + second) / 2
             part = middle
     return part
+
+
+def _looks(meaning: ImageFile) -> dict[str, Any]:
+    """Return the metadata that say how channels are shown: those of OMERO, which viewers read."""
+    if not meaning.looks:
+        return {}
+    channels = [
+        {
+            "label": look.name,
+            "color": look.color.removeprefix("#").upper(),
+            "active": True,
+            "window": {"min": look.low, "max": look.high, "start": look.low, "end": look.high},
+        }
+        for look in meaning.looks
+    ]
+    return {"omero": {"channels": channels}}
 
 
 def _labels(meaning: ImageFile) -> dict[str, Any]:

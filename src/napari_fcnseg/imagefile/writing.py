@@ -80,7 +80,10 @@ def check_output(path: Path, *, overwrite: bool = False) -> None:
     Plan((path,), overwrite=overwrite).check_free()
 
 
-def write_image(path: Path, image: ImageFile, *, overwrite: bool = False) -> None:
+def write_image(
+    path: Path, image: ImageFile, *, overwrite: bool = False, inputs: Inputs | None = None,
+    proceed: Callable[[], object] = lambda: None,
+) -> None:  # fmt: skip
     """Write a result; a file is complete or not there at all.
 
     Parameters
@@ -91,6 +94,10 @@ def write_image(path: Path, image: ImageFile, *, overwrite: bool = False) -> Non
         The result.
     overwrite : bool
         Whether an earlier result of that name is replaced.
+    inputs : Inputs, optional
+        What is not written over; what the image is read from otherwise.
+    proceed : callable, optional
+        Called for each block of a Zarr; what it raises ends the writing, and nothing is left.
 
     Raises
     ------
@@ -99,11 +106,11 @@ def write_image(path: Path, image: ImageFile, *, overwrite: bool = False) -> Non
         where that is possible.
     """
     check_ending(path)
-    inputs = Inputs(files_behind(image.data))
+    inputs = inputs if inputs is not None else Inputs(files_behind(image.data))
     plan = Plan((path,), inputs, overwrite=overwrite, stoppable=path.suffix.lower() == ZARR)
     with plan.claim():
         if path.suffix.lower() == ZARR:
-            grown(path, image, overwrite=overwrite).finish()
+            grown(path, image, overwrite=overwrite, proceed=proceed).finish()
         else:
             stage_image(path, image).publish(overwrite=overwrite)
 
@@ -195,7 +202,9 @@ def _rows_and_columns_last(image: ImageFile) -> ImageFile:
     return replace(image, data=image.data.transpose(order), axes="".join(image.axes[axis] for axis in order))
 
 
-def grown(path: Path, image: ImageFile, *, overwrite: bool = False) -> GrowingZarr:
+def grown(
+    path: Path, image: ImageFile, *, overwrite: bool = False, proceed: Callable[[], object] = lambda: None
+) -> GrowingZarr:
     """Write an OME-Zarr image to a temporary folder, to be published.
 
     Its channels, if it has any, come before the axes of space.
@@ -216,9 +225,10 @@ def grown(path: Path, image: ImageFile, *, overwrite: bool = False) -> GrowingZa
         target, places = growing.array, len(image.result_axes)
         stored = getattr(target, "shards", None) or target.chunks
         for box in parts_of(data.shape[:places], stored[:places]):
+            proceed()
             where: tuple[Any, ...] = tuple(slice(*span) for span in box)
             target[where] = np.asarray(data[where + (slice(None),) * (channel is not None)])
-        growing.complete()
+        growing.complete(proceed)
     except OSError as error:
         growing.discard()
         raise OutputError(f"{path} could not be written: {reason(error)}. {remedy(error)}") from None

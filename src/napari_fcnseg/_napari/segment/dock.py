@@ -35,6 +35,7 @@ from napari_fcnseg._napari.segment.run.region_box import RegionBox
 from napari_fcnseg._napari.segment.run.region_of_interest import RegionOfInterest
 from napari_fcnseg._napari.segment.run.request import RunRequest
 from napari_fcnseg._napari.segment.run.run_box import RunBox
+from napari_fcnseg._napari.segment.run.save_image import ImageSaver
 from napari_fcnseg._napari.segment.run.saved import read_saved
 from napari_fcnseg._napari.segment.run.settings_box import SettingsBox
 from napari_fcnseg._napari.segment.run.stopped import run_of
@@ -78,8 +79,7 @@ class DenseSegmentation(Panel):
         self.where = RegionBox(napari_viewer)
         self.normalisation = NormalisationBox(self.settings.preprocess, self.settings.caption)
         self.input = InputLooker(self)
-        self.run = RunBox()
-        self.engine = EngineLine()
+        self.run, self.engine = RunBox(), EngineLine()
         self.choice = ModelChoice(napari_viewer, self.model, self.settings, self)
         self.controller = RunController(napari_viewer, self.run, self)
         self.plan_preview = PlanPreview(self.run, self.controller, self.request, self)
@@ -88,6 +88,7 @@ class DenseSegmentation(Panel):
         self.saved = Entry(
             "Resume a saved result…", "Go on with a stopped result that was saved, on the image under Image."
         )
+        self.saver = ImageSaver(napari_viewer, self.run, self.controller, self.image, self.start)
         self.result = ResultBox(napari_viewer, (self.run.certificate,))
         self.teach = TeachPart(napari_viewer, partial(teach_choice, self.image, self.choice, self.settings))
         self.instances = InstancesBox(napari_viewer)
@@ -330,8 +331,7 @@ class DenseSegmentation(Panel):
         self.choice.follow(self.image.first)
 
     def _take_models(self) -> None:
-        first, hints = self.models[0], self.choice.hints
-        sidecar = first.sidecar
+        first, hints, sidecar = self.models[0], self.choice.hints, self.models[0].sidecar
         size, unit = (sidecar.pixel_size, sidecar.unit) if sidecar is not None else ((), "")
         need = InputSpec(first.channels, len(first.patch_shape), hints.channel_names, size, unit)
         self.image.set_need(need, self.viewer.layers.selection.active)

@@ -1,8 +1,8 @@
 """Where the files of a store come from: a web server, or whatever else fsspec knows.
 
-fsspec's own way over HTTP says of some failures that a file is not there (``HTTPFileSystem._info``), and a chunk of
-Zarr that is not there is filled with zeros. So what a server answers is looked at here: only a 404 says that a file is
-absent.
+Over HTTP, fsspec takes any failure for an absent file where it asks whether there is one (``_info``, ``_exists``), a
+whole file for a part where a server gives no parts, and follows a server to any other. And a chunk of Zarr that is
+absent is filled with zeros. So what a server answers is looked at here: only a 404 says that a file is absent.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_fcnseg.arrays.frame_source import ChannelStack
-from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.arrays.frame_source import ChannelStack, FirstChannels, Reordered, first_channels, transposed
+from napari_fcnseg.errors import InMemoryError, SettingsError
 from napari_fcnseg.imagefile.remote.opening import address_in, is_remote, open_array
 from napari_fcnseg.run.provenance import version
 from napari_fcnseg.system.addresses import address_of
@@ -37,15 +37,19 @@ def place_of(array: Any, what: str = "image") -> dict[str, Any]:
     ----------
     array : array_like
         A Zarr array in a folder or at an address, or a Dask array of one; an array in an HDF5 file; a memory map of a
-        whole .npy file; or several of these as channels.
+        whole .npy file; several of these as channels; or one with other axes or its first channels only.
     what : str
         What it is, for a sentence.
 
     Raises
     ------
-    SettingsError
+    InMemoryError
         If it is only in memory.
     """
+    if isinstance(array, Reordered):
+        return {"order": list(array.order), "of": place_of(array.array, what)}
+    if isinstance(array, FirstChannels):
+        return {"first": array.count, "axis": array.axis, "of": place_of(array.array, what)}
     array = _within(array)
     if isinstance(array, ChannelStack):
         return {"channels_of": [place_of(one, what) for one in array.arrays]}
@@ -63,7 +67,7 @@ def place_of(array: Any, what: str = "image") -> dict[str, Any]:
         order = "C" if array.flags.c_contiguous else "F"
         return {"mapped": str(Path(file).resolve()), "offset": int(array.offset), "dtype": array.dtype.str,
                 "shape": list(array.shape), "order": order}  # fmt: skip
-    raise SettingsError(f"The {what} is only in this computer's memory, and the workers cannot read it. {_ADVICE}")
+    raise InMemoryError(f"The {what} is only in this computer's memory, and the workers cannot read it. {_ADVICE}")
 
 
 def place_of_files(
@@ -78,6 +82,10 @@ def opened(place: Mapping[str, Any]) -> Any:
     """Open what :func:`place_of` or :func:`place_of_files` has described; no pixel is read of what is large."""
     if "channels_of" in place:
         return ChannelStack([opened(one) for one in place["channels_of"]])
+    if "order" in place:
+        return transposed(opened(place["of"]), place["order"])
+    if "first" in place:
+        return first_channels(opened(place["of"]), place["axis"], place["first"])
     if "address" in place:
         return open_array(place["address"], place["inside"])
     if "zarr" in place:
@@ -97,6 +105,8 @@ def folder_of(place: Mapping[str, Any]) -> Path | None:
     """Return the folder that an array lies in; None of one on another computer."""
     if "channels_of" in place:
         return folder_of(place["channels_of"][0])
+    if "of" in place:
+        return folder_of(place["of"])
     if "address" in place or ("files" in place and address_of(place["files"][0])):
         return None
     return Path(place.get("zarr") or place.get("mapped") or place["files"][0]).parent

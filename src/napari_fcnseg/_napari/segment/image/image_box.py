@@ -102,6 +102,19 @@ class ImageBox(QGroupBox):
         self._fill(layers[-1])
         self._show()
 
+    def exchange(self, pairs: Sequence[tuple[Image, Image]]) -> None:
+        """Choose other layers in the place of some, which hold the same: what was chosen of the axes stays."""
+        choice = self.choice
+        self.offer([*self._layers, *(new for _, new in pairs if all(new is not layer for layer in self._layers))])
+        for combo in self.combos:
+            combo.layer = next((new for old, new in pairs if old is combo.layer), combo.layer)
+        first = self.first
+        if first is not None:
+            self.choice, self._chosen_for = choice, (first, full_resolution(first).shape)
+        self._by_hand = True
+        self._show()
+        self.chosen.emit()
+
     def set_need(self, need: InputSpec | None, active: Layer | None = None) -> None:
         """Show a combo per channel of a model, and fill in what is certain."""
         changed = need != self.need

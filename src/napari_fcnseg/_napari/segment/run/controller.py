@@ -30,6 +30,7 @@ from napari_fcnseg._napari.segment.run.worker import (
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.problems import notify_error
 from napari_fcnseg._napari.widgets.worker import drive, in_background, is_expected
+from napari_fcnseg.errors import InMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -183,8 +184,7 @@ class RunController(QObject):
             show_progress(layers, 1, 1)  # it goes on: nothing is missing for good
         self._box.certificate.setVisible(False)
         self.verification, self._made, self._latest, self._shown, self._said = None, (), None, None, ""
-        self._stops[-1] = request.stop
-        self._begin(function, arguments, text, self._segmented)
+        self.begin(function, arguments, text, self._segmented, request.stop)
         self._activity = Activity(self._box, result_name(request))
         self._open[:] = [self._results, self._activity]
 
@@ -198,9 +198,8 @@ class RunController(QObject):
 
     def compare(self, request: RunRequest) -> None:
         """Say what the precision of a request would bring and cost."""
-        self._stops[-1] = request.stop
         text = f"Comparing {request.settings.precision} with float32 on a part of the image…"
-        self._begin(compare_precision_worker, (request,), text, self._compared)
+        self.begin(compare_precision_worker, (request,), text, self._compared, request.stop)
 
     def stop(self) -> None:
         """Stop what runs; finished tiles are kept."""
@@ -226,17 +225,19 @@ class RunController(QObject):
     def report_problem(self, error: Exception) -> None:
         """Say what went wrong, once: in the dock where that is in sight, else as a notification as well."""
         seen = is_expected(error) and self._box.in_sight
-        self._box.complain(str(error) if seen else notify_error(error))
+        self._box.complain(str(error) if seen else notify_error(error), save_image=isinstance(error, InMemoryError))
 
-    def _begin(
+    def begin(
         self,
         function: Callable[..., Generator[Any, None, Outcome]],
         arguments: tuple[Any, ...],
         text: str,
         finish: Callable[[Outcome | None], None],
+        stop: threading.Event,
     ) -> None:
+        """Have a worker do something that Cancel stops; what it returns is handed on when it has ended."""
+        self._stops[-1], self.stopped = stop, False
         self._outcome, self._ended, self._finish, self._asked = None, False, finish, time.perf_counter()
-        self.stopped = False
         self._box.offer_resume(False)
         self._box.busy(text)
         slots = {"yielded": self._on_progress, "returned": self._on_outcome, "finished": self._on_finished}
@@ -318,7 +319,7 @@ class RunController(QObject):
             if verify and segmented is not None and segmented.done == segmented.total:
                 self._testify(segmented)
 
-    def _came(self, outcome: Outcome | None) -> bool:
+    def came(self, outcome: Outcome | None) -> bool:
         """Say why nothing came of a request; return whether something did."""
         if outcome is None or outcome.cancelled:
             self._box.say("Stopped.")
@@ -327,17 +328,16 @@ class RunController(QObject):
         return outcome is not None and not outcome.cancelled and outcome.error is None
 
     def _compared(self, outcome: Outcome | None) -> None:
-        if self._came(outcome) and outcome is not None:
+        if self.came(outcome) and outcome is not None:
             self._box.say(str(outcome.value))
 
     def _testify(self, segmented: RunResult) -> None:
-        self._stops[-1] = threading.Event()
-        layers = tuple(layer for layer in segmented.layers if may_be_edited(layer))
-        arguments = (segmented.sampler, layers, self._stops[-1])
-        self._begin(verify_worker, arguments, "Checking against the original model…", self._verified)
+        stop, layers = threading.Event(), tuple(layer for layer in segmented.layers if may_be_edited(layer))
+        arguments = (segmented.sampler, layers, stop)
+        self.begin(verify_worker, arguments, "Checking against the original model…", self._verified, stop)
 
     def _verified(self, outcome: Outcome | None) -> None:
-        if self._came(outcome) and outcome is not None:
+        if self.came(outcome) and outcome is not None:
             self.verification, edits = outcome.value
             certificate = self.verification.certificate.as_dict()
             for layer in self._made:

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QGridLayout, QProgressBar, QPushButton, QVBoxLayout, 
 from napari_fcnseg._napari.widgets.entry import Entry
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE, WARNING_STYLE
+from napari_fcnseg._napari.widgets.text_dialog import button
 from napari_fcnseg.system.formatting import format_duration
 
 _VERIFY = (
@@ -38,6 +39,10 @@ class RunBox(QWidget):
         self.message = WrappingLabel()
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.message.setAccessibleName("Status")
+        self.save_image = button(
+            "Save as OME-Zarr…", "Save the image where the workers see it, choose the saved one, and run."
+        )
+        self.save_image.hide()
         self.plan = WrappingLabel()
         self.warning = WrappingLabel()
         self.warning.setStyleSheet(WARNING_STYLE)
@@ -51,7 +56,7 @@ class RunBox(QWidget):
             buttons.addWidget(button, 0, column)
             buttons.setColumnStretch(column, 1)
         buttons.addWidget(self.resume, 0, 1)
-        for part in (self.warning, self.plan, self.message, self.bar):
+        for part in (self.warning, self.plan, self.message, self.save_image, self.bar):
             layout.addWidget(part)
         layout.addLayout(buttons)
         self._resumable = False
@@ -122,9 +127,10 @@ class RunBox(QWidget):
         """Show what happened, and more of it in the tooltip."""
         self._show(text, "", detail)
 
-    def complain(self, sentence: str) -> None:
-        """Show what went wrong."""
+    def complain(self, sentence: str, *, save_image: bool = False) -> None:
+        """Show what went wrong, and whether it helps to save the image."""
         self._show(sentence, ERROR_STYLE)
+        self.save_image.setVisible(save_image)
 
     def forgive(self) -> None:
         """Take a complaint back: what it was about has changed."""
@@ -132,6 +138,7 @@ class RunBox(QWidget):
             self.say("")
 
     def _show(self, text: str, style: str, detail: str = "") -> None:
+        self.save_image.hide()
         self.message.setStyleSheet(style)
         self.message.setToolTip(detail and f"<p>{detail}</p>")
         self.message.setText(text)
