@@ -10,9 +10,10 @@ import pytest
 import zarr
 from ome_zarr_models import open_ome_zarr
 from ome_zarr_models.v04.image_label import ImageLabelAttrs
+from ome_zarr_models.v04.omero import Omero
 
 from napari_fcnseg.errors import OutputError
-from napari_fcnseg.imagefile import GrowingZarr, ImageFile, pyramid, read_image, write_image
+from napari_fcnseg.imagefile import ChannelLook, GrowingZarr, ImageFile, pyramid, read_image, write_image
 from napari_fcnseg.system.saving.stores import is_one_image
 
 LABELS = np.random.default_rng(0).integers(0, 3, (2, 37, 90)).astype(np.uint8)
@@ -71,6 +72,38 @@ def test_numbers_are_averaged_and_lie_between_the_pixels(tmp_path) -> None:
         {"type": "scale", "scale": [1.0, 1.0, 1.0]}, {"type": "translation", "translation": [0.0, 0.25, 0.25]},
     ]  # fmt: skip
     assert type(open_ome_zarr(group)).__name__ == "Image"
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "uint64", "bool"])
+def test_an_image_of_whole_numbers_is_averaged_where_that_is_said(tmp_path, dtype) -> None:
+    low, high = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, min(np.iinfo(dtype).max, 2**40))
+    pixels = np.random.default_rng(1).integers(low, high, (2, 40, 44), endpoint=True).astype(dtype)
+    looks = (ChannelLook("DAPI", 3, 200, "#0000ff"), ChannelLook("GFP", 0, 100))
+    write_image(tmp_path / "a.zarr", ImageFile(pixels, "CYX", {"Y": 0.5, "X": 0.5}, "µm", averaged=True, looks=looks))
+    group = zarr.open_group(tmp_path / "a.zarr", mode="r")
+    blocks = pixels.astype(float).reshape(2, 20, 2, 22, 2)
+    expected = pixels[:, ::2, ::2] if dtype == "bool" else np.rint(blocks.mean((2, 4))).astype(dtype)
+    np.testing.assert_array_equal(group["0"][:], pixels)
+    np.testing.assert_array_equal(group["1"][:], expected)
+    assert group["1"].dtype == dtype
+    shown = Omero.model_validate(open_ome_zarr(group).attributes.ome.omero).channels
+    assert [(c.label, c.color, c.window.start, c.window.end) for c in shown] == [
+        ("DAPI", "0000FF", 3, 200),
+        ("GFP", "FFFFFF", 0, 100),
+    ]
+
+
+def test_what_stops_the_writing_of_an_image_leaves_nothing(tmp_path) -> None:
+    calls: list[int] = []
+
+    def proceed() -> None:
+        calls.append(1)
+        if len(calls) == 3:  # in the coarser levels
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_image(tmp_path / "a.zarr", MEANING, proceed=proceed)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_planes_are_halved_once_they_lie_as_close_as_rows(tmp_path) -> None:

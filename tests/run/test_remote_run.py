@@ -15,11 +15,12 @@ from zarr.storage import FsspecStore
 
 import napari_fcnseg as nf
 from napari_fcnseg.arrays import frame_source
+from napari_fcnseg.arrays.frame_source import first_channels, transposed
 from napari_fcnseg.cli import main as cli
-from napari_fcnseg.errors import ImageError, SettingsError
+from napari_fcnseg.errors import ImageError, InMemoryError
 from napari_fcnseg.imagefile import ImageFile, read_image, write_image
 from napari_fcnseg.imagefile.remote import store as store_module
-from napari_fcnseg.run.cluster.order import opened, place_of, place_of_files
+from napari_fcnseg.run.cluster.order import folder_of, opened, place_of, place_of_files
 from napari_fcnseg.samples import SAMPLES
 
 if TYPE_CHECKING:
@@ -117,8 +118,22 @@ def test_a_worker_opens_what_the_head_has_opened(server) -> None:
     place = place_of_files([address], None, 2)
     assert place["files"] == [address]
     np.testing.assert_array_equal(opened(place)[:], expected)
-    with pytest.raises(SettingsError, match="only in this computer's memory"):
+    with pytest.raises(InMemoryError, match="only in this computer's memory"):
         place_of(zarr.create_array(FsspecStore.from_url("memory://b.zarr"), data=expected))
+
+
+def test_a_worker_opens_axes_in_another_order_and_the_first_channels(tmp_path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 99, (3, 4, 5, 6))
+    array = zarr.create_array(tmp_path / "a.zarr", data=pixels)
+    moved = first_channels(transposed(array, (2, 3, 0, 1)), 3, 3)
+    place = json.loads(json.dumps(place_of(moved)))
+    found = opened(place)
+    np.testing.assert_array_equal(found[1:3, :, 2, :], pixels.transpose(2, 3, 0, 1)[1:3, :, 2, :3])
+    assert folder_of(place) == tmp_path
+    assert folder_of({"address": "https://a.org/b.zarr", "inside": ""}) is None
+    for only_here in (pixels, transposed(pixels, (1, 0, 2, 3))):
+        with pytest.raises(InMemoryError, match="only in this computer's memory"):
+            place_of(only_here)
 
 
 @pytest.mark.timeout(120)

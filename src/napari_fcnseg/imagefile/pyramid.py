@@ -155,7 +155,8 @@ def _reduced(part: npt.NDArray[Any], halved: Sequence[int], *, mean: bool) -> np
     if not mean:
         return part[tuple(slice(None, None, h) for h in halved)]
     if part.dtype.kind in "ui":  # rounded once, and in numbers that hold a sum of two
-        return np.rint(_reduced(part.astype(np.float64), halved, mean=True)).astype(part.dtype)
+        rounded: npt.NDArray[Any] = np.rint(_reduced(part.astype(np.float64), halved, mean=True)).astype(part.dtype)
+        return rounded
     for axis, half in enumerate(halved):
         if half > 1:
             first = part[(slice(None),) * axis + (slice(0, None, 2),)]

@@ -92,7 +92,7 @@ def test_an_image_in_memory_is_saved_and_the_run_goes_on(
     qtbot, viewer, dock, pixels, scheduler, monkeypatch, tmp_path, kind
 ) -> None:
     prefer(monkeypatch, scheduler)
-    pixels, model = pixels[:2], small_model(2)
+    pixels, model = pixels[:3], small_model(2)
     look = {"name": "cells", "colormap": "magma", "contrast_limits": (3, 900), "scale": (2, 0.5, 0.25)}
     look |= {"units": ("s", "um", "um")}
     if kind == "channels first":
@@ -118,7 +118,7 @@ def test_an_image_in_memory_is_saved_and_the_run_goes_on(
     saved_as(monkeypatch, tmp_path / "saved.zarr")
     dock.run.save_image.click()
     assert dock.run.message.text().startswith("Saving cells")
-    qtbot.waitUntil(lambda: dock.run.message.text().startswith("Done: 2 × 300 × 300 pixels"), timeout=100_000)
+    qtbot.waitUntil(lambda: dock.run.message.text().startswith("Done: 3 × 300 × 300 pixels"), timeout=60_000)
     finish(qtbot, dock)
     assert dock.run.save_image.isHidden()
     news = dock.image.source().layers
@@ -171,18 +171,18 @@ def test_saving_is_cancelled_or_refused_without_a_trace(qtbot, viewer, dock, pix
 def test_a_layer_over_a_remote_store_is_segmented_here_and_by_workers(
     qtbot, viewer, dock, pixels, scheduler, monkeypatch, tmp_path
 ) -> None:
-    array = zarr.create_array(tmp_path / "cells.zarr", shape=(2, 100, 120, 2), chunks=(1, 50, 60, 2), dtype="uint16")
-    array[:] = pixels[:2, :100, :120]
+    array = zarr.create_array(tmp_path / "cells.zarr", shape=(3, 100, 120, 2), chunks=(1, 50, 60, 2), dtype="uint16")
+    array[:] = pixels[:3, :100, :120]
     server = StoreServer(tmp_path)
     store = FsspecStore.from_url(f"{server.address}/cells.zarr", read_only=True)
     viewer.add_image(da.from_zarr(zarr.open_array(store)), name="cells", contrast_limits=(0, 999))
     give(dock, load_model(SAMPLE.model_path))
     dock.settings.preprocess.value = "; ".join(SAMPLE.preprocess)
-    expected = segment(pixels[:2, :100, :120], SAMPLE.model_path, channel_axis=-1, preprocess=SAMPLE.preprocess).labels
+    expected = segment(pixels[:3, :100, :120], SAMPLE.model_path, channel_axis=-1, preprocess=SAMPLE.preprocess).labels
     for cluster in ("", scheduler):
         prefer(monkeypatch, cluster)
-        assert run(qtbot, dock).startswith("Done: 2 × 100 × 120 pixels")
+        assert run(qtbot, dock).startswith("Done: 3 × 100 × 120 pixels")
         np.testing.assert_array_equal(viewer.layers[-1].data, expected)
-    provenance = viewer.layers[-1].metadata["napari-fcnseg"]
+    provenance = viewer.layers[-1].metadata["napari_fcnseg"]
     assert provenance["image"]["addresses"] == [f"{server.address}/cells.zarr"]
     server.close()

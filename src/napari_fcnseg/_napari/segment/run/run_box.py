@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QGridLayout, QProgressBar, QPushButton, QVBoxLayout, 
 from napari_fcnseg._napari.widgets.entry import Entry
 from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE, WARNING_STYLE
-from napari_fcnseg._napari.widgets.text_dialog import button
+from napari_fcnseg._napari.widgets.text_dialog import button as make_button
 from napari_fcnseg.system.formatting import format_duration
 
 _VERIFY = (
@@ -39,7 +39,7 @@ class RunBox(QWidget):
         self.message = WrappingLabel()
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.message.setAccessibleName("Status")
-        self.save_image = button(
+        self.save_image = make_button(
             "Save as OME-Zarr…", "Save the image where the workers see it, choose the saved one, and run."
         )
         self.save_image.hide()

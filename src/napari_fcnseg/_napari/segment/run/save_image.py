@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_fcnseg._napari.layers.axis_names import guessed_letters, letters_of
 from napari_fcnseg._napari.layers.channels import full_resolution
 from napari_fcnseg._napari.layers.geometry import geometry
+from napari_fcnseg._napari.layers.metadata import real
 from napari_fcnseg._napari.segment.results.inputs import folder_of
 from napari_fcnseg._napari.widgets.save_name import ask_save_name
 from napari_fcnseg._napari.widgets.worker import Outcome, wait_in_worker
@@ -167,7 +168,7 @@ class ImageSaver(QObject):
             options = _options(layer)
             layer.name, layer.visible = f"{layer.name} (in memory)", False
             multiscale = len(levels) > 1
-            new = self._viewer.add_image(levels if multiscale else levels[0], multiscale=multiscale, **options)
+            new = real(self._viewer.add_image(levels if multiscale else levels[0], multiscale=multiscale, **options))
             new.metadata.setdefault("saved as", str(path))
             here = self._viewer.layers
             if layer in here:
