@@ -26,7 +26,7 @@ class StoreServer:
         What is served.
     failing : dict
         What is answered instead of a file whose path ends so: a status, or ``"page"``, ``"cut"``, ``"slow"`` (nothing
-        for a second), ``"moved:ADDRESS"``.
+        for a second), ``"moved:ADDRESS"``, ``"shifted"`` (another part of the file).
     times : dict
         How often at most, for some of them; without end otherwise.
     ranges : bool
@@ -92,7 +92,7 @@ class StoreServer:
         if self.bucket and "list-type" in parts.query:
             self._send(request, 200, self._listed(path, parse_qs(parts.query)), {"Content-Type": "application/xml"})
         elif file.is_file():
-            self._give(request, file.read_bytes(), file.stat().st_mtime, span, cut=problem == "cut")
+            self._give(request, file.read_bytes(), file.stat().st_mtime, span, problem)
         else:
             self._refuse(request, 404, "NoSuchKey")
 
@@ -115,13 +115,13 @@ class StoreServer:
         elif problem == "slow":
             time.sleep(1)
             request.close_connection = True
-        return problem != "cut"
+        return problem not in ("cut", "shifted")
 
     def _refuse(self, request: Any, status: int, code: str) -> None:
         text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}</Message></Error>"
         self._send(request, status, text.encode(), {"Content-Type": "application/xml"})
 
-    def _give(self, request: Any, content: bytes, changed: float, span: str, *, cut: bool) -> None:
+    def _give(self, request: Any, content: bytes, changed: float, span: str, problem: int | str | None) -> None:
         headers = {"Content-Type": "application/octet-stream"}
         if self.validators:
             headers |= {"Last-Modified": formatdate(changed, usegmt=True), "ETag": f'"{changed}"'}
@@ -130,9 +130,10 @@ class StoreServer:
             first, _, last = span.removeprefix("bytes=").partition("-")
             start = int(first) if first else max(len(content) - int(last), 0)
             stop = min(int(last) + 1, len(content)) if first and last else len(content)
+            start -= (problem == "shifted") * min(start, 1)
             status = 206
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
-        self._send(request, status, content[start:stop], headers, cut=cut)
+        self._send(request, status, content[start:stop], headers, cut=problem == "cut")
 
     def _send(self, request: Any, status: int, content: bytes, headers: dict[str, str], *, cut: bool = False) -> None:
         request.send_response(status)

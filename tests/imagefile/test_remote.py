@@ -106,6 +106,13 @@ def test_a_server_that_gives_whole_files_alone_is_read_too(server) -> None:
     np.testing.assert_array_equal(read_image([f"{server.address}/s.zarr"]).data[:], PIXELS[0])
 
 
+def test_another_part_of_a_file_than_was_asked_for_is_refused(server) -> None:
+    filled(server.folder)
+    server.failing = {"/s.zarr/c/0/0/0": "shifted"}
+    with pytest.raises(ImageError, match=r"s.zarr/c/0/0/0 comes in another part than was asked for"):
+        read_image([f"{server.address}/s.zarr"]).data[0, 3, 4]
+
+
 def test_images_without_listing_are_found_by_what_describes_them(server) -> None:
     group = zarr.create_group(server.folder / "p.zarr", zarr_format=2, attributes={"bioformats2raw.layout": 3})
     for number in "01":

@@ -69,7 +69,10 @@ class WebSource:
             content: bytes = await answer.read()
         if _PAGE.match(content[:200]):
             raise AnswerError(0, "is a web page, and not a part of a Zarr image. Check the address.")
-        if span == (None, None) or answer.status == _PARTIAL:
+        if span == (None, None):
+            return content
+        if answer.status == _PARTIAL:
+            _check_part(answer.headers.get("Content-Range", ""), start)
             return content
         return content[start:stop]  # the server gives whole files alone
 
@@ -105,6 +108,18 @@ class WebSource:
                 yield answer
                 return
         raise AnswerError(0, "is sent on and on by its server, in a circle. Ask whoever keeps it.")
+
+
+def _check_part(said: str, start: int | None) -> None:
+    """Find out whether a part of a file is the one that was asked for, as far as the server says which it is."""
+    found = re.match(r"bytes (\d+)-\d+/(\d+|\*)", said)
+    if found is None or (start is not None and start < 0 and found[2] == "*"):
+        return
+    wanted = start or 0
+    if wanted < 0:
+        wanted = max(int(found[2]) + wanted, 0)
+    if int(found[1]) != wanted:
+        raise AnswerError(0, "comes in another part than was asked for. Ask whoever keeps its server.")
 
 
 async def _beginning(answer: Any) -> bytes:

@@ -95,7 +95,8 @@ class RemoteStore(FsspecStore):
             content = await self._tried(key, lambda: self.source.read(key, _span(byte_range)))
             if described:
                 _check_description(content)
-                self._described.setdefault(key, hashlib.sha256(content).hexdigest())
+                if not key.endswith(".zattrs"):  # what is said of an image may change
+                    self._described.setdefault(key, hashlib.sha256(content).hexdigest())
         except Exception as error:
             if described and (is_absent(error) or is_refused(error) or isinstance(error, AnswerError)):
                 self.doubts[key] = error
@@ -176,7 +177,7 @@ class RemoteStore(FsspecStore):
         ImageError
             If it is not.
         """
-        above = [one for one in self._described if key.startswith(one.rpartition("/")[0])]
+        above = [one for one in self._described if key.startswith(one.removesuffix(one.rpartition("/")[2]))]
         if not above:
             return
         nearest = max(above, key=len)
