@@ -21,6 +21,7 @@ from napari_fcnseg.imagefile import ImageFile, check_output, read_image, write_i
 from napari_fcnseg.imagefile.identity import identity_of
 from napari_fcnseg.imagefile.remote import store as store_module
 from napari_fcnseg.imagefile.remote.opening import read_remote, remote_arrays
+from napari_fcnseg.run.cluster.order import place_of
 from napari_fcnseg.system.addresses import address_of, other_scheme, shown
 from napari_fcnseg.system.saving import files_behind
 
@@ -291,6 +292,17 @@ def test_the_store_of_another_program_is_known_too(server) -> None:
     memory[0, 0, 0] += 1
     assert before != identity_of(memory)
     assert files_behind(memory, layer) == ()
+
+
+def test_files_of_this_computer_are_files_whatever_reads_them(tmp_path) -> None:
+    filled(tmp_path)
+    plain = zarr.open_array(tmp_path / "c.zarr")
+    through = zarr.open_array(FsspecStore.from_url(f"file://{tmp_path}/c.zarr", read_only=True))
+    for array in (through, da.from_zarr(through), da.from_zarr(str(tmp_path / "c.zarr"))):
+        assert files_behind(array) == files_behind(plain) == (tmp_path / "c.zarr",)
+        assert remote_arrays(array) == ()
+        assert identity_of(array) == identity_of(plain)
+        assert place_of(array) == place_of(plain)
 
 
 def test_what_is_missing_is_said_with_the_line_that_installs_it(server, monkeypatch) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import PurePath
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 #: What an address of a store begins with.
 SCHEMES: Final = ("http", "https", "s3")
+_LOCAL: Final = ("file", "local")
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]+):[/\\]+", re.IGNORECASE)  # a single letter is a drive of Windows
 
 
@@ -41,6 +42,17 @@ def shown_place(place: str | os.PathLike[str]) -> str:
     """Return a path as it is, and an address as it may be written down."""
     address = address_of(place)
     return shown(address) if address else os.fspath(place)
+
+
+def protocol_of(fs: Any) -> str:
+    """Return what addresses of a file system of fsspec begin with."""
+    protocol = getattr(fs, "protocol", "")
+    return protocol if isinstance(protocol, str) else str(next(iter(protocol), ""))
+
+
+def is_elsewhere(store: Any) -> bool:
+    """Whether a store of Zarr is one of fsspec, and not of files of this computer, which fsspec knows too."""
+    return hasattr(store, "fs") and hasattr(store, "path") and protocol_of(store.fs) not in _LOCAL
 
 
 def _parts(place: str | os.PathLike[str]) -> tuple[str, str]:

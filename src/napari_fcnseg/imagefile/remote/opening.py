@@ -9,7 +9,7 @@ from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile.omezarr import image_in
 from napari_fcnseg.imagefile.remote.problems import AnswerError, is_absent
 from napari_fcnseg.imagefile.remote.sources import FsSource, bucket_source, web_source
-from napari_fcnseg.system.addresses import SCHEMES, shown
+from napari_fcnseg.system.addresses import SCHEMES, is_elsewhere, protocol_of, shown
 from napari_fcnseg.system.saving import arrays_behind
 
 if TYPE_CHECKING:
@@ -137,9 +137,8 @@ def _nothing(store: RemoteStore, error: Exception) -> ImageError:
 
 
 def is_remote(array: Any) -> bool:
-    """Whether an array is one of Zarr in a store of fsspec."""
-    store = getattr(array, "store", None)
-    return hasattr(store, "fs") and hasattr(store, "path") and hasattr(array, "metadata")
+    """Whether an array is one of Zarr in a store of fsspec on another computer."""
+    return hasattr(array, "metadata") and is_elsewhere(getattr(array, "store", None))
 
 
 def remote_arrays(*arrays: Any) -> tuple[Any, ...]:
@@ -152,7 +151,7 @@ def address_in(store: Any) -> str:
     """Return the address of a store of fsspec; empty where another process could not open it by that."""
     if (address := getattr(store, "address", None)) is not None:
         return str(address)
-    protocol, path = _protocol(store.fs), str(store.path)
+    protocol, path = protocol_of(store.fs), str(store.path)
     if protocol in ("s3", "s3a"):
         return f"s3://{path}"
     return path if protocol in SCHEMES and path.startswith(("http://", "https://")) else ""
@@ -161,13 +160,8 @@ def address_in(store: Any) -> str:
 def shown_address(array: Any) -> str:
     """Return the address of a Zarr array in a store of fsspec, as it may be written down."""
     store = array.store
-    address = address_in(store) or f"{_protocol(store.fs)}://{str(store.path).lstrip('/')}"
+    address = address_in(store) or f"{protocol_of(store.fs)}://{str(store.path).lstrip('/')}"
     return "/".join(filter(None, (shown(address), str(array.path))))
-
-
-def _protocol(fs: Any) -> str:
-    protocol = getattr(fs, "protocol", "")
-    return protocol if isinstance(protocol, str) else str(next(iter(protocol)))
 
 
 def identity_of_remote(array: Any) -> dict[str, Any]:
@@ -186,6 +180,6 @@ def identity_of_remote(array: Any) -> dict[str, Any]:
     address = address_in(store)
     if address.startswith("http"):
         return identity_of_array(array, open_store(address))
-    address = address or f"{_protocol(store.fs)}://{str(store.path).lstrip('/')}"
+    address = address or f"{protocol_of(store.fs)}://{str(store.path).lstrip('/')}"
     source = FsSource(store.fs, str(store.path), address)
     return identity_of_array(array, RemoteStore(source, store.fs, address, SECONDS))

@@ -14,7 +14,7 @@ from napari_fcnseg.arrays.frame_source import ChannelStack, FirstChannels, Reord
 from napari_fcnseg.errors import InMemoryError, SettingsError
 from napari_fcnseg.imagefile.remote.opening import address_in, is_remote, open_array
 from napari_fcnseg.run.provenance import version
-from napari_fcnseg.system.addresses import address_of
+from napari_fcnseg.system.addresses import address_of, is_elsewhere
 from napari_fcnseg.system.formatting import format_bytes
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def place_of(array: Any, what: str = "image") -> dict[str, Any]:
         return {"address": address, "inside": str(array.path)}
     store = getattr(array, "store", None)
     root = getattr(store, "root", None) or getattr(store, "path", None)
-    if root is not None and hasattr(array, "metadata") and not hasattr(store, "fs") and Path(root).is_dir():
+    if root is not None and hasattr(array, "metadata") and not is_elsewhere(store) and Path(root).is_dir():
         return {"zarr": str(Path(root).resolve()), "inside": str(array.path)}
     name = getattr(getattr(array, "file", None), "filename", None)
     if name is not None and hasattr(array, "name") and hasattr(array, "chunks"):

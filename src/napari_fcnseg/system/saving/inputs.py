@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.system.addresses import address_of
+from napari_fcnseg.system.addresses import address_of, is_elsewhere
 from napari_fcnseg.system.saving.names import final, same_file
 from napari_fcnseg.system.saving.stores import store_of
 
@@ -105,7 +105,7 @@ def _files_of(array: Any) -> Iterator[Path]:
         yield Path(os.fspath(name))
     store = getattr(array, "store", None)
     root = getattr(store, "root", None) or getattr(store, "path", None)
-    if root is not None and not hasattr(store, "fs"):
+    if root is not None and not is_elsewhere(store):
         yield Path(os.fspath(root)) / str(getattr(array, "path", ""))
     file = getattr(array, "file", None)
     if isinstance(name := getattr(file, "filename", None), str | os.PathLike):  # HDF5
