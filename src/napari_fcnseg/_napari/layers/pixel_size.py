@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fcnseg._napari.layers.channels import ImageLayers
 
+_SPACE = "ZYX"
 _MOST = 0.1  # difference that nobody needs to hear of, relative
 
 
@@ -49,6 +50,24 @@ def pixel_size_fact(source: ImageLayers) -> str:
         return f"no pixel size (the model's is {_by(wanted, same=True)} {_short(unit)})" if wanted else "no pixel size"
     text = f"pixels of {_by(own, same=True)} {_short(unit)}"
     return f"{text}, as the model's" if wanted and _alike(own, wanted) else text
+
+
+def size_in_space(axes: str, scale: Sequence[float], units: Sequence[Any]) -> tuple[dict[str, float], str]:
+    """Return the size of a pixel along the axes of space, all in the last one's unit."""
+    from pint import DimensionalityError
+
+    from napari_fcnseg.imagefile import UNITS
+
+    place = [axis for axis, letter in enumerate(axes) if letter in _SPACE]
+    if not place or all(str(units[axis]) == "pixel" and scale[axis] == 1 for axis in place):
+        return {}, ""
+    unit, size = units[place[-1]], {}
+    for axis in place:
+        try:
+            size[axes[axis]] = abs(float((float(scale[axis]) * units[axis]).to(unit).magnitude))
+        except DimensionalityError:  # a length along one axis and plain pixels along another
+            continue
+    return size, UNITS.get(str(unit), str(unit))
 
 
 def _sizes(source: ImageLayers, unit: str) -> tuple[float, ...]:

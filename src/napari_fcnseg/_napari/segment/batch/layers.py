@@ -38,14 +38,14 @@ def layer_image(layer: Image, need: InputSpec, every: int) -> tuple[ImageFile, L
 
     One that does not fit the model has no such place: its line will say why.
     """
-    from napari_fcnseg._napari.segment.results.writer import pixel_size
+    from napari_fcnseg._napari.layers.pixel_size import size_in_space
     from napari_fcnseg.imagefile import ImageFile, axis_letters
 
     names = [str(name) for name in layer.axis_labels]
     if names == [str(axis) for axis in range(-layer.ndim, 0)]:  # napari's own, which say nothing
         names = ["z", "y", "x"] if need.spatial == layer.ndim == 3 else []
     letters = axis_letters(names, layer.ndim)
-    size, unit = pixel_size(letters, list(layer.scale), list(layer.units))
+    size, unit = size_in_space(letters, list(layer.scale), list(layer.units))
     letters += "S" if layer.rgb else ""
     try:
         source = ImageLayers.of([layer], need)

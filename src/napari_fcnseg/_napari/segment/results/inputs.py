@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fcnseg._napari.layers.files import path_of
 from napari_fcnseg._napari.segment.models.hints import hints_of, sample_hints
 from napari_fcnseg.arrays.frame_source import chunk_shape_of
 from napari_fcnseg.errors import FcnSegError, ImageError, OutputError
@@ -24,10 +25,9 @@ from napari_fcnseg.system.formatting import format_bytes
 from napari_fcnseg.system.saving import put
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     import numpy.typing as npt
-    from napari.layers import Layer
 
     from napari_fcnseg._napari.layers.channels import ImageLayers
     from napari_fcnseg._napari.segment.run.request import RunRequest
@@ -76,20 +76,6 @@ def inputs_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_path("napari-fcnseg", appauthor=False)) / "inputs"
-
-
-def path_of(layer: Layer) -> str:
-    """Return the file that a layer, or the one that it was split from, was read from; empty if none is there."""
-    source = layer.source
-    parent = source.parent() if source.parent is not None else None
-    path = source.path or (parent.source.path if parent is not None else None)
-    return str(path) if path and os.path.exists(path) else ""
-
-
-def folder_of(layers: Iterable[Layer]) -> Path:
-    """Return the folder that the first of some layers was read from, else the user's own."""
-    path = next(filter(None, map(path_of, layers)), "")
-    return Path(path).parent if path else Path.home()
 
 
 def _sample(source: ImageLayers) -> Inputs | None:

@@ -18,9 +18,9 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_fcnseg._napari.files_in_use import in_use
 from napari_fcnseg._napari.layers.edits import edited_pixels, may_be_edited, pixels_in, with_edits
+from napari_fcnseg._napari.layers.files import folder_of
 from napari_fcnseg._napari.layers.metadata import METADATA, is_result, real, shows_comparison
 from napari_fcnseg._napari.reader import PLUGIN
-from napari_fcnseg._napari.segment.results.inputs import folder_of
 from napari_fcnseg._napari.segment.results.result_text import (
     copy_result,
     describe_result,

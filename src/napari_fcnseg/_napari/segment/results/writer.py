@@ -10,16 +10,15 @@ import numpy as np
 from napari_fcnseg._napari.layers.axis_names import letters_of
 from napari_fcnseg._napari.layers.edits import edited_pixels, layer_with, may_be_edited, with_edits
 from napari_fcnseg._napari.layers.metadata import METADATA
+from napari_fcnseg._napari.layers.pixel_size import size_in_space
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import numpy.typing as npt
 
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.system.saving import Inputs
-
-_SPACE = "ZYX"
 
 
 def write_result(
@@ -119,7 +118,7 @@ def image_of(target: Path, data: Any, attributes: Mapping[str, Any], provenance:
     axes = axis_letters(names, ndim)
     kept = [axis for axis in range(ndim) if axis != _spanned(pixels.shape, provenance)]
     scale, units = (list(attributes.get(name, ())) for name in ("scale", "units"))
-    size, unit = pixel_size(axes, scale, units) if len(scale) == len(units) == ndim else ({}, "")
+    size, unit = size_in_space(axes, scale, units) if len(scale) == len(units) == ndim else ({}, "")
     pixels = _fitting(target, pixels.reshape([pixels.shape[axis] for axis in kept]))
     return ImageFile(pixels, "".join(axes[axis] for axis in kept), size, unit)
 
@@ -142,24 +141,6 @@ def _spanned(shape: tuple[int, ...], provenance: Mapping[str, Any]) -> int | Non
     axis = provenance.get("channel_axis")
     of_image = provenance.get("image", {}).get("shape", ())
     return axis if axis is not None and len(of_image) == len(shape) and shape[axis] == 1 else None
-
-
-def pixel_size(axes: str, scale: Sequence[float], units: Sequence[Any]) -> tuple[dict[str, float], str]:
-    """Return the size of a pixel along the axes of space, all in the last one's unit."""
-    from pint import DimensionalityError
-
-    from napari_fcnseg.imagefile import UNITS
-
-    place = [axis for axis, letter in enumerate(axes) if letter in _SPACE]
-    if not place or all(str(units[axis]) == "pixel" and scale[axis] == 1 for axis in place):
-        return {}, ""
-    unit, size = units[place[-1]], {}
-    for axis in place:
-        try:
-            size[axes[axis]] = abs(float((float(scale[axis]) * units[axis]).to(unit).magnitude))
-        except DimensionalityError:  # a length along one axis and plain pixels along another
-            continue
-    return size, UNITS.get(str(unit), str(unit))
 
 
 def _fitting(target: Path, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -12,9 +12,9 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_fcnseg._napari.layers.axis_names import guessed_letters, letters_of
 from napari_fcnseg._napari.layers.channels import full_resolution
+from napari_fcnseg._napari.layers.files import folder_of
 from napari_fcnseg._napari.layers.geometry import geometry
 from napari_fcnseg._napari.layers.metadata import real
-from napari_fcnseg._napari.segment.results.inputs import folder_of
 from napari_fcnseg._napari.widgets.save_name import ask_save_name
 from napari_fcnseg._napari.widgets.worker import Outcome, wait_in_worker
 from napari_fcnseg.arrays.frame_source import transposed
@@ -208,7 +208,7 @@ def image_of(layer: Image, source: ImageLayers) -> tuple[ImageFile, str]:
     source : ImageLayers
         What its axes are for the model that is to run on it.
     """
-    from napari_fcnseg._napari.segment.results.writer import pixel_size
+    from napari_fcnseg._napari.layers.pixel_size import size_in_space
     from napari_fcnseg.imagefile import ImageFile, axis_letters
 
     data = full_resolution(layer)
@@ -216,7 +216,7 @@ def image_of(layer: Image, source: ImageLayers) -> tuple[ImageFile, str]:
     if source.axes.channel is not None:
         found = tuple("C" if axis == source.axes.channel else letter for axis, letter in enumerate(found))
     letters = axis_letters([letter.partition("/")[0] for letter in found], len(data.shape))
-    size, unit = pixel_size(letters[: layer.ndim], list(layer.scale), list(layer.units))
+    size, unit = size_in_space(letters[: layer.ndim], list(layer.scale), list(layer.units))
     order = sorted(range(len(letters)), key=lambda axis: _rank(letters[axis]))
     looks = _looks(layer, source, data.shape[letters.index("C")] if "C" in letters else 1)
     axes = "".join(letters[axis] for axis in order)
