@@ -137,6 +137,19 @@ def test_they_are_measured_and_outlined(labels, capsys, tmp_path) -> None:
     assert (code, "has to end with .csv" in err) == (1, True)
 
 
+@pytest.mark.parametrize("axis", [0, -1])
+def test_channels_that_a_file_does_not_name_are_what_the_labels_lack(labels, capsys, tmp_path, axis) -> None:
+    image = tmp_path / "image.tif"
+    channels = [np.full((96, 128), number, np.uint16) for number in (7, 8)]
+    tifffile.imwrite(image, np.stack(channels, axis=axis), photometric="minisblack")
+    arguments = (labels, "-o", tmp_path / "a.tif", "--interior", 3, "--table", tmp_path / "cells.csv")
+    code, _, err = run(capsys, *arguments, "--image", image)
+    assert (code, err) == (0, "")
+    head, *rows = (line.split(",") for line in (tmp_path / "cells.csv").read_text().splitlines())
+    for number in (1, 2):
+        assert {row[head.index(f"mean channel {number}")] for row in rows} == {str(number + 6)}
+
+
 def test_a_class_that_no_pixel_has_is_said_even_when_quiet(labels, tmp_path, capsys) -> None:
     for number, (classes, said) in enumerate({
         (9,): "No objects: no pixel is of class 9.",

@@ -85,6 +85,15 @@ def test_rgb_samples_are_channels(tmp_path, name) -> None:
     assert image.labelled(LABELS[0]).axes == "YX"
 
 
+@pytest.mark.parametrize(
+    ("axes", "channel", "left"),
+    [("QYX", 2, "YX"), ("QYX", 0, "YX"), ("ZQYX", 3, "ZYX"), ("QYX", 1, "YX"), ("YX", 1, "X")],
+)
+def test_channels_along_what_was_taken_for_the_plane_leave_the_plane_to_the_others(axes, channel, left) -> None:
+    image = ImageFile(np.zeros((8,) * len(axes)), axes).with_channels_along(channel)
+    assert (image.channel_axis, image.result_axes) == (channel, left)
+
+
 def test_transparency_is_dropped_for_a_model_of_three_channels(tmp_path) -> None:
     rgba = np.arange(30 * 20 * 4, dtype=np.uint8).reshape(30, 20, 4)
     iio.imwrite(tmp_path / "rgba.png", rgba)

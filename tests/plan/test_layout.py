@@ -45,8 +45,9 @@ def test_the_channel_axis_is_found_by_its_length(shape, channels, axis, result) 
         ((40, 30), 1, 5, "no channel axis 5"),
         ((40,), 1, None, "too few axes"),
         ((0, 30), 1, None, "is empty"),
-        ((40, 30, 3), 1, None, r"may hold colours along its last axis, or be a stack.*image\[\.\.\., None\]"),
-        ((7, 40, 30, 4), 1, None, "may hold colours"),
+        ((40, 30, 3), 1, None, r"seems to hold 3 channels or colours along its last axis.*image\[\.\.\., None\]"),
+        ((512, 512, 2), 1, None, "seems to hold 2 channels"),
+        ((7, 40, 30, 4), 1, None, "seems to hold 4 channels"),
     ],
 )
 def test_what_does_not_fit_is_said(shape, channels, axis, says) -> None:

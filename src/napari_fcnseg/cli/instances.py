@@ -152,7 +152,8 @@ def _measure(
     image, names = None, [Path(name).stem for name in chosen.image[1:] and chosen.image]
     if chosen.image:
         read = read_image(chosen.image)
-        axis, data = read.channel_axis, read.data
+        data = read.data
+        axis = read.channel_axis if read.channel_axis is not None else _spare_axis(data.shape, found.shape)
         order = [a for a in range(len(data.shape)) if a != axis]
         image = ChannelStack([data]) if axis is None else transposed(data, [*order, axis])
     unit = file.unit if spacing is not None else ""
@@ -163,6 +164,12 @@ def _measure(
         table.save(chosen.table, overwrite=chosen.overwrite)
     if chosen.outlines is not None:
         save_outlines(chosen.outlines, found, table, overwrite=chosen.overwrite)
+
+
+def _spare_axis(image: Sequence[int], labels: Sequence[int]) -> int | None:
+    """Return the axis that an image has and its labels have not: that of its channels, which not every file names."""
+    fitting = [axis for axis in range(len(image)) if (*image[:axis], *image[axis + 1 :]) == tuple(labels)]
+    return fitting[-1] if fitting else None
 
 
 def _spatial(file: ImageFile, *, volume: bool) -> int:

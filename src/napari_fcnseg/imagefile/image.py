@@ -14,6 +14,8 @@ from napari_fcnseg.imagefile.colours import grey_of
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+_PLANE = "YX"
+
 
 @dataclass(frozen=True)
 class ChannelLook:
@@ -104,11 +106,20 @@ class ImageFile:
         return replace(self, zarr_format=zarr_format)
 
     def with_channels_along(self, axis: int | None) -> ImageFile:
-        """Return the file with an axis named as that of the channels, which a file without names leaves open."""
+        """Return the file with an axis named as that of the channels, which a file without names leaves open.
+
+        Where it was named as one of the plane's, which had been guessed, the last two others are the plane's.
+        """
         if axis is None or axis == self.channel_axis:
             return self
         others = self.axes.replace("C", "Q").replace("S", "Q")
-        return replace(self, axes=others[:axis] + "C" + others[axis + 1 :])
+        before, after = others[:axis], others[axis + 1 :]
+        if others[axis] in _PLANE:
+            rest = before + after
+            first = "".join(letter if letter not in _PLANE else "Q" for letter in rest[:-2])
+            rest = first + _PLANE[-len(rest[-2:]) :] if rest else ""
+            before, after = rest[:axis], rest[axis:]
+        return replace(self, axes=before + "C" + after)
 
     def sampled(self, every: int, axes: int) -> ImageFile:
         """Return the file with the pixel size of every Nth pixel along its last axes, channels not counted."""

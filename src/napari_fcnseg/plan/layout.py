@@ -17,7 +17,7 @@ from napari_fcnseg.plan.tiles import as_slices
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_COLOURS = (3, 4)  # numbers per pixel of an image in colour, without and with transparency
+_FEW = (2, 3, 4)  # pixels that no axis of space has: those of an image's last axis are its channels or colours
 
 
 @dataclass(frozen=True)
@@ -197,10 +197,11 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
 
 def _find_channel_axis(shape: tuple[int, ...], channels: int, spatial: int, text: str) -> int | None:
     if channels == 1:
-        if len(shape) > 2 and shape[-1] in _COLOURS and min(shape[-3:-1]) > max(_COLOURS):
+        if len(shape) > 2 and shape[-1] in _FEW and min(shape[-3:-1]) > max(_FEW):
             raise ImageError(
-                f"The image ({text}) may hold colours along its last axis, or be a stack: the model takes one channel. "
-                "Give one colour, image[..., 0], or, if these are no colours, image[..., None] with channel_axis=-1."
+                f"The image ({text}) seems to hold {shape[-1]} channels or colours along its last axis, and the model "
+                "takes one channel. Give one of them, image[..., 0], or, if it is a stack, image[..., None] with "
+                "channel_axis=-1."
             )
         return len(shape) - 1 if len(shape) == spatial + 1 and shape[-1] == 1 else None
     fitting = [axis for axis, n in enumerate(shape) if n == channels]
