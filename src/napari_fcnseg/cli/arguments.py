@@ -28,8 +28,8 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
     steps = f"as the model's sidecar says; else none, or {', '.join(map(usage, STEPS))}"
     add = command.add_argument
     images = (
-        "one file, or one per channel in the order the model wants; Zarr also at an address (https://, s3://); segment "
-        "takes a folder or a plate, too"
+        "one file, or one per channel in the order the model wants; Zarr also at an address on the web or on S3; "
+        "segment takes a folder or a plate, too"
     )
     add("image", nargs="+", metavar="IMAGE", help=images)
     add("--model", action="append", nargs="+", required=True, metavar="M", help="several are averaged")
