@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import threading
+import zipfile
 from dataclasses import replace
 from typing import Any
 
@@ -191,7 +192,10 @@ def test_an_entry_that_names_a_wrong_place_is_left_out_and_said(served, changes,
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"<html>", "no valid JSON"),
+        (b"\xef\xbb\xbf\n<!doctype HTML><html>", "gives a web page and no list"),
+        (b"<?xml version='1.0'?><feed/>", "gives a page in XML and no list"),
+        (b"PK\3\4\0\0\xff", "gives a file of another kind and no list"),
+        (b"Not found", "no valid JSON"),
         (b"[" * 10_000, "nested|JSON"),
         (b'{"a": 1}', "no list of models"),
         (b'{"collection": [], "collection": []}', "same key"),
@@ -200,8 +204,41 @@ def test_an_entry_that_names_a_wrong_place_is_left_out_and_said(served, changes,
 )
 def test_a_hostile_list_is_refused(served, content, sentence) -> None:
     served.files["/collection.json"] = content
-    with pytest.raises(errors.GalleryError, match=sentence):
+    with pytest.raises(errors.GalleryError, match=sentence) as raised:
         read_collection(f"{served.address}/collection.json")
+    assert "Give the address of a" in str(raised.value)
+    assert "model.save" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ("bioimage.example", "no file or folder 'bioimage.example'.*write it as https://bioimage.example"),
+        ("example.org/collection.json", "write it as https://example.org/collection.json"),
+        ("localhost.example:8000/a", "write it as https://localhost.example:8000/a"),
+        ("colection.json", "colection.json is missing. Check the spelling"),
+        ("no/such/folder", "folder is missing. Check the spelling"),
+        ("cells.keras", "cells.keras is a model itself and no list"),
+        ("page.html", "page.html gives a web page"),
+        ("image.tif", "a file of another kind"),
+    ],
+)
+def test_a_place_without_a_list_is_refused_with_what_is_wanted(tmp_path, monkeypatch, place, sentence) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cells.keras").write_bytes(b"PK\3\4\xff")
+    (tmp_path / "page.html").write_text("<html></html>")
+    (tmp_path / "image.tif").write_bytes(b"II*\0\xff")
+    with pytest.raises(errors.GalleryError, match=sentence) as raised:
+        read_collection(place)
+    said = str(raised.value)
+    assert "https://example.org/collection.json" in said
+    assert not [word for word in ("model.save", "Copy the whole", "codec") if word in said]
+
+
+def test_an_empty_folder_is_said_to_be_none_of_models(tmp_path) -> None:
+    collection = read_collection(str(tmp_path))
+    assert collection.entries == ()
+    assert "neither a list nor a model" in collection.note
 
 
 def test_a_list_of_very_many_models_is_cut(served) -> None:
@@ -289,6 +326,29 @@ def test_the_command_line_lists_shows_and_gets(served, tmp_path, capsys) -> None
     assert main(["gallery", "list", "--folder", str(tmp_path)]) == 0
     assert main(["gallery", "show", "afable-shark", *place]) == 1
     assert "Did you mean affable-shark?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("known", [None, sha256(PICTURE)])
+def test_a_picture_is_named_alone_or_with_its_hash(served, tmp_path, known) -> None:
+    cover = {"source": "images/cover.png", **({"sha256": known} if known else {})}
+    rdf = described(covers=[cover])
+    served.files["/models/shark/rdf.yaml"] = rdf
+    for listing in ([cover], ["images/cover.png"], []):
+        served.files["/collection.json"] = listed(served, rdf, covers=listing)
+        entry = entry_of(served)
+        assert bool(entry.cover) is bool(listing)
+        assert cover_of(entry, describe(entry)) == PICTURE
+        if listing:
+            assert cover_of(entry, None) == PICTURE
+    path = get(entry, tmp_path / "models")
+    assert (path / "images" / "cover.png").read_bytes() == PICTURE
+    with zipfile.ZipFile(tmp_path / "models" / "a.bioimage.zip", "w") as archive:
+        for file in ("rdf.yaml", "weights.onnx", "images/cover.png"):
+            archive.write(path / file, file)
+    for local in models_of(tmp_path / "models"):
+        assert cover_of(local, describe(local)) == PICTURE
+    served.files["/models/shark/images/cover.png"] = PICTURE + b"!"
+    assert cover_of(entry, describe(entry)) == (b"" if known else PICTURE + b"!")
 
 
 def test_texts_of_strangers_are_shown_on_one_line(served) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -11,11 +12,20 @@ from napari_fcnseg.readers.bioimageio.container import plain_name
 
 _ADVICE = "Ask whoever keeps the collection."
 _LONGEST = 2000
+#: A name with a dot, and what is after it; endings of files are left to files.
+_HOST = re.compile(
+    r"(?!.*\.(?:json|zip|keras|h5|hdf5|onnx|ya?ml)$)[\w-]+(\.[\w-]+)+(:\d+)?$|[\w-]+(\.[\w-]+)+(:\d+)?/", re.I
+)
 
 
 def is_address(place: str) -> bool:
     """Whether a place is an address of the web, and not a path of this computer."""
     return place.lower().startswith(("http://", "https://"))
+
+
+def looks_like_address(text: str) -> bool:
+    """Whether a text may be an address without its beginning, as ``example.org/collection.json``."""
+    return bool(_HOST.match(text))
 
 
 def host_of(place: str) -> str:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_fcnseg.errors import GalleryError, UnreadableError
-from napari_fcnseg.gallery.addresses import beside, checked, is_address
+from napari_fcnseg.gallery.addresses import beside, checked, is_address, looks_like_address
+from napari_fcnseg.gallery.description import first_picture
 from napari_fcnseg.gallery.entries import Entry, line
 from napari_fcnseg.gallery.local import models_of
 from napari_fcnseg.gallery.web import fetch
+from napari_fcnseg.readers.likely import likely_model
 from napari_fcnseg.system import safe_json
 
 if TYPE_CHECKING:
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 #: Names of the list in a folder.
 NAMES: Final = ("collection.json", "all_versions.json", "id_map.json")
 _MOST: Final = 5000
+_WANTED: Final = (
+    "Give the address of a list as bioimage.io has them, such as https://example.org/collection.json, or a folder with "
+    "one or with packages."
+)
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -58,20 +64,60 @@ def read_collection(place: str, stop: threading.Event | None = None) -> Collecti
     GalleryError
         If it cannot be had, or is none.
     """
+    given = place
     try:
         place = checked(place)
         if not is_address(place) and Path(place).is_dir():
             name = next((name for name in NAMES if (Path(place) / name).is_file()), None)
             if name is None:
-                return Collection(place, models_of(place))
+                return _folder(place)
             place = str(Path(place) / name)
+        _check_file(given.strip(), place)
         return _parsed(place, fetch(place, safe_json.MAX_BYTES, stop))
     except UnreadableError as problem:
         raise GalleryError(f"The collection cannot be read: {problem.reason}. {problem.advice}") from None
 
 
+def _folder(place: str) -> Collection:
+    found = models_of(place)
+    return Collection(place, found, "" if found else f"The folder {place} holds neither a list nor a model. {_WANTED}")
+
+
+def _check_file(given: str, place: str) -> None:
+    """Refuse a path at which no list can be, in words about what was given."""
+    if is_address(place):
+        return
+    path = Path(place)
+    if not path.exists():
+        if looks_like_address(given):
+            raise UnreadableError(
+                f"there is no file or folder {given[:80]!r}, and an address begins with https://",
+                f"If it is one, write it as https://{given[:80]}, up to the name of the list. {_WANTED}",
+            )
+        raise UnreadableError(f"the file or folder {place} is missing", f"Check the spelling. {_WANTED}")
+    if not path.is_file():
+        raise UnreadableError(f"{place} is neither a file nor a folder", _WANTED)
+    if likely_model(path):
+        raise UnreadableError(
+            f"{place} is a model itself and no list of models", f"Open it with Choose…, or give its folder. {_WANTED}"
+        )
+
+
+def _json(place: str, content: bytes) -> safe_json.JsonFields:
+    head = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
+    if head.startswith(b"<"):
+        kind = "a web page" if b"html" in head else "a page in XML"
+        raise UnreadableError(f"{place} gives {kind} and no list of models", _WANTED)
+    if b"\0" in content:
+        raise UnreadableError(f"{place} gives a file of another kind and no list of models", _WANTED)
+    try:
+        return safe_json.parse(content, f"what {place} gives")
+    except UnreadableError as problem:  # its advice is that for models
+        raise UnreadableError(problem.reason, _WANTED) from None
+
+
 def _parsed(place: str, content: bytes) -> Collection:
-    data = safe_json.parse(content, "its list")
+    data = _json(place, content)
     found: dict[str, Entry] = {}
     problems: list[str] = []
     for key, item in _items({name: data.raw(name) for name in data.keys()}):
@@ -135,6 +181,7 @@ def _entry(place: str, key: str, item: dict[str, Any]) -> Entry:
 def _cover(place: str, covers: object) -> str:
     """Return where the first picture is, beside the description; nothing where it may not be asked for."""
     try:
-        return beside(place, covers[0], "its picture") if isinstance(covers, list) and covers else ""
+        name = first_picture(covers).name
+        return beside(place, name, "its picture") if name else ""
     except UnreadableError:
         return ""

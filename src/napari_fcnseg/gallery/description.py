@@ -53,8 +53,8 @@ class Description:
         Why it cannot be used here; empty where nothing says so.
     files : tuple of File
         What belongs to it beside the description.
-    cover : str
-        The name of a picture inside; empty where there is none.
+    cover : File
+        A picture inside; its name is empty where there is none.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Description:
     gives: str
     problem: str
     files: tuple[File, ...]
-    cover: str = ""
+    cover: File = File("")
 
 
 def parse(content: bytes) -> Description:
@@ -86,13 +86,11 @@ def parse(content: bytes) -> Description:
         files = _own_files(own) if own else _files(data, facts)
     except UnreadableError as refused:
         problem = f"It cannot be used here: {refused.reason}."
-    covers = data.get("covers")
-    cover = covers[0] if isinstance(covers, list) and covers and isinstance(covers[0], str) else ""
     return Description(
         line(data.get("name"), 200), line(data.get("description")), line(data.get("license"), 60),
         tuple(filter(None, map(_cited, _dicts(data.get("cite"))[:_MOST_CITED]))),
         tuple(filter(None, (line(author.get("name"), 100) for author in _dicts(data.get("authors"))[:20]))),
-        expects, gives, problem, files, _inside(cover),
+        expects, gives, problem, files, _inside(first_picture(data.get("covers"))),
     )  # fmt: skip
 
 
@@ -171,11 +169,21 @@ def _dicts(value: object) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _inside(name: str) -> str:
+def first_picture(covers: object) -> File:
+    """Return the first picture that a description or a list names, alone or with its hash; often there is none."""
+    first = covers[0] if isinstance(covers, list) and covers else None
+    entry = first if isinstance(first, dict) else {"source": first}
+    name, known = entry.get("source"), entry.get("sha256")
+    return File(
+        name if isinstance(name, str) else "", known if isinstance(known, str) and _HASH.fullmatch(known) else ""
+    )
+
+
+def _inside(picture: File) -> File:
     try:
-        return plain_name(name, "its picture") if name else ""
+        return File(plain_name(picture.name, "its picture"), picture.sha256) if picture.name else picture
     except UnreadableError:
-        return ""
+        return File("")
 
 
 def facts_of(entry: Entry, said: Description | None) -> list[tuple[str, str]]:

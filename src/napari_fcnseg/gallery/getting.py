@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from napari_fcnseg.errors import GalleryError, UnreadableError
 from napari_fcnseg.gallery import description as descriptions
 from napari_fcnseg.gallery.addresses import beside, host_of, name_in
+from napari_fcnseg.gallery.description import File
 from napari_fcnseg.gallery.local import is_package, read_member
 from napari_fcnseg.gallery.web import download, fetch
 from napari_fcnseg.readers.guard import yaml_text
@@ -53,17 +54,18 @@ def describe(entry: Entry, stop: threading.Event | None = None) -> Description |
 
 def cover_of(entry: Entry, said: Description | None, stop: threading.Event | None = None) -> bytes:
     """Return a picture of a model, as its file is; nothing where there is none to be had from where the model is."""
+    picture = said.cover if said is not None else File("")
     try:
         if entry.path is not None:
-            name = said.cover if said is not None else ""
-            return read_member(entry.path, name, _PICTURE) if name else b""
-        place = entry.cover or (
-            beside(entry.source, said.cover, "its picture") if said is not None and said.cover else ""
-        )
-        same = host_of(place) == host_of(entry.source)
-        return fetch(place, _PICTURE, stop) if place and same else b""
+            content = read_member(entry.path, picture.name, _PICTURE) if picture.name else b""
+        else:
+            place = beside(entry.source, picture.name, "its picture") if picture.name else entry.cover
+            same = host_of(place) == host_of(entry.source)
+            content = fetch(place, _PICTURE, stop) if place and same else b""
     except (GalleryError, UnreadableError):
         return b""
+    known = picture.sha256
+    return b"" if known and hashlib.sha256(content).hexdigest() != known else content
 
 
 def get(
@@ -148,8 +150,8 @@ def _fetched(
         here = _place(part, file.name)
         download(beside(entry.source, file.name, file.name), here, file.sha256, MAX_MEMBER_BYTES, told(file.name), stop)
     picture = cover_of(entry, said, stop)
-    if picture and said.cover:
-        _place(part, said.cover).write_bytes(picture)
+    if picture and said.cover.name:
+        _place(part, said.cover.name).write_bytes(picture)
     swap_in(part, target, overwrite=False)
     return target
 

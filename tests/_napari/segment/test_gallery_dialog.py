@@ -50,9 +50,13 @@ def names(dialog: GalleryDialog) -> list[str]:
     return [item.text() for item in items if item.data(256) is not None]
 
 
-def choose_model(qtbot, dialog: GalleryDialog, name: str) -> None:
+def row_of(dialog: GalleryDialog, name: str) -> None:
     rows = [row for row in range(dialog.models.count()) if dialog.models.item(row).text() == name]
     dialog.models.setCurrentRow(rows[0])
+
+
+def choose_model(qtbot, dialog: GalleryDialog, name: str) -> None:
+    row_of(dialog, name)
     qtbot.waitUntil(lambda: "Takes" in dialog.about.text())
 
 
@@ -78,6 +82,25 @@ def test_a_model_is_found_looked_at_fetched_and_opened(qtbot, dock, dialog, serv
     qtbot.waitUntil(lambda: "shark" in names(dialog))
     qtbot.waitUntil(lambda: bool(dock.models), timeout=30_000)
     assert dock.models[0].labels_every_pixel
+    dialog.close()
+
+
+def test_an_error_is_shown_with_its_own_model_alone(qtbot, dock, dialog, served) -> None:
+    dialog.refresh.click()
+    qtbot.waitUntil(lambda: len(names(dialog)) == 3)
+    choose_model(qtbot, dialog, "<b>shark</b>")
+    served.files["/weights.onnx"] = b"another"
+    dialog.download.click()
+    qtbot.waitUntil(lambda: "by its hash" in dialog.message.text())
+    choose_model(qtbot, dialog, "mine")
+    assert dialog.message.text() == ""
+    choose_model(qtbot, dialog, "<b>shark</b>")
+    assert "by its hash" in dialog.message.text(), "it is still so"
+    del served.files["/torch.yaml"]
+    row_of(dialog, "<b>torch</b>")
+    qtbot.waitUntil(lambda: "404" in dialog.message.text())
+    choose_model(qtbot, dialog, "mine")
+    assert dialog.message.text() == ""
     dialog.close()
 
 

@@ -64,6 +64,8 @@ class GalleryDialog(QDialog):
         self._local: tuple[Entry, ...] = ()
         self._remote: tuple[Entry, ...] = ()
         self._asked = 0  # number of what is looked at: an answer to another question comes too late
+        self._said_of: Entry | None = None  # the model of which the message is
+        self._errors: dict[Entry, str] = {}  # of downloads
         self._stop = threading.Event()  # of what is asked for, or fetched
         self._looking = threading.Event()
         self._make_parts()
@@ -172,10 +174,11 @@ class GalleryDialog(QDialog):
             return
         self.folder = folder
         self._stop = stop = threading.Event()
+        self._errors.pop(entry, None)
         self._busy(f"Fetching {entry.name}…")
         worker = create_worker(jobs.fetch_worker, entry, folder, stop, _start_thread=False, _ignore_errors=True)
         worker.yielded.connect(self._advance)
-        worker.returned.connect(self._fetched)
+        worker.returned.connect(lambda outcome: self._fetched(entry, outcome))
         worker.start()
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
@@ -198,6 +201,7 @@ class GalleryDialog(QDialog):
             self._say(str(outcome.error), ERROR_STYLE)
         elif outcome.value is not None:
             self._remote = outcome.value.entries
+            self._errors.clear()
             self._say(outcome.value.note or f"{len(self._remote):,} models.")
             self._list()
 
@@ -238,6 +242,7 @@ class GalleryDialog(QDialog):
         self._looking = stop = threading.Event()
         number = self._asked
         self._offer()
+        self._say_of(entry)
         if entry is None:
             self._show_hint()
             return
@@ -253,7 +258,7 @@ class GalleryDialog(QDialog):
     def _show(self, entry: Entry, outcome: Outcome) -> None:
         seen: Shown | None = outcome.value
         if outcome.error is not None:
-            self._say(str(outcome.error), ERROR_STYLE)
+            self._say(str(outcome.error), ERROR_STYLE, of=entry)
         self.picture.show_picture(seen.picture if seen is not None else b"")
         self._describe(entry, seen)
         usable = seen is None or seen.said is None or not seen.said.problem
@@ -277,12 +282,14 @@ class GalleryDialog(QDialog):
         of = f" of {format_bytes(fetched.total)}" if fetched.total else ""
         self._say(f"Fetching {fetched.name}: {format_bytes(fetched.done)}{of}")
 
-    def _fetched(self, outcome: Outcome) -> None:
+    def _fetched(self, entry: Entry, outcome: Outcome) -> None:
         self._ready()
         if outcome.cancelled:
-            self._say("Stopped. Download goes on from where it was.")
+            self._say("Stopped. Download goes on from where it was.", of=entry)
         elif outcome.error is not None:
-            self._say(str(outcome.error), ERROR_STYLE)
+            self._errors[entry] = str(outcome.error)
+            of = "" if entry == self.current else f"{entry.name}: "
+            self._say(of + self._errors[entry], ERROR_STYLE, of=entry)
         else:
             self._say(f"Saved as {outcome.value}.")
             self.opened.emit(str(outcome.value))
@@ -319,6 +326,17 @@ class GalleryDialog(QDialog):
         if entry is None and not self.about.text():
             self._show_hint()
 
-    def _say(self, text: str, style: str = "") -> None:
+    def _say_of(self, entry: Entry | None) -> None:
+        """Say what is wrong with a model; what was said of another one goes."""
+        if not self.bar.isHidden():  # what is under way has the word
+            return
+        wrong = self._errors.get(entry) if entry is not None else None
+        if wrong is not None:
+            self._say(wrong, ERROR_STYLE, of=entry)
+        elif self._said_of is not None and self._said_of != entry:
+            self._say("")
+
+    def _say(self, text: str, style: str = "", of: Entry | None = None) -> None:
+        self._said_of = of
         self.message.setStyleSheet(style)
         self.message.setText(text)
