@@ -59,7 +59,15 @@ class FcnSegError(Exception):
 
 
 class ModelFileError(FcnSegError):
-    """The file is no readable model (wrong kind, truncated, weights only, guarded against)."""
+    """The file is no readable model (wrong kind, truncated, weights only, guarded against).
+
+    Attributes
+    ----------
+    reason : str
+        What is wrong with it, as a clause; empty where it is only said whole.
+    """
+
+    reason: str = ""
 
 
 class UnsupportedLayerError(FcnSegError):

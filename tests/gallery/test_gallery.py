@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 import threading
 import zipfile
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +19,7 @@ from readers.unet_files import description, package, unet
 
 from napari_fcnseg import PatchModel, errors
 from napari_fcnseg.cli.main import main
-from napari_fcnseg.gallery import Entry, cover_of, describe, facts_of, get, models_of, read_collection
+from napari_fcnseg.gallery import Entry, check, cover_of, describe, facts_of, get, models_of, read_collection
 from napari_fcnseg.gallery.web import StoppedError, download, fetch
 from napari_fcnseg.readers import read_model
 
@@ -104,13 +106,28 @@ def test_what_was_cut_off_goes_on_from_there(served, tmp_path) -> None:
     assert (path / "weights.onnx").read_bytes() == WEIGHTS
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_server_that_cannot_go_on_is_said_to_start_again(served, tmp_path, known) -> None:
+    target, content = tmp_path / "a.bin", b"new" * 1000
+    served.files["/a.bin"], served.cut["/a.bin"], served.whole = content, 500, True
+    notes: list[str] = []
+    for again in (False, True):
+        with nullcontext() if again else pytest.raises(errors.GalleryError, match="if the server can"):
+            download(f"{served.address}/a.bin", target, sha256(content) if known else "", 10**6, note=notes.append)
+    host = served.address.removeprefix("http://")
+    assert notes == [f"The server {host} cannot go on from a part: it starts again."]
+    assert target.read_bytes() == content
+
+
 def test_a_file_that_changed_meanwhile_begins_anew(served, tmp_path) -> None:
     target = tmp_path / "a.bin"
     served.files["/a.bin"], served.cut["/a.bin"] = b"old" * 1000, 500
     with pytest.raises(errors.GalleryError, match="ended"):
         download(f"{served.address}/a.bin", target, "", 10**6)
     served.files["/a.bin"] = b"new" * 1000
-    download(f"{served.address}/a.bin", target, "", 10**6)
+    notes: list[str] = []
+    download(f"{served.address}/a.bin", target, "", 10**6, note=notes.append)
+    assert ["has changed: it starts again" in note for note in notes] == [True]
     assert target.read_bytes() == b"new" * 1000
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
 
@@ -138,7 +155,7 @@ def test_what_has_another_hash_is_not_kept(served, tmp_path, changed, sentence) 
     with pytest.raises(errors.GalleryError, match=sentence):
         get(entry, tmp_path)
     assert not (tmp_path / "affable-shark").exists()
-    assert not list(tmp_path.rglob("*.onnx"))
+    assert list(tmp_path.iterdir()) == [], "no hidden folder either"
 
 
 @pytest.mark.parametrize(
@@ -265,6 +282,7 @@ def test_what_would_be_of_no_use_is_not_fetched(served, tmp_path, weights, probl
     with pytest.raises(errors.GalleryError, match=problem):
         get(entry_of(served), tmp_path)
     assert {path for path, _ in served.asked} == {"/collection.json", "/models/shark/rdf.yaml"}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_other_two_forms_of_a_list_and_archives(served, tmp_path) -> None:
@@ -326,6 +344,43 @@ def test_the_command_line_lists_shows_and_gets(served, tmp_path, capsys) -> None
     assert main(["gallery", "list", "--folder", str(tmp_path)]) == 0
     assert main(["gallery", "show", "afable-shark", *place]) == 1
     assert "Did you mean affable-shark?" in capsys.readouterr().err
+    assert main(["gallery", "list", "--folder", str(tmp_path / "nowhere")]) == 1
+    assert "There is no folder" in capsys.readouterr().err
+    assert main(["gallery", "list", "unheard-of", *place]) == 0
+    assert "None of the models there has these words" in capsys.readouterr().out
+
+
+def test_the_progress_of_get_is_in_bytes_and_a_refusal_has_none(served, tmp_path, capsys) -> None:
+    place = ["--collection", f"{served.address}/collection.json", "--folder", str(tmp_path)]
+    assert main(["gallery", "get", "affable-shark", *place]) == 0
+    said = capsys.readouterr().err
+    assert "kB" not in said or "KiB" in said
+    assert re.search(r"[\d.]+/[\d.]+ (bytes|KiB)", said)
+    assert "tiles" not in said
+    assert main(["gallery", "get", "affable-shark", *place]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "already" in line
+
+
+def test_a_fetched_model_that_cannot_be_used_is_kept_and_said_to_be_so(served, tmp_path, capsys) -> None:
+    rdf = described(weights={"onnx": {"source": "weights.onnx"}})
+    served.files |= {"/models/shark/rdf.yaml": rdf, "/collection.json": listed(served, rdf)}
+    served.files["/models/shark/weights.onnx"] = WEIGHTS[:900]
+    place = ["--collection", f"{served.address}/collection.json", "--folder", str(tmp_path), "--quiet"]
+    assert main(["gallery", "get", "affable-shark", *place]) == 1
+    out, said = capsys.readouterr()
+    assert out == ""
+    assert f"is kept as {tmp_path / 'affable-shark'}, but cannot be used: " in said
+    assert said.rstrip().endswith("Tell whoever keeps the collection.")
+    assert "xport the model again" not in said
+    assert (tmp_path / "affable-shark" / "weights.onnx").read_bytes() == WEIGHTS[:900]
+    with pytest.raises(errors.ModelFileError) as raised:
+        read_model(tmp_path / "affable-shark")
+    assert raised.value.reason in said
+
+
+def test_of_models_that_can_be_used_a_check_says_nothing(served, tmp_path) -> None:
+    assert check(get(entry_of(served), tmp_path)) == ""
 
 
 @pytest.mark.parametrize("known", [None, sha256(PICTURE)])

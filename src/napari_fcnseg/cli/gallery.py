@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.cli.exit_codes import OK
-from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.errors import GalleryError, SettingsError
 
 if TYPE_CHECKING:
     import argparse
@@ -47,6 +47,8 @@ def _entries(chosen: argparse.Namespace) -> list[Entry]:
 
     if not chosen.collection and chosen.folder is None:
         raise SettingsError("No place was given. Name a collection with --collection, or a folder with --folder.")
+    if chosen.folder is not None and not chosen.folder.is_dir():
+        raise SettingsError(f"There is no folder {str(chosen.folder)!r}. Check the spelling, or make it.")
     found = list(models_of(chosen.folder)) if chosen.folder is not None else []
     if chosen.collection:
         collection = read_collection(chosen.collection)
@@ -80,7 +82,7 @@ def _list(chosen: argparse.Namespace) -> int:
     for entry in entries:
         print(f"{entry.key:<{width}}  {entry.name if entry.name != entry.key else ''}".rstrip())
     if not entries:
-        print("No models there.")
+        print("None of the models there has these words." if chosen.words else "No models there.")
     return OK
 
 
@@ -96,17 +98,18 @@ def _show(chosen: argparse.Namespace) -> int:
 
 
 def _get(chosen: argparse.Namespace) -> int:
-    from napari_fcnseg.cli.progress import progress_bar
-    from napari_fcnseg.gallery import get, read_collection
+    from napari_fcnseg.cli.progress import bytes_bar
+    from napari_fcnseg.gallery import check, get, read_collection
 
     if not chosen.collection:
         raise SettingsError("No collection was given. Name one with --collection.")
     entry = _one(read_collection(chosen.collection).entries, chosen.model)
-    with progress_bar("Fetching", chosen.quiet) as progress:
-
-        def told(name: str, done: int, total: int | None) -> None:
-            progress(done, total or done)
-
-        path = get(entry, chosen.folder, told)
+    with bytes_bar("Fetching", chosen.quiet) as progress:
+        path = get(
+            entry, chosen.folder, lambda _, done, total: progress(done, total),
+            note=lambda text: print(f"napari-fcnseg: {text}", file=sys.stderr),
+        )  # fmt: skip
+    if problem := check(path):
+        raise GalleryError(problem)
     print(path)
     return OK

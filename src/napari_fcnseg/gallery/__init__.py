@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_fcnseg.gallery.checking import check
 from napari_fcnseg.gallery.collection import Collection, read_collection
 from napari_fcnseg.gallery.description import Description, facts_of
 from napari_fcnseg.gallery.entries import Entry
@@ -12,6 +13,7 @@ __all__ = [
     "Collection",
     "Description",
     "Entry",
+    "check",
     "cover_of",
     "describe",
     "facts_of",

@@ -98,9 +98,7 @@ def _check_file(given: str, place: str) -> None:
     if not path.is_file():
         raise UnreadableError(f"{place} is neither a file nor a folder", _WANTED)
     if likely_model(path):
-        raise UnreadableError(
-            f"{place} is a model itself and no list of models", f"Open it with Choose…, or give its folder. {_WANTED}"
-        )
+        raise UnreadableError(f"{place} is a model itself and no list of models", f"Open it as a model. {_WANTED}")
 
 
 def _json(place: str, content: bytes) -> safe_json.JsonFields:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ from napari_fcnseg.gallery import description as descriptions
 from napari_fcnseg.gallery.addresses import beside, host_of, name_in
 from napari_fcnseg.gallery.description import File
 from napari_fcnseg.gallery.local import is_package, read_member
-from napari_fcnseg.gallery.web import download, fetch
+from napari_fcnseg.gallery.web import TAG, download, fetch
 from napari_fcnseg.readers.guard import yaml_text
 from napari_fcnseg.readers.guard.archive import MAX_MEMBER_BYTES
 from napari_fcnseg.system.saving import Plan, swap_in
@@ -73,8 +74,11 @@ def get(
     folder: str | Path,
     progress: Callable[[str, int, int | None], object] | None = None,
     stop: threading.Event | None = None,
+    note: Callable[[str], object] | None = None,
 ) -> Path:
     """Fetch a model into a folder, checked by its hashes; what an earlier try left of it is gone on with.
+
+    Whether the model can be used is another question: :func:`napari_fcnseg.gallery.check` answers it.
 
     Parameters
     ----------
@@ -86,6 +90,8 @@ def get(
         Called with a file's name, the bytes of it that are there, and those there will be, or None.
     stop : Event, optional
         Once it is set, it ends; what has come stays for the next try.
+    note : callable, optional
+        Called with a sentence where a server cannot go on with what an earlier try left.
 
     Returns
     -------
@@ -115,7 +121,7 @@ def get(
         raise GalleryError(f"{target.name!r} is in {folder} already. Open it from there, or move it away.")
     try:
         with Plan((target,), advice="").claim():
-            return _fetched(entry, target, progress, stop)
+            return _fetched(entry, target, progress, stop, note)
     except UnreadableError as problem:
         raise GalleryError(f"The model {entry.name!r} is not fetched: {problem.reason}. {problem.advice}") from None
     except OSError as error:
@@ -123,18 +129,35 @@ def get(
 
 
 def _fetched(
-    entry: Entry, target: Path, progress: Callable[[str, int, int | None], object] | None, stop: threading.Event | None
-) -> Path:
+    entry: Entry, target: Path, progress: Callable[[str, int, int | None], object] | None,
+    stop: threading.Event | None, note: Callable[[str], object] | None,
+) -> Path:  # fmt: skip
     """Fetch all files into a folder beside the place, and then give that its name."""
     part = target.with_name(f".{target.name}{_PART}")
     part.mkdir(exist_ok=True)
+    try:
+        return _into(part, entry, target, progress, stop, note)
+    finally:
+        _tidy(part)
 
+
+def _tidy(part: Path) -> None:
+    """Remove the folder of a download that nothing has come of but the description, which is asked for anew."""
+    files = [path for path in part.rglob("*") if path.is_file()]
+    if not any(path.stat().st_size for path in files if path.name != _RDF and path.suffix != TAG):
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _into(
+    part: Path, entry: Entry, target: Path, progress: Callable[[str, int, int | None], object] | None,
+    stop: threading.Event | None, note: Callable[[str], object] | None,
+) -> Path:  # fmt: skip
     def told(name: str) -> Progress | None:
         return None if progress is None else lambda done, total: progress(name, done, total)
 
     if _is_archive(entry):
         archive = part / target.name
-        download(entry.source, archive, entry.sha256, MAX_MEMBER_BYTES, told(target.name), stop)
+        download(entry.source, archive, entry.sha256, MAX_MEMBER_BYTES, told(target.name), stop, note)
         read_member(archive, "", yaml_text.MAX_BYTES)
         archive.rename(target)
         part.rmdir()
@@ -148,7 +171,8 @@ def _fetched(
         if file.name == _RDF:
             raise UnreadableError("its weights have the name of its description", "Ask its authors.")
         here = _place(part, file.name)
-        download(beside(entry.source, file.name, file.name), here, file.sha256, MAX_MEMBER_BYTES, told(file.name), stop)
+        place = beside(entry.source, file.name, file.name)
+        download(place, here, file.sha256, MAX_MEMBER_BYTES, told(file.name), stop, note)
     picture = cover_of(entry, said, stop)
     if picture and said.cover.name:
         _place(part, said.cover.name).write_bytes(picture)

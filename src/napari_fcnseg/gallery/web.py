@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     #: Called with the bytes that are there and those there will be, or None.
     Progress = Callable[[int, int | None], object]
 
+#: Ending of the file beside a part that tells which version it is of.
+TAG: Final = ".tag"
 _SECONDS: Final = 20.0  # without an answer
 _PIECE: Final = 2**18
 _AGENT: Final = "napari-fcnseg"
-_TAG: Final = ".tag"
 _MOVED: Final = range(300, 400)
 
 
@@ -107,7 +108,7 @@ def _local(place: str, limit: int) -> bytes:
 
 def download(
     place: str, target: Path, sha256: str, limit: int, progress: Progress | None = None,
-    stop: threading.Event | None = None,
+    stop: threading.Event | None = None, note: Callable[[str], object] | None = None,
 ) -> None:  # fmt: skip
     """Fetch a file into a folder; what an earlier try left of it is gone on with.
 
@@ -125,6 +126,8 @@ def download(
         Called as it grows.
     stop : Event, optional
         Once it is set, :class:`StoppedError` is raised; what is there stays.
+    note : callable, optional
+        Called with a sentence where what is there cannot be gone on with.
 
     Raises
     ------
@@ -134,7 +137,7 @@ def download(
     if not is_address(place):
         target.write_bytes(_local(place, limit))
     else:
-        _grow(place, target, sha256, limit, progress, stop)
+        _grow(place, target, sha256, limit, progress, stop, note)
     if sha256 and _hash(target) != sha256:
         _remove(target)
         raise GalleryError(
@@ -145,9 +148,10 @@ def download(
 
 
 def _grow(
-    place: str, target: Path, sha256: str, limit: int, progress: Progress | None, stop: threading.Event | None
-) -> None:
-    there = target.stat().st_size if target.is_file() else 0
+    place: str, target: Path, sha256: str, limit: int, progress: Progress | None, stop: threading.Event | None,
+    note: Callable[[str], object] | None,
+) -> None:  # fmt: skip
+    had = there = target.stat().st_size if target.is_file() else 0
     if there and sha256 and _hash(target) == sha256:  # an earlier try had all of it
         return
     tag = _tag(target).read_text("utf-8", "replace").strip() if _tag(target).is_file() else ""
@@ -164,9 +168,11 @@ def _grow(
         begins = there if answer.status == http.client.PARTIAL_CONTENT and _starts_at(answer, there) else 0
         length = answer.headers.get("Content-Length", "")
         total = begins + int(length) if length.isdigit() else None
+        if had and not begins and note is not None:
+            note(_anew(answer, place, tag))
         if total is not None and total > limit:
             raise _too_large(place, limit)
-        _tag(target).write_text(answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "", "utf-8")
+        _tag(target).write_text(_version(answer), "utf-8")
         with target.open("r+b" if begins else "wb") as file:
             file.truncate(begins)
             file.seek(begins)
@@ -181,8 +187,20 @@ def _grow(
     if total is not None and done < total:
         raise GalleryError(
             f"The connection to {host_of(place)} ended after {format_bytes(done)} of {format_bytes(total)}. Try again: "
-            "it goes on from there."
+            "it goes on from there, if the server can."
         )
+
+
+def _version(answer: Any) -> str:
+    """Return by what the server tells versions of a file apart; empty where it does not."""
+    return str(answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "")
+
+
+def _anew(answer: Any, place: str, tag: str) -> str:
+    """Return why a file does not go on from the part that is here."""
+    if tag and _version(answer) not in ("", tag):
+        return f"The file {name_in(place)!r} at {host_of(place)} has changed: it starts again."
+    return f"The server {host_of(place)} cannot go on from a part: it starts again."
 
 
 def _opened(place: str, headers: dict[str, str]) -> Any:
@@ -236,7 +254,7 @@ def _too_large(place: str, limit: int) -> GalleryError:
 
 def _tag(target: Path) -> Path:
     """Return where it is noted which version of a file the beginning is of."""
-    return target.with_name(target.name + _TAG)
+    return target.with_name(target.name + TAG)
 
 
 def _hash(path: Path) -> str:

@@ -67,7 +67,9 @@ def read_model(
     except OSError as error:
         reason = f"the system reports: {error.strerror or error}"
         advice = "Check that the disk or network drive is available, then try again."
-    raise ModelFileError(f"The file {str(path)!r} cannot be used as a model: {reason}. {advice}")
+    refused = ModelFileError(f"The file {str(path)!r} cannot be used as a model: {reason}. {advice}")
+    refused.reason = reason
+    raise refused
 
 
 def _read(path: Path, output: str | None, options: ReadOptions) -> Network | PixelNetwork:

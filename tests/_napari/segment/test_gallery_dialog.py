@@ -104,6 +104,22 @@ def test_an_error_is_shown_with_its_own_model_alone(qtbot, dock, dialog, served)
     dialog.close()
 
 
+@pytest.mark.timeout(120)
+def test_a_fetched_model_that_cannot_be_used_is_said_at_once_and_not_opened(qtbot, dock, dialog, served, tmp_path):
+    opened = []
+    dialog.opened.connect(opened.append)
+    served.files["/rdf.yaml"] = yaml.safe_dump(description(weights={"onnx": {"source": "weights.onnx"}})).encode()
+    served.files["/weights.onnx"] = WEIGHTS[:900]
+    dialog.refresh.click()
+    qtbot.waitUntil(lambda: len(names(dialog)) == 3)
+    choose_model(qtbot, dialog, "<b>shark</b>")
+    dialog.download.click()
+    qtbot.waitUntil(lambda: "Tell whoever keeps the collection." in dialog.message.text(), timeout=20_000)
+    assert f"kept as {tmp_path / 'shark'}, but cannot be used" in dialog.message.text()
+    assert opened == []
+    dialog.close()
+
+
 def test_cancel_offline_and_an_empty_place_are_sentences(qtbot, dock, dialog, served, tmp_path) -> None:
     dialog.refresh.click()
     qtbot.waitUntil(lambda: len(names(dialog)) == 3)

@@ -35,7 +35,7 @@ from napari_fcnseg.system.formatting import format_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from napari_fcnseg._napari.segment.models.gallery.jobs import Fetched, Shown
+    from napari_fcnseg._napari.segment.models.gallery.jobs import Fetched, Kept, Shown
     from napari_fcnseg._napari.widgets.worker import Outcome
     from napari_fcnseg.gallery import Entry
 
@@ -107,7 +107,7 @@ class GalleryDialog(QDialog):
         self.bar.hide()
         self.download = button("Download", "Fetch the model into your model folder, and check it.")
         self.download.clicked.connect(self.fetch)
-        self.cancel = button("Cancel", "Stop; what has come is gone on with the next time.")
+        self.cancel = button("Cancel", "Stop; what has come is gone on with the next time, if the server can.")
         self.cancel.clicked.connect(self._stop_now)
         self.open_button = button("Open", "Use the model in the dock.")
         self.open_button.clicked.connect(self._open_current)
@@ -280,19 +280,22 @@ class GalleryDialog(QDialog):
         if fetched.total:
             self.bar.setValue(1000 * fetched.done // fetched.total)
         of = f" of {format_bytes(fetched.total)}" if fetched.total else ""
-        self._say(f"Fetching {fetched.name}: {format_bytes(fetched.done)}{of}")
+        come = f"Fetching {fetched.name}: {format_bytes(fetched.done)}{of}" if fetched.name else ""
+        self._say(" ".join(filter(None, (fetched.note, come))))
 
     def _fetched(self, entry: Entry, outcome: Outcome) -> None:
         self._ready()
         if outcome.cancelled:
-            self._say("Stopped. Download goes on from where it was.", of=entry)
+            self._say("Stopped. Download goes on from where it was, if the server can.", of=entry)
         elif outcome.error is not None:
             self._errors[entry] = str(outcome.error)
             of = "" if entry == self.current else f"{entry.name}: "
             self._say(of + self._errors[entry], ERROR_STYLE, of=entry)
         else:
-            self._say(f"Saved as {outcome.value}.")
-            self.opened.emit(str(outcome.value))
+            kept: Kept = outcome.value
+            self._say(kept.problem or f"Saved as {kept.path}.", ERROR_STYLE if kept.problem else "", of=entry)
+            if not kept.problem:
+                self.opened.emit(str(kept.path))
         self._run(jobs.stoppable(lambda: jobs.local_models(self.folder)), self._take_local)
 
     def _open_current(self) -> None:

@@ -10,6 +10,7 @@ from napari_fcnseg._napari.widgets.worker import POLL, Outcome, in_background
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Generator
+    from pathlib import Path
     from typing import Any
 
     from napari_fcnseg.gallery import Collection, Description, Entry
@@ -17,11 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fetched:
-    """How much of a file has come: its name, its bytes here, and those there will be, or None."""
+    """How much of a file has come: its name, its bytes here, and those there will be, or None; and what else to say."""
 
     name: str
     done: int
     total: int | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A model that was fetched: where it is, and why it cannot be used; empty where it can."""
+
+    path: Path
+    problem: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +66,18 @@ def shown(entry: Entry, stop: threading.Event) -> Shown:
 
 
 def fetch_worker(entry: Entry, folder: str, stop: threading.Event) -> Generator[Fetched, None, Outcome]:
-    """Fetch a model; the value of the outcome is where it is."""
-    from napari_fcnseg.gallery import get
+    """Fetch a model and check it; the value of the outcome is a :class:`Kept`."""
+    from napari_fcnseg.gallery import check, get
 
     latest: list[Fetched] = []
-    work = stoppable(lambda: get(entry, folder, lambda *told: latest.append(Fetched(*told)), stop))
+    notes: list[str] = []
+
+    def fetched() -> Kept:
+        path = get(entry, folder, lambda *told: latest.append(Fetched(*told, note=" ".join(notes))), stop, notes.append)
+        latest.append(Fetched("", 0, None, f"Checking {entry.name}…"))
+        return Kept(path, check(path))
+
+    work = stoppable(fetched)
     while True:
         try:
             next(work)
