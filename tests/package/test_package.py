@@ -277,6 +277,8 @@ def test_the_command_line_writes_a_package(tmp_path, capsys) -> None:
         text = archive.read("rdf.yaml").decode()
         assert archive.read("cells31.keras") == SAMPLES["cells"].model_path.read_bytes()
     assert all(part in text for part in ("name: Cells in culture", "name: Ada", "name: Grace", "license: CC-BY-4.0"))
+    catalogue = ("- nuclei", "- cytoplasm", "- background", "- edge", "- interior", "scale: 0.65", "unit: micrometer")
+    assert all(part in text for part in catalogue), "what is known of a sample"
     assert main(command) == 1
     assert "--overwrite" in capsys.readouterr().err
 

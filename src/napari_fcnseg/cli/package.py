@@ -29,7 +29,7 @@ def add_arguments(package: argparse.ArgumentParser) -> None:
     )
     add("--image", nargs="+", metavar="IMAGE", help=image)
     add("--channel-axis", type=int, metavar="AXIS", help="axis of the image that holds the channels")
-    steps = f"as the model's sidecar says; else none, or {', '.join(map(usage, STEPS))}"
+    steps = f"as the model's sidecar says, or a sample's catalogue; else none, or {', '.join(map(usage, STEPS))}"
     add("--preprocess", action="append", nargs="+", metavar="STEP", help=steps)
     add("--model-output", metavar="NAME", help="which output of a model with several (the first)")
     add("--patch-size", type=int, nargs="+", metavar="N", help="sizes of the patch, for a model that takes any")

@@ -21,6 +21,7 @@ from napari_fcnseg.model.sidecar import Sidecar, blank, sidecar_path
 from napari_fcnseg.package import description as files
 from napari_fcnseg.package.description import Facts, description
 from napari_fcnseg.package.example import answered, cover, test_image
+from napari_fcnseg.package.known import completed
 from napari_fcnseg.package.normalisation import split
 from napari_fcnseg.package.readme import readme
 from napari_fcnseg.preprocess import parse
@@ -98,7 +99,7 @@ def write_package(
     channel_axis : int, optional
         Axis of the image's channels; found by its length otherwise.
     preprocess : sequence of str, optional
-        Steps; those that the sidecar names otherwise.
+        Steps; those that the sidecar, or the catalogue of the samples, names otherwise.
     name, description : str
         Of the model; as its sidecar says otherwise.
     overwrite : bool
@@ -129,6 +130,7 @@ def write_package(
     settings = PackageSettings(licence, _names(authors), name, description, steps)
     with Plan((target,), Inputs(chosen.files), overwrite=overwrite).claim():
         _check_packable(chosen)
+        chosen = completed(chosen)
         with tempfile.TemporaryDirectory(prefix="fcnseg-") as folder:
             package = _assembled(chosen, Path(folder), settings, image, channel_axis)
             save_whole(target, lambda part: shutil.copyfile(package, part), overwrite=overwrite)

@@ -130,10 +130,11 @@ class Dialogs(QObject):
         except FcnSegError as error:
             self._controller.report_problem(error)
             return
+        source = None
         with suppress(FcnSegError):  # without an image, random numbers do
-            ExportDialog(Export(self._choice.models[0], steps, image.source()), self._dock).show()
-            return
-        ExportDialog(Export(self._choice.models[0], steps, None), self._dock).show()
+            source = image.source()
+        chosen = Export(self._choice.models[0], self._choice.hints, steps, source)
+        ExportDialog(chosen, self._dock).show()
 
     def choose_saved(self, act: Callable[[str], object]) -> None:
         """Have the user choose a saved result, and do something with it."""

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from napari.qt.threading import create_worker
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout
 
 from napari_fcnseg._napari.files_in_use import in_use
 from napari_fcnseg._napari.widgets.form import QuietCombo, form_of
+from napari_fcnseg._napari.widgets.growing_dialog import GrowingDialog
 from napari_fcnseg._napari.widgets.save_name import ask_save_name
+from napari_fcnseg._napari.widgets.sentence import WrappingLabel
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
 from napari_fcnseg._napari.widgets.worker import in_worker
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from napari_fcnseg._napari.layers.channels import ImageLayers
+    from napari_fcnseg._napari.segment.models.hints import ModelHints
     from napari_fcnseg._napari.widgets.worker import Outcome
     from napari_fcnseg.model.patch_model import PatchModel
 
@@ -38,6 +41,8 @@ class Export:
     ----------
     model : PatchModel
         The model.
+    hints : ModelHints
+        What the dock calls its channels and classes.
     preprocess : tuple of str
         Steps.
     source : ImageLayers or None
@@ -45,11 +50,12 @@ class Export:
     """
 
     model: PatchModel
+    hints: ModelHints
     preprocess: tuple[str, ...]
     source: ImageLayers | None
 
 
-class ExportDialog(QDialog):
+class ExportDialog(GrowingDialog):
     """Asks what a package is to say, and writes it.
 
     Parameters
@@ -88,7 +94,7 @@ class ExportDialog(QDialog):
         about = QLabel(
             "The dense network as ONNX, with its conversion check, for programs that run bioimage.io models."
         )
-        self.message = QLabel()
+        self.message = WrappingLabel()
         for text in (about, self.message):
             text.setWordWrap(True)
             text.setTextFormat(Qt.TextFormat.PlainText)
@@ -155,11 +161,15 @@ def _write(
     chosen: Export, path: Path, name: str, authors: tuple[str, ...], licence: str, source: ImageLayers | None,
     replace: bool,
 ) -> Path:  # fmt: skip
+    from napari_fcnseg.package.known import completed
     from napari_fcnseg.package.writing import write_package
 
+    model, hints = chosen.model, chosen.hints
+    channels = hints.channel_names if len(hints.channel_names) == model.channels else ()
+    called = {"class_names": hints.class_names, "class_colors": hints.class_colors, "channel_names": channels}
     Plan((path,), in_use(), overwrite=replace, advice="").check_names()
     return write_package(
-        chosen.model, path, licence=licence, authors=authors, name=name, preprocess=chosen.preprocess,
+        completed(model, **called), path, licence=licence, authors=authors, name=name, preprocess=chosen.preprocess,
         image=source.image if source is not None else None,
         channel_axis=source.layout.channel_axis if source is not None else None, overwrite=replace,
     )  # fmt: skip
