@@ -42,8 +42,15 @@ class Understood:
     outputs: tuple[str, ...] = ()
 
 
+#: What a window says of a model of any patch size, above the fields for the size.
+SAY_SIZE: Final = "Say the size of the patches that it was trained on below."
 #: What is said of a model that labels every pixel by itself wherever others have their report.
 AS_IT_IS: Final = "Not converted, no proof needed: it already labels every pixel."
+#: What is said of a network that would do so and comes without what describes it.
+AS_A_PACKAGE: Final = (
+    "A network that labels every pixel runs as it is from a bioimage.io package with ONNX weights: choose its package, "
+    "or a patch classifier."
+)
 
 
 class FcnSegError(Exception):
@@ -109,11 +116,14 @@ class PatchSizeError(ConversionError):
         The sentence.
     axes : int
         How many sizes there are to say.
+    in_window : str
+        The sentence where the size is asked for in a field below it.
     """
 
-    def __init__(self, message: str, axes: int) -> None:
-        super().__init__(message, axes)
+    def __init__(self, message: str, axes: int, in_window: str = "") -> None:
+        super().__init__(message, axes, in_window)
         self.axes = axes
+        self.in_window = in_window or message
 
     def __str__(self) -> str:
         return str(self.args[0])

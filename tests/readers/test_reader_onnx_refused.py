@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 from readers.onnx_files import model, node, write
+from readers.unet_files import unet
 
-from napari_fcnseg.errors import ConversionError, ModelFileError, UnsupportedLayerError
+from napari_fcnseg.errors import ConversionError, ModelFileError, PatchSizeError, UnsupportedLayerError
+from napari_fcnseg.model.patch_model import load_model
 from napari_fcnseg.readers import read_model
 
 
@@ -81,6 +83,35 @@ def test_a_model_without_a_fixed_patch_says_how_to_export_one(tmp_path) -> None:
     for shape in (("n", 4, "h", "w"), ("n", "c", 6, 5)):
         with pytest.raises(ConversionError, match=r"no fixed patch size.*torch\.zeros\(1, channels, height, width\)"):
             read_model(write(tmp_path / "m.onnx", model([node("Relu", "x")], shape=shape)))
+
+
+@pytest.mark.parametrize("kind", ["U-Net", "convolutions alone", "U-Net of one size"])
+def test_a_network_for_whole_images_is_told_from_a_patch_model_of_any_size(tmp_path, kind) -> None:
+    whole = unet()
+    if kind == "convolutions alone":
+        nodes = [node("Conv", "x w", "a", pads=[1] * 4), node("Relu", "a")]
+        whole = model(nodes, {"w": np.ones((3, 4, 3, 3), np.float32)}, ("n", 4, "h", "w"))
+    path = write(tmp_path / "m.onnx", whole)
+    sentence = "image-to-image network.*runs as it is from a bioimage.io package with ONNX weights"
+    with pytest.raises(ConversionError, match=sentence) as caught:
+        load_model(path, patch_size=(64, 64) if kind == "U-Net of one size" else None).fcn  # noqa: B018
+    assert "--patch-size" not in str(caught.value)
+
+
+def test_a_patch_model_of_any_size_is_not_taken_for_one_of_whole_images(tmp_path) -> None:
+    """Not even one that enlarges maps on the way, or is convolutions alone, of which one takes the whole patch."""
+    arrays = {"w": np.ones((4, 4, 3, 3), np.float32), "u": np.ones((4, 4, 2, 2), np.float32)}
+    start = [node("Conv", "x w", "a", pads=[1] * 4), node("ConvTranspose", "a u", "b", strides=[2, 2])]
+    for nodes in (
+        [*start, node("GlobalAveragePool", "b", "c"), node("Flatten", "c")],
+        [node("Conv", "x w", "a", pads=[1] * 4), node("Relu", "a", "b"), node("Conv", "b w")],
+    ):
+        for number, each in enumerate(nodes):
+            each.name = f"n{number}"
+        with pytest.raises(PatchSizeError, match=r"no fixed patch size.*--patch-size") as caught:
+            read_model(write(tmp_path / "m.onnx", model(nodes, arrays, ("n", 4, "h", "w"))))
+        assert "--patch-size" not in caught.value.in_window
+        assert caught.value.in_window.endswith("trained on below.")
 
 
 def test_a_model_of_vectors_is_no_patch_network(tmp_path) -> None:

@@ -17,7 +17,7 @@ from napari_fcnseg.conversion.ranges import lowered, needed, receptive_fields
 from napari_fcnseg.conversion.report import ConversionReport
 from napari_fcnseg.conversion.rules import Refusal, rewrite
 from napari_fcnseg.conversion.rules.positions import joined
-from napari_fcnseg.errors import ConversionError, Understood, UnsupportedLayerError
+from napari_fcnseg.errors import AS_A_PACKAGE, ConversionError, Understood, UnsupportedLayerError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Activation, Expand, Flatten, Identity, Merge
 from napari_fcnseg.system.formatting import format_shape
@@ -242,8 +242,7 @@ def _require_one_position(network: Network, answer: Value) -> None:
         raise ConversionError(
             f"Model {network.name!r} answers a {format_shape(network.patch_shape)} input with a map of "
             f"{format_shape(answer.sizes)} positions: it is an image-to-image network (such as a U-Net) or an "
-            "unfinished one and not a patch classifier, which gives one class for the centre pixel. Choose a patch "
-            "classifier."
+            "unfinished one and not a patch classifier, which gives one class for the centre pixel. " + AS_A_PACKAGE
         )
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from napari_fcnseg.errors import ConversionError, PatchSizeError, UnreadableError
+from napari_fcnseg.errors import SAY_SIZE, ConversionError, PatchSizeError, UnreadableError
 from napari_fcnseg.readers.keras.axes import AXIS_LAYERS
 from napari_fcnseg.readers.keras.convolutions import channels_first
 from napari_fcnseg.readers.keras.layers import LAYERS
@@ -135,12 +135,13 @@ def with_patch(model: str, sizes: Sequence[int | None], patch: Shape) -> list[in
     if len(patch) != free:
         example = " ".join(["61"] * free)
         said = f", and {len(patch)} sizes were given" if patch else ""
+        what = f"The model {model!r} has no fixed patch size: its input is {_shown(sizes)}{said}. "
         raise PatchSizeError(
-            f"The model {model!r} has no fixed patch size: its input is {_shown(sizes)}{said}. Say the size of the "
-            f"patches that it was trained on, {free} numbers: --patch-size {example} on the command line, "
-            f"patch_size=({', '.join(['61'] * free)}{',' * (free == 1)}) in Python, or "
+            f"{what}Say the size of the patches that it was trained on, {free} numbers: --patch-size {example} on the "
+            f"command line, patch_size=({', '.join(['61'] * free)}{',' * (free == 1)}) in Python, or "
             f'"patch_size": [{", ".join(["61"] * free)}] in the sidecar.',
             free,
+            f"{what}{SAY_SIZE}",
         )
     given = iter(patch)
     return [next(given) if size is None else size for size in sizes]

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from napari_fcnseg.errors import ConversionError, PatchSizeError, UnreadableError
+from napari_fcnseg.errors import SAY_SIZE, ConversionError, PatchSizeError, UnreadableError
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
 from napari_fcnseg.readers.shapes import MAX_ELEMENTS
 
@@ -78,11 +78,9 @@ def _patch_shape(graph: OnnxGraph, value: OnnxInput, channels_last: bool) -> tup
         )
     shape = tuple(n for n in (*sizes, channels) if n is not None)
     if len(shape) != len(sizes) + 1:
-        raise PatchSizeError(
-            f"The model {name!r} has no fixed patch size: its input {value.name[:80]!r} has the shape {shown}. "
-            f"{_FIXED_SIZE}{graph.with_size}.",
-            sum(n is None for n in sizes),
-        )
+        said = f"The model {name!r} has no fixed patch size: its input {value.name[:80]!r} has the shape {shown}. "
+        free = sum(n is None for n in sizes)
+        raise PatchSizeError(f"{said}{_FIXED_SIZE}{graph.with_size}.", free, f"{said}{SAY_SIZE}" if free else "")
     if math.prod(shape) > MAX_ELEMENTS or channels is None or channels > _MOST_CHANNELS:
         raise UnreadableError(f"the shape of its input, {shown}, is too large to be true", EXPORT_AGAIN)
     return shape

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 
-from napari_fcnseg.errors import SAVE_AGAIN, UnreadableError
+from napari_fcnseg.errors import AS_A_PACKAGE, SAVE_AGAIN, ConversionError, UnreadableError
 from napari_fcnseg.graph.network import INPUT, Network, Node
 from napari_fcnseg.graph.ops import Channels
 from napari_fcnseg.readers.bands import with_bands
@@ -33,6 +33,7 @@ from napari_fcnseg.readers.onnx.values import (
     Value,
     channels_first,
 )
+from napari_fcnseg.readers.onnx.whole_images import gives_a_map
 from napari_fcnseg.readers.onnx.wire import EXPORT_AGAIN
 from napari_fcnseg.readers.options import PLAIN as PLAIN_OPTIONS
 from napari_fcnseg.readers.problem import RefusedError, about_layer, with_overview
@@ -145,6 +146,11 @@ def _layers(nodes: tuple[OnnxNode, ...]) -> list[tuple[str, str]]:
 def _translated(graph: OnnxGraph, chosen: str, needed: tuple[OnnxNode, ...], options: ReadOptions) -> Network:
     """Translate the nodes that an answer needs."""
     last = tuple(is_channels_last(needed, value) for value in graph.inputs)
+    if any(None in value.sizes[1:] for value in graph.inputs) and gives_a_map(needed, graph.constants, chosen):
+        raise ConversionError(
+            f"The model {graph.name!r} takes images of any size and answers with a map of each: it is an "
+            f"image-to-image network (such as a U-Net) and no patch classifier. {AS_A_PACKAGE}"
+        )
     shape, names = patch_of(graph, last)
     used = frozenset(name for node in needed for name in node.inputs) | {chosen}
     builder = GraphBuilder(len(shape) - 1, graph.opset, graph.inputs[0].sizes[0], used)
