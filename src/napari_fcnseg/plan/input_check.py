@@ -214,7 +214,7 @@ def _middle(low: int, high: int) -> tuple[int, int]:
     return start, min(high, start + _SIDE)
 
 
-def one_class(counts: Counter[int], name: Callable[[int], str]) -> str:
+def one_class(counts: Counter[int], name: Callable[[int], str], *, doubted: bool = False) -> str:
     """Return a sentence if one class takes nearly all pixels, and is more than a few; empty otherwise.
 
     Parameters
@@ -223,6 +223,8 @@ def one_class(counts: Counter[int], name: Callable[[int], str]) -> str:
         Pixels by label; 0 is none.
     name : callable
         Returns what a label is called.
+    doubted : bool
+        Whether the normalisation was doubted already.
     """
     labelled = {label: count for label, count in counts.items() if label > 0}
     total = sum(labelled.values())
@@ -233,7 +235,7 @@ def one_class(counts: Counter[int], name: Callable[[int], str]) -> str:
     if share < _NEARLY_ALL:
         return ""
     much = "All" if share == 1 else f"{np.floor(share * 1e4) / 100:.2f} % of"
-    return f"{much} pixels are {name(label)}. If that is unexpected, check the normalisation."
+    return f"{much} pixels are {name(label)}.{' If that is unexpected, check the normalisation.' * (not doubted)}"
 
 
 def _candidates(dtype: np.dtype[Any], models: Sequence[PatchModel]) -> Iterator[tuple[str, ...]]:

@@ -131,7 +131,7 @@ class Run:
         self.devices: tuple[Device, ...] = ()
         self.spent, self.doing, self.done, self.in_part = TimeSpent(), _STARTING, 0, False
         self.opened: FrameSource | None = None
-        self.doubtful = False
+        self.doubtful, self.doubt = False, ""
         self.taken: Mapping[Index, list[preprocess.Numbers]] = {}
         self.on_taken: Callable[[Index, list[preprocess.Numbers]], object] | None = None
         self._bound: dict[Index, list[preprocess.Bound]] = {}
@@ -271,7 +271,7 @@ class Run:
             return
         tiles = [self.plan.methods[0].pixels(region) for region in regions]
         if doubt := check_prepared(frame, self.plan.models, self.plan.steps, tiles):
-            self.doubtful = True
+            self.doubtful, self.doubt = True, doubt
             self.tell(f"{doubt} Check the normalisation.")
 
     def _count(self, labels: npt.NDArray[np.unsignedinteger[Any]]) -> None:
@@ -286,7 +286,7 @@ class Run:
 
     def _say_one_class(self) -> None:
         """Tell the user at the end if there is one class nearly everywhere."""
-        if self.done == self.total and (said := one_class(self._pixels, self._class)):
+        if self.done == self.total and (said := one_class(self._pixels, self._class, doubted=self.doubtful)):
             self.doubtful = True
             self.tell(said)
 

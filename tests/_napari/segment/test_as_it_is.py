@@ -20,6 +20,8 @@ def test_it_runs_and_says_that_there_is_nothing_to_prove(qtbot, viewer, dock, tm
     assert "no proof needed" in dock.run.verify.toolTip()
     assert not dock.model.export.isEnabled()
     assert not dock.model.report.isEnabled()
+    assert "nothing to export" in dock.model.export.toolTip()
+    assert "nothing was converted" in dock.model.report.toolTip()
     dock.run.run.click()
     qtbot.waitUntil(lambda: dock.run.run.isEnabled() and not dock.controller.running, timeout=60_000)
     assert not dock.run.verify.isEnabled(), "not after a run either"
@@ -31,3 +33,5 @@ def test_it_runs_and_says_that_there_is_nothing_to_prove(qtbot, viewer, dock, tm
     give(dock, small_model())
     assert dock.run.verify.isEnabled()
     assert dock.model.export.isEnabled()
+    assert "for other programs to run" in dock.model.export.toolTip()
+    assert "What became of each layer" in dock.model.report.toolTip()

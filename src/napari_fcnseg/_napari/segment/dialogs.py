@@ -22,7 +22,7 @@ from napari_fcnseg._napari.segment.run.result_layers import result_name
 from napari_fcnseg._napari.widgets.entry import more_button
 from napari_fcnseg._napari.widgets.text_dialog import button
 from napari_fcnseg._napari.widgets.worker import in_worker
-from napari_fcnseg.errors import AS_IT_IS, FcnSegError, SettingsError
+from napari_fcnseg.errors import FcnSegError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +72,6 @@ class Dialogs(QObject):
         self.doctor.clicked.connect(self.open_doctor)
         controller.begun.connect(self._hold)
         controller.ended.connect(self._release)
-        choice.loaded.connect(self._allow_verify)
 
     def add_entries(self, entries: Sequence[QAction]) -> None:
         """Add a menu of further things to do."""
@@ -150,10 +149,6 @@ class Dialogs(QObject):
             edited = sum(pixels_in(layer.metadata.get(METADATA, {})) for layer in last.layers if may_be_edited(layer))
             certificate = replace(verification.certificate, edited_pixels=edited)
             CertificateDialog(certificate, name, self._dock).show()
-
-    def _allow_verify(self) -> None:
-        """Allow the conversion check where something was converted."""
-        self._run.allow_verify(AS_IT_IS if any(m.labels_every_pixel for m in self._choice.models) else "")
 
     def _batch_runs(self, busy: bool) -> None:
         if busy:

@@ -39,6 +39,7 @@ from napari_fcnseg._napari.segment.run.save_image import ImageSaver
 from napari_fcnseg._napari.segment.run.saved import read_saved
 from napari_fcnseg._napari.segment.run.settings_box import SettingsBox
 from napari_fcnseg._napari.segment.run.stopped import run_of
+from napari_fcnseg._napari.segment.run_state import RunState
 from napari_fcnseg._napari.segment.teach.choice import teach_choice
 from napari_fcnseg._napari.segment.teach.teach_part import TeachPart
 from napari_fcnseg._napari.widgets.entry import Entry
@@ -73,12 +74,9 @@ class DenseSegmentation(Panel):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.image = ImageBox()
-        self.model = ModelBox()
-        self.settings = SettingsBox()
-        self.where = RegionBox(napari_viewer)
+        self.image, self.model, self.settings = ImageBox(), ModelBox(), SettingsBox()
+        self.where, self.input = RegionBox(napari_viewer), InputLooker(self)
         self.normalisation = NormalisationBox(self.settings.preprocess, self.settings.caption)
-        self.input = InputLooker(self)
         self.run, self.engine = RunBox(), EngineLine()
         self.choice = ModelChoice(napari_viewer, self.model, self.settings, self)
         self.controller = RunController(napari_viewer, self.run, self)
@@ -91,6 +89,7 @@ class DenseSegmentation(Panel):
         self.saver = ImageSaver(napari_viewer, self.run, self.controller, self.image, self.start)
         self.result = ResultBox(napari_viewer, (self.run.certificate,))
         self.teach = TeachPart(napari_viewer, partial(teach_choice, self.image, self.choice, self.settings))
+        self.state = RunState(self.run, self.choice, self.teach, self.controller, self.input, self.plan_preview, self)
         self.instances = InstancesBox(napari_viewer)
         self.threshold, self.look = ThresholdBar(), LookBar()
         self.edits = EditWatch(self.controller.writes_into, self)
@@ -110,7 +109,6 @@ class DenseSegmentation(Panel):
 
     def _connect(self) -> None:
         """Connect signals; nothing is decided here."""
-        self.choice.begun.connect(self.run.forgive)
         self.choice.begun.connect(self.teach.model_chosen)
         self.choice.loaded.connect(self._take_models)
         self.choice.opened.connect(self.image.take)
@@ -344,6 +342,7 @@ class DenseSegmentation(Panel):
             source = self.image.source()
         except FcnSegError:
             source = None
+        self.state.follow(source)
         self.where.show_for(source)
         self.input.look(source, self.models, self.normalisation.steps)
         self.plan_preview.refresh()

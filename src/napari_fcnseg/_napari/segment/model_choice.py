@@ -52,6 +52,8 @@ class ModelChoice(QObject):
     #: Emitted when models are about to be read, and when they have been.
     begun = Signal()
     loaded = Signal()
+    #: Emitted with the reason when models were refused, which stands under Model.
+    refused = Signal(object)
     #: Emitted with an exception that the user has to know.
     problem = Signal(object)
     #: Emitted with the layers of a sample that the user chose.
@@ -139,7 +141,7 @@ class ModelChoice(QObject):
             if not self._output and not self._box.offers_answers(loaded.error):
                 self.wanted = ()
             self._box.show_refusal(loaded.error)
-            self.problem.emit(loaded.error)
+            self.refused.emit(loaded.error)
             return
         self.models = loaded.models
         memory = recall_model(loaded.models)

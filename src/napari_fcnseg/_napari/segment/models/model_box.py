@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import ComboBox
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
     QComboBox,
@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QMenu,
     QPushButton,
+    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -30,6 +31,7 @@ from napari_fcnseg._napari.segment.models.recent_menu import RecentMenu
 from napari_fcnseg._napari.segment.models.report_dialog import ReportDialog
 from napari_fcnseg._napari.widgets.entry import Entry, menu_of, more_button
 from napari_fcnseg._napari.widgets.flow import FlowLayout
+from napari_fcnseg._napari.widgets.problems import error_sentence
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg.errors import FcnSegError, PatchSizeError
 from napari_fcnseg.samples.catalogue import SAMPLES
@@ -47,6 +49,11 @@ _HELP = (
     "A trained model that says what the centre pixel of a patch is: .keras, .h5, .onnx, .pt2, .tflite, or an "
     "architecture in .json with its weights in .h5 beside it. Nothing in it is run. Or drop it here."
 )
+_REPORT = "What became of each layer of the model, and what it costs."
+_EXPORT = "The dense network as a bioimage.io package, for other programs to run."
+_NO_REPORT = "There is no report: nothing was converted, for the model already labels every pixel."
+_NO_EXPORT = "There is nothing to export: the model already labels every pixel. Hand on the package that it came in."
+_ONE_EXPORT = "One model is exported at a time, and several are chosen."
 _CHOOSE = "Choose a model"
 _LONGEST = 32  # letters of a name that a button has room for
 _EMPTY = "Choose a file or folder, drop a model here, or try a sample:"
@@ -121,7 +128,7 @@ class ModelBox(QGroupBox):
         samples.setTitle("Samples")
         self.recent, self.samples = recent_menu.menuAction(), samples.menuAction()
         self.pick.setMenu(menu_of((self.recent, self.samples, self.gallery, None, self.choose, self.folder), self.pick))
-        self.report = Entry("Report…", "What became of each layer of the model, and what it costs.")
+        self.report = Entry("Report…", _REPORT)
         self.report.triggered.connect(self.open_report)
         self.add = Entry("Add model (ensemble)…", "Average one more model with this one.")
         self.add.triggered.connect(self._add)
@@ -129,7 +136,7 @@ class ModelBox(QGroupBox):
             "Model details…", "Names and colours of the classes, channels, normalisation. Kept beside the model."
         )
         self.names.triggered.connect(lambda _=False: self.naming.emit())
-        self.export = Entry("Export…", "The dense network as a bioimage.io package, for other programs to run.")
+        self.export = Entry("Export…", _EXPORT)
         self.more = more_button("More about the model", (self.report, self.add, self.names, self.export))
 
     def show_nothing(self) -> None:
@@ -153,11 +160,22 @@ class ModelBox(QGroupBox):
         """Show why files were refused; another output of the same model may do."""
         if outputs := self.offers_answers(error):
             self._offer(outputs, self._asked or outputs[0])
-        self._describe(str(error), refused=True)
+        asks = isinstance(error, PatchSizeError) and self.patch_size.asks(self._paths, error.axes)
+        text = error.in_window if asks and isinstance(error, PatchSizeError) else error_sentence(error)
+        self._describe(text, refused=True)
         self.patch_size.ask(self._paths, error.axes if isinstance(error, PatchSizeError) else 0)
         sheet = refused_sheet(Path(self._paths[0]).name if len(self._paths) == 1 else "The model", error)
         self._sheets = (sheet,) if sheet is not None else ()
         self.report.setEnabled(sheet is not None)
+        QTimer.singleShot(0, self._bring_into_sight)
+
+    def _bring_into_sight(self) -> None:
+        """Scroll to what stands below the choice: nothing else says it."""
+        parent = self.parentWidget()
+        while parent is not None and not isinstance(parent, QScrollArea):
+            parent = parent.parentWidget()
+        if parent is not None:
+            parent.ensureWidgetVisible(self.about)
 
     @staticmethod
     def offers_answers(error: Exception) -> tuple[str, ...]:
@@ -173,7 +191,10 @@ class ModelBox(QGroupBox):
         self.legend.show_classes(hints.class_names, hints.class_colors, background)
         self.report.setEnabled(bool(self._sheets))
         self.names.setEnabled(any(model.path is not None for model in models))
-        self.export.setEnabled(len(models) == 1 and not models[0].labels_every_pixel)
+        whole = any(model.labels_every_pixel for model in models)
+        self.report.setToolTip(_REPORT if self._sheets else _NO_REPORT)
+        self.export.setEnabled(len(models) == 1 and not whole)
+        self.export.setToolTip(_NO_EXPORT if whole else _ONE_EXPORT if len(models) > 1 else _EXPORT)
 
     def _show_paths(self, paths: Sequence[str]) -> None:
         self._paths = tuple(paths)
@@ -206,9 +227,10 @@ class ModelBox(QGroupBox):
         self.legend.clear()
         self.tries.hide()
         self.patch_size.hide()
-        self.report.setEnabled(False)
+        for entry, what in ((self.report, _REPORT), (self.export, _EXPORT)):
+            entry.setEnabled(False)
+            entry.setToolTip(what)
         self.names.setEnabled(False)
-        self.export.setEnabled(False)
 
     def _sample_buttons(self) -> QWidget:
         """Return a button per sample: nothing is quicker to try."""

@@ -47,12 +47,16 @@ class PatchSizeRow(QWidget):
     def ask(self, paths: Sequence[str], axes: int) -> None:
         """Ask for so many sizes of the patch of a model; of several models at once, or for none, do not ask."""
         self._path = paths[0] if len(paths) == 1 else ""
-        wanted = bool(self._path) and 1 <= axes <= len(self.sizes)
+        wanted = self.asks(paths, axes)
         names = _AXES if axes <= 2 else ("planes", *_AXES)
         for number, box in enumerate(self.sizes):
             box.setVisible(number < axes)
             box.setAccessibleName(f"Patch size, {names[number]}" if number < min(axes, len(names)) else "")
         self.setVisible(wanted)
+
+    def asks(self, paths: Sequence[str], axes: int) -> bool:
+        """Say whether :meth:`ask` asks for them."""
+        return len(paths) == 1 and 1 <= axes <= len(self.sizes)
 
     def _keep(self) -> None:
         from napari_fcnseg.model.sidecar import write_patch_size

@@ -15,6 +15,8 @@ _VERIFY = (
     "Conversion check: compare 256 pixels, corners, borders and tile seams among them, with the original model. It "
     "does not judge the segmentation. Runs first if needed."
 )
+_SAME = "heck the normalisation"  # in what a run says of values that look wrong
+_RUN = "Segment the image. Labels appear tile by tile, nearest to the view first."
 
 
 class RunBox(QWidget):
@@ -23,7 +25,6 @@ class RunBox(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.run = QPushButton("Run")
-        self.run.setToolTip("<p>Segment the image. Labels appear tile by tile, nearest to the view first.</p>")
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("<p>Stop now and keep what is done.</p>")
         self.resume = QPushButton("Resume")
@@ -59,7 +60,8 @@ class RunBox(QWidget):
         for part in (self.warning, self.plan, self.message, self.save_image, self.bar):
             layout.addWidget(part)
         layout.addLayout(buttons)
-        self._resumable = False
+        self._resumable, self._verifiable = False, True
+        self.allow_run()
         self.allow_verify()
         self.say("")
         self.show_forecast("")
@@ -73,7 +75,7 @@ class RunBox(QWidget):
     def warn(self, text: str) -> None:
         """Show what should be looked at before a run; empty for nothing."""
         self.warning.setText(text)
-        self.warning.setVisible(bool(text))
+        self._show_warning()
 
     def show_forecast(self, text: str, detail: str = "") -> None:
         """Show what a run will take, and more of it in the tooltip."""
@@ -81,6 +83,12 @@ class RunBox(QWidget):
             self.plan.setText(text)
         self.plan.setToolTip(f"<p>What a run will take{f': {detail}' * bool(detail)}.</p>")
         self.plan.setVisible(bool(text))
+
+    def allow_run(self, why_not: str = "") -> None:
+        """Allow to run, or say why that cannot be."""
+        self._runnable = not why_not
+        self.run.setToolTip(f"<p>{why_not or _RUN}</p>")
+        self._enable(running=self.cancel.isEnabled())
 
     def allow_verify(self, why_not: str = "") -> None:
         """Allow the conversion check, or say why there is none."""
@@ -132,21 +140,21 @@ class RunBox(QWidget):
         self._show(sentence, ERROR_STYLE)
         self.save_image.setVisible(save_image)
 
-    def forgive(self) -> None:
-        """Take a complaint back: what it was about has changed."""
-        if self.message.styleSheet():
-            self.say("")
-
     def _show(self, text: str, style: str, detail: str = "") -> None:
         self.save_image.hide()
         self.message.setStyleSheet(style)
         self.message.setToolTip(detail and f"<p>{detail}</p>")
         self.message.setText(text)
         self.message.setVisible(bool(text))
+        self._show_warning()
+
+    def _show_warning(self) -> None:
+        """Show the warning, unless what a run says of the same is there, which is more exact."""
+        self.warning.setVisible(bool(self.warning.text()) and _SAME not in self.message.text())
 
     def _enable(self, *, running: bool) -> None:
-        self.run.setEnabled(not running)
-        self.verify.setEnabled(not running and self._verifiable)
+        self.run.setEnabled(not running and self._runnable)
+        self.verify.setEnabled(not running and self._runnable and self._verifiable)
         self.cancel.setEnabled(running)
         resume = self._resumable and not running
         self.resume.setVisible(resume)
