@@ -41,6 +41,8 @@ class Served:
             def do_GET(self) -> None:
                 served.answer(self)
 
+            do_HEAD = do_GET  # noqa: N815 - the server's name
+
             def log_message(self, *_: Any) -> None:
                 pass
 
@@ -88,5 +90,7 @@ class Served:
         if not self.whole:
             request.send_header("ETag", tag)
         request.end_headers()
+        if request.command == "HEAD":
+            return
         stop = self.cut.pop(path, len(content))
         request.wfile.write(content[start:stop])

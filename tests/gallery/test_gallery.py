@@ -10,6 +10,7 @@ import threading
 import zipfile
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +20,21 @@ from readers.unet_files import description, package, unet
 
 from napari_fcnseg import PatchModel, errors
 from napari_fcnseg.cli.main import main
-from napari_fcnseg.gallery import Entry, check, cover_of, describe, facts_of, get, models_of, read_collection
+from napari_fcnseg.gallery import (
+    Entry,
+    check,
+    copy_of,
+    cover_of,
+    describe,
+    facts_of,
+    get,
+    models_of,
+    read_collection,
+    size_of,
+)
 from napari_fcnseg.gallery.web import StoppedError, download, fetch
 from napari_fcnseg.readers import read_model
+from napari_fcnseg.system.formatting import format_bytes
 
 WEIGHTS = unet().SerializeToString()
 PICTURE = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
@@ -404,6 +417,64 @@ def test_a_picture_is_named_alone_or_with_its_hash(served, tmp_path, known) -> N
         assert cover_of(local, describe(local)) == PICTURE
     served.files["/models/shark/images/cover.png"] = PICTURE + b"!"
     assert cover_of(entry, describe(entry)) == (b"" if known else PICTURE + b"!")
+
+
+def test_the_size_of_a_download_is_known_before_it_where_the_server_says_it(served, tmp_path) -> None:
+    entry = entry_of(served)
+    said = describe(entry)
+    assert size_of(entry, said) == len(WEIGHTS)
+    assert ("Download", format_bytes(len(WEIGHTS))) in facts_of(entry, said, size_of(entry, said))
+    served.endless = {"/models/shark/weights.onnx"}
+    assert size_of(entry, said) is None
+    packed = package(tmp_path / "a.zip", description(), unet()).read_bytes()
+    served.files |= {"/a.zip": packed, "/id_map.json": json.dumps({"zip": {"source": "a.zip"}}).encode()}
+    (archive,) = read_collection(f"{served.address}/id_map.json").entries
+    assert describe(archive) is None
+    assert size_of(archive, None) == len(packed)
+    assert "known after the download" in dict(facts_of(archive, None))["More"]
+    assert "More" not in dict(facts_of(entry, said))
+    local = read_collection(str(tmp_path)).entries[0]
+    assert size_of(local, describe(local)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "scale_linear:0.01,-0.5"),
+        ({"config": {"napari_fcnseg": {"patch_model": "a.keras", "prepared_with": [
+            {"id": "divide_by_median"}, {"id": "subtract_local_mean", "kwargs": {"size": 61}}]}}},
+         "divide_by_median, subtract_local_mean:61"),
+        ({"config": {"napari_fcnseg": {"patch_model": "a.keras", "prepared_with": [{"id": "magic"}, 3]}}}, "magic"),
+    ],
+)  # fmt: skip
+def test_the_normalisation_is_said_as_it_is_written_elsewhere(served, changes, says) -> None:
+    rdf = described(**changes)
+    served.files |= {"/models/shark/rdf.yaml": rdf, "/collection.json": listed(served, rdf)}
+    entry = entry_of(served)
+    assert dict(facts_of(entry, describe(entry)))["Normalisation"] == says
+
+
+def test_a_model_here_has_its_own_name_and_is_known_to_be_a_copy(served, tmp_path) -> None:
+    entry = entry_of(served)
+    assert copy_of(entry, models_of(tmp_path)) is None
+    path = get(entry, tmp_path)
+    (tmp_path / "bad.bioimage.zip").write_bytes(b"no archive")
+    bad, local = sorted(models_of(tmp_path), key=lambda each: each.key != "bad.bioimage.zip")
+    assert (local.key, local.name, local.path) == ("affable-shark", "Tiny U-Net", path)
+    assert bad.name == "bad"
+    assert copy_of(entry, (bad, local)) == local
+    assert copy_of(local, (bad, local)) is None
+
+
+def test_the_lists_that_the_documentation_shows_are_read(tmp_path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / "gallery.md").read_text("utf-8")
+    shown = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    assert len(shown) == 3
+    for content in shown:
+        (tmp_path / "list.json").write_text(content, "utf-8")
+        (entry,) = read_collection(str(tmp_path / "list.json")).entries
+        assert entry.key == "affable-shark"
+        assert entry.source == str(tmp_path / "affable-shark" / "rdf.yaml")
 
 
 def test_texts_of_strangers_are_shown_on_one_line(served) -> None:

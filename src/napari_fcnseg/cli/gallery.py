@@ -87,10 +87,11 @@ def _list(chosen: argparse.Namespace) -> int:
 
 
 def _show(chosen: argparse.Namespace) -> int:
-    from napari_fcnseg.gallery import describe, facts_of
+    from napari_fcnseg.gallery import describe, facts_of, size_of
 
     entry = _one(_entries(chosen), chosen.model)
-    rows = facts_of(entry, describe(entry))
+    said = describe(entry)
+    rows = facts_of(entry, said, size_of(entry, said))
     width = max(len(title) for title, _ in rows) + 2
     for title, text in rows:
         print(f"{title:<{width}}{text}")

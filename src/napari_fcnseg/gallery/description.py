@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_fcnseg.errors import UnreadableError
 from napari_fcnseg.gallery.addresses import host_of
-from napari_fcnseg.gallery.entries import line
+from napari_fcnseg.gallery.entries import is_archive, line
 from napari_fcnseg.readers.bioimageio.container import plain_name
 from napari_fcnseg.readers.bioimageio.facts import Facts
 from napari_fcnseg.readers.bioimageio.facts import facts_of as read_facts
 from napari_fcnseg.readers.guard import yaml_text
-from napari_fcnseg.system.formatting import format_shape
+from napari_fcnseg.system.formatting import format_bytes, format_shape
 
 if TYPE_CHECKING:
     from napari_fcnseg.gallery.entries import Entry
@@ -49,6 +49,8 @@ class Description:
         Who made it.
     expects, gives : str
         What goes in, and what comes out, in words.
+    prepared : str
+        How an image is normalised before, as the steps are written elsewhere; empty where nothing says so.
     problem : str
         Why it cannot be used here; empty where nothing says so.
     files : tuple of File
@@ -67,6 +69,7 @@ class Description:
     problem: str
     files: tuple[File, ...]
     cover: File = File("")
+    prepared: str = ""
 
 
 def parse(content: bytes) -> Description:
@@ -78,11 +81,12 @@ def parse(content: bytes) -> Description:
         If it is no description of a model, or names files elsewhere.
     """
     data = yaml_text.parse(content, "its description")
-    problem, expects, gives = "", "", ""
+    problem, expects, gives, prepared = "", "", "", ""
     files: tuple[File, ...] = ()
     try:
-        facts, own = read_facts(data), _own(data)
+        facts, own = read_facts(data), _own(data).get("patch_model")
         expects, gives = _expects(facts), _gives(facts, is_patch_model=bool(own) or not facts.labels_every_pixel)
+        prepared = _prepared(data, facts)
         files = _own_files(own) if own else _files(data, facts)
     except UnreadableError as refused:
         problem = f"It cannot be used here: {refused.reason}."
@@ -90,15 +94,15 @@ def parse(content: bytes) -> Description:
         line(data.get("name"), 200), line(data.get("description")), line(data.get("license"), 60),
         tuple(filter(None, map(_cited, _dicts(data.get("cite"))[:_MOST_CITED]))),
         tuple(filter(None, (line(author.get("name"), 100) for author in _dicts(data.get("authors"))[:20]))),
-        expects, gives, problem, files, _inside(first_picture(data.get("covers"))),
+        expects, gives, problem, files, _inside(first_picture(data.get("covers"))), prepared,
     )  # fmt: skip
 
 
-def _own(data: dict[str, Any]) -> object:
-    """Return the name of the patch model in a package of this program; None in any other."""
+def _own(data: dict[str, Any]) -> dict[str, Any]:
+    """Return what a package of this program says of its patch model; nothing in any other."""
     config = data.get("config")
     own = config.get(_OWN) if isinstance(config, dict) else None
-    return own.get("patch_model") if isinstance(own, dict) else None
+    return own if isinstance(own, dict) else {}
 
 
 def _own_files(own: object) -> tuple[File, ...]:
@@ -132,6 +136,19 @@ def _files(data: dict[str, Any], facts: Facts) -> tuple[File, ...]:
 def _file(entry: dict[str, Any], what: str) -> File:
     known = entry.get("sha256")
     return File(plain_name(entry, what), known if isinstance(known, str) and _HASH.fullmatch(known) else "")
+
+
+def _prepared(data: dict[str, Any], facts: Facts) -> str:
+    """Return the normalisation as text; a package of this program says that of the patch model beside."""
+    from napari_fcnseg.model.sidecar import values  # late: a list of models needs none of it
+
+    steps = _own(data).get("prepared_with", facts.said.get("preprocessing"))
+    if not isinstance(steps, list):
+        return ""
+    try:
+        return ", ".join(values.steps(steps, [axis.name for axis in facts.inputs[0].space]))
+    except (ValueError, UnreadableError):  # steps that are not known here: opening the model says more
+        return ", ".join(filter(None, (line(step.get("id"), 60) for step in _dicts(steps))))
 
 
 def _expects(facts: Facts) -> str:
@@ -186,7 +203,7 @@ def _inside(picture: File) -> File:
         return File("")
 
 
-def facts_of(entry: Entry, said: Description | None) -> list[tuple[str, str]]:
+def facts_of(entry: Entry, said: Description | None, size: int | None = None) -> list[tuple[str, str]]:
     """Return what is known of a model as titles and texts, for somebody who chooses.
 
     Parameters
@@ -195,13 +212,18 @@ def facts_of(entry: Entry, said: Description | None) -> list[tuple[str, str]]:
         What the list says of it.
     said : Description or None
         What its description says, where it was read.
+    size : int, optional
+        Bytes of a download, where they are known.
     """
     rows = [
         ("Name", (said.name if said is not None else "") or entry.name),
         ("Not usable", said.problem if said is not None else ""),
         ("About", (said.about if said is not None else "") or entry.about),
         ("Takes", said.expects if said is not None else ""),
+        ("Normalisation", said.prepared if said is not None and not said.problem else ""),
         ("Gives", said.gives if said is not None and not said.problem else ""),
+        ("More", "This is a zipped package: what it takes is known after the download." if is_archive(entry) else ""),
+        ("Download", format_bytes(size) if size is not None else ""),
         ("Licence", (said.licence if said is not None else "") or entry.licence or "none is named"),
         ("Authors", ", ".join(said.authors) if said is not None else ""),
         ("Cite", "; ".join(said.cite) if said is not None else ""),

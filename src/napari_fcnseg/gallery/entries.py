@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from napari_fcnseg.gallery.addresses import name_in
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,6 +18,11 @@ def line(value: object, longest: int = _LONGEST) -> str:
     if not isinstance(value, str):
         return ""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in value[:longest]).split())
+
+
+def is_archive(entry: Entry) -> bool:
+    """Whether a model of a collection is a zipped package, of which nothing is known before it is here."""
+    return entry.path is None and name_in(entry.source).lower().endswith(".zip")
 
 
 @dataclass(frozen=True)

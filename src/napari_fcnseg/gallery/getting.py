@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Final
 
 from napari_fcnseg.errors import GalleryError, UnreadableError
 from napari_fcnseg.gallery import description as descriptions
-from napari_fcnseg.gallery.addresses import beside, host_of, name_in
+from napari_fcnseg.gallery.addresses import beside, host_of
 from napari_fcnseg.gallery.description import File
+from napari_fcnseg.gallery.entries import is_archive
 from napari_fcnseg.gallery.local import is_package, read_member
-from napari_fcnseg.gallery.web import TAG, download, fetch
+from napari_fcnseg.gallery.web import TAG, download, fetch, length
 from napari_fcnseg.readers.guard import yaml_text
 from napari_fcnseg.readers.guard.archive import MAX_MEMBER_BYTES
 from napari_fcnseg.system.saving import Plan, swap_in
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from napari_fcnseg.gallery.description import Description
     from napari_fcnseg.gallery.entries import Entry
@@ -46,7 +47,7 @@ def describe(entry: Entry, stop: threading.Event | None = None) -> Description |
             return (
                 descriptions.parse(read_member(entry.path, "", yaml_text.MAX_BYTES)) if is_package(entry.path) else None
             )
-        if _is_archive(entry):
+        if is_archive(entry):
             return None
         return descriptions.parse(_checked(entry, fetch(entry.source, yaml_text.MAX_BYTES, stop)))
     except UnreadableError as problem:
@@ -67,6 +68,27 @@ def cover_of(entry: Entry, said: Description | None, stop: threading.Event | Non
         return b""
     known = picture.sha256
     return b"" if known and hashlib.sha256(content).hexdigest() != known else content
+
+
+def size_of(entry: Entry, said: Description | None) -> int | None:
+    """Return how many bytes a download is, as far as the server says; None where it does not, or nothing is to come."""
+    if entry.path is not None or (said is not None and said.problem):
+        return None
+    try:
+        if is_archive(entry):
+            return length(entry.source)
+        files = said.files if said is not None else ()
+        sizes = [length(beside(entry.source, file.name, file.name)) for file in files]
+    except UnreadableError:
+        return None
+    known = [size for size in sizes if size is not None]
+    return sum(known) if known and len(known) == len(sizes) else None
+
+
+def copy_of(entry: Entry, local: Iterable[Entry]) -> Entry | None:
+    """Return what a download of a model would be, among those that are here already."""
+    name = _name_here(entry)
+    return next((each for each in local if each.key == name), None) if entry.path is None else None
 
 
 def get(
@@ -116,7 +138,7 @@ def get(
         raise GalleryError(
             f"The folder {folder} cannot be made: {error.strerror}. Choose another model folder."
         ) from None
-    target = folder / (_plain(entry.key) + (".zip" if _is_archive(entry) else ""))
+    target = folder / _name_here(entry)
     if target.exists():
         raise GalleryError(f"{target.name!r} is in {folder} already. Open it from there, or move it away.")
     try:
@@ -155,7 +177,7 @@ def _into(
     def told(name: str) -> Progress | None:
         return None if progress is None else lambda done, total: progress(name, done, total)
 
-    if _is_archive(entry):
+    if is_archive(entry):
         archive = part / target.name
         download(entry.source, archive, entry.sha256, MAX_MEMBER_BYTES, told(target.name), stop, note)
         read_member(archive, "", yaml_text.MAX_BYTES)
@@ -196,8 +218,9 @@ def _checked(entry: Entry, content: bytes) -> bytes:
     return content
 
 
-def _is_archive(entry: Entry) -> bool:
-    return name_in(entry.source).lower().endswith(".zip")
+def _name_here(entry: Entry) -> str:
+    """Return the name that a model gets in the user's folder."""
+    return _plain(entry.key) + (".zip" if is_archive(entry) else "")
 
 
 def _plain(key: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from napari_fcnseg.gallery.entries import Entry
+from napari_fcnseg.errors import UnreadableError
+from napari_fcnseg.gallery.entries import Entry, line
+from napari_fcnseg.readers.guard import yaml_text
 from napari_fcnseg.readers.guard.archive import Archive
 from napari_fcnseg.readers.guard.folder import has_file, read_inside
 from napari_fcnseg.readers.likely import DESCRIPTIONS, models_in
@@ -18,11 +21,17 @@ _PACKAGE: Final = ".zip"
 
 
 def models_of(folder: str | os.PathLike[str]) -> tuple[Entry, ...]:
-    """Return the models right inside a folder, by name; none of them is opened."""
-    return tuple(
-        Entry(path.name, path.name.removesuffix(".zip").removesuffix(".bioimage"), str(path), path=path)
-        for path in models_in(folder)[:_MOST]
-    )
+    """Return the models right inside a folder; of packages the name is that which their descriptions say."""
+    return tuple(Entry(path.name, _name(path), str(path), path=path) for path in models_in(folder)[:_MOST])
+
+
+def _name(path: Path) -> str:
+    said = ""
+    if is_package(path):
+        with suppress(UnreadableError, OSError):
+            data = yaml_text.parse(read_member(path, "", yaml_text.MAX_BYTES), "its description")
+            said = line(data.get("name"), 200)
+    return said or path.name.removesuffix(".zip").removesuffix(".bioimage")
 
 
 def is_package(path: Path) -> bool:

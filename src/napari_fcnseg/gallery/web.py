@@ -94,6 +94,18 @@ def fetch(place: str, limit: int, stop: threading.Event | None = None) -> bytes:
     return bytes(content)
 
 
+def length(place: str) -> int | None:
+    """Return how many bytes a file has, as far as that can be known without fetching it."""
+    if not is_address(place):
+        return os.path.getsize(place) if os.path.isfile(place) else None
+    try:
+        with _opened(place, {}, "HEAD") as answer:
+            said = answer.headers.get("Content-Length", "")
+    except GalleryError:
+        return None
+    return int(said) if said.isdigit() else None
+
+
 def _local(place: str, limit: int) -> bytes:
     path = Path(place)
     try:
@@ -203,10 +215,11 @@ def _anew(answer: Any, place: str, tag: str) -> str:
     return f"The server {host_of(place)} cannot go on from a part: it starts again."
 
 
-def _opened(place: str, headers: dict[str, str]) -> Any:
+def _opened(place: str, headers: dict[str, str], method: str = "GET") -> Any:
     try:
         # No compression on the way: a range is one of the file's own bytes.
-        request = Request(place, headers={"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers})
+        always = {"User-Agent": _AGENT, "Accept-Encoding": "identity"}
+        request = Request(place, headers={**always, **headers}, method=method)
         return _opener().open(request, timeout=_SECONDS)
     except HTTPError as error:
         error.close()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 from gallery.gallery_server import Served
+from qtpy.QtGui import QPixmap
 from readers.unet_files import description, package, unet
 
 from napari_fcnseg._napari.segment.models.gallery.dialog import GalleryDialog
@@ -41,7 +43,7 @@ def dialog(qtbot, dock, served, tmp_path, monkeypatch) -> GalleryDialog:
     qtbot.waitUntil(lambda: dock.model.window() is dock.window())  # the dock lays itself out a moment later
     dock.model.gallery.click()
     made = dock.findChildren(GalleryDialog)[-1]
-    qtbot.waitUntil(lambda: names(made) == ["mine"])
+    qtbot.waitUntil(lambda: names(made) == ["Tiny U-Net"])
     return made
 
 
@@ -79,7 +81,14 @@ def test_a_model_is_found_looked_at_fetched_and_opened(qtbot, dock, dialog, serv
     dialog.download.click()
     assert dialog.cancel.isEnabled()
     qtbot.waitUntil(lambda: dialog.message.text() == f"Saved as {tmp_path / 'shark'}.", timeout=20_000)
-    qtbot.waitUntil(lambda: "shark" in names(dialog))
+    qtbot.waitUntil(lambda: len(names(dialog)) == 4)
+    assert names(dialog) == ["Tiny U-Net (mine.bioimage.zip)", "Tiny U-Net (shark)", "<b>shark</b> ✓", "<b>torch</b>"]
+    assert dialog.current is not None
+    assert dialog.current.path == tmp_path / "shark"
+    assert dialog.message.text() == f"Saved as {tmp_path / 'shark'}.", "still said of it"
+    row_of(dialog, "<b>shark</b> ✓")
+    assert not dialog.download.isEnabled()
+    assert dialog.open_button.isEnabled()
     qtbot.waitUntil(lambda: bool(dock.models), timeout=30_000)
     assert dock.models[0].labels_every_pixel
     dialog.close()
@@ -92,14 +101,18 @@ def test_an_error_is_shown_with_its_own_model_alone(qtbot, dock, dialog, served)
     served.files["/weights.onnx"] = b"another"
     dialog.download.click()
     qtbot.waitUntil(lambda: "by its hash" in dialog.message.text())
-    choose_model(qtbot, dialog, "mine")
+    choose_model(qtbot, dialog, "Tiny U-Net")
     assert dialog.message.text() == ""
     choose_model(qtbot, dialog, "<b>shark</b>")
     assert "by its hash" in dialog.message.text(), "it is still so"
     del served.files["/torch.yaml"]
     row_of(dialog, "<b>torch</b>")
     qtbot.waitUntil(lambda: "404" in dialog.message.text())
-    choose_model(qtbot, dialog, "mine")
+    assert not dialog.download.isEnabled()
+    dialog.search.setText("torch")
+    assert not dialog.download.isEnabled(), "nor after the list was made anew"
+    dialog.search.clear()
+    choose_model(qtbot, dialog, "Tiny U-Net")
     assert dialog.message.text() == ""
     dialog.close()
 
@@ -117,6 +130,31 @@ def test_a_fetched_model_that_cannot_be_used_is_said_at_once_and_not_opened(qtbo
     qtbot.waitUntil(lambda: "Tell whoever keeps the collection." in dialog.message.text(), timeout=20_000)
     assert f"kept as {tmp_path / 'shark'}, but cannot be used" in dialog.message.text()
     assert opened == []
+    dialog.close()
+
+
+def test_nothing_found_and_nothing_there_are_said(qtbot, dock, dialog, monkeypatch, tmp_path) -> None:
+    dialog.search.setText("unheard-of")
+    assert [dialog.models.item(row).text() for row in range(dialog.models.count())] == ["No model has these words."]
+    dialog.close()
+    (tmp_path / "empty").mkdir()
+    chosen = Preferences(str(tmp_path / "empty"))
+    monkeypatch.setattr("napari_fcnseg._napari.segment.models.gallery.dialog.preferred", lambda: chosen)
+    empty = GalleryDialog(dock)
+    qtbot.addWidget(empty)
+    assert "There are no models here yet" in empty.about.text()
+    assert "https://example.org/collection.json" in empty.about.text()
+    empty.close()
+
+
+def test_a_model_without_a_picture_leaves_the_room_to_its_text(qtbot, dock, dialog, served) -> None:
+    choose_model(qtbot, dialog, "Tiny U-Net")
+    assert dialog.picture.isHidden()
+    picture = QPixmap(8, 8)
+    picture.fill()
+    picture.save(str(Path(dialog.folder) / "cover.png"))
+    dialog.picture.show_picture((Path(dialog.folder) / "cover.png").read_bytes())
+    assert not dialog.picture.isHidden()
     dialog.close()
 
 

@@ -15,8 +15,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QListWidget,
-    QListWidgetItem,
     QProgressBar,
     QScrollArea,
     QSplitter,
@@ -25,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fcnseg._napari.segment.models.gallery import jobs
+from napari_fcnseg._napari.segment.models.gallery.model_list import ModelList
 from napari_fcnseg._napari.segment.models.gallery.picture import Picture
 from napari_fcnseg._napari.segment.models.preferences import preferred
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
@@ -40,7 +39,10 @@ if TYPE_CHECKING:
     from napari_fcnseg.gallery import Entry
 
 _KIND, _KEY = "gallery", "place"
-_ENTRY = Qt.ItemDataRole.UserRole
+_EMPTY = (
+    "There are no models here yet.</p><p>Choose a model folder in <i>File ▸ Preferences ▸ FCNSeg</i>, or write the "
+    "address of a collection above or there, such as <i>https://example.org/collection.json</i>, and press Refresh."
+)
 _HINT = "Nothing is contacted before you press Refresh or choose one of its models."
 
 
@@ -66,6 +68,8 @@ class GalleryDialog(QDialog):
         self._asked = 0  # number of what is looked at: an answer to another question comes too late
         self._said_of: Entry | None = None  # the model of which the message is
         self._errors: dict[Entry, str] = {}  # of downloads
+        self._usable = True  # as far as anybody knows of what is looked at
+        self._kept: tuple[Entry, Kept] | None = None  # what was just fetched
         self._stop = threading.Event()  # of what is asked for, or fetched
         self._looking = threading.Event()
         self._make_parts()
@@ -88,9 +92,7 @@ class GalleryDialog(QDialog):
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Find a model")
         self.search.textChanged.connect(lambda _: self._list())
-        self.models = QListWidget()
-        self.models.setAccessibleName("Models")
-        self.models.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.models = ModelList()
         self.models.currentItemChanged.connect(lambda *_: self._look())
         self.models.itemDoubleClicked.connect(lambda _: self._open_current())
         self.picture = Picture()
@@ -151,9 +153,7 @@ class GalleryDialog(QDialog):
     @property
     def current(self) -> Entry | None:
         """The model that is looked at."""
-        item = self.models.currentItem()
-        entry: Entry | None = item.data(_ENTRY) if item is not None else None
-        return entry
+        return self.models.current
 
     def read_collection(self) -> None:
         """Read the list of the collection that is named."""
@@ -194,6 +194,15 @@ class GalleryDialog(QDialog):
     def _take_local(self, outcome: Outcome) -> None:
         self._local = outcome.value or ()
         self._list()
+        (fetched, kept), self._kept = self._kept or (None, None), None
+        new = next((entry for entry in self._local if kept is not None and entry.path == kept.path), None)
+        if kept is None or new is None:
+            return
+        if kept.problem:
+            self._errors[new] = kept.problem
+        if self.current == fetched:  # nobody looks at another one by now
+            self._said_of = new  # what was said of the download is said of it
+            self.models.choose(new)
 
     def _take_remote(self, outcome: Outcome) -> None:
         self._ready()
@@ -207,32 +216,19 @@ class GalleryDialog(QDialog):
 
     def _list(self) -> None:
         """List the models that have the words somebody looks for."""
-        before, words = self.current, self.search.text()
-        self.models.blockSignals(True)
-        self.models.clear()
-        here = f"In {self.folder}" if self.folder else "In your model folder"
-        for title, entries in ((here, self._local), ("In the collection", self._remote)):
-            self._add_heading(title)
-            for entry in entries:
-                if entry.matches(words):
-                    item = QListWidgetItem(entry.name)
-                    item.setToolTip(f"<p>{escape(entry.name)}<br>{escape(entry.key)}</p>")
-                    item.setData(_ENTRY, entry)
-                    self.models.addItem(item)
-                    if entry == before:
-                        self.models.setCurrentItem(item)
-        self.models.blockSignals(False)
-        if self.current != before:
+        before = self.current
+        here = {entry for entry in self._remote if self._here(entry) is not None}
+        groups = ((f"In {self.folder}", self._local), ("In the collection", self._remote))
+        self.models.show_models(groups, self.search.text(), here)
+        if self.current is None or self.current != before:
             self._look()
         self._offer()
 
-    def _add_heading(self, title: str) -> None:
-        item = QListWidgetItem(title)
-        item.setFlags(Qt.ItemFlag.ItemIsEnabled)  # to be read, not to be chosen
-        font = item.font()
-        font.setBold(True)
-        item.setFont(font)
-        self.models.addItem(item)
+    def _here(self, entry: Entry) -> Entry | None:
+        """Return the model of the user's folder that a model is, or is a copy of."""
+        from napari_fcnseg.gallery import copy_of
+
+        return entry if entry.path is not None else copy_of(entry, self._local)
 
     def _look(self) -> None:
         """Ask what the chosen model expects."""
@@ -241,12 +237,14 @@ class GalleryDialog(QDialog):
         self._looking.set()  # whoever was looked at before is of no interest any more
         self._looking = stop = threading.Event()
         number = self._asked
+        self._usable = True
         self._offer()
         self._say_of(entry)
         if entry is None:
             self._show_hint()
             return
-        self.picture.show_nothing("…")
+        self.picture.show_nothing()
+        self.about.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._describe(entry, None)
 
         def take(outcome: Outcome) -> None:
@@ -261,19 +259,20 @@ class GalleryDialog(QDialog):
             self._say(str(outcome.error), ERROR_STYLE, of=entry)
         self.picture.show_picture(seen.picture if seen is not None else b"")
         self._describe(entry, seen)
-        usable = seen is None or seen.said is None or not seen.said.problem
-        self.download.setEnabled(self.download.isEnabled() and usable)
-        self.open_button.setEnabled(self.open_button.isEnabled() and usable)
+        self._usable = seen is not None and (seen.said is None or not seen.said.problem)
+        self._offer()
 
     def _describe(self, entry: Entry, seen: Shown | None) -> None:
         from napari_fcnseg.gallery import facts_of
 
-        rows = facts_of(entry, seen.said if seen is not None else None)
+        rows = facts_of(entry, *((seen.said, seen.size) if seen is not None else (None,)))
         self.about.setText("".join(f"<p><b>{escape(title)}</b><br>{escape(text)}</p>" for title, text in rows))
 
     def _show_hint(self) -> None:
         self.picture.show_nothing()
-        self.about.setText(f"<p>Choose a model to see what it expects.</p><p>{_HINT}</p>")
+        self.about.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        first = "Choose a model to see what it expects." if self._local or self._remote else _EMPTY
+        self.about.setText(f"<p>{first}</p><p>{_HINT}</p>")
 
     def _advance(self, fetched: Fetched) -> None:
         self.bar.setRange(0, 1000 if fetched.total else 0)
@@ -293,15 +292,16 @@ class GalleryDialog(QDialog):
             self._say(of + self._errors[entry], ERROR_STYLE, of=entry)
         else:
             kept: Kept = outcome.value
+            self._kept = entry, kept
             self._say(kept.problem or f"Saved as {kept.path}.", ERROR_STYLE if kept.problem else "", of=entry)
             if not kept.problem:
                 self.opened.emit(str(kept.path))
         self._run(jobs.stoppable(lambda: jobs.local_models(self.folder)), self._take_local)
 
     def _open_current(self) -> None:
-        entry = self.current
-        if entry is not None and entry.path is not None and self.open_button.isEnabled():
-            self.opened.emit(str(entry.path))
+        here = self._here(self.current) if self.current is not None else None
+        if here is not None and self.open_button.isEnabled():
+            self.opened.emit(str(here.path))
 
     def _stop_now(self) -> None:
         self._stop.set()
@@ -323,8 +323,9 @@ class GalleryDialog(QDialog):
         """Offer what can be done with the chosen model."""
         entry, busy = self.current, not self.bar.isHidden()
         self.refresh.setEnabled(not busy)
-        self.download.setEnabled(entry is not None and entry.path is None and not busy)
-        self.open_button.setEnabled(entry is not None and entry.path is not None)
+        here = self._here(entry) if entry is not None else None
+        self.download.setEnabled(entry is not None and here is None and self._usable and not busy)
+        self.open_button.setEnabled(here is not None and self._usable)
         self.cancel.setEnabled(busy and not self._stop.is_set())
         if entry is None and not self.about.text():
             self._show_hint()

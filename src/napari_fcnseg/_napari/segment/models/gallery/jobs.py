@@ -41,6 +41,7 @@ class Shown:
     entry: Entry
     said: Description | None
     picture: bytes
+    size: int | None = None
 
 
 def local_models(folder: str) -> tuple[Entry, ...]:
@@ -58,11 +59,11 @@ def collection_at(place: str, stop: threading.Event) -> Collection:
 
 
 def shown(entry: Entry, stop: threading.Event) -> Shown:
-    """Return what a model's description says, and its picture."""
-    from napari_fcnseg.gallery import cover_of, describe
+    """Return what a model's description says, its picture, and how much a download is."""
+    from napari_fcnseg.gallery import cover_of, describe, size_of
 
     said = describe(entry, stop)
-    return Shown(entry, said, cover_of(entry, said, stop))
+    return Shown(entry, said, cover_of(entry, said, stop), size_of(entry, said))
 
 
 def fetch_worker(entry: Entry, folder: str, stop: threading.Event) -> Generator[Fetched, None, Outcome]:
@@ -73,7 +74,10 @@ def fetch_worker(entry: Entry, folder: str, stop: threading.Event) -> Generator[
     notes: list[str] = []
 
     def fetched() -> Kept:
-        path = get(entry, folder, lambda *told: latest.append(Fetched(*told, note=" ".join(notes))), stop, notes.append)
+        def told(name: str, done: int, total: int | None) -> None:
+            latest.append(Fetched(name, done, total, " ".join(notes)))
+
+        path = get(entry, folder, told, stop, notes.append)
         latest.append(Fetched("", 0, None, f"Checking {entry.name}…"))
         return Kept(path, check(path))
 

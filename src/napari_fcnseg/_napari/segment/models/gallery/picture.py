@@ -14,7 +14,7 @@ _SIZE: Final = QSize(360, 200)
 
 
 class Picture(QLabel):
-    """Shows a model's picture, or that it has none."""
+    """Shows a model's picture; takes no room where there is none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,18 +23,18 @@ class Picture(QLabel):
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setAccessibleName("Picture of the model")
 
-    def show_nothing(self, text: str = "") -> None:
-        """Show a text in its place."""
+    def show_nothing(self) -> None:
+        """Make room for what is beside it."""
+        self.hide()
         self.setPixmap(QPixmap())
-        self.setText(text)
 
     def show_picture(self, content: bytes) -> None:
         """Show a picture as its file is."""
         kind = next((name for head, name in _FORMATS if content.startswith(head)), None)
         image = QImage.fromData(content, kind) if kind is not None else QImage()
         if image.isNull():
-            self.show_nothing("No picture")
+            self.show_nothing()
             return
         how = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
-        self.setText("")
         self.setPixmap(QPixmap.fromImage(image.scaled(_SIZE, *how)))
+        self.show()
