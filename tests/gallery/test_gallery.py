@@ -466,6 +466,18 @@ def test_a_model_here_has_its_own_name_and_is_known_to_be_a_copy(served, tmp_pat
     assert copy_of(local, (bad, local)) is None
 
 
+def test_what_is_broken_elsewhere_is_for_its_keepers_to_mend(served, tmp_path) -> None:
+    rdf = b"a: [1,\n  : :"
+    served.files |= {"/models/shark/rdf.yaml": rdf, "/collection.json": listed(served, rdf), "/a.zip": b"PK\3\4" * 9}
+    served.files["/id_map.json"] = json.dumps({"zip": {"source": "a.zip"}}).encode()
+    (archive,) = read_collection(f"{served.address}/id_map.json").entries
+    for act in (
+        lambda: describe(entry_of(served)), lambda: get(entry_of(served), tmp_path), lambda: get(archive, tmp_path)
+    ):  # fmt: skip
+        with pytest.raises(errors.GalleryError, match=r"\. Tell whoever keeps the collection\.$"):
+            act()
+
+
 def test_the_lists_that_the_documentation_shows_are_read(tmp_path) -> None:
     text = (Path(__file__).parents[2] / "docs" / "how-to" / "gallery.md").read_text("utf-8")
     shown = re.findall(r"```json\n(.*?)```", text, re.DOTALL)

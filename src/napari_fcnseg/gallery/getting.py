@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,7 @@ from napari_fcnseg.system.saving import Plan, swap_in
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from napari_fcnseg.gallery.description import Description
     from napari_fcnseg.gallery.entries import Entry
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _PICTURE: Final = 8 * 2**20  # bytes
 _PART: Final = ".download"
 _RDF: Final = "rdf.yaml"
+_TELL: Final = "Tell whoever keeps the collection."
 
 
 def describe(entry: Entry, stop: threading.Event | None = None) -> Description | None:
@@ -49,7 +51,9 @@ def describe(entry: Entry, stop: threading.Event | None = None) -> Description |
             )
         if is_archive(entry):
             return None
-        return descriptions.parse(_checked(entry, fetch(entry.source, yaml_text.MAX_BYTES, stop)))
+        content = _checked(entry, fetch(entry.source, yaml_text.MAX_BYTES, stop))
+        with _told_to_its_keepers():
+            return descriptions.parse(content)
     except UnreadableError as problem:
         raise GalleryError(f"The model {entry.name!r} cannot be shown: {problem.reason}. {problem.advice}") from None
 
@@ -180,12 +184,14 @@ def _into(
     if is_archive(entry):
         archive = part / target.name
         download(entry.source, archive, entry.sha256, MAX_MEMBER_BYTES, told(target.name), stop, note)
-        read_member(archive, "", yaml_text.MAX_BYTES)
+        with _told_to_its_keepers():
+            read_member(archive, "", yaml_text.MAX_BYTES)
         archive.rename(target)
         part.rmdir()
         return target
     content = _checked(entry, fetch(entry.source, yaml_text.MAX_BYTES, stop))
-    said = descriptions.parse(content)
+    with _told_to_its_keepers():
+        said = descriptions.parse(content)
     if said.problem:
         raise GalleryError(f"The model {entry.name!r} is not fetched. {said.problem}")
     (part / _RDF).write_bytes(content)
@@ -200,6 +206,15 @@ def _into(
         _place(part, said.cover.name).write_bytes(picture)
     swap_in(part, target, overwrite=False)
     return target
+
+
+@contextmanager
+def _told_to_its_keepers() -> Iterator[None]:
+    """Give what is wrong with a file elsewhere the advice that helps: whoever only chooses cannot save it again."""
+    try:
+        yield
+    except UnreadableError as problem:
+        raise UnreadableError(problem.reason, _TELL) from None
 
 
 def _place(folder: Path, name: str) -> Path:
