@@ -69,6 +69,24 @@ def test_a_dilation_that_is_off_by_one_is_found(model, image) -> None:
     assert str(verification).startswith("Conversion check FAILED")
 
 
+def test_where_numbers_are_doubted_the_sentence_begins_with_the_doubt_and_nothing_is_called_equal(model, image) -> None:
+    """Rounding of large numbers is a likely cause; a label that differs is a failure whatever the numbers are."""
+    run = Run(make_plan(image * 1000, (model,), RunSettings()))
+    sampler = VerificationSampler(run, n=50)
+    for tile in iter_tiles(run):
+        scores = np.ascontiguousarray(tile.scores)
+        scores[tuple(sampler.points[7])] += 2e-5
+        sampler.see(dataclasses.replace(tile, scores=scores))
+    verification = sampler.verify()
+    assert not verification.passed
+    assert str(verification).startswith("The model gets values of ")
+    assert "Check the normalisation, then verify again: the conversion check has not passed" in str(verification)
+    assert "all 50 labels agree" in str(verification)
+    wrong = dataclasses.replace(verification, label_agreement=0.98)
+    assert str(wrong).startswith("Conversion check FAILED: 49 of 50 labels agree")
+    assert not str(dataclasses.replace(verification, doubt="")).startswith("The model gets")
+
+
 def test_one_wrong_pixel_among_those_watched_is_found(model, image) -> None:
     run = Run(make_plan(image, (model,), RunSettings()))
     sampler = VerificationSampler(run, n=50)

@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 from readers.unet_files import HALO, description, one_map, package, truth, unet
 
-from napari_fcnseg import PatchModel, convert, errors, load_model, segment, segment_patchwise, verify, write_package
+from napari_fcnseg import (
+    PatchModel,
+    convert,
+    errors,
+    load_model,
+    segment,
+    segment_patchwise,
+    teach,
+    verify,
+    write_package,
+)
+from napari_fcnseg.cli.main import main
 from napari_fcnseg.readers import read_model
 from napari_fcnseg.run.time_estimate import estimate
 
@@ -56,6 +67,20 @@ def test_tiles_have_the_numbers_of_the_whole_and_those_of_the_definition(model) 
         np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=1e-6)
     assert whole.provenance["models"][0]["method"] == "as it is"
     assert "onnxruntime" in whole.provenance["versions"]
+
+
+def test_what_was_asked_for_is_named_and_nothing_else(model, folder, capsys) -> None:
+    asked = {
+        "check": lambda: verify(IMAGE, model),
+        "export": lambda: write_package(model, folder / "a.zip", licence="MIT"),
+        "teach": lambda: teach(IMAGE, np.eye(93, 78, dtype=np.uint8) + 1, model),
+        "convert": lambda: convert(model),
+    }
+    for what, ask in asked.items():
+        with pytest.raises(errors.ConversionError, match=rf"run as it is: there is nothing to {what}\. Choose a patch"):
+            ask()
+    assert main(["inspect", str(model.path)]) == 0
+    assert "unet: 1 channel, 3 classes." in capsys.readouterr().out
 
 
 def test_regions_frames_every_and_the_border_rule_hold(model) -> None:

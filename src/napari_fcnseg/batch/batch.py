@@ -131,7 +131,7 @@ class Batch:
         self.items, self.left_out = tuple(items), tuple(left_out)
         self.models, self.verify = tuple(models), verify
         if verify and (whole := next((model for model in self.models if model.labels_every_pixel), None)):
-            raise not_converted(whole.name)
+            raise not_converted(whole.name, "check")
         self.overwrite, self._advice, self._series = overwrite, advice, series
         self._rescale = tuple(rescale) if rescale is not None else None
         files = [file for model in self.models for file in model.files]

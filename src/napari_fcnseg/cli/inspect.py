@@ -75,7 +75,7 @@ def inspect_model(chosen: argparse.Namespace) -> int:
 def _show(model: PatchModel, console: Console) -> None:
     if model.labels_every_pixel:
         for line in (
-            f"{model.name}: {model.channels} channels, {model.classes} classes. {AS_IT_IS}",
+            f"{model.name}: {model.channels} channel{'s' * (model.channels > 1)}, {model.classes} classes. {AS_IT_IS}",
             *model.source.notes,
         ):
             console.print(line, highlight=False)
@@ -105,7 +105,7 @@ def _show_report(model: PatchModel, console: Console) -> None:
     from napari_fcnseg.conversion.report import COLUMNS
 
     report = model.fcn.report
-    table = Table(title=f"{model.name}: {model.channels} channels, {model.classes} classes")
+    table = Table(title=f"{model.name}: {model.channels} channel{'s' * (model.channels > 1)}, {model.classes} classes")
     numeric = {"channels", "FLOP/pixel"}
     for column in COLUMNS:
         table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")

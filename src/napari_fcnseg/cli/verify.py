@@ -75,11 +75,12 @@ def _verify_into(
     engine().choose(settings.device, settings.precision)  # it starts while model and image are read
 
     from napari_fcnseg.plan.run_plan import make_plan
-    from napari_fcnseg.proof.verification import VerificationSampler
+    from napari_fcnseg.proof.verification import VerificationSampler, check_converted
     from napari_fcnseg.run.result import execute_into
     from napari_fcnseg.run.run import Run
 
     image, models = inputs_of(chosen, models)
+    check_converted(models)
     plan.read(file for model in models for file in model.files)
     settings = on_axis(settings, image)
     scaling = rescaled(chosen, image, models, settings)

@@ -224,7 +224,8 @@ class PatchModel:
             staged.discard()
 
     def __repr__(self) -> str:
-        return f"<PatchModel {self.name!r}: patch {self.patch_shape}, {self.channels} channels>"
+        channels = f"{self.channels} channel{'s' * (self.channels > 1)}"
+        return f"<PatchModel {self.name!r}: patch {self.patch_shape}, {channels}>"
 
 
 #: What functions accept as a model.

@@ -46,11 +46,19 @@ class PixelForm:
         return cls(patch, network.channels, numbers, max(numbers, 2), network.head, (1,) * len(patch))
 
 
-def not_converted(name: str) -> ConversionError:
-    """Return the error for what only a patch model has."""
+def not_converted(name: str, asked: str = "convert") -> ConversionError:
+    """Return the error for what only a patch model has.
+
+    Parameters
+    ----------
+    name : str
+        What the model is called.
+    asked : {"convert", "check", "export", "teach"}
+        What was to be done with it.
+    """
     return ConversionError(
-        f"The model {name!r} already labels every pixel and is run as it is: there is nothing to convert, check, teach "
-        "or export. Choose a patch model for that."
+        f"The model {name!r} already labels every pixel and is run as it is: there is nothing to {asked}. Choose a "
+        "patch model for that."
     )
 
 

@@ -124,7 +124,7 @@ def write_package(
         raise OutputError(f"A package is written as a .zip file: choose {target.stem or 'model'}.bioimage.zip.")
     chosen = model if isinstance(model, PatchModel) else load_model(model)
     if chosen.labels_every_pixel:
-        raise not_converted(chosen.name)
+        raise not_converted(chosen.name, "export")
     check_licence(licence)
     steps = tuple(map(str, parse(preprocess))) if preprocess is not None else None
     settings = PackageSettings(licence, _names(authors), name, description, steps)

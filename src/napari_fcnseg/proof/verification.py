@@ -14,6 +14,7 @@ import numpy.typing as npt
 from napari_fcnseg.engine import engine
 from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.model.patch_model import as_ensemble
+from napari_fcnseg.model.pixel_form import not_converted
 from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.proof.certificate import TOLERANCE, Certificate, CertifiedModel, image_sha256, within_tolerance
 from napari_fcnseg.run.labels import labels_of
@@ -52,6 +53,8 @@ class Verification:
         Where the largest difference is.
     certificate : Certificate
         The same with everything that it holds for: to save and to hand on.
+    doubt : str
+        Why the image may not be prepared as the model was trained, in a sentence; empty if it looks right.
     """
 
     points: npt.NDArray[np.intp]
@@ -60,6 +63,7 @@ class Verification:
     scale: float
     worst_point: tuple[int, ...]
     certificate: Certificate = field(repr=False)
+    doubt: str = ""
 
     @property
     def passed(self) -> bool:
@@ -68,20 +72,25 @@ class Verification:
 
     def __str__(self) -> str:
         agree, points = round(self.label_agreement * len(self.points)), len(self.points)
-        return (
-            f"Conversion check {'passed' if self.passed else 'FAILED'}: {agree} of {points} labels agree, largest "
-            f"difference {self.max_abs_difference:.2g}{self._why_not()}. It does not judge the segmentation."
-        )
-
-    def _why_not(self) -> str:
-        """Return the rest of the sentence: what is wrong, and what to check; empty if passed."""
+        worst, allowed = self.max_abs_difference, self.certificate.tolerance * max(1.0, self.scale)
         if self.passed:
-            return ""
-        allowed = self.certificate.tolerance * max(1.0, self.scale)
-        hint = (
-            " Every label agrees: numbers far larger than the model was trained on round more. Check the preprocessing"
-        )
-        return f", more than the {allowed:.2g} that rounding explains." + hint * (self.label_agreement == 1.0)
+            said = f"Conversion check passed: {agree} of {points} labels agree, largest difference {worst:.2g}."
+        elif self.doubt and agree == points:
+            said = (
+                f"{self.doubt} Check the normalisation, then verify again: the conversion check has not passed, "
+                f"although all {points} labels agree. The largest difference is {worst:.2g}, more than the "
+                f"{allowed:.2g} that rounding explains for numbers as in training."
+            )
+        else:
+            said = (
+                f"Conversion check FAILED: {agree} of {points} labels agree, largest difference {worst:.2g}, more than "
+                f"the {allowed:.2g} that rounding explains."
+            )
+            said += _LARGE * (agree == points)
+        return f"{said} It does not judge the segmentation."
+
+
+_LARGE = " Every label agrees: numbers far larger than the model was trained on round more. Check the preprocessing."
 
 
 class VerificationSampler:
@@ -164,7 +173,7 @@ class VerificationSampler:
         }
         seconds = time.perf_counter() - start
         certificate = certify(self.run, points=len(points), seed=self.seed, seconds=seconds, **found)
-        return Verification(points, **found, certificate=certificate)
+        return Verification(points, **found, certificate=certificate, doubt=self.run.doubt)
 
 
 def verify(
@@ -210,11 +219,25 @@ def verify(
     >>> verification.passed, verification.label_agreement
     (True, 1.0)
     """
-    run = Run(make_plan(image, as_ensemble(model), RunSettings.from_dict(settings), mask=mask))
+    models = as_ensemble(model)
+    check_converted(models)
+    run = Run(make_plan(image, models, RunSettings.from_dict(settings), mask=mask))
     sampler = VerificationSampler(run, n, seed)
     sampler.expect()
     execute_into(run, sampler.see)
     return sampler.verify()
+
+
+def check_converted(models: Sequence[PatchModel]) -> None:
+    """Find out whether there is something to check: a conversion of each model.
+
+    Raises
+    ------
+    ConversionError
+        If one labels every pixel by itself.
+    """
+    if whole := next((model for model in models if model.labels_every_pixel), None):
+        raise not_converted(whole.name, "check")
 
 
 def choose_points(plan: RunPlan, n: int, seed: int) -> npt.NDArray[np.intp]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from napari_fcnseg.errors import ModelFileError, UnreadableError
 from napari_fcnseg.readers.guard.sniff import HEAD, sniff
 from napari_fcnseg.readers.options import PLAIN, ReadOptions
-from napari_fcnseg.readers.problem import inside, too_much_memory
+from napari_fcnseg.readers.problem import too_much_memory
 
 if TYPE_CHECKING:
     from napari_fcnseg.graph.network import Network
@@ -67,7 +67,8 @@ def read_model(
     except OSError as error:
         reason = f"the system reports: {error.strerror or error}"
         advice = "Check that the disk or network drive is available, then try again."
-    refused = ModelFileError(f"The file {str(path)!r} cannot be used as a model: {reason}. {advice}")
+    what = "folder" if path.is_dir() else "file"
+    refused = ModelFileError(f"The {what} {str(path)!r} cannot be used as a model: {reason}. {advice}")
     refused.reason = reason
     raise refused
 
@@ -117,8 +118,10 @@ def _read_saved_model(folder: Path, path: Path, output: str | None, options: Rea
 
     if not programs.is_deepimagej(folder):
         return saved_model.read(path, output, options)
-    with inside("its SavedModel, in a folder of deepImageJ"):
+    try:
         network = saved_model.read(path, output, options)
+    except UnreadableError as problem:
+        raise UnreadableError(f"it is in a folder of deepImageJ, and {problem.reason}", problem.advice) from None
     return replace(network, notes=(*network.notes, *programs.macro_note(folder)))
 
 

@@ -125,7 +125,8 @@ def _read(
             )
     else:
         return network
-    raise ModelFileError(f"The file {str(path)!r} cannot be used as a model: {problem}")
+    what = "folder" if path.is_dir() else "file"
+    raise ModelFileError(f"The {what} {str(path)!r} cannot be used as a model: {problem}")
 
 
 def _too_long(seconds: float) -> str:

@@ -10,6 +10,7 @@ from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.graph.network import Network, Node
 from napari_fcnseg.graph.ops import Activation, Dense
 from napari_fcnseg.model.patch_model import PatchModel
+from napari_fcnseg.model.pixel_form import not_converted
 from napari_fcnseg.model.sidecar import Sidecar, default_names, palette
 from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.settings import RunSettings
@@ -49,6 +50,8 @@ class Basis:
     @cached_property
     def network(self) -> Network:
         """The network whose numbers a head is taught on."""
+        if self.base is not None and self.base.labels_every_pixel:
+            raise not_converted(self.base.name, "teach")
         return feature_network(self.base.network) if self.base is not None else starter_network(self.channels)
 
     @cached_property

@@ -19,6 +19,7 @@ from napari_fcnseg.system import safe_json
 from napari_fcnseg.system.safe_json import JsonFields
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from napari_fcnseg.graph.network import Network
@@ -74,8 +75,9 @@ def read(path: Path, output: str | None = None, options: ReadOptions = PLAIN) ->
         A part is missing or damaged, or no Keras model wrote it.
     """
     folder = path if path.is_dir() else path.parent
+    texts = _texts_in(folder)
     with inside("its description of the model"):
-        names, description = _description(folder)
+        names, description = _description(texts)
         architecture = read_architecture(description)
     checkpoint = Checkpoint(folder)
     labels = _labels(checkpoint, names)
@@ -85,12 +87,23 @@ def read(path: Path, output: str | None = None, options: ReadOptions = PLAIN) ->
     return replace(network, files=tuple(name for name in files if folder == path or name != path.name))
 
 
-def _description(folder: Path) -> tuple[dict[str, str], JsonFields]:
+def _texts_in(folder: Path) -> dict[str, memoryview]:
+    """Give the description of the model, and those of its layers where they are apart, by their path from it."""
+    with inside("its description of the model"):
+        if has_file(folder, _METADATA):
+            return _texts(read_inside(folder, _METADATA, limit=MAX_METADATA))
+        text = _text_before_2_5(read_inside(folder, _MODEL, limit=MAX_MODEL))
+    if text is None:
+        raise UnreadableError(
+            f"its SavedModel holds computations, not the model's layers (there is no {_METADATA!r}: Keras 3 and "
+            "TensorFlow itself export such folders)",
+            _EXPORTED,
+        )
+    return {"root": text}
+
+
+def _description(texts: Mapping[str, memoryview]) -> tuple[dict[str, str], JsonFields]:
     """Give the names of all layers by their path from the model, and the description of the model."""
-    if has_file(folder, _METADATA):
-        texts = _texts(read_inside(folder, _METADATA, limit=MAX_METADATA))
-    else:
-        texts = _texts_before_2_5(read_inside(folder, _MODEL, limit=MAX_MODEL))
     brackets = sum(bytes(text).count(b"{") + bytes(text).count(b"[") for text in texts.values())
     if len(texts) > MAX_LAYERS or brackets > safe_json.MAX_BRACKETS:
         raise UnreadableError(f"it describes more than {MAX_LAYERS:,} layers, or each at incredible length")
@@ -110,18 +123,14 @@ def _texts(content: bytes) -> dict[str, memoryview]:
     return {entry.text(3): entry.content(5) for entry in Message(content, repr(_METADATA)).messages(1)}
 
 
-def _texts_before_2_5(content: bytes) -> dict[str, memoryview]:
+def _text_before_2_5(content: bytes) -> memoryview | None:
     """Look where TensorFlow before 2.5 kept the description: beside the model's object among the computations."""
     graphs = list(Message(content, repr(_MODEL)).messages(2))
     nodes = graphs[0].message(7).contents(1) if len(graphs) == 1 else []
     model = Message(nodes[0], repr(_MODEL)).message(4) if nodes else None
-    if model is None or not model.text(1).startswith("_tf_keras") or not model.content(3):
-        raise UnreadableError(
-            f"there is no {_METADATA!r}, so that the folder holds computations, not the model's layers (Keras 3 "
-            "and TensorFlow itself export such folders)",
-            _EXPORTED,
-        )
-    return {"root": model.content(3)}
+    if model is None or not model.text(1).startswith("_tf_keras"):
+        return None
+    return model.content(3) or None
 
 
 def _parse(text: memoryview) -> JsonFields:

@@ -39,6 +39,8 @@ def describe_result(name: str, provenance: Mapping[str, Any]) -> str:
         sentences.append("Conversion not checked.")
     elif certificate["passed"]:
         sentences.append(f"Conversion{whose} checked.")
+    elif certificate.get("label_agreement") == 1.0:
+        sentences.append(f"Conversion check{whose} not passed: every label agrees, but numbers differ.")
     else:
         sentences.append(f"Conversion check{whose} FAILED.")
     return " ".join(sentences)
