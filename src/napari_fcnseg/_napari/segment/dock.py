@@ -89,7 +89,9 @@ class DenseSegmentation(Panel):
         self.saver = ImageSaver(napari_viewer, self.run, self.controller, self.image, self.start)
         self.result = ResultBox(napari_viewer, (self.run.certificate,))
         self.teach = TeachPart(napari_viewer, partial(teach_choice, self.image, self.choice, self.settings))
-        self.state = RunState(self.run, self.choice, self.teach, self.controller, self.input, self.plan_preview, self)
+        self.state = RunState(
+            self.run, self.image, self.choice, self.teach, self.controller, self.input, self.plan_preview, self
+        )
         self.instances = InstancesBox(napari_viewer)
         self.threshold, self.look = ThresholdBar(), LookBar()
         self.edits = EditWatch(self.controller.writes_into, self)
@@ -342,7 +344,7 @@ class DenseSegmentation(Panel):
             source = self.image.source()
         except FcnSegError:
             source = None
-        self.state.follow(source)
+        self.state.follow()
         self.where.show_for(source)
         self.input.look(source, self.models, self.normalisation.steps)
         self.plan_preview.refresh()

@@ -9,13 +9,13 @@ from qtpy.QtCore import QObject
 
 from napari_fcnseg._napari.widgets.problems import notify_error
 from napari_fcnseg._napari.widgets.worker import is_expected
-from napari_fcnseg.errors import AS_IT_IS
+from napari_fcnseg.errors import AS_IT_IS, FcnSegError
 
 if TYPE_CHECKING:
     from napari.layers import Layer
     from qtpy.QtWidgets import QWidget
 
-    from napari_fcnseg._napari.layers.channels import ImageLayers
+    from napari_fcnseg._napari.segment.image.image_box import ImageBox
     from napari_fcnseg._napari.segment.image.input_look import InputLooker
     from napari_fcnseg._napari.segment.model_choice import ModelChoice
     from napari_fcnseg._napari.segment.run.controller import RunController
@@ -33,34 +33,42 @@ class RunState(QObject):
     ----------
     box : RunBox
         The foot.
-    choice, teach, controller, looker, preview
+    image, choice, teach, controller, looker, preview
         Parts of the dock.
     parent : QWidget
         The dock.
     """
 
     def __init__(
-        self, box: RunBox, choice: ModelChoice, teach: TeachPart, controller: RunController, looker: InputLooker,
-        preview: PlanPreview, parent: QWidget,
+        self, box: RunBox, image: ImageBox, choice: ModelChoice, teach: TeachPart, controller: RunController,
+        looker: InputLooker, preview: PlanPreview, parent: QWidget,
     ) -> None:  # fmt: skip
         super().__init__(parent)
+        self._image = image
         self._box, self._choice, self._teach, self._controller = box, choice, teach, controller
         self._looker, self._preview = looker, preview
         self._refused = False
-        self._now: tuple[weakref.ref[Layer], ...] = ()  # the layers of the image that is chosen
-        self._then: tuple[weakref.ref[Layer], ...] | None = None  # and when the last run ended, until that is forgotten
+        #: The layers of the image when the last run ended, until that is forgotten.
+        self._then: tuple[weakref.ref[Layer], ...] | None = None
         choice.begun.connect(self._begin)
         choice.loaded.connect(self._accept)
         choice.refused.connect(self._refuse)
         controller.ended.connect(self._note)
         teach.teacher.changed.connect(self._allow_run)
 
-    def follow(self, source: ImageLayers | None) -> None:
-        """Take notice of the image that is chosen; None where there is none that fits."""
-        self._now = tuple(map(weakref.ref, source.layers)) if source is not None else ()
+    def follow(self) -> None:
+        """Forget what was said of another image than the one that is chosen now."""
         if self._then is not None and self._then != self._now and not self._controller.running:
             self._then = None
             self._box.say("")
+
+    @property
+    def _now(self) -> tuple[weakref.ref[Layer], ...]:
+        """The layers of the image that is chosen; empty where there is none that fits."""
+        try:
+            return tuple(map(weakref.ref, self._image.source().layers))
+        except FcnSegError:
+            return ()
 
     def _note(self) -> None:
         self._then = self._now
