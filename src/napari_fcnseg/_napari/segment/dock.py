@@ -83,9 +83,8 @@ class DenseSegmentation(Panel):
         self.plan_preview = PlanPreview(self.run, self.controller, self.request, self)
         self.follow = FollowView(napari_viewer, self.controller, self.where.follow, self.request, self)
         self.undo = Undo(napari_viewer, self)
-        self.saved = Entry(
-            "Resume a saved result…", "Go on with a stopped result that was saved, on the image under Image."
-        )
+        about = "Go on with a stopped result that was saved, on the image under Image."
+        self.saved = Entry("Resume a saved result…", about)
         self.saver = ImageSaver(napari_viewer, self.run, self.controller, self.image, self.start)
         self.result = ResultBox(napari_viewer, (self.run.certificate,))
         self.teach = TeachPart(napari_viewer, partial(teach_choice, self.image, self.choice, self.settings))
