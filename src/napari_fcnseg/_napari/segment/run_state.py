@@ -57,8 +57,9 @@ class RunState(QObject):
         teach.teacher.changed.connect(self._allow_run)
 
     def follow(self) -> None:
-        """Forget what was said of another image than the one that is chosen now."""
-        if self._then is not None and self._then != self._now and not self._controller.running:
+        """Forget what was said of another image than the one that is chosen now; where there is none, it stays."""
+        now = self._now
+        if self._then is not None and now and self._then != now and not self._controller.running:
             self._then = None
             self._box.say("")
 
