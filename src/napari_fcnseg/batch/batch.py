@@ -26,9 +26,8 @@ from napari_fcnseg.batch.report import DONE, KEPT, STOPPED, BatchReport, ReportL
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile.plate_labels import name_in_plate
 from napari_fcnseg.instances.labeling import StoppedError
-from napari_fcnseg.model.pixel_form import not_converted
 from napari_fcnseg.plan.run_plan import make_plan, resolve_settings
-from napari_fcnseg.proof.verification import VerificationSampler
+from napari_fcnseg.proof.verification import VerificationSampler, check_converted
 from napari_fcnseg.run import output_files
 from napari_fcnseg.run.continuation import continue_run
 from napari_fcnseg.run.output_kinds import kept_outputs
@@ -130,8 +129,8 @@ class Batch:
     ) -> None:
         self.items, self.left_out = tuple(items), tuple(left_out)
         self.models, self.verify = tuple(models), verify
-        if verify and (whole := next((model for model in self.models if model.labels_every_pixel), None)):
-            raise not_converted(whole.name, "check")
+        if verify:
+            check_converted(self.models)
         self.overwrite, self._advice, self._series = overwrite, advice, series
         self._rescale = tuple(rescale) if rescale is not None else None
         files = [file for model in self.models for file in model.files]
