@@ -208,7 +208,7 @@ def test_a_plate_is_segmented_field_by_field_into_a_plate(plate, capsys, tmp_pat
         ("{p} -o {o}/l.zarr --recursive", "--recursive is for a folder of images"),
         ("{p} -o {o}/l.zarr --channels *_a.tif *_b.tif", "--channels is for a folder of images"),
         ("{p} -o {o}/l.zarr --mask {p}", "A mask belongs to one image"),
-        ("{p} -o {o}/l.zarr --cluster local:1", "--cluster is for one image"),
+        ("{p} -o {o}/l.zarr --cluster local:0", "names no cluster"),
         ("{p} -o {o}/l.zarr --confidence {o}/c.zarr", "Write --confidence {o}/l.zarr"),
         ("{p} -o {o}/l.zarr --series 1 --wells A1", "--wells is for a plate"),
         ("{p}/A/1/0 -o {o}/l.zarr --wells A1", "--wells is for a plate"),

@@ -23,8 +23,9 @@ from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.plan.tiles import as_slices
 from napari_fcnseg.run.cluster import address, order, worker
 from napari_fcnseg.run.cluster.address import check_address, connected
+from napari_fcnseg.run.cluster.job import GIVEN_UP, Job
 from napari_fcnseg.run.cluster.looking import FrameLook
-from napari_fcnseg.run.cluster.window import Job, Window
+from napari_fcnseg.run.cluster.window import Window
 from napari_fcnseg.run.ledger import checksum
 from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.run.result import ResultArrays
@@ -216,21 +217,31 @@ def test_what_a_cluster_cannot_do_is_said_before_one_is_asked(image, tmp_path, c
         assert check_address(good) == good
 
 
-def handed_out(client: Any, function: Any, count: int, said: list[str]) -> Any:
-    jobs = (Job(function, (n,), f"Job {n}") for n in range(count))
+def jobs_of(function: Any, count: int) -> list[Job]:
+    return [Job(function, (n,), f"Job {n}") for n in range(count)]
+
+
+def handed_out(client: Any, jobs: list[Job], said: list[str]) -> Any:
     there = Window(client, lambda address: Job(_cluster_jobs.answer, (0,)), lambda address, answer: True, said.append)
     assert not any(there.gather())
-    return there.answers(jobs, 0.1)
+    return there.answers(iter(jobs), 0.1)
 
 
 def test_a_job_that_fails_three_times_ends_the_run_after_the_others(dask) -> None:
     said: list[str] = []
     with connected(dask.address) as cluster:
-        found = [f for f in handed_out(cluster.client, _cluster_jobs.answer, 30, said) if f is not None]
+        found = [f for f in handed_out(cluster.client, jobs_of(_cluster_jobs.answer, 30), said) if f is not None]
         assert sorted(answer["number"] for _, answer in found) == list(range(30))
         with pytest.raises(ClusterError, match="Job 0 failed 3 times, at last: Number 0 is cursed"):
-            list(handed_out(cluster.client, _cluster_jobs.fail, 1, said))
-    assert len([note for note in said if "It is computed again" in note]) == 2
+            list(handed_out(cluster.client, jobs_of(_cluster_jobs.fail, 1), said))
+        assert len([note for note in said if "It is computed again" in note]) == 2
+        jobs = [Job(_cluster_jobs.fail, (0,), "The image a.tif", alone=True)]
+        jobs += [Job(_cluster_jobs.answer, (number,), f"Job {number}", alone=True) for number in range(1, 9)]
+        answers = [found for found in handed_out(cluster.client, jobs, said) if found is not None]
+    given_up = {job.what: answer[GIVEN_UP] for job, answer in answers if GIVEN_UP in answer}
+    assert list(given_up) == ["The image a.tif"]
+    assert given_up["The image a.tif"].startswith("The image a.tif failed 3 times, at last: Number 0 is cursed.")
+    assert sorted(answer["number"] for _, answer in answers if GIVEN_UP not in answer) == list(range(1, 9))
 
 
 def test_a_lost_scheduler_is_a_sentence(tmp_path) -> None:
@@ -238,7 +249,7 @@ def test_a_lost_scheduler_is_a_sentence(tmp_path) -> None:
     try:
         own.add_worker()
         with connected(own.address) as cluster:
-            answers = handed_out(cluster.client, _cluster_jobs.wait, 3, [])
+            answers = handed_out(cluster.client, jobs_of(_cluster_jobs.wait, 3), [])
             assert next(answers) is None
             own.processes[0].kill()
             with pytest.raises(ClusterError, match=r"is gone.*the same command with its address"):

@@ -10,30 +10,24 @@ import time
 from collections import deque
 from contextlib import closing, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_fcnseg import preprocess
-from napari_fcnseg.batch.objects import BatchObjects
-from napari_fcnseg.batch.outcome import ResultFiles, put_away
+from napari_fcnseg.batch.item import BatchItem
+from napari_fcnseg.batch.objects import ObjectSearch
+from napari_fcnseg.batch.one_image import ImageWork
+from napari_fcnseg.batch.options import ImageOptions
 from napari_fcnseg.batch.places import Places, ResultFolder
 from napari_fcnseg.batch.plate_results import ResultPlate
 from napari_fcnseg.batch.progress import BatchProgress
-from napari_fcnseg.batch.record import record_of
-from napari_fcnseg.batch.report import DONE, KEPT, STOPPED, BatchReport, ReportLine, failed_line, folder_lock, report_in
+from napari_fcnseg.batch.report import KEPT, STOPPED, BatchReport, ReportLine, failed_line, folder_lock, report_in
 from napari_fcnseg.errors import FcnSegError, OutputError
 from napari_fcnseg.imagefile.plate_labels import name_in_plate
-from napari_fcnseg.instances.labeling import StoppedError
-from napari_fcnseg.plan.run_plan import make_plan, resolve_settings
-from napari_fcnseg.proof.verification import VerificationSampler, check_converted
-from napari_fcnseg.run import output_files
-from napari_fcnseg.run.continuation import continue_run
+from napari_fcnseg.plan.run_plan import resolve_settings
+from napari_fcnseg.proof.verification import check_converted
 from napari_fcnseg.run.output_kinds import kept_outputs
-from napari_fcnseg.run.rescaling import scaling_for
-from napari_fcnseg.run.run import Run
-from napari_fcnseg.system.formatting import format_duration
 from napari_fcnseg.system.saving import PYTHON, Inputs
 
 if TYPE_CHECKING:
@@ -41,15 +35,15 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Generator, Iterable, Sequence
 
-    from napari_fcnseg.batch.item import BatchItem
-    from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.imagefile.plates import Plate
     from napari_fcnseg.instances.settings import InstanceSettings
     from napari_fcnseg.model.patch_model import PatchModel
+    from napari_fcnseg.run.run import Run
     from napari_fcnseg.settings import RunSettings
-    from napari_fcnseg.system.saving import Plan
 
-_POLL = 0.05  # seconds after which a batch looks whether it should stop
+    #: An image that is begun, how far the batch is, or what became of an image.
+    Entry = BatchItem | BatchProgress | tuple[BatchItem, ReportLine]
+
 _PACES = 5  # images whose time says how long the others take; the very first one waits for the engine
 
 
@@ -128,29 +122,31 @@ class Batch:
         plate: Plate | None = None,
     ) -> None:
         self.items, self.left_out = tuple(items), tuple(left_out)
-        self.models, self.verify = tuple(models), verify
+        self.models = tuple(models)
         if verify:
             check_converted(self.models)
-        self.overwrite, self._advice, self._series = overwrite, advice, series
-        self._rescale = tuple(rescale) if rescale is not None else None
         files = [file for model in self.models for file in model.files]
-        self._inputs = Inputs([*inputs, *files, *_read(self.items, plate, Path(out_dir))])
+        self.inputs = [*inputs, *files, *_read(self.items, plate, Path(out_dir))]
+        protected = Inputs(self.inputs)
         settings = resolve_settings(settings, self.models)
         self.settings = replace(settings, preprocess=tuple(map(str, preprocess.parse(settings.preprocess or ()))))
-        self.kinds = kept_outputs(settings)
-        if problem := self._inputs.problem(Path(out_dir) / "report.csv"):
+        kinds = kept_outputs(settings)
+        if problem := protected.problem(Path(out_dir) / "report.csv"):
             raise OutputError(f"{problem}. Choose another folder for the results.")
         counted = {"objects": objects is not None}
-        self._places: Places = (
-            ResultPlate(Path(out_dir), plate, self.models[0], self._inputs, self.kinds, **counted)
+        self.places: Places = (
+            ResultPlate(Path(out_dir), plate, self.models[0], protected, kinds, **counted)
             if plate is not None
             else ResultFolder(Path(out_dir), form)
         )
-        self.out_dir = self._places.folder
+        self.out_dir = self.places.folder
         self.report = report_in(self.out_dir)
         self.table: Path | None = None
         self.wells: Path | None = None
-        self._objects = self._search(objects, volume) if objects is not None else None
+        options = ImageOptions(verify, overwrite, advice, series, tuple(rescale) if rescale is not None else None)
+        search = ObjectSearch(objects, volume) if objects is not None else None
+        self.objects = search.finder(self.models, self.settings, self.out_dir, options, protected) if search else None
+        self.search, self.work = search, ImageWork(self.models, self.settings, options, protected, self.objects)
         self._paces: deque[float] = deque(maxlen=_PACES)
 
     def execute(self, stop: threading.Event | None = None) -> Generator[ReportLine | BatchProgress, None, None]:
@@ -173,162 +169,88 @@ class Batch:
         OutputError
             If the report cannot be written, or another batch writes into the folder.
         """
-        waiting, begun = deque(self.items), False
-        with folder_lock(self.out_dir), BatchReport(self.report, self._places.wells) as report:
+        waiting = dict.fromkeys(self.items, "Not begun: the batch was stopped.")
+        with folder_lock(self.out_dir), BatchReport(self.report, self.places.wells) as report:
             try:
-                self._places.begin()
+                self.places.begin()
                 for line in self.left_out:
                     report.add(line)
                     yield line
-                while waiting and not _is_set(stop):
-                    begun = True
-                    end = yield from self._one(waiting[0], stop)
-                    if end is None:
-                        return
-                    waiting.popleft()
-                    begun = False
-                    report.add(end)
-                    yield end
-                if not waiting and self._objects is not None:
-                    self.table = self._objects.finish()
+                with closing(self._ends(stop)) as ends:
+                    for entry in ends:
+                        if isinstance(entry, BatchItem):
+                            waiting[entry] = "Stopped before it was complete."
+                        elif isinstance(entry, BatchProgress):
+                            yield entry
+                        else:
+                            item, end = entry
+                            waiting.pop(item)
+                            report.add(end)
+                            yield end
+                if not waiting and self.objects is not None:
+                    self.table = self.objects.finish()
             finally:
                 with suppress(FcnSegError):
-                    self.wells = self._places.finish()
+                    self.wells = self.places.finish()
                 with suppress(OutputError):  # what could not be written is said already, or the report's name says it
-                    for item in waiting:
-                        said = "Stopped before it was complete." if begun else "Not begun: the batch was stopped."
-                        begun = False
+                    for item, said in waiting.items():
                         report.add(ReportLine(item.name, STOPPED, f"{said} Start the same batch again to go on."))
                 self.report = report.close()
 
-    def _one(self, item: BatchItem, stop: threading.Event | None) -> Generator[BatchProgress, None, ReportLine | None]:
+    def _ends(self, stop: threading.Event | None) -> Generator[Entry, None, None]:
+        """Segment the images; yield each when it is begun, how far the batch is, and what became of each."""
+        for number, item in enumerate(self.items):
+            if stop is not None and stop.is_set():
+                return
+            yield item
+            yield self._standing(item, number)
+            line = yield from self._one(item, number, stop)
+            if line is None:
+                return
+            yield item, line
+
+    def _one(
+        self, item: BatchItem, number: int, stop: threading.Event | None
+    ) -> Generator[BatchProgress, None, ReportLine | None]:
         """Segment an image unless that was done; return what became of it, None if it was stopped."""
-        yield self._standing(item)
         start = time.perf_counter()
         try:
-            line = yield from self._done(item, stop)
-            if line is not None and line.status != KEPT:
-                line = replace(line, seconds=time.perf_counter() - start)
-                self._paces.append(line.seconds)
-        except StoppedError:
-            line = None
+            places = self.where(item)
+            line = yield from self._segmented(item, number, places, stop)
         except Exception as error:
             line = failed_line(item.name, error, time.perf_counter() - start)
-        try:
-            self._places.settle(item, line)
-        except Exception as error:
-            return failed_line(item.name, error, time.perf_counter() - start)
-        return line
+        return self.settled(item, line)
 
-    def _done(self, item: BatchItem, stop: threading.Event | None) -> Generator[BatchProgress, None, ReportLine | None]:
-        self._places.prepare(item)
-        record, outputs = self._record(item), self._places.outputs(item, [kind.name for kind in self.kinds])
-        outcome = ResultFiles(outputs, record, **self._files())
-        line: ReportLine | None
-        if not self.overwrite and outcome.was_done(verified=self.verify):
-            said = "It was done before, with the same model and settings."
-            line = ReportLine(item.name, KEPT, said, outcome.first)
-        else:
-            with outcome.claim() as plan:
-                line = yield from self._segment(item, outcome, plan, stop)
-        if line is not None and self._objects is not None:
-            line = self._with_objects(self._objects, item, line, record, stop)
-        return line
-
-    def _segment(
-        self, item: BatchItem, outcome: ResultFiles, plan: Plan, stop: threading.Event | None
-    ) -> Generator[BatchProgress, None, ReportLine | None]:
-        image = item.read(self._series).for_model(self.models[0].channels)
-        axis = self.settings.channel_axis
-        settings = self.settings if axis is not None else replace(self.settings, channel_axis=image.channel_axis)
-        scaling, size_note = scaling_for(self._rescale, image, self.models, settings)
-        data = image.data if scaling is None else scaling.image
-        make = partial(make_plan, data, self.models)
-        begun = continue_run(make, settings, outcome.outputs, item.identity, scaling=scaling)
-        run = Run(begun.plan)
-        run.notes += filter(None, [begun.note])
-        sampler = VerificationSampler(run) if self.verify else None
-        if sampler is not None:
-            sampler.expect()
-        arrays = output_files.result_arrays_for(
-            run, image, outcome.outputs, overwrite=plan.overwrite, batch=True, scaling=scaling, continuation=begun
-        )
-        try:
-            with closing(run.execute(_POLL, arrays.skip)) as tiles:
-                for tile in tiles:
-                    if _is_set(stop):
-                        put_away(arrays, keep=begun.ledger is not None)
-                        return None
-                    if tile is not None:
-                        arrays.write(tile)
-                        if sampler is not None:
-                            sampler.see(tile)
-                    yield self._standing(item, run)
-            arrays.settle()
-        except OutputError:  # it says where what is finished is kept
-            arrays.abandon()
-            raise
-        except BaseException:
-            put_away(arrays, keep=begun.ledger is not None)
-            raise
-        provenance = outcome.provenance(
-            {**run.provenance(), **self._chosen(), **(scaling.as_dict() if scaling is not None else {})}
-        )
-        output_files.publish(arrays, image, outcome.outputs, provenance, plan)
-        line = self._conclude(item, run, outcome, provenance, plan, sampler)
-        return replace(line, sentence=" ".join((line.sentence, *image.notes, *filter(None, [size_note]))))
-
-    def _conclude(
-        self, item: BatchItem, run: Run, outcome: ResultFiles, provenance: dict[str, Any], plan: Plan,
-        sampler: VerificationSampler | None,
-    ) -> ReportLine:  # fmt: skip
-        """Compare the result with the patch model if that is wanted; return the image's line."""
-        pixels = run.plan.summary.pixels
-        said = [f"{pixels:,} pixels in {format_duration(run.spent.computing)} on {run.device}.", *run.notes]
-        verified = None
-        if sampler is not None:
-            verification = sampler.verify()
-            output_files.add_certificate(verification.certificate.as_dict(), provenance, plan)
-            said.append(str(verification))
-            verified = verification.passed
-        return ReportLine(item.name, DONE, " ".join(said), outcome.first, 0.0, pixels, verified)
-
-    def _with_objects(
-        self, objects: BatchObjects, item: BatchItem, line: ReportLine, record: dict[str, Any],
+    def _segmented(
+        self, item: BatchItem, number: int, places: tuple[dict[str, Path], dict[str, Path]],
         stop: threading.Event | None,
-    ) -> ReportLine:  # fmt: skip
-        """Find the objects in an image's labels, and say so in its line."""
-        assert line.output is not None, "it has labels"
+    ) -> Generator[BatchProgress, None, ReportLine | None]:  # fmt: skip
+        work = self.work.line(item, *places, stop)
+        while True:
+            try:
+                run = next(work)
+            except StopIteration as end:
+                line: ReportLine | None = end.value
+                return line
+            yield self._standing(item, number, run)
 
-        def read() -> ImageFile:
-            return item.read(self._series).for_model(self.models[0].channels)
+    def where(self, item: BatchItem) -> tuple[dict[str, Path], dict[str, Path]]:
+        """Make room for an image's results; return where they, and where its objects and their table lie."""
+        self.places.prepare(item)
+        return self.places.outputs(item, [kind.name for kind in self.work.kinds]), self.places.objects(item)
 
-        own = self._places.objects(item)
+    def settled(self, item: BatchItem, line: ReportLine | None) -> ReportLine | None:
+        """Take note of what has become of an image; return that."""
         try:
-            found = objects.find(item.name, own, line.output, record, read, lambda: _is_set(stop))
-        except FcnSegError as error:
-            raise OutputError(f"The labels are written, but not the objects. {error}") from None
-        status = DONE if found.new else line.status
-        return replace(line, status=status, sentence=f"{line.sentence} {found.said}", objects=found.count)
+            self.places.settle(item, line)
+        except Exception as error:
+            return failed_line(item.name, error, line.seconds if line is not None else 0.0)
+        if line is not None and line.status != KEPT:
+            self._paces.append(line.seconds)
+        return line
 
-    def _search(self, objects: InstanceSettings, volume: bool) -> BatchObjects:
-        axis, record = self.settings.channel_axis, self._record()
-        return BatchObjects(objects, self.models, axis, self.out_dir, record, volume=volume, **self._files())
-
-    def _files(self) -> dict[str, Any]:
-        """Return what all result files have in common."""
-        return {"inputs": self._inputs, "overwrite": self.overwrite, "advice": self._advice}
-
-    def _record(self, item: BatchItem | None = None) -> dict[str, Any]:
-        return record_of(self.models, self.settings, self._chosen(), item)
-
-    def _chosen(self) -> dict[str, Any]:
-        """Return what was chosen beside the settings, by its name."""
-        chosen = {"series": self._series, "rescale": self._rescale}
-        return {name: value for name, value in chosen.items() if value is not None}
-
-    def _standing(self, item: BatchItem, run: Run | None = None) -> BatchProgress:
-        number, count = self.items.index(item), len(self.items)
+    def _standing(self, item: BatchItem, number: int, run: Run | None = None) -> BatchProgress:
+        count = len(self.items)
         done, total = (run.done, run.total) if run is not None else (0, 0)
         rest = count - number - (done / total if total else 0)
         left = median(self._paces) * rest if self._paces else None
@@ -340,7 +262,3 @@ def _read(items: Sequence[BatchItem], plate: Plate | None, out: Path) -> list[Pa
     if plate is None:
         return [path for item in items for path in item.paths]
     return [] if name_in_plate(out, plate.path) else [plate.path]
-
-
-def _is_set(stop: threading.Event | None) -> bool:
-    return stop is not None and stop.is_set()

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_fcnseg.batch.object_tables import ALL, count_rows, joined, stage_rows
 from napari_fcnseg.batch.outcome import ResultFiles
+from napari_fcnseg.batch.record import record_of
 from napari_fcnseg.errors import FcnSegError, ImageError, SettingsError
 from napari_fcnseg.imagefile import read_image, stage_image
 from napari_fcnseg.imagefile.writing import grown
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from napari_fcnseg.batch.options import ImageOptions
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.instances.settings import InstanceSettings
     from napari_fcnseg.model.patch_model import PatchModel
+    from napari_fcnseg.settings import RunSettings
+    from napari_fcnseg.system.saving import Inputs
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,47 @@ class FoundObjects:
     count: int
     said: str
     new: bool
+
+
+@dataclass(frozen=True)
+class ObjectSearch:
+    """What to look for in all images of a batch.
+
+    Attributes
+    ----------
+    settings : InstanceSettings
+        The objects.
+    volume : bool
+        Whether they extend along the last three axes; so they do, too, where the model's patches do.
+    """
+
+    settings: InstanceSettings
+    volume: bool = False
+
+    def finder(
+        self, models: Sequence[PatchModel], settings: RunSettings, out_dir: Path, options: ImageOptions, inputs: Inputs
+    ) -> BatchObjects:
+        """Return what finds them.
+
+        Parameters
+        ----------
+        models, settings
+            That give the labels.
+        out_dir : Path
+            For the table of all images.
+        options, inputs
+            As for :class:`napari_fcnseg.batch.one_image.ImageWork`.
+
+        Raises
+        ------
+        FcnSegError
+            If the settings do not fit the models, or a table of something else is there.
+        """
+        record = record_of(models, settings, options.for_record())
+        files = {"inputs": inputs, "overwrite": options.overwrite, "advice": options.advice}
+        return BatchObjects(
+            self.settings, models, settings.channel_axis, out_dir, record, volume=self.volume, **files
+        )  # fmt: skip
 
 
 class BatchObjects:
@@ -127,8 +172,12 @@ class BatchObjects:
             found = FoundObjects(count, f"{count:,} object{'' if count == 1 else 's'}.", new=False)
         else:
             found = self._find(outcome, own, labels, read, stop)
-        self._tables[own["table"]] = name
+        self.take(name, own)
         return found
+
+    def take(self, name: str, own: Mapping[str, Path]) -> None:
+        """Have the objects of an image in the table of all that were found elsewhere."""
+        self._tables[own["table"]] = name
 
     def finish(self) -> Path | None:
         """Write the table of all images; return where. None if no image has come to its end."""

@@ -121,7 +121,7 @@ def segment_folder(
     FcnSegError
         If something does not fit that concerns all images.
     """
-    from napari_fcnseg.batch import Batch, images_in
+    from napari_fcnseg.batch import batch_on, images_in
     from napari_fcnseg.batch.plate_results import plate_report
     from napari_fcnseg.batch.report import folder_lock
     from napari_fcnseg.cli.arguments import say_channels
@@ -140,8 +140,8 @@ def segment_folder(
         say_channels([path.name for path in found.items[0].paths], ensemble[0], chosen.quiet)
     if chosen.objects is not None:
         objects = search_settings(chosen, chosen.objects, ensemble[0].class_names, chosen.objects_method)
-    batch = Batch(
-        found.items, ensemble, settings, chosen.output,
+    batch = batch_on(
+        chosen.cluster, found.items, ensemble, settings, chosen.output,
         form=chosen.format or "tif", verify=chosen.verify, left_out=found.left_out, overwrite=chosen.overwrite,
         inputs=found.others, advice=COMMAND, series=chosen.series, rescale=chosen.rescale,
         objects=objects, volume=chosen.volume, plate=found.plate,
@@ -174,8 +174,7 @@ def _execute(batch: Batch, quiet: bool) -> list[ReportLine]:
                     continue
                 share = entry.done / entry.total if entry.total else 0
                 left = f"{format_duration(entry.seconds_left)} left" if entry.seconds_left is not None else ""
-                place = f"{entry.number + 1} of {entry.count}: {entry.name}"
-                bar.update(task, description=place, total=entry.count, completed=entry.number + share, left=left)
+                bar.update(task, description=str(entry), total=entry.count, completed=entry.number + share, left=left)
     finally:
         if not quiet:
             count = len(batch.items) + len(batch.left_out)
@@ -196,7 +195,5 @@ def _check(chosen: argparse.Namespace) -> None:
             raise SettingsError(
                 f"All results of many images go to one place. Write --{name} {chosen.output}, as for -o."
             )
-    if chosen.cluster is not None:
-        raise SettingsError("--cluster is for one image. Segment the images one after the other, or leave it out.")
     if chosen.mask is not None:
         raise SettingsError("A mask belongs to one image. Segment that image alone, or leave out --mask.")

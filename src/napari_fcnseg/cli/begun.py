@@ -40,6 +40,8 @@ class Begun:
         The results, by their kinds.
     scaling : Rescaling or None
         How the image is rescaled.
+    cluster : str, concurrent.futures.Future or None
+        Where it is segmented (:func:`napari_fcnseg.run.cluster.address.connected`); None for here.
     """
 
     chosen: argparse.Namespace
@@ -48,11 +50,12 @@ class Begun:
     settings: RunSettings
     outputs: dict[str, Path]
     scaling: Rescaling | None
+    cluster: Any = None
 
     @contextmanager
     def run(self) -> Iterator[tuple[Run, Continuation]]:
         """Plan the run, and find out whether it was begun already."""
-        if self.chosen.cluster is None:
+        if self.cluster is None:
             yield self._here()
         else:
             with self._on_cluster() as found:
@@ -77,7 +80,7 @@ class Begun:
         image = place_of_files(chosen.image, chosen.series, self.models[0].channels)
         mask = place_of_files([chosen.mask], None, None, indices=True) if chosen.mask is not None else None
         with run_on(
-            chosen.cluster, self._maker(), self.settings, self.outputs, self._identity, image, mask
+            self.cluster, self._maker(), self.settings, self.outputs, self._identity, image, mask
         ) as found:  # fmt: skip
             yield found
 
@@ -93,8 +96,15 @@ class Begun:
         return {**(identity_of(self.image.data, self.chosen.image) or {}), "series": self.chosen.series}
 
 
-def check_cluster(chosen: argparse.Namespace) -> None:
+def check_cluster(chosen: argparse.Namespace, *, many: bool) -> None:
     """Find out whether the options fit a cluster, before anything is read.
+
+    Parameters
+    ----------
+    chosen : Namespace
+        The command line.
+    many : bool
+        Whether whole images are what each worker segments.
 
     Raises
     ------
@@ -107,7 +117,11 @@ def check_cluster(chosen: argparse.Namespace) -> None:
     if chosen.cluster is None:
         return
     check_address(chosen.cluster)
+    if many:
+        return
     if chosen.verify:
-        raise SettingsError("--verify is not done on a cluster. Run napari-fcnseg verify with the image and the model.")
+        raise SettingsError(
+            "One image is not verified on a cluster. Run napari-fcnseg verify with the image and the model."
+        )
     if chosen.rescale is not None:
-        raise SettingsError("A rescaled image is not computed on a cluster. Leave out --rescale, or --cluster.")
+        raise SettingsError("One image is not rescaled on a cluster. Leave out --rescale, or --cluster.")

@@ -56,9 +56,7 @@ def add_arguments(segment: argparse.ArgumentParser) -> None:
     for kind in EXTRA_OUTPUTS:
         segment.add_argument(f"--{kind.name}", type=Path, metavar="FILE", help=f"write {kind.about} too")
     segment.add_argument("--verify", action="store_true", help="compare with the patch model at 256 pixels too")
-    cluster = (
-        "Dask scheduler whose workers compute it, as it prints its address, or local:N for N processes; into .zarr"
-    )
+    cluster = "Dask scheduler whose workers compute, as it prints its address, or local:N for N processes"
     segment.add_argument("--cluster", metavar="ADDRESS", help=cluster)
     batch.add_arguments(segment)
     add_overwrite(segment)
@@ -73,10 +71,11 @@ def run_segment(chosen: argparse.Namespace) -> int:
     from napari_fcnseg.run.provenance_file import check_provenance, provenance_path
     from napari_fcnseg.system.saving import COMMAND, Plan
 
-    check_cluster(chosen)
+    many = batch.is_folder(chosen)
+    check_cluster(chosen, many=many)
     wanted = {kind.name: getattr(chosen, kind.name) for kind in EXTRA_OUTPUTS}
     settings = settings_of(chosen, **{name: path is not None for name, path in wanted.items()})
-    if batch.is_folder(chosen):
+    if many:
         return batch.segment_folder(chosen, settings, lambda: models_of(chosen))
     outputs = {name: path for name, path in {"labels": chosen.output, **wanted}.items() if path is not None}
     for path in outputs.values():
@@ -97,17 +96,18 @@ def run_segment(chosen: argparse.Namespace) -> int:
 def _segment_into(chosen: argparse.Namespace, settings: RunSettings, outputs: dict[str, Path], plan: Plan) -> int:
     """Segment one image into files that are claimed."""
     from napari_fcnseg.engine import engine
+    from napari_fcnseg.run.cluster.address import ahead
 
-    if chosen.cluster is None:
-        engine().choose(settings.device, settings.precision)  # it starts while model and image are read
-
-    image, models = inputs_of(chosen)
-    plan.read(file for model in models for file in model.files)
-    settings = on_axis(settings, image)
-    scaling = rescaled(chosen, image, models, settings)
-    begun = Begun(chosen, image, models, settings, outputs, scaling)
-    with begun.run() as (run, continuation):
-        return _execute(begun, run, continuation, plan)
+    with ahead(chosen.cluster) as cluster:
+        if cluster is None:
+            engine().choose(settings.device, settings.precision)  # it starts while model and image are read
+        image, models = inputs_of(chosen)
+        plan.read(file for model in models for file in model.files)
+        settings = on_axis(settings, image)
+        scaling = rescaled(chosen, image, models, settings)
+        begun = Begun(chosen, image, models, settings, outputs, scaling, cluster)
+        with begun.run() as (run, continuation):
+            return _execute(begun, run, continuation, plan)
 
 
 def _execute(begun: Begun, run: Run, continuation: Continuation, plan: Plan) -> int:

@@ -15,6 +15,7 @@ from napari_fcnseg.engine.placing import reference, runs_on, with_precision
 from napari_fcnseg.engine.process import KEPT, EngineProcess
 from napari_fcnseg.engine.trainer import Trainer
 from napari_fcnseg.errors import EngineError, FcnSegError, SettingsError
+from napari_fcnseg.system.background import in_background
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,16 +160,7 @@ class Engine:
         concurrent.futures.Future
             What :meth:`devices_for` returns or raises.
         """
-        chosen: Future[tuple[Device, ...]] = Future()
-
-        def find() -> None:
-            try:
-                chosen.set_result(self.devices_for(setting, precision))
-            except FcnSegError as error:
-                chosen.set_exception(error)
-
-        threading.Thread(target=find, daemon=True).start()
-        return chosen
+        return in_background(lambda: self.devices_for(setting, precision), "napari-fcnseg-devices")
 
     def _chosen(self, wanted: DeviceRequest) -> tuple[Device, ...]:
         if wanted.backend is not None and not hardware.installed(wanted.backend):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from napari_fcnseg.errors import SettingsError
 from napari_fcnseg.run.ledger import Ledger, facts_of
 from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.system.saving import grows
-from napari_fcnseg.system.saving.names import growing_at, partial_of, stand_in
+from napari_fcnseg.system.saving.names import growing_at, stand_in
 from napari_fcnseg.system.saving.stores import marked
 
 if TYPE_CHECKING:
@@ -194,6 +193,5 @@ def gone_on_with(outputs: Mapping[str, Path]) -> tuple[Path, ...]:
     for scaled in (False, True):
         places = growing_places(outputs, scaled=scaled)
         if left_behind(places):
-            names = (*places.values(), *outputs.values())
-            free += itertools.chain.from_iterable((partial_of(path), growing_at(path)) for path in names)
+            free += map(growing_at, (*places.values(), *outputs.values()))
     return tuple(dict.fromkeys(free))

@@ -124,7 +124,6 @@ def publish(
             problems.append(error)
     if not problems:
         arrays.forget()
-        plan.forget_partial()
     _say(problems)
 
 

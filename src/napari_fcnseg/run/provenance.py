@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 from typing import TYPE_CHECKING, Any
@@ -119,6 +120,7 @@ def precision_of(plan: RunPlan, devices: Sequence[Device]) -> str:
     return " and ".join(sorted({device.precision for device in devices})) or plan.settings.precision
 
 
+@functools.cache
 def version(package: str) -> str:
     """Return the version of a package that is installed; a question mark where nobody knows."""
     try:

@@ -19,10 +19,12 @@ from skimage.measure import label, regionprops
 
 import napari_fcnseg as nf
 from napari_fcnseg._napari.layers.channels import InputSpec
+from napari_fcnseg._napari.segment.batch import dialog as dialog_module
 from napari_fcnseg._napari.segment.batch.dialog import BatchDialog
 from napari_fcnseg._napari.segment.batch.layers import layer_image
 from napari_fcnseg._napari.segment.batch.table import BatchModel
 from napari_fcnseg._napari.segment.models.hints import ModelHints
+from napari_fcnseg._napari.segment.models.preferences import Preferences
 from napari_fcnseg.batch import ReportLine
 from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.settings import RunSettings
@@ -266,3 +268,34 @@ def test_objects_as_the_dock_has_them(qtbot, viewer, dock, tmp_path) -> None:
     dock.instances.form.interior.setCurrentIndex(0)  # as shown under Objects
     dock.dialogs.batch.click()
     assert dock.findChildren(BatchDialog)[-1].form.objects.text() == "Find objects: ground"
+
+
+def test_a_folder_is_segmented_on_the_preferred_cluster_and_layers_are_not(
+    qtbot, viewer, tmp_path, monkeypatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    folder, out = tmp_path / "images", tmp_path / "out"
+    folder.mkdir()
+    images = {name: pixels(20, 24, 3, seed=seed) for seed, name in enumerate(("a.tif", "b.tif"))}
+    for name, image in images.items():
+        tifffile.imwrite(folder / name, image)
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, host="127.0.0.1", dashboard_address=None, silence_logs=50
+    ) as cluster:  # fmt: skip
+        address = cluster.scheduler_address
+        monkeypatch.setattr(dialog_module, "preferred", lambda: Preferences(cluster=address))
+        dialog = BatchDialog(viewer, as_ensemble(MODEL), RunSettings(border="edge", device="CPU"), HINTS)
+        qtbot.addWidget(dialog)
+        assert f"segmented at {address}" in dialog.message.text()
+        dialog.form.folder.line.setText(str(folder))
+        dialog.form.results.line.setText(str(out))
+        assert start(qtbot, dialog).startswith("2 done.")
+    assert rows(dialog) == {"a.tif": "Done", "b.tif": "Done"}
+    for name, image in images.items():
+        alone = nf.segment(image, MODEL, border="edge", device="CPU").labels
+        np.testing.assert_array_equal(tifffile.imread(out / name.replace(".tif", ".labels.tif")), alone)
+    viewer.add_image(images["a.tif"], name="layer", rgb=True)  # the cluster is gone, and is not asked
+    qtbot.wait(50)
+    dialog.form.source.setCurrentIndex(1)
+    dialog.form.results.line.setText(str(tmp_path / "layers"))
+    assert start(qtbot, dialog).startswith("1 done.")

@@ -167,16 +167,3 @@ def test_names_that_differ_in_capitals_are_one_file_where_the_disk_says_so(tmp_p
         assert lock_of(folder / "n.tif") == lock_of(folder / "N.tif")
     finally:
         subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_what_a_stopped_run_left_goes_with_the_result_that_replaces_it(tmp_path) -> None:
-    left = tmp_path / "a.partial.tif"
-    left.touch()
-    plan = Plan((tmp_path / "a.tif",), stoppable=True, overwrite=True)
-    with plan.claim():
-        assert left.exists()
-        plan.forget_partial()
-    assert not left.exists()
-    left.touch()
-    Plan((tmp_path / "a.tif",), stoppable=True).forget_partial()
-    assert left.exists()

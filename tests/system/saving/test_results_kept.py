@@ -106,11 +106,11 @@ def test_a_zarr_result_is_replaced_and_one_with_more_in_it_is_not(folder, capsys
 
 def test_what_a_stopped_run_has_left_is_kept_like_a_result(folder, capsys) -> None:
     write_image(folder / "new.partial.zarr", ImageFile(np.ones((4, 4), np.uint8), "YX"))
-    (folder / "new.partial.tif").write_text("hello", encoding="utf-8")
+    write_image(folder / "new.tif.partial.zarr", ImageFile(np.ones((4, 4), np.uint8), "YX"))
     before = contents(folder)
-    for ending in ("zarr", "tif"):
+    for ending, left in (("zarr", "new.partial.zarr"), ("tif", "new.tif.partial.zarr")):
         assert cli.main(f"{SEGMENT} -o new.{ending}".split()) == 1
-        assert f"new.partial.{ending} holds what an earlier run has done" in capsys.readouterr().err
+        assert f"{left} holds what an earlier run has done" in capsys.readouterr().err
         assert contents(folder) == before
     assert cli.main(f"{SEGMENT} -o new.zarr --overwrite".split()) == 0
     assert not (folder / "new.partial.zarr").exists()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_fcnseg.errors import FcnSegError
+from napari_fcnseg.system.background import in_background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -69,20 +69,6 @@ def in_worker(function: Callable[[], Any]) -> Generator[None, None, Outcome]:
 def is_expected(error: Exception) -> bool:
     """Whether an error is a sentence for the user, and not a bug."""
     return isinstance(error, FcnSegError)
-
-
-def in_background(function: Callable[[], T], name: str) -> Future[T]:
-    """Call a function in a thread that does not keep the program from ending."""
-    future: Future[T] = Future()
-
-    def call() -> None:
-        try:
-            future.set_result(function())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=call, name=name, daemon=True).start()
-    return future
 
 
 def wait_in_worker(function: Callable[[], T], stop: threading.Event) -> Generator[None, None, T | None]:

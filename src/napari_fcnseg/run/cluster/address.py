@@ -6,10 +6,12 @@ import contextlib
 import logging
 import re
 import tempfile
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_fcnseg.errors import ClusterError, SettingsError
+from napari_fcnseg.system.background import in_background
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,13 +66,27 @@ def check_address(where: str) -> str:
 
 
 @contextlib.contextmanager
+def ahead(where: str | None) -> Iterator[Any]:
+    """Begin to start a cluster of this computer, while something else is done; yield what :func:`connected` takes."""
+    if where is None or not _LOCAL.fullmatch(where):
+        yield where
+        return
+    with contextlib.ExitStack() as open_till_then:
+        start = in_background(lambda: open_till_then.enter_context(connected(where)), "napari-fcnseg-cluster")
+        try:
+            yield start
+        finally:
+            wait([start])
+
+
+@contextlib.contextmanager
 def connected(where: Any) -> Iterator[Cluster]:
     """Connect to a cluster for as long as it is needed; one of this computer is started and ended.
 
     Parameters
     ----------
-    where : str or distributed.Client
-        A scheduler's address, ``"local:N"``, or a client, which stays open.
+    where : str, distributed.Client or concurrent.futures.Future
+        A scheduler's address, ``"local:N"``, a client, which stays open, or what is begun (:func:`ahead`).
 
     Raises
     ------
@@ -79,6 +95,9 @@ def connected(where: Any) -> Iterator[Cluster]:
     ClusterError
         If dask.distributed is not installed, or nobody answers there.
     """
+    if isinstance(where, Future):
+        yield where.result()
+        return
     if not isinstance(where, str):
         if not all(hasattr(where, name) for name in ("submit", "scheduler", "nthreads")):
             raise SettingsError(f"A cluster is a distributed.Client or an address, not {where!r}.")

@@ -1,39 +1,31 @@
-"""A worker's bench: the image, the models and the plans of an order, opened once and kept for all its blocks."""
+"""A worker's bench for one image: that, the models and the plans of it, opened once and kept for all its blocks."""
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import asdict, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_fcnseg import preprocess
-from napari_fcnseg.engine import engine
-from napari_fcnseg.errors import ClusterError, ModelFileError, OutOfMemoryError, PatchSizeError
-from napari_fcnseg.model.patch_model import load_model
+from napari_fcnseg.errors import ClusterError, OutOfMemoryError
 from napari_fcnseg.plan.blocks import Blocks
 from napari_fcnseg.plan.mask import Mask
 from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.plan.schedule import Schedule
 from napari_fcnseg.plan.tile_size import strips_per_group
 from napari_fcnseg.preprocess.statistics import look, pixels_of
-from napari_fcnseg.run.cluster.address import PER_WORKER
 from napari_fcnseg.run.cluster.block_writer import BlockWriter, opened_outputs
-from napari_fcnseg.run.cluster.order import FORMAT, look_at, opened
-from napari_fcnseg.run.ledger import library_versions
+from napari_fcnseg.run.cluster.model_bench import ModelBench
+from napari_fcnseg.run.cluster.order import look_at, opened
 from napari_fcnseg.run.output_kinds import kept_outputs
-from napari_fcnseg.run.provenance import version
 from napari_fcnseg.run.run import Run
-from napari_fcnseg.settings import RunSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_fcnseg.arrays.frame_source import FrameSource
-    from napari_fcnseg.model.patch_model import PatchModel
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.plan.schedule import Index
     from napari_fcnseg.run.dispatcher import Dispatcher
@@ -42,40 +34,19 @@ _FRAMES: Final = 2  # frames that stay prepared
 _LOOK: Final = 0.2  # seconds between two looks whether to stop
 
 
-class MissingModelError(Exception):
-    """The worker does not see the files of some models.
-
-    Parameters
-    ----------
-    numbers : list of int
-        Which.
-    """
-
-    def __init__(self, numbers: list[int]) -> None:
-        super().__init__(numbers)
-        self.numbers = numbers
-
-
 class StoppedError(Exception):
     """The run was stopped while a block was computed."""
 
 
-class Bench:
-    """What a worker keeps for an order.
+class Bench(ModelBench):
+    """What a worker keeps for an order of one image.
 
     Parameters
     ----------
     order : mapping
-        What there is to do.
+        What there is to do (:func:`napari_fcnseg.run.cluster.order.make_order`).
     files : mapping of int to mapping of str to bytes
         The files of models that it does not see, by the models' numbers.
-
-    Attributes
-    ----------
-    turn : Semaphore
-        So many blocks may be in work at once: one computes while another is read or written.
-    stopped : Event
-        Set to have blocks end early.
 
     Raises
     ------
@@ -88,29 +59,13 @@ class Bench:
     """
 
     def __init__(self, order: Mapping[str, Any], files: Mapping[int, Mapping[str, bytes]]) -> None:
-        here = version("napari-fcnseg")
-        if (order["format"], order["program"]) != (FORMAT, here):
-            raise ClusterError(f"It has napari-fcnseg {here}, and the head {order['program']}. Install the same there.")
-        self.order = order
-        self.turn, self.stopped = threading.BoundedSemaphore(PER_WORKER), threading.Event()
+        super().__init__(order, files)
         self._lock = threading.Lock()
         self._plans: dict[tuple[int, ...], WorkerPlan] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="fcnseg-models-") if files else None
-        self.models = self._read_models(files)
         self.image = opened(order["image"])
         if look_at(self.image) != order["look"]:
             raise ClusterError(f"It sees another image under {_named(order['image'])} than the head does.")
         self.mask = opened(order["mask"]) if order["mask"] is not None else None
-        settings = {**order["settings"], "tile": None}
-        self.settings = RunSettings.from_dict(settings)
-        self.devices = engine().devices_for(self.settings.device, self.settings.precision)
-
-    def kind(self) -> dict[str, Any]:
-        """Return what the numbers of this worker depend on, to the last bit, as plain data."""
-        devices = [asdict(device) for device in self.devices]
-        for device in devices:
-            device.update(memory=None, process=0, precisions=list(device["precisions"]))
-        return {"devices": devices, "versions": library_versions(self.devices)}
 
     def plan_for(self, tile: Sequence[int]) -> WorkerPlan:
         """Return the plan with a tile, made once."""
@@ -119,23 +74,6 @@ class Bench:
             if sizes not in self._plans:
                 self._plans = {sizes: WorkerPlan(self, sizes)}
             return self._plans[sizes]
-
-    def close(self) -> None:
-        """Remove the files of models that were sent."""
-        if self._folder is not None:
-            self._folder.cleanup()
-
-    def _read_models(self, files: Mapping[int, Mapping[str, bytes]]) -> tuple[PatchModel, ...]:
-        found: list[PatchModel | None] = []
-        for number, said in enumerate(self.order["models"]):
-            path = Path(said["path"])
-            sent = files.get(number)
-            if sent is not None and self._folder is not None:
-                path = _unpacked(Path(self._folder.name) / str(number), sent) / path.name
-            found.append(_model_at(path, said, must=sent is not None))
-        if missing := [number for number, model in enumerate(found) if model is None]:
-            raise MissingModelError(missing)
-        return tuple(model for model in found if model is not None)
 
 
 class WorkerPlan:
@@ -242,35 +180,6 @@ class _BlockRun(Run):
 
 def _nothing(index: Index, region: Any) -> bool:
     return False
-
-
-def _model_at(path: Path, said: Mapping[str, Any], *, must: bool) -> PatchModel | None:
-    """Return the model at a path if it is the one that is meant; None if not."""
-    if not path.exists() and not must:
-        return None
-    sizes = tuple(said["patch_shape"])
-    try:
-        model = load_model(path, said["output"])
-    except PatchSizeError:
-        model = load_model(path, said["output"], patch_size=sizes)
-    if model.patch_shape != sizes:
-        model = load_model(path, said["output"], patch_size=sizes)
-    if model.sha256 == said["sha256"]:
-        return model
-    if must:
-        raise ModelFileError(f"The model {path.name} did not arrive at the worker as it is. Run again.")
-    return None
-
-
-def _unpacked(folder: Path, files: Mapping[str, bytes]) -> Path:
-    """Write files that were sent into a folder; none may lie outside it."""
-    for name, contents in files.items():
-        parts = PurePosixPath(name).parts
-        if not parts or parts[0] == "/" or ".." in parts:
-            raise ModelFileError(f"A model's file {name!r} lies outside its folder. Move it there.")
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(contents)
-    return folder
 
 
 def _named(place: Mapping[str, Any]) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import threading
 import time
-from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,16 +14,18 @@ from napari_fcnseg.arrays.frame_source import is_large
 from napari_fcnseg.errors import ClusterError, SettingsError
 from napari_fcnseg.plan.blocks import Blocks, wanted_tiles
 from napari_fcnseg.plan.tiles import as_slices
+from napari_fcnseg.run.cluster.job import Job
 from napari_fcnseg.run.cluster.looking import FrameLook
-from napari_fcnseg.run.cluster.window import Job
 from napari_fcnseg.run.cluster.worker import compute_block
 from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.run.run import Run, Tile
 from napari_fcnseg.run.stored_tile import StoredTile
 from napari_fcnseg.run.time_spent import TimeSpent
+from napari_fcnseg.system.background import in_background
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
+    from concurrent.futures import Future
 
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.plan.schedule import Index, Skip
@@ -158,7 +158,7 @@ class ClusterRun(Run):
             yield from self._asked(index)
             if first and not self.in_part:
                 first = False
-                self._looking = _in_thread(partial(self._look_at_input, index))
+                self._looking = in_background(partial(self._look_at_input, index), "napari-fcnseg-look")
             for number in numbers:
                 _, region = self._blocks.at(number)
                 what = f"The block {_said(index, region)}"
@@ -252,21 +252,6 @@ def check_for_cluster(plan: RunPlan, outputs: Mapping[str, Any]) -> None:
                 f"On a cluster every result is a Zarr folder that the workers see, and {kind.about} would go "
                 f"{'into memory' if path is None else 'to ' + str(path)}. Give a name that ends with .zarr."
             )
-
-
-def _in_thread(function: Callable[[], None]) -> Future[None]:
-    """Call a function in a thread of its own; nothing waits for it at the end of the program."""
-    future: Future[None] = Future()
-
-    def call() -> None:
-        try:
-            function()
-            future.set_result(None)
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=call, name="napari-fcnseg-look", daemon=True).start()
-    return future
 
 
 def _said(index: Index, region: Any) -> str:

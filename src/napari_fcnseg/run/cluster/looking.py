@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg import preprocess
-from napari_fcnseg.run.cluster.window import Job
+from napari_fcnseg.run.cluster.job import Job
 from napari_fcnseg.run.cluster.worker import look_at_frame
 
 if TYPE_CHECKING:

@@ -155,15 +155,35 @@ def make_order(
     """
     settings = {name: value for name, value in plan.settings.as_dict().items() if name != "tile"}
     settings["ways"] = plan.ways if any(plan.ways) else None
+    return order_of(
+        plan.models, settings, image=dict(image), look=look_at(data), mask=dict(mask) if mask is not None else None,
+        methods=[method.name for method in plan.methods],
+    )  # fmt: skip
+
+
+def order_of(models: Sequence[PatchModel], settings: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """Return what any worker needs (:class:`napari_fcnseg.run.cluster.model_bench.ModelBench`), as plain data.
+
+    Parameters
+    ----------
+    models : sequence of PatchModel
+        What computes.
+    settings : mapping
+        What the user chose, as plain data.
+    **more
+        What else there is to say, as plain data.
+
+    Raises
+    ------
+    SettingsError
+        If a model was not read from a file.
+    """
     order = {
         "format": FORMAT,
         "program": version("napari-fcnseg"),
-        "image": dict(image),
-        "look": look_at(data),
-        "mask": dict(mask) if mask is not None else None,
-        "models": [_model(model) for model in plan.models],
-        "methods": [method.name for method in plan.methods],
-        "settings": settings,
+        "models": [_model(model) for model in models],
+        "settings": dict(settings),
+        **more,
     }
     plain: dict[str, Any] = json.loads(json.dumps(order))
     return plain

@@ -39,7 +39,7 @@ def run_on(
 
     Parameters
     ----------
-    where : str or distributed.Client
+    where : str, distributed.Client or concurrent.futures.Future
         The cluster (:func:`napari_fcnseg.run.cluster.address.connected`).
     make, settings, outputs, identity
         As for :func:`napari_fcnseg.run.continuation.continue_run`.

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.engine import Device
 from napari_fcnseg.errors import ClusterError, FcnSegError
+from napari_fcnseg.run.cluster.job import Job
 from napari_fcnseg.run.cluster.order import files_of, key_of
-from napari_fcnseg.run.cluster.window import Job, Window
+from napari_fcnseg.run.cluster.window import Window
 from napari_fcnseg.run.cluster.worker import greet, stop
 from napari_fcnseg.run.continuation import Machine
 
@@ -35,6 +36,8 @@ class Team:
         What there is to do.
     models : sequence of PatchModel
         Whose files are sent to a worker that does not see them.
+    greet : callable
+        What makes a worker ready for the order (:func:`napari_fcnseg.run.cluster.worker.greet`).
 
     Attributes
     ----------
@@ -49,12 +52,15 @@ class Team:
         Of the order.
     """
 
-    def __init__(self, cluster: Cluster, order: Mapping[str, Any], models: Sequence[PatchModel]) -> None:
+    def __init__(
+        self, cluster: Cluster, order: Mapping[str, Any], models: Sequence[PatchModel],
+        greet: Callable[..., dict[str, Any]] = greet,
+    ) -> None:  # fmt: skip
         self.cluster, self.order, self.key = cluster, order, key_of(order)
         self.machine: Machine | None = None
         self.notes: list[str] = []
         self.tell: Callable[[str], object] = self._note
-        self._models = models
+        self._models, self._greet = models, greet
         self._gathered = False
         self._kinds: dict[str, str] = {}  # of workers that are ready, as JSON
         self._kind = ""  # of those that take part; empty before it is decided
@@ -113,7 +119,7 @@ class Team:
             self.cluster.client.run(stop, self.key, wait=False, on_error="ignore")
 
     def _greeting(self, address: str) -> Job:
-        return Job(greet, (self.order, {}, self._cores(address)), f"Greeting the worker at {address}")
+        return Job(self._greet, (self.order, {}, self._cores(address)), f"Greeting the worker at {address}")
 
     def _admit(self, address: str, answer: dict[str, Any]) -> bool | Job:
         if missing := answer.get("missing"):
@@ -122,7 +128,7 @@ class Team:
             except (FcnSegError, OSError) as error:
                 answer = {"trouble": str(error)}
             else:
-                return Job(greet, (self.order, files, self._cores(address)), f"Sending models to {address}")
+                return Job(self._greet, (self.order, files, self._cores(address)), f"Sending models to {address}")
         if trouble := str(answer.get("trouble", "")):
             self._refused(address, trouble)
             return False

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_fcnseg.errors import ClusterError
 from napari_fcnseg.run.cluster.address import PER_WORKER, reason_of
+from napari_fcnseg.run.cluster.job import GIVEN_UP, Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -27,31 +28,6 @@ _FETCH: Final = 20  # seconds for an answer of a few bytes
 _TRIES: Final = 3  # of one job
 _SOME: Final = 30.0  # seconds that the others are waited for, once a worker is ready
 _KEYS: Final = 4096  # names of jobs, given again and again: a scheduler remembers the last hundred thousand it has seen
-
-
-@dataclass(eq=False)
-class Job:
-    """Something to compute.
-
-    Attributes
-    ----------
-    function : callable
-        An importable one; what it returns is a mapping, whose ``trouble``, if there is any, is a sentence.
-    arguments : tuple
-        Plain data.
-    what : str
-        What it is, as the beginning of a sentence: ``"The block of rows 0 to 512"``.
-    worker : str
-        For which worker it is; empty for any.
-    failures : int
-        How many times it has failed.
-    """
-
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    what: str = ""
-    worker: str = ""
-    failures: int = 0
 
 
 @dataclass
@@ -89,6 +65,7 @@ class Window:
         self._flying: dict[Key, tuple[Job, str, Any]] = {}  # by the future's key
         self._landed: queue.SimpleQueue[Key] = queue.SimpleQueue()
         self._again: list[Job] = []
+        self._given_up: list[tuple[Job, dict[str, Any]]] = []
         self._looked = 0.0
         name = f"fcnseg-{uuid.uuid4().hex[:12]}"  # all of one group, or the scheduler would remember a group for each
         self._keys: Iterator[Key] = itertools.cycle((name, number) for number in range(_KEYS))
@@ -162,18 +139,21 @@ class Window:
         Raises
         ------
         ClusterError
-            If the scheduler is lost; or if a job has failed three times, once everything else in work is finished.
+            If the scheduler is lost; or if a job has failed three times that is not for itself, once everything else in
+            work is finished.
         """
         exhausted = False
         try:
             while True:
                 self._look()
+                yield from self._without_hope()
                 if self._problem is None:
                     exhausted = self._fill(jobs, exhausted)
                 if not self._busy and (self._problem is not None or (exhausted and not self._again)):
                     break
                 landed = list(self._land(_LOOK / 2 if poll is None else min(poll, _LOOK / 2)))
                 yield from landed
+                yield from self._without_hope()
                 if not landed and poll is not None:
                     yield None
         finally:
@@ -276,14 +256,26 @@ class Window:
         worker.state = "in use" if verdict else "refused"
         self.most = max(self.most, len(self.in_use))
 
+    def _without_hope(self) -> Iterator[tuple[Job, dict[str, Any]]]:
+        while self._given_up:
+            yield self._given_up.pop()
+
     def _failed(self, job: Job, why: str) -> None:
+        if self._again_unless(job, f", at last: {why} Everything else is kept. Put that right, then run again."):
+            self._tell(f"{job.what} failed: {why}. It is computed again.")
+
+    def _again_unless(self, job: Job, how: str) -> bool:
+        """Have a job that failed computed again; False if it has failed too often, ``how`` being said then."""
         job.failures += 1
-        if job.failures >= _TRIES:
-            again = "Everything else is kept. Put that right, then run again."
-            self._problem = self._problem or ClusterError(f"{job.what} failed {_TRIES} times, at last: {why} {again}")
-            return
-        self._tell(f"{job.what} failed: {why}. It is computed again.")
-        self._again.append(job)
+        if job.failures < _TRIES:
+            self._again.append(job)
+            return True
+        said = f"{job.what} failed {_TRIES} times{how}"
+        if job.alone:
+            self._given_up.append((job, {GIVEN_UP: said}))
+        else:
+            self._problem = self._problem or ClusterError(said)
+        return False
 
     def _look(self) -> None:
         """Find out which workers there are: greet new ones, and take back what lost ones had."""
@@ -318,18 +310,11 @@ class Window:
         for job, _, future in lost:
             future.release()
             if not job.worker:
-                self._failed_with(job, address)
-
-    def _failed_with(self, job: Job, address: str) -> None:
-        """Count the end of a worker against a job, without a sentence of its own."""
-        job.failures += 1
-        if job.failures >= _TRIES:
-            self._problem = self._problem or ClusterError(
-                f"{job.what} failed {_TRIES} times: each time its worker ended, at last {address}, perhaps for want of "
-                "memory. Everything else is kept. Choose a smaller --tile, or workers with more memory, then run again."
-            )
-        else:
-            self._again.append(job)
+                self._again_unless(
+                    job,
+                    f": each time its worker ended, at last {address}, perhaps for want of memory. Everything else is "
+                    "kept. Choose a smaller --tile, or workers with more memory, then run again.",
+                )
 
     def _withdraw(self) -> None:
         for _, _, future in self._flying.values():

@@ -8,20 +8,22 @@ import os
 import socket
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from napari_fcnseg.errors import FcnSegError, OutOfMemoryError
 from napari_fcnseg.run.cluster.order import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from napari_fcnseg.run.cluster.bench import Bench
+    from napari_fcnseg.run.cluster.model_bench import ModelBench
+
+B = TypeVar("B", bound="ModelBench")
 
 _KEPT: Final = 2  # orders that a process stays ready for
 #: What glibc comes to by itself for a process that works with large arrays, by the numbers of its settings (malloc.h).
 _MALLOC: Final = ((-3, 2**25), (-1, 2**26))  # the threshold of mmap, that of trimming
-_benches: OrderedDict[str, Bench] = OrderedDict()
+_benches: OrderedDict[str, ModelBench] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -31,7 +33,7 @@ def greet(order: Mapping[str, Any], files: Mapping[int, Mapping[str, bytes]], co
     Parameters
     ----------
     order : mapping
-        As :func:`napari_fcnseg.run.cluster.order.make_order` returns it.
+        As :func:`napari_fcnseg.run.cluster.order.make_order` returns it, of one image.
     files : mapping of int to mapping of str to bytes
         The files of models that it does not see, by the models' numbers.
     cores : sequence of int
@@ -43,7 +45,17 @@ def greet(order: Mapping[str, Any], files: Mapping[int, Mapping[str, bytes]], co
         ``host``, ``pid``; ``kind``, what its numbers depend on; ``missing``, numbers of models that it does not see;
         ``trouble``, why it cannot take part, as a sentence.
     """
-    from napari_fcnseg.run.cluster.bench import Bench, MissingModelError
+    from napari_fcnseg.run.cluster.bench import Bench
+
+    return made_ready(Bench, order, files, cores)
+
+
+def made_ready(
+    make: Callable[[Mapping[str, Any], Mapping[int, Mapping[str, bytes]]], B], order: Mapping[str, Any],
+    files: Mapping[int, Mapping[str, bytes]], cores: Sequence[int],
+) -> dict[str, Any]:  # fmt: skip
+    """Make a worker ready for an order of some kind (:func:`greet`), with what ``make`` makes of the order."""
+    from napari_fcnseg.run.cluster.model_bench import MissingModelError
 
     about = {"host": socket.gethostname(), "pid": os.getpid(), "trouble": "", "missing": []}
     try:
@@ -54,7 +66,7 @@ def greet(order: Mapping[str, Any], files: Mapping[int, Mapping[str, bytes]], co
         key = key_of(order)
         with _lock:
             if key not in _benches:
-                _benches[key] = Bench(order, files)
+                _benches[key] = make(order, files)
                 while len(_benches) > _KEPT:
                     _benches.popitem(last=False)[1].close()
             _benches.move_to_end(key)
@@ -64,7 +76,7 @@ def greet(order: Mapping[str, Any], files: Mapping[int, Mapping[str, bytes]], co
     except MissingModelError as error:
         return {**about, "missing": error.numbers}
     except Exception as error:
-        return {**about, "trouble": _sentence(error)}
+        return {**about, "trouble": sentence_of(error)}
 
 
 def look_at_frame(
@@ -91,11 +103,13 @@ def look_at_frame(
     dict
         ``part``, or ``trouble``.
     """
+    from napari_fcnseg.run.cluster.bench import Bench
+
     try:
-        plan = _bench(key).plan_for(tile)
+        plan = bench_of(key, Bench).plan_for(tile)
         return {"part": plan.look(tuple(index), known, name, argument, part, parts)}
     except Exception as error:
-        return {"trouble": _sentence(error)}
+        return {"trouble": sentence_of(error)}
 
 
 def compute_block(
@@ -121,12 +135,14 @@ def compute_block(
     dict
         ``sums``, the checksums of its numbers; ``counts``, pixels by label; ``seconds``; or ``trouble``.
     """
+    from napari_fcnseg.run.cluster.bench import Bench
+
     try:
-        bench = _bench(key)
+        bench = bench_of(key, Bench)
         with bench.turn:
             return bench.plan_for(tile).compute(number, numbers, outputs)
     except Exception as error:
-        return {"trouble": _sentence(error)}
+        return {"trouble": sentence_of(error)}
 
 
 def stop(key: str) -> None:
@@ -147,14 +163,22 @@ def _keep_memory() -> None:
             mallopt(name, value)
 
 
-def _bench(key: str) -> Bench:
+def bench_of(key: str, kind: type[B]) -> B:
+    """Return what an order was made ready with.
+
+    Raises
+    ------
+    FcnSegError
+        If it was not, in this process.
+    """
     bench = _benches.get(key)
-    if bench is None:
+    if not isinstance(bench, kind):
         raise FcnSegError("The worker was started anew.")
     return bench
 
 
-def _sentence(error: Exception) -> str:
+def sentence_of(error: Exception) -> str:
+    """Return what went wrong, as a sentence."""
     if isinstance(error, OutOfMemoryError):
         return f"{error} On a cluster every tile is computed as it was planned: choose a smaller --tile."
     return str(error) if isinstance(error, FcnSegError) else f"{type(error).__name__}: {error}"

@@ -66,14 +66,12 @@ def _told_apart(folder: str) -> tuple[bool, bool]:
         return False, False
 
 
-def partial_of(path: Path) -> Path:
-    """Return the name of a result that is not complete: ``labels.partial.tif``."""
-    return path.with_name(f"{path.stem}.partial{path.suffix}")
-
-
 def growing_at(path: Path) -> Path:
-    """Return where a folder grows until it is complete: beside its place, for only there it can be swapped in."""
-    return final(path).with_name(partial_of(path).name)
+    """Return where a folder grows until it is complete: ``labels.partial.zarr``.
+
+    It lies beside its place, for only there it can be swapped in.
+    """
+    return final(path).with_name(f"{path.stem}.partial{path.suffix}")
 
 
 def stand_in(path: Path) -> Path:

@@ -13,10 +13,9 @@ from napari_fcnseg.errors import OutputError
 from napari_fcnseg.system.addresses import address_of, other_scheme, shown_place
 from napari_fcnseg.system.saving.inputs import Inputs
 from napari_fcnseg.system.saving.lock import Lock
-from napari_fcnseg.system.saving.names import final, growing_at, partial_of, same_file, stand_in
+from napari_fcnseg.system.saving.names import final, growing_at, same_file, stand_in
 from napari_fcnseg.system.saving.reasons import reason, remedy
 from napari_fcnseg.system.saving.recovery import sweep
-from napari_fcnseg.system.saving.renaming import remove
 from napari_fcnseg.system.saving.stores import grows, is_one_image
 from napari_fcnseg.system.saving.whole import is_special
 
@@ -42,7 +41,7 @@ class Plan:
     beside : tuple of Path
         What it writes under names that follow from those of the outputs, as their provenance.
     stoppable : bool
-        Whether it leaves what it has done under a name that says so (:func:`partial_of`) when it is stopped.
+        Whether it leaves what it has done under a name that says so (:func:`growing_at`) when it is stopped.
     overwrite : bool
         Whether earlier results are replaced.
     advice : str
@@ -66,7 +65,7 @@ class Plan:
             return ()
         growing = (growing_at(path) for path in self.outputs if grows(path))
         standing = (growing_at(stand_in(path)) for path in self.outputs)
-        return tuple(dict.fromkeys((*map(partial_of, self.outputs), *growing, *standing)))
+        return tuple(dict.fromkeys((*growing, *standing)))
 
     @contextmanager
     def claim(self) -> Iterator[None]:
@@ -96,12 +95,6 @@ class Plan:
         """
         self.inputs.add(paths)
         self.check_names()
-
-    def forget_partial(self) -> None:
-        """Remove what an earlier run left that was stopped, once the results are there, if they replace it."""
-        for path in self.partial if self.overwrite else ():
-            if path.is_symlink() or path.is_file():
-                remove(path)
 
     def check_names(self) -> None:
         """Find out whether no input would be written over, and each file has a name of its own; nothing is written.
@@ -199,4 +192,5 @@ def _check_name(path: Path) -> None:
 
 
 def _both(one: Path, other: Path) -> str:
-    return f"Two results would be written into {one}." if one == other else f"{one} and {other} are one file."
+    same = one.absolute() == other.absolute()
+    return f"Two results would be written into {one}." if same else f"{one} and {other} are one file."

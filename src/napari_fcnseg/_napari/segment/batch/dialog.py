@@ -21,15 +21,17 @@ from napari_fcnseg._napari.segment.batch.table import BatchModel, batch_view
 from napari_fcnseg._napari.segment.batch.worker import BatchFiles, BatchRequest, batch_worker, import_ahead
 from napari_fcnseg._napari.segment.models.hints import ModelHints
 from napari_fcnseg._napari.segment.models.naming import models_name
+from napari_fcnseg._napari.segment.models.preferences import preferred
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.layer_watch import LayerWatch
 from napari_fcnseg._napari.widgets.problems import error_sentence
 from napari_fcnseg._napari.widgets.style import ERROR_STYLE
 from napari_fcnseg._napari.widgets.text_dialog import button
-from napari_fcnseg._napari.widgets.worker import in_background, in_worker
+from napari_fcnseg._napari.widgets.worker import in_worker
 from napari_fcnseg.errors import FcnSegError
 from napari_fcnseg.imagefile import ZARR
 from napari_fcnseg.run.provenance_file import report_folder
+from napari_fcnseg.system.background import in_background
 from napari_fcnseg.system.formatting import format_duration
 
 if TYPE_CHECKING:
@@ -117,9 +119,9 @@ class BatchDialog(QDialog):
         self._offer()
         self._set_busy(False)
         steps = ", ".join(self._settings.preprocess or ()) or "none"
-        self._say(
-            f"Model: {models_name(self._models)}. Normalisation: {steps}. All else is as the dock's settings say."
-        )
+        where = f" Images of a folder are segmented at {preferred().cluster}." if preferred().cluster else ""
+        model = models_name(self._models)
+        self._say(f"Model: {model}. Normalisation: {steps}. All else is as the dock's settings say.{where}")
 
     def hold(self) -> None:
         """Begin no batch from now on: a run has begun in the dock."""
@@ -188,6 +190,7 @@ class BatchDialog(QDialog):
             folder, form.subfolders.isChecked(), images, form.results.folder, form.form.currentData(), self._models,
             settings, form.overwrite.isChecked(), paths_in_use(),
             self._search.settings if form.objects.isChecked() else None, self._search.volume,
+            preferred().cluster if folder else "",
         )  # fmt: skip
 
     def _take(self, news: tuple[BatchFiles | ReportLine | BatchProgress, ...]) -> None:
@@ -204,7 +207,7 @@ class BatchDialog(QDialog):
             self._show_details()
 
     def _advance(self, standing: BatchProgress) -> None:
-        row = self.files.work_on(standing.name)
+        row = self.files.work_on(standing.name, *standing.others)
         if not self.table.currentIndex().isValid():  # who looks at a row keeps it in sight
             self.table.scrollTo(self.files.index(row, 0))
         share = standing.done / standing.total if standing.total else 0
@@ -212,7 +215,7 @@ class BatchDialog(QDialog):
         self.bar.setValue(round(_FINE * (standing.number + share)))
         if not self._stops[-1].is_set():
             left = f" About {format_duration(standing.seconds_left)} left." if standing.seconds_left is not None else ""
-            self._say(f"{standing.number + 1} of {standing.count}: {standing.name}.{left}")
+            self._say(f"{standing}.{left}")
 
     def _note_outcome(self, outcome: Outcome) -> None:
         self._outcome = outcome

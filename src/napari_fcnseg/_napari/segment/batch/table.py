@@ -31,24 +31,23 @@ class BatchModel(QAbstractTableModel):
         self._names: tuple[str, ...] = ()
         self._rows: dict[str, int] = {}
         self._lines: dict[int, ReportLine] = {}
-        self._working = -1
+        self._working: tuple[int, ...] = ()
         self._ended = False
 
     def begin(self, names: Sequence[str]) -> None:
         """Show these files, of which none is done."""
         self.beginResetModel()
-        self._names, self._lines, self._working, self._ended = tuple(names), {}, -1, False
+        self._names, self._lines, self._working, self._ended = tuple(names), {}, (), False
         self._rows = {name: row for row, name in enumerate(names)}
         self.endResetModel()
 
-    def work_on(self, name: str) -> int:
-        """Show that a file is being worked on; return its row."""
-        row = self._rows[name]
-        if row != self._working:
-            before, self._working = self._working, row
-            self._tell(before)
+    def work_on(self, *names: str) -> int:
+        """Show that files are being worked on; return the row of the first."""
+        rows = tuple(self._rows[name] for name in names)
+        before, self._working = self._working, rows
+        for row in sorted(set(before) ^ set(rows)):
             self._tell(row)
-        return row
+        return rows[0]
 
     def take(self, line: ReportLine) -> None:
         """Show what became of a file."""
@@ -101,11 +100,10 @@ class BatchModel(QAbstractTableModel):
         line = self._lines.get(row)
         if line is not None:
             return self._names[row], _WORDS.get(line.status, line.status), line.sentence
-        return self._names[row], _NOT_DONE if self._ended else _WORKING if row == self._working else _WAITING, ""
+        return self._names[row], _NOT_DONE if self._ended else _WORKING if row in self._working else _WAITING, ""
 
     def _tell(self, row: int) -> None:
-        if row >= 0:
-            self.dataChanged.emit(self.index(row, 0), self.index(row, len(_HEADINGS) - 1))
+        self.dataChanged.emit(self.index(row, 0), self.index(row, len(_HEADINGS) - 1))
 
 
 def batch_view(model: BatchModel, parent: QWidget | None = None) -> QTableView:

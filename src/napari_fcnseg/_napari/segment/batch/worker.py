@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg._napari.widgets.worker import POLL, Outcome, in_background
+from napari_fcnseg._napari.widgets.worker import POLL, Outcome
+from napari_fcnseg.system.background import in_background
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -65,6 +66,8 @@ class BatchRequest:
         The objects to find.
     volume : bool
         Whether they go through the slices.
+    cluster : str
+        Where workers segment the images of a folder; empty for this computer.
     stop : threading.Event
         Set to end the batch and keep the files that are done.
     """
@@ -80,6 +83,7 @@ class BatchRequest:
     inputs: tuple[str | Path, ...] = ()
     objects: InstanceSettings | None = None
     volume: bool = False
+    cluster: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -113,7 +117,7 @@ def batch_worker(
 
 
 def _work(request: BatchRequest, news: queue.SimpleQueue[Any]) -> Path:
-    from napari_fcnseg.batch import Batch, images_in, named_items
+    from napari_fcnseg.batch import batch_on, images_in, named_items
 
     left_out: tuple[ReportLine, ...] = ()
     inputs, plate = request.inputs, None
@@ -122,10 +126,10 @@ def _work(request: BatchRequest, news: queue.SimpleQueue[Any]) -> Path:
         items, left_out, inputs, plate = found.items, found.left_out, (*inputs, *found.others), found.plate
     else:
         items = named_items(request.layers)
-    batch = Batch(
-        items, request.models, request.settings, request.results, form=request.form, left_out=left_out,
-        overwrite=request.overwrite, inputs=inputs, advice=_ADVICE, objects=request.objects, volume=request.volume,
-        plate=plate,
+    batch = batch_on(
+        request.cluster or None, items, request.models, request.settings, request.results,
+        form=request.form, left_out=left_out, overwrite=request.overwrite, inputs=inputs, advice=_ADVICE,
+        objects=request.objects, volume=request.volume, plate=plate,
     )  # fmt: skip
     news.put(BatchFiles((*(line.input for line in left_out), *(item.name for item in items))))
     with closing(batch.execute(request.stop)) as entries:

@@ -29,8 +29,9 @@ from napari_fcnseg._napari.segment.run.worker import (
 )
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.problems import notify_error
-from napari_fcnseg._napari.widgets.worker import drive, in_background, is_expected
+from napari_fcnseg._napari.widgets.worker import drive, is_expected
 from napari_fcnseg.errors import InMemoryError
+from napari_fcnseg.system.background import in_background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

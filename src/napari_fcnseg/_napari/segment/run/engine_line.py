@@ -8,8 +8,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel
 
 from napari_fcnseg._napari.segment.run.messages import short_device
-from napari_fcnseg._napari.widgets.worker import in_background
 from napari_fcnseg.engine import engine
+from napari_fcnseg.system.background import in_background
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -16,7 +16,8 @@ from napari_fcnseg._napari.segment.run.request import RunResult
 from napari_fcnseg._napari.segment.run.result_layers import result_layers
 from napari_fcnseg._napari.segment.run.saved import check_image, in_result_axes
 from napari_fcnseg._napari.segment.run.stopped import belong_to
-from napari_fcnseg._napari.widgets.worker import POLL, Outcome, in_background, wait_in_worker
+from napari_fcnseg._napari.widgets.worker import POLL, Outcome, wait_in_worker
+from napari_fcnseg.system.background import in_background
 from napari_fcnseg.system.formatting import format_duration
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
 from napari_fcnseg._napari.widgets.endings import at_end
-from napari_fcnseg._napari.widgets.worker import Outcome, drive, end_workers, in_background
+from napari_fcnseg._napari.widgets.worker import Outcome, drive, end_workers
+from napari_fcnseg.system.background import in_background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -9,7 +9,7 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_fcnseg._napari.widgets.endings import at_end
-from napari_fcnseg._napari.widgets.worker import in_background
+from napari_fcnseg.system.background import in_background
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

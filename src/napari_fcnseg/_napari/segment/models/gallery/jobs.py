@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_fcnseg._napari.widgets.worker import POLL, Outcome, in_background
+from napari_fcnseg._napari.widgets.worker import POLL, Outcome
+from napari_fcnseg.system.background import in_background
 
 if TYPE_CHECKING:
     import threading

@@ -1,0 +1,40 @@
+"""What a worker is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: In the answer of a job for itself that failed again and again: why, as a sentence.
+GIVEN_UP: Final = "given up"
+
+
+@dataclass(eq=False)
+class Job:
+    """Something to compute.
+
+    Attributes
+    ----------
+    function : callable
+        An importable one; what it returns is a mapping, whose ``trouble``, if there is any, is a sentence.
+    arguments : tuple
+        Plain data.
+    what : str
+        What it is, as the beginning of a sentence: ``"The block of rows 0 to 512"``.
+    worker : str
+        For which worker it is; empty for any.
+    failures : int
+        How many times it has failed.
+    alone : bool
+        Whether the others go on when it has failed too often; it is answered then (:data:`GIVEN_UP`).
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    what: str = ""
+    worker: str = ""
+    failures: int = 0
+    alone: bool = False
