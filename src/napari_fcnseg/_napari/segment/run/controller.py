@@ -20,13 +20,8 @@ from napari_fcnseg._napari.segment.run.messages import at_the_end, checked, goin
 from napari_fcnseg._napari.segment.run.result_layers import ResultLayers, result_name
 from napari_fcnseg._napari.segment.run.stopped import run_of, show_progress
 from napari_fcnseg._napari.segment.run.worker import (
-    compare_precision_worker,
-    follow_worker,
-    resume_worker,
-    saved_worker,
-    segment_worker,
-    verify_worker,
-)
+    compare_precision_worker, follow_worker, resume_worker, saved_worker, segment_worker, verify_worker,
+)  # fmt: skip
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.problems import notify_error
 from napari_fcnseg._napari.widgets.worker import drive, is_expected
