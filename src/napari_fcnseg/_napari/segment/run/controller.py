@@ -20,7 +20,12 @@ from napari_fcnseg._napari.segment.run.messages import at_the_end, checked, goin
 from napari_fcnseg._napari.segment.run.result_layers import ResultLayers, result_name
 from napari_fcnseg._napari.segment.run.stopped import run_of, show_progress
 from napari_fcnseg._napari.segment.run.worker import (
-    compare_precision_worker, follow_worker, resume_worker, saved_worker, segment_worker, verify_worker,
+    compare_precision_worker,
+    follow_worker,
+    resume_worker,
+    saved_worker,
+    segment_worker,
+    verify_worker,
 )  # fmt: skip
 from napari_fcnseg._napari.widgets.endings import at_end
 from napari_fcnseg._napari.widgets.problems import notify_error
@@ -72,8 +77,7 @@ class RunController(QObject):
 
     def __init__(self, viewer: Viewer, box: RunBox, parent: QObject) -> None:
         super().__init__(parent)
-        self._viewer = viewer
-        self._box = box
+        self._viewer, self._box = viewer, box
         self._work: list[Generator[Any, None, Outcome]] = []  # at most one; in a list, which outlives this object
         self._outcome: Outcome | None = None
         self._ended = False
