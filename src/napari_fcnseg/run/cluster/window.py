@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_fcnseg.errors import ClusterError
 from napari_fcnseg.run.cluster.address import PER_WORKER, reason_of
 from napari_fcnseg.run.cluster.job import GIVEN_UP, Job
+from napari_fcnseg.run.cluster.submissions import Submissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -63,6 +64,7 @@ class Window:
         self._client, self._greet, self._admit, self._tell = client, greet, admit, tell
         self._workers: dict[str, _Worker] = {}
         self._flying: dict[Key, tuple[Job, str, Any]] = {}  # by the future's key
+        self._submissions = Submissions(client)
         self._landed: queue.SimpleQueue[Key] = queue.SimpleQueue()
         self._again: list[Job] = []
         self._given_up: list[tuple[Job, dict[str, Any]]] = []
@@ -191,10 +193,11 @@ class Window:
     def _submit(self, job: Job, address: str) -> None:
         key = next(key for key in self._keys if key not in self._flying)
         try:
-            future = self._client.submit(
-                job.function, *job.arguments, key=key, workers=[address], allow_other_workers=False, pure=False,
-                retries=0,
-            )  # fmt: skip
+            with self._submissions.one():
+                future = self._client.submit(
+                    job.function, *job.arguments, key=key, workers=[address], allow_other_workers=False, pure=False,
+                    retries=0,
+                )  # fmt: skip
         except Exception as error:
             raise self._lost(error) from None
         self._flying[key] = (job, address, future)
