@@ -21,7 +21,7 @@ from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.plan.blocks import Blocks, wanted_tiles
 from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.plan.tiles import as_slices
-from napari_fcnseg.run.cluster import address, order, worker
+from napari_fcnseg.run.cluster import address, order, submissions, worker
 from napari_fcnseg.run.cluster.address import check_address, connected
 from napari_fcnseg.run.cluster.job import GIVEN_UP, Job
 from napari_fcnseg.run.cluster.looking import FrameLook
@@ -242,6 +242,25 @@ def test_a_job_that_fails_three_times_ends_the_run_after_the_others(dask) -> Non
     assert list(given_up) == ["The image a.tif"]
     assert given_up["The image a.tif"].startswith("The image a.tif failed 3 times, at last: Number 0 is cursed.")
     assert sorted(answer["number"] for _, answer in answers if GIVEN_UP not in answer) == list(range(1, 9))
+
+
+def test_the_scheduler_keeps_no_note_of_every_job(dask, monkeypatch) -> None:
+    monkeypatch.setattr(submissions, "_OFTEN", 10)
+
+    def noted(dask_scheduler: Any) -> dict[str, int]:
+        spans = dask_scheduler.extensions["spans"].spans.values()
+        return {span.id: len(span._metadata["collections"]) for span in spans if span._metadata}
+
+    with connected(dask.address) as cluster:
+        somebody = cluster.client.map(len, [[n] for n in range(3)], pure=False)  # whose notes are not ours to remove
+        cluster.client.gather(somebody)
+        others = cluster.client.run_on_scheduler(noted)
+        found = list(handed_out(cluster.client, jobs_of(_cluster_jobs.answer, 45), []))
+        after = cluster.client.run_on_scheduler(noted)
+    assert sum(one is not None for one in found) == 45
+    (own,) = set(after) - set(others)
+    assert 1 <= after[own] <= 10
+    assert {span: count for span, count in after.items() if span in others} == others
 
 
 def test_a_lost_scheduler_is_a_sentence(tmp_path) -> None:
