@@ -25,7 +25,7 @@ from napari_fcnseg.errors import OutputError
 from napari_fcnseg.imagefile.plates import attributes_of, description_of, is_plate, read_plate
 from napari_fcnseg.imagefile.pyramid import as_attributes
 from napari_fcnseg.system.json_file import json_text
-from napari_fcnseg.system.saving import ZARR, is_zarr, stage
+from napari_fcnseg.system.saving import ZARR, is_zarr, put
 from napari_fcnseg.system.saving.names import final
 from napari_fcnseg.system.saving.reasons import reason, remedy
 from napari_fcnseg.system.saving.stores import DESCRIPTIONS, MARK, described_in, marked
@@ -224,8 +224,4 @@ def _put(path: Path, data: dict[str, Any]) -> None:
     text = json_text(path, data)
     if path.is_file() and path.read_text("utf-8", "replace") == text:
         return
-    staged = stage(path, lambda part: part.write_text(text, "utf-8", newline="\n"))
-    try:
-        os.replace(staged.part, final(path))
-    finally:
-        staged.discard()
+    put(path, lambda part: part.write_text(text, "utf-8", newline="\n"), durable=True)

@@ -176,8 +176,17 @@ def save_text(path: Path, text: str, *, overwrite: bool, newline: str | None = "
         raise OutputError(f"{path} could not be written: {reason(error)}. {remedy(error)}") from None
 
 
-def put(path: Path, write: Callable[[Path], object]) -> None:
+def put(path: Path, write: Callable[[Path], object], *, durable: bool = False) -> None:
     """Write a file of this program's own, whose content any process may replace at any time, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    write : callable
+        Writes it, under the name that it is given.
+    durable : bool
+        Whether it is on the disk when this returns.
 
     Raises
     ------
@@ -185,7 +194,7 @@ def put(path: Path, write: Callable[[Path], object]) -> None:
         If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = stage(path, write, durable=False)
+    staged = stage(path, write, durable=durable)
     try:
         os.replace(staged.part, final(path))
     finally:
