@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ import napari_fcnseg as nf
 from napari_fcnseg.batch import Batch, BatchProgress, ReportLine, batch_on, images_in, named_items
 from napari_fcnseg.batch.on_cluster import ClusterBatch
 from napari_fcnseg.cli import main as cli
-from napari_fcnseg.errors import InMemoryError
+from napari_fcnseg.errors import ClusterError, InMemoryError
 from napari_fcnseg.imagefile import ImageFile, read_image
 from napari_fcnseg.instances.settings import InstanceSettings
 from napari_fcnseg.model.patch_model import as_ensemble
@@ -138,7 +139,7 @@ def test_an_image_whose_worker_dies_is_done_by_another(client, model, tmp_path) 
 
 
 def test_a_batch_that_is_stopped_goes_on(client, model, tmp_path) -> None:
-    folder = folder_of(tmp_path, {"a": 500, "b": 500, "c": 500, "d": 500, "e": 500, "f": 500})
+    folder = folder_of(tmp_path, {"a": 100, **dict.fromkeys("bcdef", 1200)})
     found, models, stop = images_in(folder), as_ensemble(model), threading.Event()
     settings = RunSettings(border="edge", device="CPU", tile=60)
     batch = ClusterBatch(found.items, models, settings, tmp_path / "out", cluster=client)
@@ -150,13 +151,17 @@ def test_a_batch_that_is_stopped_goes_on(client, model, tmp_path) -> None:
                 stop.set()
             elif isinstance(entry, BatchProgress):
                 seen.append(entry)
-    assert len(lines) < 7
+    out = tmp_path / "out"
+    there = sorted(path.name for path in out.glob("*.labels.tif"))
     assert max(len(entry.others) for entry in seen) > 0
-    assert "2 workers at" in seen[-1].team
-    statuses = [row["status"] for row in rows(batch.report)]
-    assert "stopped" in statuses
-    assert len(statuses) == 7
-    done = {line.input for line in lines if line.status == "done"}
+    assert str(seen[-1]).endswith(f"done, on {seen[-1].team}")
+    found_statuses = {row["file"]: row["status"] for row in rows(batch.report)}
+    assert len(found_statuses) == 7
+    assert "stopped" in found_statuses.values()
+    done = {name for name, status in found_statuses.items() if status == "done"}
+    assert there == [name.replace(".tif", ".labels.tif") for name in sorted(done)]  # the report is true
+    time.sleep(2)
+    assert there == sorted(path.name for path in out.glob("*.labels.tif"))  # the workers are at rest
     again = do(client, found, models, tmp_path / "out", settings=settings)
     assert {name for name, line in again.items() if line.status == "kept"} >= done
     assert [line.status for line in again.values()].count("failed") == 1
@@ -166,11 +171,20 @@ def test_a_batch_that_is_stopped_goes_on(client, model, tmp_path) -> None:
 def test_a_worker_that_sees_another_file_says_so(client, model, tmp_path) -> None:
     folder = folder_of(tmp_path, {"a": 40})
     found = images_in(folder)
-    batch = ClusterBatch(found.items, as_ensemble(model), SETTINGS, tmp_path / "out", cluster=client)
-    record = batch.work.record
-    batch.work.record = lambda item=None: {**record(item), "input": {"bytes": 1}} if item else record()  # type: ignore
-    lines = [line for line in batch.execute() if isinstance(line, ReportLine)]
-    assert "sees another file" in next(line.sentence for line in lines if line.input == "a.tif")
+    lies = [True, False, True]  # from the start; then when it is asked for, after a look that was good
+    for lie, says in ((lies[:1], "does not see the image a.tif as the head does"), (lies[1:], "sees another file")):
+        batch = ClusterBatch(found.items[:1], as_ensemble(model), SETTINGS, tmp_path / "out", cluster=client)
+        record, told = batch.work.record, iter(lie)
+        batch.work.record = lambda item=None, record=record, told=told: (  # type: ignore[method-assign]
+            {**record(item), "input": {"bytes": 1}} if item is not None and next(told) else record(item)
+        )
+        if lie[0]:
+            with pytest.raises(ClusterError, match=f"can take part.*{says}"):
+                list(batch.execute())
+            assert "Not begun. None of the workers" in rows(batch.report)[0]["what happened"]
+        else:
+            (line,) = [line for line in batch.execute() if isinstance(line, ReportLine)]
+            assert says in line.sentence
 
 
 def test_layers_are_only_in_memory(model, tmp_path) -> None:

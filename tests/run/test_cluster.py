@@ -210,6 +210,9 @@ def test_what_a_cluster_cannot_do_is_said_before_one_is_asked(image, tmp_path, c
         nf.segment(image, model, cluster="tcp://127.0.0.1:9", **CHOSEN)
     with pytest.raises(SettingsError, match=r"names no cluster.*tcp://HOST:8786"):
         nf.segment(image, model, cluster="local:0", out=out, **CHOSEN)
+    for wrong in ("head", "tcp://head"):
+        with pytest.raises(SettingsError, match=r"names no cluster"):
+            check_address(wrong)
     line = ["segment", str(image.store.root), "--model", str(model), "-o", str(tmp_path / "l.tif"), "--quiet"]
     assert cli.main([*line, "--channel-axis", "-1", "--cluster", "tcp://127.0.0.1:9"]) != 0
     assert "On a cluster every result is a Zarr folder" in capsys.readouterr().err

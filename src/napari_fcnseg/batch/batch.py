@@ -95,6 +95,8 @@ class Batch:
         The table of the objects of all images, once it is written.
     wells : Path or None
         The table of a plate's wells, once it is written.
+    late : list of (BatchItem, ReportLine)
+        What became of images that were done when the batch had been stopped already.
 
     Raises
     ------
@@ -147,6 +149,7 @@ class Batch:
         search = ObjectSearch(objects, volume) if objects is not None else None
         self.objects = search.finder(self.models, self.settings, self.out_dir, options, protected) if search else None
         self.search, self.work = search, ImageWork(self.models, self.settings, options, protected, self.objects)
+        self.late: list[tuple[BatchItem, ReportLine]] = []
         self._paces: deque[float] = deque(maxlen=_PACES)
 
     def execute(self, stop: threading.Event | None = None) -> Generator[ReportLine | BatchProgress, None, None]:
@@ -169,7 +172,7 @@ class Batch:
         OutputError
             If the report cannot be written, or another batch writes into the folder.
         """
-        waiting = dict.fromkeys(self.items, "Not begun: the batch was stopped.")
+        waiting, why = dict.fromkeys(self.items, ""), "The batch was stopped."
         with folder_lock(self.out_dir), BatchReport(self.report, self.places.wells) as report:
             try:
                 self.places.begin()
@@ -189,11 +192,18 @@ class Batch:
                             yield end
                 if not waiting and self.objects is not None:
                     self.table = self.objects.finish()
+            except FcnSegError as error:
+                why = str(error)
+                raise
             finally:
                 with suppress(FcnSegError):
                     self.wells = self.places.finish()
                 with suppress(OutputError):  # what could not be written is said already, or the report's name says it
+                    for item, line in self.late:
+                        waiting.pop(item, None)
+                        report.add(line)
                     for item, said in waiting.items():
+                        said = said or f"Not begun. {why}"
                         report.add(ReportLine(item.name, STOPPED, f"{said} Start the same batch again to go on."))
                 self.report = report.close()
 

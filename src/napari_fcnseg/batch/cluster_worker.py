@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from napari_fcnseg.batch.objects import ObjectSearch
 from napari_fcnseg.batch.one_image import ImageWork
 from napari_fcnseg.batch.options import ImageOptions
 from napari_fcnseg.batch.report import ReportLine, failed_line
+from napari_fcnseg.batch.sight import check_sight
 from napari_fcnseg.errors import ImageError
 from napari_fcnseg.imagefile.plates import read_plate
 from napari_fcnseg.instances.settings import InstanceSettings
@@ -28,8 +30,15 @@ if TYPE_CHECKING:
     from napari_fcnseg.imagefile.plates import Plate, PlateField
 
 
-def batch_order(batch: Batch) -> dict[str, Any]:
+def batch_order(batch: Batch, sight: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return what a worker needs to segment any image of a batch.
+
+    Parameters
+    ----------
+    batch : Batch
+        The batch.
+    sight : mapping, optional
+        What it has to see (:func:`napari_fcnseg.batch.sight.sight_of`).
 
     Raises
     ------
@@ -44,7 +53,7 @@ def batch_order(batch: Batch) -> dict[str, Any]:
         objects={"settings": search.settings.as_dict(), "volume": search.volume} if search is not None else None,
         plate=next((str(path.absolute()) for path in plates), None),
         inputs=[str(Path(path).absolute()) for path in batch.inputs],
-        out=str(batch.out_dir.absolute()),
+        out=str(batch.out_dir.absolute()), sight=sight,
     )  # fmt: skip
 
 
@@ -79,6 +88,8 @@ class BatchBench(ModelBench):
             wanted = ObjectSearch(InstanceSettings.from_dict(search["settings"]), search["volume"])
             objects = wanted.finder(self.models, self.settings, Path(order["out"]), options, inputs)
         self.work = ImageWork(self.models, self.settings, options, inputs, objects)
+        if order["sight"] is not None:
+            check_sight(order["sight"], lambda image: self.work.record(self.item(*image[0])) == image[1])
 
     def item(self, name: str, target: str, paths: Sequence[str], field: str | None) -> BatchItem:
         """Return an image that the head has described."""
@@ -130,8 +141,8 @@ def segment_image(
                 item = bench.item(*said)
                 if bench.work.record(item) != record:
                     raise ImageError(
-                        "The worker sees another file than the head does. Have both see the same folder under the same "
-                        "path, and do not change its images meanwhile."
+                        f"The worker on {socket.gethostname()} sees another file than the head does. Have both see the "
+                        "same folder under the same path, and do not change its images meanwhile."
                     )
                 line = _worked(bench, item, outputs, own)
             except Exception as error:

@@ -7,12 +7,14 @@ so results are of any form, are checked, and an image whose worker has died is g
 from __future__ import annotations
 
 import time
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.batch.batch import Batch
 from napari_fcnseg.batch.cluster_worker import batch_order, greet, image_job, line_of, segment_image
 from napari_fcnseg.batch.progress import BatchProgress
-from napari_fcnseg.batch.report import FAILED, KEPT, ReportLine, failed_line
+from napari_fcnseg.batch.report import FAILED, ReportLine, failed_line
+from napari_fcnseg.batch.sight import sight_of
 from napari_fcnseg.errors import InMemoryError
 from napari_fcnseg.run.cluster.address import connected
 from napari_fcnseg.run.cluster.job import GIVEN_UP, Job
@@ -58,47 +60,51 @@ class ClusterBatch(Batch):
                 f"The image {lost.name} is only in this computer's memory, and the workers cannot read it. Save it as "
                 "OME-Zarr in a folder that they see, and segment that folder."
             )
-        self._order = batch_order(self)
+        batch_order(self)  # finds out now whether there can be one
         self._given: dict[Job, tuple[BatchItem, Places]] = {}  # what is in work
         self._new: list[Entry] = []
-        self._ended, self._computed = 0, 0
+        self._tables: dict[BatchItem, dict[str, Path]] = {}  # of the objects of images that are done
+        self._ended, self._left, self._since = 0, 0.0, 0.0  # images; seconds left, as it was then
 
     def _ends(self, stop: threading.Event | None) -> Generator[Entry, None, None]:
         """Have the images segmented; yield each when it is given out, how far the batch is, and what became of each."""
-        tables: dict[BatchItem, dict[str, Path]] = {}
-        with connected(self._cluster) as cluster:
-            team = Team(cluster, self._order, self.models, greet)
+        with (
+            sight_of(self.out_dir, self.items, self._described) as sight,
+            connected(self._cluster) as cluster,
+        ):  # fmt: skip
+            team = Team(cluster, batch_order(self, sight), self.models, greet)
             for _ in team.gather():
                 if stop is not None and stop.is_set():
                     return
             team.choose({})
-            began, finished = time.perf_counter(), False
-            answers = team.window.answers(self._jobs(team.key), _POLL)
+            finished, answers = False, team.window.answers(self._jobs(team.key), _POLL)
             try:
                 for found in answers:
                     if stop is not None and stop.is_set():
                         return
                     if found is not None:
-                        item, (outputs, own) = self._given.pop(found[0])
-                        line = self._line(item, outputs, found[1])
-                        if line is not None:
-                            self._note(item, line)
-                            if line.objects is not None:
-                                tables[item] = own
+                        self._take(*found)
                     yield from self._news()
-                    yield self._progress(team.name, began)
+                    yield self._progress(team.name)
                 yield from self._news()
                 finished = True
             finally:
                 if not finished:
                     team.dismiss()
-                    team.window.settle(_STOPPING)
+                    for found in team.window.settle(_STOPPING):  # some were done all the same
+                        self._take(*found)
+                self.late += [entry for entry in self._news() if isinstance(entry, tuple)]
                 answers.close()
                 for item, _ in self._given.values():
                     self.settled(item, None)
         if self.objects is not None:
-            for item in filter(tables.__contains__, self.items):  # in the order of the images
-                self.objects.take(item.name, tables[item])
+            for item in filter(self._tables.__contains__, self.items):  # in the order of the images
+                self.objects.take(item.name, self._tables[item])
+
+    def _described(self, item: BatchItem) -> list[Any]:
+        """Return what tells a worker which image this is, and whether it sees the same."""
+        said, record = image_job(item, self.work.record(item))
+        return [said, record]
 
     def _jobs(self, key: str) -> Iterator[Job]:
         """Yield what is to be done, image by image."""
@@ -114,26 +120,45 @@ class ClusterBatch(Batch):
             self._given[job] = (item, places)
             yield job
 
-    def _line(self, item: BatchItem, outputs: Mapping[str, Path], answer: Mapping[str, Any]) -> ReportLine | None:
-        """Return what became of an image; None if its worker was told to stop."""
+    def _take(self, job: Job, answer: Mapping[str, Any]) -> None:
+        """Take note of what became of an image; of nothing if its worker was told to stop."""
+        item, (outputs, own) = self._given.pop(job)
         if GIVEN_UP in answer:
-            return self.settled(item, ReportLine(item.name, FAILED, str(answer[GIVEN_UP])))
-        said = answer["line"]
-        return self.settled(item, line_of(said, next(iter(outputs.values()))) if said is not None else None)
+            line: ReportLine | None = ReportLine(item.name, FAILED, str(answer[GIVEN_UP]))
+        else:
+            said = answer["line"]
+            line = line_of(said, next(iter(outputs.values()))) if said is not None else None
+        if line is not None and (lost := next((p for p in _written(line, outputs, own) if not p.exists()), None)):
+            line = ReportLine(
+                item.name, FAILED,
+                f"The worker has written {lost}, which this computer does not see. Name a place for the results that "
+                "all see under the same path.",
+            )  # fmt: skip
+        if (line := self.settled(item, line)) is not None:
+            self._note(item, line)
+            if line.objects is not None:
+                self._tables[item] = own
 
     def _note(self, item: BatchItem, line: ReportLine) -> None:
         self._new.append((item, line))
         self._ended += 1
-        self._computed += line.status != KEPT
+        rest = len(self.items) - self._ended
+        at_once = max(1, len(self._given))
+        self._left = median(self._paces) * -(-rest // at_once) if self._paces else 0.0
+        self._since = time.perf_counter()
 
     def _news(self) -> Iterator[Entry]:
         new, self._new = self._new, []
         yield from new
 
-    def _progress(self, team: str, began: float) -> BatchProgress:
-        count = len(self.items)
-        each = (time.perf_counter() - began) / self._computed if self._computed else None
-        left = each * (count - self._ended) if each is not None else None
+    def _progress(self, team: str) -> BatchProgress:
+        left = max(0.0, self._left - (time.perf_counter() - self._since)) if self._left else None
         first, *others = [item.name for item, _ in self._given.values()] or [self.items[-1].name]
-        done = min(self._ended, count - 1)
-        return BatchProgress(first, done, count, seconds_left=left, others=tuple(others), team=team)
+        done = min(self._ended, len(self.items) - 1)
+        return BatchProgress(first, done, len(self.items), seconds_left=left, others=tuple(others), team=team)
+
+
+def _written(line: ReportLine, outputs: Mapping[str, Path], own: Mapping[str, Path]) -> list[Path]:
+    """Return the files that an image has by what its worker says."""
+    found = list(outputs.values()) if line.output is not None else []
+    return found + (list(own.values()) if line.objects is not None else [])

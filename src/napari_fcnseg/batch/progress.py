@@ -35,5 +35,6 @@ class BatchProgress:
     team: str = ""
 
     def __str__(self) -> str:
-        what = self.team if self.team else self.name
-        return f"{self.number + 1} of {self.count}: {what}"
+        if self.team:
+            return f"{self.number} of {self.count} done, on {self.team}"
+        return f"{self.number + 1} of {self.count}: {self.name}"

@@ -178,6 +178,7 @@ def _execute(batch: Batch, quiet: bool) -> list[ReportLine]:
     finally:
         if not quiet:
             count = len(batch.items) + len(batch.left_out)
+            lines += [line for _, line in batch.late]
             where = f" Report: {batch.report}" if batch.report.is_file() else ""
             where += f", wells: {batch.wells}" if batch.wells is not None else ""
             where += f", objects: {batch.table}" if batch.table is not None else ""

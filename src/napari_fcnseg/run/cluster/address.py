@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOCAL: Final = re.compile(r"local:(\d+)")
-_SCHEDULER: Final = re.compile(r"([a-z]+://)?[^\s/:]+(:\d+)?|[a-z]+://\S+")
+_SCHEDULER: Final = re.compile(r"((tcp|tls)://)?[^\s/:]+:\d+/?|(?!tcp:|tls:)[a-z]+://\S+")
 _MOST_LOCAL: Final = 256
 _LOGGERS: Final = ("distributed", "distributed.client", "distributed.core", "distributed.comm", "distributed.utils",
                    "distributed.utils_comm", "distributed.batched", "tornado.application")  # fmt: skip
@@ -116,6 +116,7 @@ def connected(where: Any) -> Iterator[Cluster]:
         distributed.LocalCluster(
             n_workers=int(local[1]), threads_per_worker=PER_WORKER, host="127.0.0.1", dashboard_address=None,
             memory_limit=0, local_directory=folder, silence_logs=50,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # or it warns where its usual port is taken
             preload=[_AT_START],
         ) as here,
         _client(distributed, here.scheduler_address) as client,

@@ -35,9 +35,9 @@ class Submissions:
     @contextlib.contextmanager
     def one(self) -> Iterator[None]:
         """Have what is submitted meanwhile noted in the span."""
-        import dask
+        from dask.base import annotate
 
-        with dask.annotate(span={"name": ("napari-fcnseg",), "ids": (self._span,)}):
+        with annotate(span={"name": ("napari-fcnseg",), "ids": (self._span,)}):
             yield
         self._count += 1
         if self._kept and self._count % _OFTEN == 0:

@@ -112,7 +112,7 @@ class Window:
             self._look()
             if not self._workers and not told:
                 told = True
-                self._tell(f"The scheduler at {self.address} has no workers yet: waiting for one.")
+                self._tell(f"The scheduler at {self.address} has no workers: waiting for one.")
             answered = [worker for worker in self._workers.values() if worker.state in ("in use", "refused")]
             ready = ready or (time.monotonic() if answered else 0.0)
             if answered and (not self.waiting or time.monotonic() - ready > _SOME):
@@ -158,18 +158,21 @@ class Window:
                 yield from self._without_hope()
                 if not landed and poll is not None:
                     yield None
-        finally:
+        except ClusterError:
             self._withdraw()
+            raise
+        self._withdraw()
         if self._problem is not None:
             raise self._problem
 
-    def settle(self, seconds: float) -> None:
-        """Wait for what is in work at most so long, after the workers were told to stop."""
-        end = time.monotonic() + seconds
+    def settle(self, seconds: float) -> list[tuple[Job, dict[str, Any]]]:
+        """Wait for what is in work at most so long, after the workers were told to stop; return what is answered."""
+        end, found = time.monotonic() + seconds, list[tuple[Job, dict[str, Any]]]()
         with suppress(ClusterError):
             while self._busy and time.monotonic() < end and self._client.status == "running":
-                for _ in self._land(0.1):
-                    pass
+                found += self._land(0.1)
+        self._withdraw()
+        return found
 
     def _fill(self, jobs: Iterator[Job | None], exhausted: bool) -> bool:
         """Give every worker what it may have, the idlest first; return whether there is nothing more to give."""
@@ -309,7 +312,7 @@ class Window:
         lost = [self._flying.pop(key) for key in worker.jobs if key in self._flying]
         jobs = [job for job, *_ in lost if not job.worker]
         if jobs:
-            self._tell(f"The worker at {address} is gone. What it had in work is computed by another.")
+            self._tell(f"The worker at {address} is gone. What it had in work is computed again.")
         for job, _, future in lost:
             future.release()
             if not job.worker:

@@ -145,8 +145,11 @@ def compute_block(
         return {"trouble": sentence_of(error)}
 
 
-def stop(key: str) -> None:
-    """Have the blocks of an order that are in work end early; what they have finished is not noted."""
+async def stop(key: str) -> None:
+    """Have what is in work of an order end early; what is finished of it is not noted.
+
+    It is a coroutine because Dask runs nothing else on workers without waiting for the answer.
+    """
     bench = _benches.get(key)
     if bench is not None:
         bench.stopped.set()
