@@ -135,6 +135,8 @@ def _work(request: BatchRequest, news: queue.SimpleQueue[Any]) -> Path:
     with closing(batch.execute(request.stop)) as entries:
         for entry in entries:
             news.put(entry)
+    for _, line in batch.late:
+        news.put(line)
     return batch.report
 
 
