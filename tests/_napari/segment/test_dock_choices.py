@@ -24,7 +24,11 @@ def test_selecting_a_layer_never_changes_what_is_segmented(qtbot, viewer, dock) 
         settle(qtbot)
         assert dock.image.first is first
     dock.where.follow.setChecked(True)
-    qtbot.waitUntil(lambda: len(viewer.layers) > len(layers), timeout=60_000)
+
+    def grown() -> None:
+        assert len(viewer.layers) > len(layers), (dock.where.follow.isChecked(), dock.run.message.text())
+
+    qtbot.waitUntil(grown, timeout=40_000)
     finish(qtbot, dock)
     assert viewer.layers[-1].name.startswith("mine · ")
     dock.where.follow.setChecked(False)
