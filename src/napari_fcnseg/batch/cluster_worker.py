@@ -30,15 +30,8 @@ if TYPE_CHECKING:
     from napari_fcnseg.imagefile.plates import Plate, PlateField
 
 
-def batch_order(batch: Batch, sight: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what a worker needs to segment any image of a batch.
-
-    Parameters
-    ----------
-    batch : Batch
-        The batch.
-    sight : mapping, optional
-        What it has to see (:func:`napari_fcnseg.batch.sight.sight_of`).
+def batch_order(batch: Batch) -> dict[str, Any]:
+    """Return what a worker needs to segment any image of a batch, but for what it has to see.
 
     Raises
     ------
@@ -53,7 +46,7 @@ def batch_order(batch: Batch, sight: Mapping[str, Any] | None = None) -> dict[st
         objects={"settings": search.settings.as_dict(), "volume": search.volume} if search is not None else None,
         plate=next((str(path.absolute()) for path in plates), None),
         inputs=[str(Path(path).absolute()) for path in batch.inputs],
-        out=str(batch.out_dir.absolute()), sight=sight,
+        out=str(batch.out_dir.absolute()),
     )  # fmt: skip
 
 
@@ -70,7 +63,7 @@ class BatchBench(ModelBench):
     Parameters
     ----------
     order : mapping
-        As :func:`batch_order` returns it.
+        As :func:`batch_order` returns it, with its ``sight`` (:func:`napari_fcnseg.batch.sight.sight_of`).
     files : mapping of int to mapping of str to bytes
         The files of models that it does not see, by the models' numbers.
 
@@ -88,8 +81,7 @@ class BatchBench(ModelBench):
             wanted = ObjectSearch(InstanceSettings.from_dict(search["settings"]), search["volume"])
             objects = wanted.finder(self.models, self.settings, Path(order["out"]), options, inputs)
         self.work = ImageWork(self.models, self.settings, options, inputs, objects)
-        if order["sight"] is not None:
-            check_sight(order["sight"], lambda image: self.work.record(self.item(*image[0])) == image[1])
+        check_sight(order["sight"], lambda image: self.work.record(self.item(*image[0])) == image[1])
 
     def item(self, name: str, target: str, paths: Sequence[str], field: str | None) -> BatchItem:
         """Return an image that the head has described."""

@@ -60,7 +60,7 @@ class ClusterBatch(Batch):
                 f"The image {lost.name} is only in this computer's memory, and the workers cannot read it. Save it as "
                 "OME-Zarr in a folder that they see, and segment that folder."
             )
-        batch_order(self)  # finds out now whether there can be one
+        self._order = batch_order(self)
         self._given: dict[Job, tuple[BatchItem, Places]] = {}  # what is in work
         self._new: list[Entry] = []
         self._tables: dict[BatchItem, dict[str, Path]] = {}  # of the objects of images that are done
@@ -72,7 +72,7 @@ class ClusterBatch(Batch):
             sight_of(self.out_dir, self.items, self._described) as sight,
             connected(self._cluster) as cluster,
         ):  # fmt: skip
-            team = Team(cluster, batch_order(self, sight), self.models, greet)
+            team = Team(cluster, {**self._order, "sight": sight}, self.models, greet)
             for _ in team.gather():
                 if stop is not None and stop.is_set():
                     return
