@@ -24,7 +24,7 @@ _HOME = {
     "compare": "comparison",
     "convert": "model.patch_model",
     "estimate": "run.time_estimate",
-    "find_instances": "instances.labeling",
+    "find_instances": "run.find_instances",
     "iter_segment": "run.segment",
     "load_model": "model.patch_model",
     "score_probability": "comparison.metrics.probability",

@@ -3,7 +3,6 @@ from napari_fcnseg.comparison import Comparison as Comparison
 from napari_fcnseg.comparison import compare as compare
 from napari_fcnseg.comparison.metrics.probability import ProbabilityScores as ProbabilityScores
 from napari_fcnseg.comparison.metrics.probability import score_probability as score_probability
-from napari_fcnseg.instances.labeling import find_instances as find_instances
 from napari_fcnseg.instances.settings import InstanceSettings as InstanceSettings
 from napari_fcnseg.model.fcn import FCN as FCN
 from napari_fcnseg.model.patch_model import PatchModel as PatchModel
@@ -16,6 +15,7 @@ from napari_fcnseg.proof.precision_trial import PrecisionTrial as PrecisionTrial
 from napari_fcnseg.proof.precision_trial import try_precision as try_precision
 from napari_fcnseg.proof.verification import Verification as Verification
 from napari_fcnseg.proof.verification import verify as verify
+from napari_fcnseg.run.find_instances import find_instances as find_instances
 from napari_fcnseg.run.patchwise import segment_patchwise as segment_patchwise
 from napari_fcnseg.run.result import Segmentation as Segmentation
 from napari_fcnseg.run.run import Tile as Tile

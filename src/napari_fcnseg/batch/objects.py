@@ -14,10 +14,10 @@ from napari_fcnseg.batch.record import record_of
 from napari_fcnseg.errors import FcnSegError, ImageError, SettingsError
 from napari_fcnseg.imagefile import read_image, stage_image
 from napari_fcnseg.imagefile.writing import grown
-from napari_fcnseg.instances.labeling import find_instances
 from napari_fcnseg.instances.measuring import measure_objects
 from napari_fcnseg.instances.settings import InstanceSizes
 from napari_fcnseg.plan.layout import Layout
+from napari_fcnseg.run.find_instances import find_instances
 from napari_fcnseg.run.provenance_file import provenance_of_file, publish_with_provenance
 from napari_fcnseg.system.saving import grows
 from napari_fcnseg.system.saving.texts import ALL_OBJECTS, OBJECTS

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from napari_fcnseg.settings import RunSettings
     from napari_fcnseg.system.saving import Inputs
 
+#: What ``--cluster`` is, for ``--help``.
+CLUSTER = "Dask scheduler whose workers compute, as it prints its address, or local:N for N processes"
+
 
 def add_run_arguments(command: argparse.ArgumentParser) -> None:
     """Add the options that name the image, the models and the settings."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fcnseg.cli.arguments import CLUSTER
 from napari_fcnseg.cli.into_image import into_images
 from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.instances.settings import METHODS
@@ -16,9 +18,11 @@ from napari_fcnseg.instances.settings import METHODS
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.instances.settings import InstanceSettings
+    from napari_fcnseg.run.cluster.instance_team import SearchTeam
     from napari_fcnseg.system.saving import Plan
 
 
@@ -42,6 +46,7 @@ def add_arguments(instances: argparse.ArgumentParser) -> None:
     add("--outlines", type=Path, metavar="FILE", help="write outlines for ImageJ (.zip) or QuPath (.geojson)")
     add("--image", nargs="+", default=[], metavar="FILE", help="whose brightness the table has too; or one a channel")
     add("--overwrite", action="store_true", help="replace earlier results; never the labels")
+    add("--cluster", metavar="ADDRESS", help=CLUSTER)
     add("--quiet", action="store_true", help="no summary")
     instances.set_defaults(run=into_images(run_instances))
 
@@ -69,6 +74,15 @@ def search_settings(
     )  # fmt: skip
 
 
+def _check_cluster(chosen: argparse.Namespace) -> None:
+    """Find out whether the options fit a cluster, before it is asked."""
+    from napari_fcnseg.run.cluster.address import check_address
+    from napari_fcnseg.run.cluster.instance_team import check_for_cluster
+
+    check_address(chosen.cluster)
+    check_for_cluster(chosen.output)
+
+
 def _names_of(labels: Path) -> tuple[str, ...]:
     """Return what the classes of labels are called, as their provenance says; nothing where it does not."""
     from napari_fcnseg.run.provenance_file import provenance_of_file
@@ -86,6 +100,8 @@ def run_instances(chosen: argparse.Namespace) -> int:
 
     settings = search_settings(chosen, chosen.interior, _names_of(Path(chosen.labels)), chosen.method)
     check_ending(chosen.output)
+    if chosen.cluster is not None:
+        _check_cluster(chosen)
     inputs = Inputs([chosen.labels, provenance_path(Path(chosen.labels)), *chosen.image])
     measured = [path for path in (chosen.table, chosen.outlines) if path is not None]
     for path, endings in ((chosen.table, (".csv",)), (chosen.outlines, ENDINGS)):
@@ -99,8 +115,8 @@ def run_instances(chosen: argparse.Namespace) -> int:
     )  # fmt: skip
     plan.check_names()
     check_provenance(plan.beside[0], plan.outputs)
-    with plan.claim():
-        said = _find_into(chosen, settings, plan)
+    with plan.claim(), _team(chosen) as team:
+        said = _find_into(chosen, settings, plan, team)
     if measured:
         said += f" {' and '.join(map(str, measured))} written."
     if not chosen.quiet:
@@ -108,12 +124,21 @@ def run_instances(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _find_into(chosen: argparse.Namespace, settings: InstanceSettings, plan: Plan) -> str:
+def _team(chosen: argparse.Namespace) -> AbstractContextManager[SearchTeam | None]:
+    """Connect to the cluster that is to search, if there is to be one."""
+    if chosen.cluster is None:
+        return nullcontext()
+    from napari_fcnseg.run.cluster.instance_team import team_for
+
+    return team_for(chosen.cluster, chosen.labels)
+
+
+def _find_into(chosen: argparse.Namespace, settings: InstanceSettings, plan: Plan, team: SearchTeam | None) -> str:
     """Find instances, write them into files that are claimed, and return how many there are in words."""
     from napari_fcnseg.cli.arguments import said
     from napari_fcnseg.imagefile import read_image
-    from napari_fcnseg.instances.blocks import scratch_beside
     from napari_fcnseg.instances.labeling import searched
+    from napari_fcnseg.instances.scratch import scratch_beside
     from napari_fcnseg.instances.settings import InstanceSizes, absent, why_none
     from napari_fcnseg.run.provenance_file import provenance_of_file, write_with_provenance
     from napari_fcnseg.system.saving import ZARR
@@ -124,11 +149,12 @@ def _find_into(chosen: argparse.Namespace, settings: InstanceSettings, plan: Pla
     spacing = file.spacing(spatial)
     how = {"settings": settings.as_dict(), "spatial": spatial, "labels": str(labels)}
     room = scratch_beside(chosen.output) if chosen.output.suffix.lower() == ZARR else None
-    with searched(file.data, settings, spatial=spatial, spacing=spacing, room=room) as found:
+    who: dict[str, Any] = {"workers": team.join} if team is not None else {}
+    with searched(file.data, settings, spatial=spatial, spacing=spacing, room=room, **who) as found:
         instances = found if room is not None else np.asarray(found)
         _measure(chosen, file, instances, spatial, spacing)
         made = {**provenance_of_file(labels), "instances": how}
-        write_with_provenance(plan, file.labelled(instances), made)
+        write_with_provenance(plan, file.labelled(instances), made, team.copy if team is not None else None)
         unit = f"{file.unit}{' ²³'[spatial - 1].strip()}" if file.unit else ""
         known = InstanceSizes.of(found, math.prod(spacing) if spacing else None, unit)
     if not known.count:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.cli import batch
 from napari_fcnseg.cli.arguments import (
+    CLUSTER,
     add_overwrite,
     add_run_arguments,
     channels_note,
@@ -56,8 +57,7 @@ def add_arguments(segment: argparse.ArgumentParser) -> None:
     for kind in EXTRA_OUTPUTS:
         segment.add_argument(f"--{kind.name}", type=Path, metavar="FILE", help=f"write {kind.about} too")
     segment.add_argument("--verify", action="store_true", help="compare with the patch model at 256 pixels too")
-    cluster = "Dask scheduler whose workers compute, as it prints its address, or local:N for N processes"
-    segment.add_argument("--cluster", metavar="ADDRESS", help=cluster)
+    segment.add_argument("--cluster", metavar="ADDRESS", help=CLUSTER)
     batch.add_arguments(segment)
     add_overwrite(segment)
     segment.set_defaults(run=into_images(run_segment))

@@ -203,11 +203,12 @@ def _rows_and_columns_last(image: ImageFile) -> ImageFile:
 
 
 def grown(
-    path: Path, image: ImageFile, *, overwrite: bool = False, proceed: Callable[[], object] = lambda: None
-) -> GrowingZarr:
+    path: Path, image: ImageFile, *, overwrite: bool = False, proceed: Callable[[], object] = lambda: None,
+    fill: Callable[[GrowingZarr], object] | None = None,
+) -> GrowingZarr:  # fmt: skip
     """Write an OME-Zarr image to a temporary folder, to be published.
 
-    Its channels, if it has any, come before the axes of space.
+    Its channels, if it has any, come before the axes of space. ``fill`` writes the finest level, if others are to.
 
     Raises
     ------
@@ -222,12 +223,14 @@ def grown(
     options: dict[str, Any] = {"classes": channel is not None, "overwrite": overwrite, "shared": True}
     growing = GrowingZarr(path, data.shape, chunks, data.dtype, image, **options)
     try:
-        target, places = growing.array, len(image.result_axes)
-        stored = getattr(target, "shards", None) or target.chunks
-        for box in parts_of(data.shape[:places], stored[:places]):
-            proceed()
-            where: tuple[Any, ...] = tuple(slice(*span) for span in box)
-            target[where] = np.asarray(data[where + (slice(None),) * (channel is not None)])
+        if fill is not None:
+            fill(growing)
+        else:
+            places = len(image.result_axes)
+            for box in parts_of(data.shape[:places], growing.stored[:places]):
+                proceed()
+                where: tuple[Any, ...] = tuple(slice(*span) for span in box)
+                growing.array[where] = np.asarray(data[where + (slice(None),) * (channel is not None)])
         growing.complete(proceed)
     except OSError as error:
         growing.discard()

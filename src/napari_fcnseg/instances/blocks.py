@@ -1,13 +1,10 @@
-"""Blocks that a frame is searched in, and room for numbers on the way: memory, or a folder that goes at the end."""
+"""Blocks that a frame is searched in."""
 
 from __future__ import annotations
 
 import itertools
 import math
-import shutil
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -15,14 +12,9 @@ import numpy as np
 from napari_fcnseg.arrays.frame_source import chunk_shape_of
 from napari_fcnseg.errors import OutputError, SettingsError
 from napari_fcnseg.system.formatting import format_shape
-from napari_fcnseg.system.saving.names import final, hidden
-from napari_fcnseg.system.saving.reasons import reason, remedy
-from napari_fcnseg.system.saving.recovery import PART
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Sequence
-    from contextlib import AbstractContextManager
 
     import numpy.typing as npt
 
@@ -66,11 +58,48 @@ def block_shape(
     return tuple(min(n, c * max(side // c, 1) if c <= side else side) for n, c in zip(shape, chunks, strict=True))
 
 
-def boxes_of(shape: Sequence[int], block: Sequence[int]) -> list[Box]:
-    """Return the blocks of a frame in C order."""
-    return list(
-        itertools.product(*([(a, min(a + b, n)) for a in range(0, n, b)] for n, b in zip(shape, block, strict=True)))
-    )
+@dataclass(frozen=True)
+class Grid:
+    """A frame, cut into blocks, which are numbered from 0 in C order.
+
+    Attributes
+    ----------
+    shape, block : tuple of int
+        Pixels of the frame, and of a block.
+    """
+
+    shape: tuple[int, ...]
+    block: tuple[int, ...]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Blocks along each axis."""
+        return tuple(-(-n // b) for n, b in zip(self.shape, self.block, strict=True))
+
+    def __len__(self) -> int:
+        """Blocks in all."""
+        return math.prod(self.counts)
+
+    def place(self, number: int) -> tuple[int, ...]:
+        """Return where a block is among the blocks."""
+        return tuple(map(int, np.unravel_index(number, self.counts)))
+
+    def box(self, number: int) -> Box:
+        """Return the pixels of a block."""
+        return tuple(
+            (i * b, min((i + 1) * b, n)) for i, b, n in zip(self.place(number), self.block, self.shape, strict=True)
+        )
+
+    def number(self, place: Sequence[int]) -> int:
+        """Return the block at a place; -1 where there is none."""
+        if any(not 0 <= i < n for i, n in zip(place, self.counts, strict=True)):
+            return -1
+        return int(np.ravel_multi_index(place, self.counts))
+
+    def over(self, box: Box) -> Iterator[int]:
+        """Yield the blocks that a box lies in."""
+        spans = (range(a // b, -(-z // b)) for (a, z), b in zip(box, self.block, strict=True))
+        return map(self.number, itertools.product(*spans))
 
 
 def grown(box: Box, margins: int | Sequence[int], shape: Sequence[int]) -> Box:
@@ -83,71 +112,6 @@ def slices(box: Box, origin: Sequence[int] | None = None) -> tuple[slice, ...]:
     """Return what chooses a box from a frame, or from a part of it that begins elsewhere."""
     first = origin if origin is not None else (0,) * len(box)
     return tuple(slice(a - o, b - o) for (a, b), o in zip(box, first, strict=True))
-
-
-class Scratch:
-    """Makes arrays of zeros that are needed for a while.
-
-    Parameters
-    ----------
-    folder : Path or None
-        Where they lie; None for memory.
-    """
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder, self._names = folder, itertools.count()
-
-    def array(self, shape: tuple[int, ...], dtype: npt.DTypeLike, chunks: tuple[int, ...]) -> Any:
-        """Return a new array."""
-        if self._folder is None:
-            return np.zeros(shape, dtype)
-        import zarr
-
-        return zarr.create_array(
-            self._folder / str(next(self._names)), shape=shape, chunks=tuple(map(min, chunks, shape)), dtype=dtype
-        )
-
-    def forget(self, array: Any) -> None:
-        """Remove an array."""
-        if self._folder is not None:
-            shutil.rmtree(array.store.root, ignore_errors=True)
-
-
-@contextmanager
-def scratch_in(folder: str | os.PathLike[str] | None, place: Path | None = None) -> Iterator[Scratch]:
-    """Make room for arrays on disk, and remove them at the end.
-
-    Parameters
-    ----------
-    folder : path or None
-        Where there is room; None for memory.
-    place : Path, optional
-        A new folder in it, to be made; otherwise one with a temporary name.
-
-    Raises
-    ------
-    OutputError
-        If there is none.
-    """
-    if folder is None:
-        yield Scratch()
-        return
-    try:
-        if place is None:
-            place = Path(tempfile.mkdtemp(dir=folder, prefix="fcnseg-"))
-        else:
-            place.mkdir()
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written into: {reason(error)}. {remedy(error)}") from None
-    try:
-        yield Scratch(place)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def scratch_beside(path: Path) -> AbstractContextManager[Scratch]:
-    """Make room beside a result that has been claimed; what a killed process leaves goes with the next claim."""
-    return scratch_in(final(path).parent, hidden(final(path), PART))
 
 
 def check_target(target: Any, found: LazyArray) -> None:

@@ -1,4 +1,8 @@
-"""Touching instances cut apart in block after block, each piece as in the whole frame."""
+"""Touching instances cut apart, block by block, each piece as in the whole frame.
+
+A piece that lies in several blocks is cut once, for the block that its first part is in (:meth:`BlockCutter.pieces`);
+the others then take what lies in them of it (:meth:`BlockCutter.block`).
+"""
 
 from __future__ import annotations
 
@@ -11,55 +15,127 @@ from napari_fcnseg.instances.blocks import grown, slices
 from napari_fcnseg.instances.joining import first_places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
     from napari_fcnseg.arrays.lazy import Box
     from napari_fcnseg.instances.blocks import Mask, Numbers
-    from napari_fcnseg.instances.joining import Parts, Table
+    from napari_fcnseg.instances.joining import Noted, Parts, Table
+
+    Facts = dict[str, npt.NDArray[Any]]
+
+
+def crossing_facts(parts: Parts, block: int) -> Facts:
+    """Return what a block has to know of pieces that are in others, too.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``local``, ``root`` and ``home``: its parts of such pieces, numbered within the block, the pieces, and the
+        blocks that these are cut for. ``piece``, ``first``, ``low``, ``high``: the pieces that are cut for it.
+    """
+    own = parts.of(block)
+    roots = parts.root[own]
+    local = np.flatnonzero(parts.crosses[roots])
+    numbers = np.arange(own.start, own.stop)
+    piece = numbers[(roots == numbers) & parts.crosses[own]]
+    return {
+        "local": local + 1, "root": roots[local], "home": parts.home(roots[local]), "piece": piece,
+        "first": parts.first[piece], "low": parts.low[piece], "high": parts.high[piece],
+    }  # fmt: skip
 
 
 class BlockCutter:
-    """Cuts the parts in block after block; the numbers that it gives are those of instances, whole or in part."""
+    """Cuts the pieces of a block.
 
-    def __init__(
-        self, cutter: Cutter, kinds: Callable[[Box], Numbers], parts: Parts, block: tuple[int, ...], connectivity: int
-    ) -> None:  # fmt: skip
-        self._cutter, self._kinds, self._parts, self._connectivity = cutter, kinds, parts, connectivity
-        self._block = block
-        self._grid = tuple(-(-n // b) for n, b in zip(cutter.shape, block, strict=True))
-        self._sizes, self._firsts = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
-        self._count = 0
-        self._open: dict[int, tuple[Box, Numbers, int]] = {}  # pieces that go on in blocks to come
+    Parameters
+    ----------
+    cutter : Cutter
+        Cuts one piece.
+    kinds : callable
+        Returns the kind of the pixels in a box.
+    connectivity : int
+        As in :class:`~napari_fcnseg.InstanceSettings`.
+    """
 
-    def objects(self) -> tuple[Table, Table]:
-        """Return the size and the first pixel that belong to each number, 0 among them."""
-        return np.concatenate(self._sizes), np.concatenate(self._firsts)
+    def __init__(self, cutter: Cutter, kinds: Callable[[Box], Numbers], connectivity: int) -> None:
+        self._cutter, self._kinds, self._connectivity = cutter, kinds, connectivity
 
-    def block(self, number: int, box: Box, ids: Numbers) -> Numbers:
-        """Return the instances in a block whose parts are given."""
-        parts = self._parts
-        start = parts.starts[number]
-        stop = (*parts.starts, len(parts.root) - 1)[number + 1]
-        roots = parts.root[start + 1 : stop + 1]
-        local: Numbers = np.where(ids > 0, ids.astype(np.int64) - start, 0)
-        crossing = parts.crosses[roots]
-        cores, deep = self._cores(local, box, len(roots))
-        simple = ~crossing & (cores == 1) & ~deep  # one instance, and nothing to compute
-        table = np.zeros(len(roots) + 1, np.uint32)
-        table[1:][simple] = self._count + np.arange(1, np.count_nonzero(simple) + 1)
-        self._note(parts.size[roots[simple]], parts.first[roots[simple]])
+    def pieces(self, crossing: Mapping[str, Any]) -> Facts:
+        """Cut the pieces that are cut for a block and lie in others, too.
+
+        Parameters
+        ----------
+        crossing : mapping
+            As :func:`crossing_facts` returns it.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``count``, the instances of each piece; ``size`` and ``first`` of all of them; for each piece, by its
+            number, ``box1`` and ``numbers1``, where it lies and its instances from 1.
+        """
+        found: Facts = {}
+        sizes, firsts, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], []
+        for n, piece in enumerate(crossing["piece"].tolist()):
+            box, numbers, size, first = self._cut(crossing["low"][n], crossing["high"][n], int(crossing["first"][n]))
+            found |= {f"box{piece}": np.array(box), f"numbers{piece}": numbers.astype(np.uint32)}
+            counts.append(len(size))
+            sizes.append(size)
+            firsts.append(first)
+        size, first = np.concatenate(sizes), np.concatenate(firsts)
+        return {**found, "count": np.array(counts, np.int64), "size": size, "first": first}
+
+    def block(
+        self, box: Box, local: Numbers, own: Mapping[str, Any], crossing: Mapping[str, Any], pieces: Noted
+    ) -> tuple[Numbers, Facts]:
+        """Cut all pieces in a block.
+
+        Parameters
+        ----------
+        box : Box
+            The block.
+        local : ndarray of int
+            The parts in it, from 1.
+        own : mapping of str to ndarray
+            ``size``, ``first``, ``low`` and ``high`` of these.
+        crossing : mapping
+            As :func:`crossing_facts` returns it.
+        pieces : callable
+            Given a block and keys, what :meth:`pieces` has found for it.
+
+        Returns
+        -------
+        numbers : ndarray of uint32
+            Of the instances: from 1 those that are in this block alone, then those of ``piece`` and ``nth``.
+        facts : dict of str to ndarray
+            ``size`` and ``first`` of the former; ``piece`` and ``nth``, which instance of which piece the others are.
+        """
+        count = len(own["size"])
+        crosses = np.zeros(count, bool)
+        crosses[crossing["local"] - 1] = True
+        cores, deep = self._cores(local, box, count)
+        simple = ~crosses & (cores == 1) & ~deep  # one instance, and nothing to compute
+        table = np.zeros(count + 1, np.uint32)
+        table[1:][simple] = np.arange(1, np.count_nonzero(simple) + 1)
         result: Numbers = table[local]
-        for root in roots[~crossing & ((cores > 1) | deep)].tolist():
-            self._paste(result, box, *self._cut(root))
-        for root in np.unique(roots[crossing]).tolist():
-            if root not in self._open:
-                self._open[root] = self._cut(root)
-            self._paste(result, box, *self._open[root])
-            if self._last(root) <= number:
-                del self._open[root]
-        return result
+        sizes, firsts = [own["size"][simple]], [own["first"][simple]]
+        highest = int(table.max())
+        for part in np.flatnonzero(~crosses & ((cores > 1) | deep)).tolist():
+            place, numbers, size, first = self._cut(own["low"][part], own["high"][part], int(own["first"][part]))
+            _paste(result, box, place, numbers, highest)
+            highest += len(size)
+            sizes.append(size)
+            firsts.append(first)
+        named: list[Table] = [np.zeros((2, 0), np.int64)]
+        for piece, home in sorted(set(zip(crossing["root"].tolist(), crossing["home"].tolist(), strict=True))):
+            where, numbers = pieces(home, f"box{piece}", f"numbers{piece}")
+            seen = _paste(result, box, tuple(map(tuple, where.tolist())), numbers, highest)
+            highest += len(seen)
+            named.append(np.stack([np.full(len(seen), piece), seen]))
+        piece, nth = np.concatenate(named, 1)
+        return result, {"size": np.concatenate(sizes), "first": np.concatenate(firsts), "piece": piece, "nth": nth}
 
     def _cores(self, local: Numbers, box: Box, count: int) -> tuple[Table, Mask]:
         """Return how many components of the interior each part has, and whether one may have to be cut."""
@@ -78,37 +154,28 @@ class BlockCutter:
             deep = np.asarray(most) > self._cutter.separation * (1 - 1e-9)
         return cores, deep
 
-    def _cut(self, root: int) -> tuple[Box, Numbers, int]:
-        """Cut a piece; return where it lies, its instances from 1, and what is added to them."""
-        parts = self._parts
-        low, high = parts.low[root].tolist(), parts.high[root].tolist()
-        box, numbers = self._cutter.cut(tuple(zip(low, high, strict=True)), int(parts.first[root]))
-        before, flat = self._count, numbers.ravel()
+    def _cut(self, low: Table, high: Table, first: int) -> tuple[Box, Numbers, Table, Table]:
+        """Cut a piece; return where it lies, its instances from 1, their sizes and their first pixels."""
+        box, numbers = self._cutter.cut(tuple(zip(low.tolist(), high.tolist(), strict=True)), first)
+        flat = numbers.ravel()
         count = int(flat.max())
-        first = np.zeros(count + 1, np.int64)
-        first[flat[::-1]] = np.arange(len(flat))[::-1]
-        places = np.unravel_index(first[1:], numbers.shape)
+        firsts = np.zeros(count + 1, np.int64)
+        firsts[flat[::-1]] = np.arange(len(flat))[::-1]
+        places = np.unravel_index(firsts[1:], numbers.shape)
         origin = [a for a, _ in box]
         whole = np.ravel_multi_index([p + o for p, o in zip(places, origin, strict=True)], self._cutter.shape)
-        self._note(np.bincount(flat)[1:], whole)
-        return box, numbers, before
+        return box, numbers, np.bincount(flat)[1:], np.asarray(whole, np.int64)
 
-    def _note(self, sizes: Table, firsts: npt.NDArray[np.integer[Any]]) -> None:
-        self._sizes.append(np.asarray(sizes, np.int64))
-        self._firsts.append(np.asarray(firsts, np.int64))
-        self._count += len(sizes)
 
-    def _last(self, root: int) -> int:
-        """Return the last block that a piece may be in."""
-        corner = [(n - 1) // b for n, b in zip(self._parts.high[root].tolist(), self._block, strict=True)]
-        return int(np.ravel_multi_index(corner, self._grid))
-
-    @staticmethod
-    def _paste(result: Numbers, box: Box, place: Box, numbers: Numbers, before: int) -> None:
-        """Put what lies in a block of a piece's instances there."""
-        both = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(box, place, strict=True))
-        if any(a >= b for a, b in both):
-            return
-        part = numbers[slices(both, [low for low, _ in place])]
-        target = result[slices(both, [low for low, _ in box])]
-        np.copyto(target, part + np.int64(before), where=part > 0, casting="unsafe")
+def _paste(result: Numbers, box: Box, place: Box, numbers: Numbers, highest: int) -> Table:
+    """Put what lies in a block of a piece's instances there, numbered on; return which of them these are."""
+    both = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(box, place, strict=True))
+    if any(a >= b for a, b in both):
+        return np.zeros(0, np.int64)
+    part = numbers[slices(both, [low for low, _ in place])]
+    present = np.unique(part)
+    seen: Table = present[present > 0].astype(np.int64)
+    table = np.zeros(int(seen.max(initial=0)) + 1, np.uint32)
+    table[seen] = np.arange(highest + 1, highest + len(seen) + 1)
+    np.copyto(result[slices(both, [low for low, _ in box])], table[part], where=part > 0)
+    return seen

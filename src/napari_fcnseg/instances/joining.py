@@ -1,15 +1,20 @@
-"""Connected components of a mask that is searched block by block, the same as of the whole mask."""
+"""Connected components of a mask that is searched block by block, the same as of the whole mask.
+
+Each block is labelled alone, in any order and by any process (:func:`label_block`); what it notes of its components and
+of the pixels at its sides is enough to join them (:func:`join_blocks`).
+"""
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fcnseg.errors import ImageError
-from napari_fcnseg.instances.blocks import slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,16 +22,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fcnseg.arrays.lazy import Box
-    from napari_fcnseg.instances.blocks import Mask, Numbers
+    from napari_fcnseg.instances.blocks import Grid, Mask, Numbers
 
     Table = npt.NDArray[np.int64]
+    #: Returns what a block has noted under some keys.
+    Noted = Callable[..., list[npt.NDArray[Any]]]
 
 _MOST = 2**32 - 1
 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What the numbers in an array of parts of components stand for. All are indexed by those numbers.
+    """The parts of components that lie in one block each; those of a frame are numbered from 1, block after block.
+
+    All but the last are indexed by those numbers.
 
     Attributes
     ----------
@@ -40,7 +49,7 @@ class Parts:
         Its first pixel along each axis, and the one after its last.
     crosses : ndarray of bool, shape (n + 1,)
         Whether it may be in several blocks.
-    starts : list of int
+    starts : ndarray of int, shape (blocks + 1,)
         The numbers of each block begin after this one.
     """
 
@@ -50,13 +59,21 @@ class Parts:
     low: Table
     high: Table
     crosses: Mask
-    starts: list[int]
+    starts: Table
 
     @property
     def is_root(self) -> Mask:
         """Whether a number is that of a whole component."""
         whole: Mask = (self.root == np.arange(len(self.root))) & (self.root > 0)
         return whole
+
+    def of(self, block: int) -> slice:
+        """Return the numbers of a block."""
+        return slice(int(self.starts[block]) + 1, int(self.starts[block + 1]) + 1)
+
+    def home(self, numbers: Table) -> Table:
+        """Return the blocks that numbers are of."""
+        return np.searchsorted(self.starts, numbers) - 1
 
 
 def first_places(numbers: Numbers) -> npt.NDArray[np.intp]:
@@ -66,59 +83,84 @@ def first_places(numbers: Numbers) -> npt.NDArray[np.intp]:
     return places
 
 
-def join_components(
-    mask: Callable[[Box], Mask], numbers: Any, shape: tuple[int, ...], boxes: Sequence[Box], connectivity: int,
-    proceed: Callable[[], None],
-) -> Parts:  # fmt: skip
-    """Find the connected components of a mask.
+def label_block(
+    mask: Mask, box: Box, shape: tuple[int, ...], connectivity: int
+) -> tuple[Numbers, dict[str, npt.NDArray[Any]]]:
+    """Find the connected components of a mask within one block.
 
     Parameters
     ----------
-    mask : callable
-        Returns the mask in a box.
-    numbers : array_like of uint32
-        Zeros; gets a number for each part of a component that lies in one block.
+    mask : ndarray of bool
+        In the block.
+    box : Box
+        The block.
     shape : tuple of int
         Of the frame.
-    boxes : sequence of Box
-        The blocks, in C order.
     connectivity : int
         As in :class:`~napari_fcnseg.InstanceSettings`.
-    proceed : callable
-        Called for every block.
+
+    Returns
+    -------
+    numbers : ndarray of uint32
+        Of the components in the block, from 1 in the order of their first pixels.
+    facts : dict of str to ndarray
+        What :func:`join_blocks` needs: ``size``, ``first``, ``low``, ``high`` and ``crosses`` of the components, that
+        of number 1 first, as in :class:`Parts`; ``near0``, ``far0``, ``near1``, … the numbers at either side of the
+        block along each axis, where the frame goes on.
     """
     from scipy.ndimage import find_objects
     from skimage.measure import label
 
-    axes = len(shape)
-    sizes, firsts = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
-    corners, crossing = [np.zeros((1, 2, axes), np.int64)], [np.zeros(1, bool)]
-    pairs: list[Table] = []
-    starts, count = [], 0
-    for box in boxes:
+    local: Numbers = label(mask, connectivity=connectivity).astype(np.uint32)  # type: ignore[no-untyped-call]
+    size = np.bincount(local.ravel())[1:].astype(np.int64)
+    origin = np.array([low for low, _ in box], np.int64)
+    places = np.unravel_index(first_places(local), local.shape)
+    first = np.ravel_multi_index([p + o for p, o in zip(places, origin, strict=True)], shape)
+    windows = [[[s.start for s in w], [s.stop for s in w]] for w in find_objects(local.view(np.int32))]
+    corners = np.array(windows, np.int64).reshape(-1, 2, len(box)) + origin
+    crosses = np.zeros(len(size) + 1, bool)
+    facts: dict[str, npt.NDArray[Any]] = {}
+    for axis, ((low, high), length) in enumerate(zip(box, shape, strict=True)):
+        for name, there, at in (("near", low > 0, 0), ("far", high < length, -1)):
+            if there:
+                side = facts[f"{name}{axis}"] = local[(slice(None),) * axis + (at,)]
+                crosses[side] = True
+    facts |= {"size": size, "first": first, "low": corners[:, 0], "high": corners[:, 1], "crosses": crosses[1:]}
+    return local, facts
+
+
+def join_blocks(noted: Noted, grid: Grid, connectivity: int, proceed: Callable[[], None]) -> Parts:
+    """Join the components of all blocks.
+
+    Parameters
+    ----------
+    noted : callable
+        Given a block and keys, what :func:`label_block` has found there.
+    grid : Grid
+        The blocks.
+    connectivity : int
+        As there.
+    proceed : callable
+        Called for every block.
+
+    Raises
+    ------
+    ImageError
+        If there are too many to be numbered.
+    """
+    axes = len(grid.shape)
+    found: list[list[Any]] = [[np.zeros(1, np.int64)], [np.zeros(1, np.int64)], [np.zeros((1, axes), np.int64)],
+                              [np.zeros((1, axes), np.int64)], [np.zeros(1, bool)]]  # fmt: skip
+    starts = [0]
+    for block in range(len(grid)):
         proceed()
-        starts.append(count)
-        local: Numbers = label(mask(box), connectivity=connectivity)  # type: ignore[no-untyped-call]
-        origin = np.array([low for low, _ in box])
-        own = np.bincount(local.ravel())[1:]
-        if not len(own):
-            continue
-        places = np.unravel_index(first_places(local), local.shape)
-        firsts.append(np.ravel_multi_index([p + o for p, o in zip(places, origin, strict=True)], shape))
-        windows = [[[s.start for s in w], [s.stop for s in w]] for w in find_objects(local)]
-        corners.append(np.array(windows, np.int64) + origin)
-        sizes.append(own.astype(np.int64))
-        crossing.append(_at_faces(local, box, shape, len(own)))
-        if count + len(own) > _MOST:
-            raise ImageError(f"The labels have more than {_MOST:,} parts in one frame. Give a part of the image.")
-        written = np.where(local > 0, local + np.uint32(count), 0).astype(np.uint32)
-        pairs += _touching(written, numbers, box, shape, connectivity)
-        numbers[slices(box)] = written
-        count += len(own)
-    box_of = np.concatenate(corners)
-    root = _roots(count, pairs)
-    size, first = np.concatenate(sizes), np.concatenate(firsts)
-    low, high, crosses = box_of[:, 0], box_of[:, 1], np.concatenate(crossing)
+        for whole, own in zip(found, noted(block, "size", "first", "low", "high", "crosses"), strict=True):
+            whole.append(own)
+        starts.append(starts[-1] + len(found[0][-1]))
+    if starts[-1] > _MOST:
+        raise ImageError(f"The labels have more than {_MOST:,} parts in one frame. Give a part of the image.")
+    size, first, low, high, crosses = map(np.concatenate, found)
+    root = _roots(starts[-1], _touching(noted, grid, starts, connectivity, proceed))
     others = np.flatnonzero(root != np.arange(len(root)))
     into = root[others]
     np.add.at(size, into, size[others])
@@ -126,48 +168,49 @@ def join_components(
     np.minimum.at(low, into, low[others])
     np.maximum.at(high, into, high[others])
     np.logical_or.at(crosses, into, crosses[others])
-    return Parts(root, size, first, low, high, crosses, starts)
+    return Parts(root, size, first, low, high, crosses, np.array(starts, np.int64))
 
 
-def _at_faces(local: Numbers, box: Box, shape: Sequence[int], count: int) -> Mask:
-    """Return which parts of a block touch a side of it behind which the frame goes on."""
-    found: Mask = np.zeros(count + 1, bool)
-    for axis, ((low, high), length) in enumerate(zip(box, shape, strict=True)):
-        along = np.moveaxis(local, axis, 0)
-        if low > 0:
-            found[along[0]] = True
-        if high < length:
-            found[along[-1]] = True
-    parts: Mask = found[1:]
-    return parts
-
-
-def _touching(own: Numbers, numbers: Any, box: Box, shape: Sequence[int], connectivity: int) -> list[Table]:
-    """Return pairs of parts of one component, of a block and of those before it."""
-    pairs = []
-    axes = range(len(shape))
-    steps = [s for s in itertools.product((-1, 0, 1), repeat=len(shape) - 1) if sum(map(abs, s)) < connectivity]
+def _touching(
+    noted: Noted, grid: Grid, starts: Sequence[int], connectivity: int, proceed: Callable[[], None]
+) -> list[Table]:
+    """Return pairs of parts of one component that lie in different blocks."""
     margin = min(connectivity - 1, 1)
-    for axis in axes:
-        low = box[axis][0]
-        if not low:
-            continue
-        near = own[(slice(None),) * axis + (0,)]
-        sides = [box[a] for a in axes if a != axis]
-        lengths = [shape[a] for a in axes if a != axis]
-        wide = [(max(a - margin, 0), min(b + margin, n)) for (a, b), n in zip(sides, lengths, strict=True)]
-        where: list[Any] = [slice(*side) for side in wide]
-        where.insert(axis, slice(low - 1, low))
-        far = np.asarray(numbers[tuple(where)])[(slice(None),) * axis + (0,)]
-        clipped = [(margin - (a - w), margin - (v - b)) for (a, b), (w, v) in zip(sides, wide, strict=True)]
-        far = np.pad(far, clipped) if clipped else far
-        for step in steps:
-            moved = tuple(slice(margin + s, margin + s + n) for s, n in zip(step, near.shape, strict=True))
-            there = far[moved]
-            both = (near > 0) & (there > 0)
-            if both.any():
-                pairs.append(np.unique(np.stack([near[both], there[both]], 1).astype(np.int64), axis=0))
+    around = len(grid.shape) - 1
+    offsets = list(itertools.product(range(-margin, margin + 1), repeat=around))
+    steps = [step for step in itertools.product((-1, 0, 1), repeat=around) if sum(map(abs, step)) < connectivity]
+
+    def side(block: int, name: str) -> Table:
+        numbers = noted(block, name)[0].astype(np.int64)
+        return np.where(numbers > 0, numbers + starts[block], 0)
+
+    far_side = lru_cache(2 * math.prod(grid.counts[1:]) + 2)(side)  # of a layer of blocks, and the one before
+    pairs = []
+    for block in range(len(grid)):
+        proceed()
+        place = grid.place(block)
+        for axis in (a for a, i in enumerate(place) if i):
+            near = side(block, f"near{axis}")
+            far = np.zeros([n + 2 * margin for n in near.shape], np.int64)
+            for offset in offsets:
+                there = [*offset[:axis], -1, *offset[axis:]]
+                other = grid.number([i + o for i, o in zip(place, there, strict=True)])
+                if other >= 0:
+                    into, part = zip(*(_overlap(o, margin) for o in offset), strict=True) if offset else ((), ())
+                    far[into] = far_side(other, f"far{axis}")[part]
+            for step in steps:
+                moved = far[tuple(slice(margin + s, margin + s + n) for s, n in zip(step, near.shape, strict=True))]
+                both = (near > 0) & (moved > 0)
+                if both.any():
+                    pairs.append(np.unique(np.stack([near[both], moved[both]], 1), axis=0))
     return pairs
+
+
+def _overlap(offset: int, margin: int) -> tuple[slice, slice]:
+    """Return where, along an axis of a side, the pixels of a neighbour lie, and which of its own they are."""
+    if offset == 0:
+        return slice(margin, -margin if margin else None), slice(None)
+    return (slice(0, 1), slice(-1, None)) if offset < 0 else (slice(-1, None), slice(0, 1))
 
 
 def _roots(count: int, pairs: Sequence[Table]) -> Table:

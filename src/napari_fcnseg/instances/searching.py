@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import itertools
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_fcnseg.arrays.frame_source import ChunkedSource, chunk_shape_of
+from napari_fcnseg.arrays.frame_source import ChunkedSource
 from napari_fcnseg.arrays.lazy import LazyArray
-from napari_fcnseg.errors import ImageError
-from napari_fcnseg.instances.basins import EDGE, INTERIOR, Cutter
-from napari_fcnseg.instances.blocks import boxes_of, slices
-from napari_fcnseg.instances.cutting import BlockCutter
-from napari_fcnseg.instances.joining import join_components
+from napari_fcnseg.instances.blocks import slices
+from napari_fcnseg.instances.cutting import crossing_facts
+from napari_fcnseg.instances.joining import join_blocks
 from napari_fcnseg.instances.settings import WATERSHED
+from napari_fcnseg.instances.stages import CROSSING, CUT, NUMBERS, PARTS, PIECES, TABLE, FrameArray, Stages
+from napari_fcnseg.instances.stages import filling_stages as filling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
     from napari_fcnseg.arrays.lazy import Box
-    from napari_fcnseg.instances.blocks import Mask, Numbers, Scratch
-    from napari_fcnseg.instances.joining import Table
-    from napari_fcnseg.instances.settings import InstanceSettings
-
-    Kinds = Callable[[Box], Numbers]
+    from napari_fcnseg.instances.blocks import Mask
+    from napari_fcnseg.instances.joining import Parts, Table
+    from napari_fcnseg.instances.scratch import Scratch
+    from napari_fcnseg.instances.stages import Index, Task
 
 _FEW = 2**16  # instances that 16 bits can number, and one
 _MANY = 2**32
+_TABLES = 256  # blocks whose numbers stay known to one who reads
 
 
 class Found(LazyArray):
@@ -36,38 +38,46 @@ class Found(LazyArray):
 
     Parameters
     ----------
-    numbers : array_like of uint32, shape (*stack, *spatial)
-        Parts of instances.
-    tables : list of ndarray
-        For each frame, the instance that each number belongs to.
-    sizes : ndarray of int, shape (instances,)
+    task : Task
+        What was searched.
+    room : Scratch
+        Has the numbers in each block, and what they stand for.
+    dtype : dtype
+        That can number all of them.
+    sizes : ndarray of int, shape (instances,), optional
         Pixels of each instance, that of instance 1 first.
-    block : tuple of int
-        The size of the blocks of a frame.
     """
 
-    def __init__(self, numbers: Any, tables: list[Table], sizes: Table, block: tuple[int, ...]) -> None:
-        self._numbers, self._tables, self.sizes, self.block = numbers, tables, sizes, block
-        self.shape = tuple(numbers.shape)
-        count = len(sizes)
-        self.dtype = np.dtype(np.uint16 if count < _FEW else np.uint32 if count < _MANY else np.uint64)
-        self._stack = self.shape[: len(self.shape) - len(block)]
-        self.chunks = (*(1,) * len(self._stack), *block)
+    def __init__(self, task: Task, room: Scratch, dtype: npt.DTypeLike, sizes: Table | None = None) -> None:
+        self._task, self._room, self.sizes = task, room, sizes
+        self._numbers, self.block = room.array(NUMBERS), task.grid.block
+        self.shape = tuple(self._numbers.shape)
+        self.dtype = np.dtype(dtype)
+        self.chunks = (*(1,) * len(task.stack), *self.block)
         self._kept: tuple[tuple[int, ...], ChunkedSource] | None = None
+        self._table = lru_cache(_TABLES)(self._read_table)
 
     def read(self, box: Box) -> npt.NDArray[np.unsignedinteger[Any]]:
         """Return the part in a box."""
-        frames, within = box[: len(self._stack)], box[len(self._stack) :]
+        stack, grid = len(self._task.stack), self._task.grid
+        frames, within = box[:stack], box[stack:]
         result = np.empty([b - a for a, b in box], self.dtype)
-        for place in np.ndindex(*(b - a for a, b in frames)):
+        for place in itertools.product(*(range(b - a) for a, b in frames)):
             index = tuple(a + n for (a, _), n in zip(frames, place, strict=True))
-            table = self._tables[int(np.ravel_multi_index(index, self._stack)) if index else 0]
-            result[place] = table[self._near(index, within)]
+            numbers, frame = self._near(index, within), result[place]
+            for block in grid.over(within):
+                both = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(grid.box(block), within, strict=True))
+                here = slices(both, [low for low, _ in within])
+                frame[here] = self._table(index, block)[numbers[here]]
         return result
 
-    def _near(self, index: tuple[int, ...], box: Box) -> npt.NDArray[Any]:
+    def _read_table(self, index: Index, block: int) -> Table:
+        (table,) = self._room.noted(self._task.note(TABLE, index, block), TABLE)
+        return table
+
+    def _near(self, index: Index, box: Box) -> npt.NDArray[Any]:
         """Return numbers of a frame; of one on disk, what was read last is kept: outlines ask for many small boxes."""
-        frame = _Frame(self._numbers, index)
+        frame = FrameArray(self._numbers, index)
         if isinstance(self._numbers, np.ndarray):
             return frame[slices(box)]
         if self._kept is None or self._kept[0] != index:
@@ -76,150 +86,179 @@ class Found(LazyArray):
         return self._kept[1].read(box)[..., 0]
 
 
-class _Frame:
-    """One frame of an array, for reading and writing."""
+class Workers(Protocol):
+    """Who does the stages with the blocks."""
 
-    def __init__(self, array: Any, index: tuple[int, ...]) -> None:
-        self._array, self._index = array, index
+    together: int
+    """Blocks from which on there is enough for all of them to do."""
 
-    def __getitem__(self, where: tuple[slice, ...]) -> npt.NDArray[Any]:
-        return np.asarray(self._array[(*self._index, *where)])
-
-    def __setitem__(self, where: tuple[slice, ...], numbers: npt.NDArray[Any]) -> None:
-        self._array[(*self._index, *where)] = numbers
+    def each(self, stage: str, blocks: Iterable[tuple[Index, int]], meanwhile: Scratch) -> None:
+        """Do a stage with blocks of frames, in any order."""
 
 
-class Search:
-    """Searches an array for instances.
+class Here:
+    """Does the stages in this process.
 
     Parameters
     ----------
-    labels, scores : array_like
-        As for :func:`~napari_fcnseg.find_instances`.
-    settings : InstanceSettings
-        For what.
-    sampling : tuple of float
-        Length of a pixel along each axis of an instance, the finest being 1.
-    block : tuple of int
-        The size of a block.
-    scratch : Scratch
-        Room for what is known on the way.
+    task : Task
+        The search.
+    room : Scratch
+        For what stays until the end.
     proceed : callable
         Called again and again.
     """
 
-    def __init__(
-        self, labels: Any, scores: Any, settings: InstanceSettings, sampling: tuple[float, ...],
-        block: tuple[int, ...], scratch: Scratch, proceed: Callable[[], None],
-    ) -> None:  # fmt: skip
-        self._labels, self._scores, self._settings, self._sampling = labels, scores, settings, sampling
-        self._block, self._scratch, self._proceed = block, scratch, proceed
-        self._shape = tuple(labels.shape)[-len(block) :]
-        self._boxes = boxes_of(self._shape, block)
+    together = 1
+
+    def __init__(self, task: Task, room: Scratch, proceed: Callable[[], None]) -> None:
+        self._task, self._room, self._proceed = task, room, proceed
+        self._stages: tuple[Scratch, Stages] | None = None
+
+    def each(self, stage: str, blocks: Iterable[tuple[Index, int]], meanwhile: Scratch) -> None:
+        """Do a stage with blocks of frames."""
+        if self._stages is None or self._stages[0] is not meanwhile:
+            self._stages = meanwhile, Stages(self._task, self._room, meanwhile, self._proceed)
+        for index, block in blocks:
+            self._stages[1].do(stage, index, block)
+
+
+class Search:
+    """Searches an array for instances: what each block knows is joined between the stages.
+
+    Parameters
+    ----------
+    task : Task
+        What to look for.
+    room : Scratch
+        Room for what is known on the way.
+    workers : Workers
+        Who does the stages.
+    proceed : callable
+        Called again and again.
+    """
+
+    def __init__(self, task: Task, room: Scratch, workers: Workers, proceed: Callable[[], None]) -> None:
+        self._task, self._room, self._workers, self._proceed = task, room, workers, proceed
 
     def run(self) -> Found:
         """Return what there is."""
-        stack = tuple(self._labels.shape)[: -len(self._block)]
-        numbers = self._scratch.array(tuple(self._labels.shape), np.uint32, (*(1,) * len(stack), *self._block))
-        tables, sizes, count = [], [], 0
-        for index in np.ndindex(*stack):
-            table, own = self._frame(index, _Frame(numbers, index))
-            table[table > 0] += count
-            count += len(own)
-            tables.append(table)
-            sizes.append(own)
-        return Found(numbers, tables, np.concatenate(sizes), self._block)
+        task, grid = self._task, self._task.grid
+        chunks = (*(1,) * len(task.stack), *grid.block)
+        self._room.make(NUMBERS, (*task.stack, *grid.shape), np.uint32, chunks)
+        frames = list(np.ndindex(*task.stack))
+        at_once = max(1, -(-self._workers.together // len(grid)))
+        sizes: list[Table] = [np.zeros(0, np.int64)]
+        count = 0
+        for start in range(0, len(frames), at_once):
+            meanwhile = self._room.inner(f"meanwhile-{start}")
+            for own in self._searched(frames[start : start + at_once], meanwhile, count):
+                sizes.append(own)
+                count += len(own)
+            meanwhile.empty()
+        dtype = np.uint16 if count < _FEW else np.uint32 if count < _MANY else np.uint64
+        return Found(task, self._room, dtype, np.concatenate(sizes))
 
-    def _frame(self, index: tuple[int, ...], numbers: _Frame) -> tuple[Table, Table]:
-        """Return the instance of each of one frame's parts, from 1, and the sizes of these."""
-        settings = self._settings
-        kinds = self._near(self._kinds_of(_Frame(self._labels, index)), self._labels)
-        filled = None
-        if settings.fill_holes:
-            filled = self._scratch.array(self._shape, np.uint8, self._block)
-            self._fill(kinds, filled)
-            kinds = self._near(lambda box: np.asarray(filled[slices(box)]), filled)
+    def _searched(self, frames: Sequence[Index], meanwhile: Scratch, count: int) -> list[Table]:
+        """Search frames; return the sizes of the instances of each."""
+        settings = self._task.settings
+        meanwhile.begin()
+        Stages(self._task, self._room, meanwhile, self._proceed).make_room()
+        for gaps, filled in filling(settings):
+            self._each(gaps, frames, meanwhile)
+            for index in frames:
+                self._tell_small_gaps((gaps, filled), index, meanwhile)
+            self._each(filled, frames, meanwhile)
+        self._each(PARTS, frames, meanwhile)
+        parts = [self._joined(PARTS, index, meanwhile) for index in frames]
+        cut = settings.method == WATERSHED
+        if cut:
+            self._cut(frames, parts, meanwhile)
+        sizes = []
+        for index, own in zip(frames, parts, strict=True):
+            size = self._number_cut(index, own, meanwhile, count) if cut else self._number(index, own, count)
+            count += len(size)
+            sizes.append(size)
+        return sizes
 
-        def mask(box: Box) -> Mask:
-            return kinds(box) > 0
+    def _each(self, stage: str, frames: Iterable[Index], meanwhile: Scratch) -> None:
+        blocks = range(len(self._task.grid))
+        self._workers.each(stage, ((index, block) for index in frames for block in blocks), meanwhile)
 
-        parts = join_components(mask, numbers, self._shape, self._boxes, settings.connectivity, self._proceed)
-        if settings.method == WATERSHED:
-            scores = None if self._scores is None else _Frame(self._scores, index)
-            read = None if scores is None else lambda box: scores[(*slices(box), slice(None))]
-            cutter = Cutter(kinds, read, self._shape, settings, self._sampling, self._proceed)
-            cut = BlockCutter(cutter, kinds, parts, self._block, settings.connectivity)
-            for number, box in enumerate(self._boxes):
+    def _joined(self, stage: str, index: Index, meanwhile: Scratch) -> Parts:
+        def noted(block: int, *keys: str) -> list[npt.NDArray[Any]]:
+            return meanwhile.noted(self._task.note(stage, index, block), *keys)
+
+        return join_blocks(noted, self._task.grid, self._task.settings.connectivity, self._proceed)
+
+    def _tell_small_gaps(self, stages: tuple[str, str], index: Index, meanwhile: Scratch) -> None:
+        """Tell each block which of its gaps are holes that are filled."""
+        gaps, filled = stages
+        parts = self._joined(gaps, index, meanwhile)
+        small = parts.size[parts.root] <= self._task.settings.fill_holes
+        for block in range(len(self._task.grid)):
+            own = np.concatenate([[False], small[parts.of(block)]])
+            meanwhile.note(self._task.note(filled, index, block), small=own)
+
+    def _cut(self, frames: Sequence[Index], parts: Sequence[Parts], meanwhile: Scratch) -> None:
+        """Have all pieces cut."""
+        homes: list[tuple[Index, int]] = []
+        for index, own in zip(frames, parts, strict=True):
+            for block in range(len(self._task.grid)):
                 self._proceed()
-                numbers[slices(box)] = cut.block(number, box, numbers[slices(box)])
-            size, first = cut.objects()
-            table, own = _ranked(size, first, size > 0, settings.minimum_size)
-        else:
-            table, own = _ranked(parts.size, parts.first, parts.is_root, settings.minimum_size)
-            table = table[parts.root]
-        if filled is not None:
-            self._scratch.forget(filled)
-        return table, own
+                facts = crossing_facts(own, block)
+                meanwhile.note(self._task.note(CROSSING, index, block), **facts)
+                if len(facts["piece"]):
+                    homes.append((index, block))
+        self._workers.each(PIECES, homes, meanwhile)
+        self._each(CUT, frames, meanwhile)
 
-    def _kinds_of(self, frame: _Frame) -> Kinds:
-        settings = self._settings
+    def _number(self, index: Index, parts: Parts, count: int) -> Table:
+        """Tell each block which instances its parts of components are; return the sizes of the instances."""
+        rank, size = self._ranked(parts.size, parts.first, parts.is_root)
+        for block in range(len(self._task.grid)):
+            self._tell(index, block, rank[parts.root[parts.of(block)]], count)
+        return size
 
-        def kinds(box: Box) -> Numbers:
-            labels = frame[slices(box)]
-            if labels.dtype.kind == "i" and labels.min() < 0:
-                raise ImageError(
-                    f"Labels are whole numbers from 0; these hold {labels.min()}. Give the labels of a run."
-                )
-            found = np.zeros(labels.shape, np.uint8)
-            if settings.edge is not None:
-                found[labels == settings.edge] = EDGE
-            for number in settings.classes:
-                found[labels == number] = INTERIOR
-            return found
+    def _number_cut(self, index: Index, parts: Parts, meanwhile: Scratch, count: int) -> Table:
+        """Tell each block which instances its numbers are after all was cut; return the sizes of the instances."""
+        blocks = range(len(self._task.grid))
+        sizes, firsts = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
+        starts = np.zeros(len(parts.root), np.int64)  # of the instances of a piece that is in several blocks
+        highest = 0
 
-        return kinds
+        def take(kind: str, block: int) -> int:
+            size, first = meanwhile.noted(self._task.note(kind, index, block), "size", "first")
+            sizes.append(size)
+            firsts.append(first)
+            return len(size)
 
-    def _near(self, read: Kinds, array: Any) -> Kinds:
-        """Return what reads an array on disk and keeps what it read last; an array in memory is near."""
-        if isinstance(array, np.ndarray):
-            return read
-        chunks = tuple(map(min, (chunk_shape_of(array) or self._block)[-len(self._block) :], self._block))
-        near = ChunkedSource(lambda box: read(box)[..., None], self._shape, chunks)
-        return lambda box: near.read(box)[..., 0]
-
-    def _fill(self, kinds: Kinds, filled: Any) -> None:
-        """Write kinds with holes filled: of the interior first, then of interior and edge class together."""
-
-        def inner(box: Box) -> Numbers:
-            return np.asarray(filled[slices(box)])
-
-        for box, small in self._holes(lambda box: kinds(box) == INTERIOR):
-            filled[slices(box)] = np.where(small, np.uint8(INTERIOR), kinds(box))
-        if self._settings.edge is not None:
-            for box, small in self._holes(lambda box: inner(box) > 0):
-                filled[slices(box)] = np.where(small, np.uint8(EDGE), inner(box))
-
-    def _holes(self, mask: Callable[[Box], Mask]) -> Iterator[tuple[Box, Mask]]:
-        """Yield each block with the holes that ``skimage.morphology.remove_small_holes`` fills.
-
-        What the threshold of that function means depends on its version.
-        """
-        settings = self._settings
-        numbers = self._scratch.array(self._shape, np.uint32, self._block)
-        gaps = join_components(
-            lambda box: ~mask(box), numbers, self._shape, self._boxes, settings.connectivity, self._proceed
-        )
-        small = (gaps.size[gaps.root] <= settings.fill_holes) & (gaps.root > 0)
-        for box in self._boxes:
+        homes = parts.home(np.flatnonzero(parts.is_root & parts.crosses))
+        for block in np.unique(homes).tolist():
+            (pieces,) = meanwhile.noted(self._task.note(CROSSING, index, block), "piece")
+            (counts,) = meanwhile.noted(self._task.note(PIECES, index, block), "count")
+            starts[pieces] = highest + np.cumsum(counts) - counts
+            highest += take(PIECES, block)
+        own = []
+        for block in blocks:
+            own.append(highest + 1 + np.arange(take(CUT, block)))
+            highest += len(own[-1])
+        rank, whole = self._ranked(np.concatenate(sizes), np.concatenate(firsts), np.arange(highest + 1) > 0)
+        for block in blocks:
             self._proceed()
-            yield box, small[np.asarray(numbers[slices(box)])]
-        self._scratch.forget(numbers)
+            piece, nth = meanwhile.noted(self._task.note(CUT, index, block), "piece", "nth")
+            self._tell(index, block, rank[np.concatenate([own[block], starts[piece] + nth])], count)
+        return whole
 
+    def _tell(self, index: Index, block: int, instances: Table, count: int) -> None:
+        """Tell a block which instances its numbers from 1 are; those of earlier frames are counted."""
+        table = np.concatenate([[0], np.where(instances > 0, instances + count, 0)])
+        self._room.note(self._task.note(TABLE, index, block), table=table)
 
-def _ranked(size: Table, first: Table, whole: Mask, least: int) -> tuple[Table, Table]:
-    """Return numbers, in the order of first pixels, of what is whole and large enough, and the sizes in that order."""
-    kept = np.flatnonzero(whole & (size >= max(least, 1)))
-    order = kept[np.argsort(first[kept])]
-    table = np.zeros(len(size), np.int64)
-    table[order] = np.arange(1, len(order) + 1)
-    return table, size[order]
+    def _ranked(self, size: Table, first: Table, whole: Mask) -> tuple[Table, Table]:
+        """Return numbers, by their first pixels, of what is whole and large enough, and the sizes in that order."""
+        kept = np.flatnonzero(whole & (size >= max(self._task.settings.minimum_size, 1)))
+        order = kept[np.argsort(first[kept])]
+        rank = np.zeros(len(size), np.int64)
+        rank[order] = np.arange(1, len(order) + 1)
+        return rank, size[order]

@@ -21,7 +21,7 @@ from napari_fcnseg.system.saving.reasons import reason, remedy
 from napari_fcnseg.system.saving.stores import described_in, store_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
     from pathlib import Path
 
     from napari_fcnseg.imagefile import GrowingZarr, ImageFile
@@ -192,8 +192,12 @@ def move_provenance(result: Path, path: Path) -> None:
         earlier.unlink(missing_ok=True)
 
 
-def write_with_provenance(plan: Plan, image: ImageFile, provenance: Mapping[str, Any]) -> None:
+def write_with_provenance(
+    plan: Plan, image: ImageFile, provenance: Mapping[str, Any], fill: Callable[[GrowingZarr], object] | None = None
+) -> None:
     """Write the one result of a plan that is claimed, and what it writes beside, one right after the other.
+
+    ``fill`` writes the pixels of a Zarr, if others are to.
 
     Raises
     ------
@@ -201,7 +205,10 @@ def write_with_provenance(plan: Plan, image: ImageFile, provenance: Mapping[str,
         If one could not be written.
     """
     (path,) = plan.outputs
-    result = grown(path, image, overwrite=plan.overwrite) if path.suffix.lower() == ZARR else stage_image(path, image)
+    if path.suffix.lower() == ZARR:
+        result: Staged | GrowingZarr = grown(path, image, overwrite=plan.overwrite, fill=fill)
+    else:
+        result = stage_image(path, image)
     publish_with_provenance(plan, {path: result}, provenance)
 
 

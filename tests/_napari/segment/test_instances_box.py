@@ -241,7 +241,7 @@ def test_want_of_memory_is_a_sentence(monkeypatch) -> None:
     def find(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("napari_fcnseg.instances.labeling.find_instances", find)
+    monkeypatch.setattr("napari_fcnseg.run.find_instances.find_instances", find)
     layer = Labels(np.ones((4, 4), int))
     with pytest.raises(OutOfMemoryError, match="find objects in 4 × 4 pixels"):
         instance_layer(InstanceRequest(layer, layer.data, InstanceSettings(1), 2, {}, None))

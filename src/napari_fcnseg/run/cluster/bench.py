@@ -18,7 +18,7 @@ from napari_fcnseg.plan.tile_size import strips_per_group
 from napari_fcnseg.preprocess.statistics import look, pixels_of
 from napari_fcnseg.run.cluster.block_writer import BlockWriter, opened_outputs
 from napari_fcnseg.run.cluster.model_bench import ModelBench
-from napari_fcnseg.run.cluster.order import look_at, opened
+from napari_fcnseg.run.cluster.order import look_at, opened, seen_under
 from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.run.run import Run
 
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 
 _FRAMES: Final = 2  # frames that stay prepared
 _LOOK: Final = 0.2  # seconds between two looks whether to stop
-
-
-class StoppedError(Exception):
-    """The run was stopped while a block was computed."""
 
 
 class Bench(ModelBench):
@@ -64,7 +60,7 @@ class Bench(ModelBench):
         self._plans: dict[tuple[int, ...], WorkerPlan] = {}
         self.image = opened(order["image"])
         if look_at(self.image) != order["look"]:
-            raise ClusterError(f"It sees another image under {_named(order['image'])} than the head does.")
+            raise ClusterError(f"It sees another image under {seen_under(order['image'])} than the head does.")
         self.mask = opened(order["mask"]) if order["mask"] is not None else None
 
     def plan_for(self, tile: Sequence[int]) -> WorkerPlan:
@@ -143,8 +139,7 @@ class WorkerPlan:
         expected = [tile for _, parts in schedule.planned() for _, tile in parts]
         writer = BlockWriter(self._opened(places), self.blocks, index, region, expected)
         for tile in run.execute(_LOOK, skip=_nothing):
-            if self._bench.stopped.is_set():
-                raise StoppedError("The run was stopped.")
+            self._bench.check_stopped()
             if tile is None:
                 continue
             if run.total != schedule.total:
@@ -180,9 +175,3 @@ class _BlockRun(Run):
 
 def _nothing(index: Index, region: Any) -> bool:
     return False
-
-
-def _named(place: Mapping[str, Any]) -> str:
-    if "channels_of" in place:
-        return ", ".join(map(_named, place["channels_of"]))
-    return str(place.get("zarr") or place.get("mapped") or ", ".join(place.get("files", ())))

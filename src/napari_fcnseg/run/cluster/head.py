@@ -14,7 +14,7 @@ from napari_fcnseg.arrays.frame_source import is_large
 from napari_fcnseg.errors import ClusterError, SettingsError
 from napari_fcnseg.plan.blocks import Blocks, wanted_tiles
 from napari_fcnseg.plan.tiles import as_slices
-from napari_fcnseg.run.cluster.job import Job
+from napari_fcnseg.run.cluster.job import Job, said_block
 from napari_fcnseg.run.cluster.looking import FrameLook
 from napari_fcnseg.run.cluster.worker import compute_block
 from napari_fcnseg.run.output_kinds import kept_outputs
@@ -161,7 +161,7 @@ class ClusterRun(Run):
                 self._looking = in_background(partial(self._look_at_input, index), "napari-fcnseg-look")
             for number in numbers:
                 _, region = self._blocks.at(number)
-                what = f"The block {_said(index, region)}"
+                what = said_block(index, region)
                 arguments = (self.team.key, self._size, number, self._taken(index), self._places)
                 yield Job(compute_block, arguments, what)
                 yield from self._next_questions()
@@ -252,8 +252,3 @@ def check_for_cluster(plan: RunPlan, outputs: Mapping[str, Any]) -> None:
                 f"On a cluster every result is a Zarr folder that the workers see, and {kind.about} would go "
                 f"{'into memory' if path is None else 'to ' + str(path)}. Give a name that ends with .zarr."
             )
-
-
-def _said(index: Index, region: Any) -> str:
-    frame = f"of frame {list(index)}, " if index else ""
-    return frame + " × ".join(f"{start} to {stop}" for start, stop in region)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 #: In the answer of a job for itself that failed again and again: why, as a sentence.
 GIVEN_UP: Final = "given up"
@@ -38,3 +38,9 @@ class Job:
     worker: str = ""
     failures: int = 0
     alone: bool = False
+
+
+def said_block(index: Sequence[int], box: Sequence[Sequence[int]]) -> str:
+    """Return what a block of a frame is called, as the beginning of a sentence."""
+    frame = f"of frame {list(index)}, " if index else ""
+    return f"The block {frame}" + " × ".join(f"{start} to {stop}" for start, stop in box)

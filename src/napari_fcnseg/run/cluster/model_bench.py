@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.engine import engine
-from napari_fcnseg.errors import ClusterError, ModelFileError, PatchSizeError
+from napari_fcnseg.errors import ModelFileError, PatchSizeError
 from napari_fcnseg.model.patch_model import load_model
-from napari_fcnseg.run.cluster.address import PER_WORKER
-from napari_fcnseg.run.cluster.order import FORMAT
+from napari_fcnseg.run.cluster.order_bench import OrderBench
 from napari_fcnseg.run.ledger import library_versions
-from napari_fcnseg.run.provenance import version
 from napari_fcnseg.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -37,8 +34,8 @@ class MissingModelError(Exception):
         self.numbers = numbers
 
 
-class ModelBench:
-    """What a worker keeps for an order.
+class ModelBench(OrderBench):
+    """What a worker keeps for an order that models are needed for.
 
     Parameters
     ----------
@@ -46,13 +43,6 @@ class ModelBench:
         What there is to do (:func:`napari_fcnseg.run.cluster.order.order_of`).
     files : mapping of int to mapping of str to bytes
         The files of models that it does not see, by the models' numbers.
-
-    Attributes
-    ----------
-    turn : Semaphore
-        So many jobs may be in work at once: one computes while another is read or written.
-    stopped : Event
-        Set to have jobs end early.
 
     Raises
     ------
@@ -65,11 +55,7 @@ class ModelBench:
     """
 
     def __init__(self, order: Mapping[str, Any], files: Mapping[int, Mapping[str, bytes]]) -> None:
-        here = version("napari-fcnseg")
-        if (order["format"], order["program"]) != (FORMAT, here):
-            raise ClusterError(f"It has napari-fcnseg {here}, and the head {order['program']}. Install the same there.")
-        self.order = order
-        self.turn, self.stopped = threading.BoundedSemaphore(PER_WORKER), threading.Event()
+        super().__init__(order)
         self._folder = tempfile.TemporaryDirectory(prefix="fcnseg-models-") if files else None
         self.settings = RunSettings.from_dict({"tile": None, **order["settings"]})
         engine().choose(self.settings.device, self.settings.precision)  # it starts while the models are read

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 _MOST_SENT: Final = 2**26  # bytes of a model's files that are sent to a worker that does not see them
 _CORNER: Final = 64  # pixels per axis that are compared
-_ADVICE: Final = "Save it as Zarr in a folder that they see (in Python zarr.save_array), and open that."
 
 
 def place_of(array: Any, what: str = "image") -> dict[str, Any]:
@@ -39,7 +38,7 @@ def place_of(array: Any, what: str = "image") -> dict[str, Any]:
         A Zarr array in a folder or at an address, or a Dask array of one; an array in an HDF5 file; a memory map of a
         whole .npy file; several of these as channels; or one with other axes or its first channels only.
     what : str
-        What it is, for a sentence.
+        What it is, for a sentence: ``"image"``, ``"labels"``.
 
     Raises
     ------
@@ -67,7 +66,11 @@ def place_of(array: Any, what: str = "image") -> dict[str, Any]:
         order = "C" if array.flags.c_contiguous else "F"
         return {"mapped": str(Path(file).resolve()), "offset": int(array.offset), "dtype": array.dtype.str,
                 "shape": list(array.shape), "order": order}  # fmt: skip
-    raise InMemoryError(f"The {what} is only in this computer's memory, and the workers cannot read it. {_ADVICE}")
+    verb, it = ("are", "them") if what.endswith("s") else ("is", "it")
+    raise InMemoryError(
+        f"The {what} {verb} only in this computer's memory, and the workers cannot read {it}. Save {it} as Zarr in a "
+        "folder that they see (in Python zarr.save_array), and open that."
+    )
 
 
 def place_of_files(
@@ -110,6 +113,15 @@ def folder_of(place: Mapping[str, Any]) -> Path | None:
     if "address" in place or ("files" in place and address_of(place["files"][0])):
         return None
     return Path(place.get("zarr") or place.get("mapped") or place["files"][0]).parent
+
+
+def seen_under(place: Mapping[str, Any]) -> str:
+    """Return the names under which an array is looked for."""
+    if "channels_of" in place:
+        return ", ".join(map(seen_under, place["channels_of"]))
+    if "of" in place:
+        return seen_under(place["of"])
+    return str(place.get("zarr") or place.get("mapped") or place.get("address") or ", ".join(place.get("files", ())))
 
 
 def _within(array: Any) -> Any:

@@ -16,14 +16,14 @@ from napari_fcnseg.run.cluster.order import key_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from napari_fcnseg.run.cluster.model_bench import ModelBench
+    from napari_fcnseg.run.cluster.order_bench import OrderBench
 
-B = TypeVar("B", bound="ModelBench")
+B = TypeVar("B", bound="OrderBench")
 
 _KEPT: Final = 2  # orders that a process stays ready for
 #: What glibc comes to by itself for a process that works with large arrays, by the numbers of its settings (malloc.h).
 _MALLOC: Final = ((-3, 2**25), (-1, 2**26))  # the threshold of mmap, that of trimming
-_benches: OrderedDict[str, ModelBench] = OrderedDict()
+_benches: OrderedDict[str, OrderBench] = OrderedDict()
 _lock = threading.Lock()
 
 

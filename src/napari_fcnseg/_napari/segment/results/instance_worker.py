@@ -91,7 +91,7 @@ class FoundInstances:
 
 def instance_layer(request: InstanceRequest) -> FoundInstances:
     """Find instances. Slow: call it in a worker."""
-    from napari_fcnseg.instances.labeling import find_instances
+    from napari_fcnseg.run.find_instances import find_instances
 
     place = geometry(request.parent)
     spacing, pixel_size, unit = pixel_of(place, request.spatial)
