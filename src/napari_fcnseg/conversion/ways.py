@@ -15,12 +15,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from napari_fcnseg.conversion.dense_network import DenseConv, DensePool
+from napari_fcnseg.conversion.shared_sums import sharings
 from napari_fcnseg.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from napari_fcnseg.conversion.dense_network import DenseNetwork, DenseOp
+    from napari_fcnseg.conversion.shared_sums import Sharing
 
 #: The definition's sum or maximum, as the framework computes it.
 PLAIN: Final = "plain"
@@ -28,6 +30,7 @@ DIRECT: Final = "direct"
 WINOGRAD: Final = "winograd"
 FOURIER: Final = "fourier"
 POOLING: Final = "pooling"
+SHARED: Final = "shared"
 #: Environment variable that names the way for every operation that it can compute, for tests and for those who want the
 #: plain sum; ``quickest`` is the quickest of all however little there is to compute.
 WAY: Final = "NAPARI_FCNSEG_CONVOLUTION"
@@ -58,8 +61,12 @@ def ways_of(network: DenseNetwork, *, quick: bool = True) -> str:
     wanted = os.environ.get(WAY, "auto")
     if wanted == PLAIN or (not quick and wanted == "auto"):
         return PLAIN
-    ops = [(step.op, max(step.stride)) for step in network.steps if isinstance(step.op, DenseConv | DensePool)]
-    return _text(_quickest(op, wanted) if stride == 1 else PLAIN for op, stride in ops)
+    together = {n for one in sharings(network) if _together(network, one, wanted) for n in one.steps}
+    return _text(
+        SHARED if number in together else _quickest(step.op, wanted) if max(step.stride) == 1 else PLAIN
+        for number, step in enumerate(network.steps)
+        if isinstance(step.op, DenseConv | DensePool)
+    )
 
 
 def with_ways(network: DenseNetwork, ways: str) -> DenseNetwork:
@@ -91,31 +98,57 @@ def by_step(network: DenseNetwork) -> dict[int, str]:
             f"The ways of computing {network.ways!r} are for {len(names)} convolutions and pools, the model "
             f"{network.name!r} has {len(numbers)} here. Leave them out for the quickest."
         )
-    for number, name in zip(numbers, names, strict=True):
+    named = dict(zip(numbers, names, strict=True))
+    together = [one.steps for one in sharings(network)] if SHARED in names else []
+    shared = {n for steps in together if all(named[n] == SHARED for n in steps) for n in steps}
+    for number, name in named.items():
         step = network.steps[number]
-        if name != PLAIN and (max(step.stride) > 1 or name not in possible(step.op)):
+        if name != PLAIN and number not in shared and (max(step.stride) > 1 or name not in possible(step.op)):
             raise SettingsError(
                 f"The layer {step.layer!r} of the model {network.name!r} cannot be computed by {name!r}. Choose one "
                 f"of: {', '.join((*possible(step.op), PLAIN))}; or leave the ways out for the quickest."
             )
-    return dict(zip(numbers, names, strict=True))
+    return named
+
+
+def _together(network: DenseNetwork, sharing: Sharing, wanted: str) -> bool:
+    """Return whether convolutions are quicker together, or wanted to be."""
+    if wanted not in ("auto", QUICKEST):
+        return wanted == SHARED
+    ops = [op for n in sharing.steps if isinstance(op := network.steps[n].op, DenseConv)]
+    quickest = [_quickest(op, wanted) for op in ops]
+    alone = sum(_nanoseconds(op, way) for op, way in zip(ops, quickest, strict=True))
+    wide = -(-ops[0].bias.size // _VECTOR) * _VECTOR
+    products = sum(term.depth for terms in sharing.columns for term in terms)
+    sums = sum(use.column in sharing.shared for uses in sharing.uses for use in uses)
+    return wide * (0.0145 * products + 0.1 * sums) < alone
 
 
 def possible(op: DenseOp) -> tuple[str, ...]:
     """Return our own ways of computing an operation."""
     if isinstance(op, DensePool):
-        return (POOLING,) if len(op.sizes) == 1 else ()
+        return (POOLING,)
     if not isinstance(op, DenseConv) or op.groups != 1:
         return ()
+    ways, large = [DIRECT], by_transform(op)
     if len(op.kernels) != 1 or op.side_by_side != (1,):
-        return (DIRECT,)
-    ways = [DIRECT]
-    *window, inputs, outputs = op.kernels[0].shape
+        return (DIRECT, FOURIER) if any(large) and not all(large) else (DIRECT,)
+    window = op.kernels[0].shape[:-2]
     if len(window) in (2, 3) and all(2 <= k < WINOGRAD_LENGTH for k in window[-2:]):
         ways.append(WINOGRAD)
-    if len(window) == 2 and min(window) >= _LARGE and _weight_bytes(window, inputs, outputs) <= _WEIGHTS:
+    if large[0]:
         ways.append(FOURIER)
     return tuple(ways)
+
+
+def by_transform(op: DenseConv) -> list[bool]:
+    """Return which kernels of a convolution can be computed by Fourier transforms; the others of a sum are not."""
+    found = []
+    for kernel in op.kernels:
+        *window, inputs, outputs = kernel.shape
+        can = len(window) == 2 and min(window) >= _LARGE and _weight_bytes(window, inputs, outputs) <= _WEIGHTS
+        found.append(can)
+    return found
 
 
 def nanoseconds(way: str, shape: tuple[int, ...]) -> float:
@@ -155,7 +188,14 @@ def _quickest(op: DenseConv | DensePool, wanted: str) -> str:
     if len(ways) < 2:
         return ways[0] if ways else PLAIN
     assert isinstance(op, DenseConv)
-    return min(ways, key=lambda way: nanoseconds(way, op.kernels[0].shape))
+    return min(ways, key=lambda way: _nanoseconds(op, way))
+
+
+def _nanoseconds(op: DenseConv, way: str) -> float:
+    """Return about how long a way takes for a pixel on one core, for all kernels."""
+    large = by_transform(op) if way == FOURIER else [False] * len(op.kernels)
+    names = (way if way != FOURIER or is_large else DIRECT for is_large in large)
+    return sum(nanoseconds(name, kernel.shape) for name, kernel in zip(names, op.kernels, strict=True))
 
 
 def _text(names: Iterable[str]) -> str:
@@ -179,7 +219,7 @@ def _names(text: str, most: int) -> list[str]:
     names: list[str] = []
     for part in text.split(","):
         count, _, name = part.strip().rpartition(" ")
-        if name not in (PLAIN, DIRECT, WINOGRAD, FOURIER, POOLING) or not (count or "1").isdecimal():
+        if name not in (PLAIN, DIRECT, WINOGRAD, FOURIER, POOLING, SHARED) or not (count or "1").isdecimal():
             raise SettingsError(
                 f"{text!r} are no ways of computing. Write them as a result's provenance has them, "
                 f"'2 winograd, direct', or {PLAIN!r} for all, or leave them out for the quickest."

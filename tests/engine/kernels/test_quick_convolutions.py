@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from napari_fcnseg.conversion.dense_network import DensePool
 from napari_fcnseg.engine.kernels.choice import pooling
 from napari_fcnseg.engine.kernels.direct import Direct
-from napari_fcnseg.engine.kernels.fourier import Fourier
+from napari_fcnseg.engine.kernels.fourier import Fourier, Mixed
 from napari_fcnseg.engine.kernels.pooling import Pooling
 from napari_fcnseg.engine.kernels.winograd import Winograd
 
@@ -83,8 +83,11 @@ def test_a_sum_of_several_maps_and_parts_of_them(data: st.DataObject) -> None:
     outputs, shape = data.draw(st.integers(1, 70)), (data.draw(st.integers(1, 5)), data.draw(st.integers(1, 60)))
     bias = rng.standard_normal(outputs).astype(np.float32)
     maps, kernels, dilations, wanted = [], [], [], np.zeros((1, *shape, outputs)) + bias
-    for _ in range(data.draw(st.integers(1, 4))):
-        window, dilation = (tuple(data.draw(st.integers(1, 3)) for _ in range(2)) for _ in range(2))
+    largest = np.abs(wanted)
+    large = data.draw(st.lists(st.booleans(), min_size=1, max_size=4))
+    for is_large in large:
+        window = tuple(data.draw(st.integers(5, 7) if is_large else st.integers(1, 3)) for _ in range(2))
+        dilation = tuple(data.draw(st.integers(1, 3)) for _ in range(2))
         inputs = data.draw(st.integers(1, 20))
         whole = rng.standard_normal(
             (1, *(n + (k - 1) * d + 2 for n, k, d in zip(shape, window, dilation, strict=True)), inputs + 1)
@@ -93,9 +96,19 @@ def test_a_sum_of_several_maps_and_parts_of_them(data: st.DataObject) -> None:
         kernels.append(rng.standard_normal((*window, inputs, outputs)).astype(np.float32))
         dilations.append(dilation)
         wanted += reference(maps[-1], kernels[-1], 0 * bias, dilation, False)
+        largest += reference(np.abs(maps[-1]), np.abs(kernels[-1]), 0 * bias, dilation, False)
     relu = data.draw(st.booleans())
+    wanted = np.maximum(wanted, 0) if relu else wanted
     found = Direct(kernels, bias, dilations, relu)(*maps)
-    np.testing.assert_allclose(found, np.maximum(wanted, 0) if relu else wanted, atol=1e-4, rtol=0)
+    near = {"atol": 2e-6 * largest.max(), "rtol": 0}
+    np.testing.assert_allclose(found, wanted, **near)
+    if any(large) and not all(large):
+        above = np.zeros((1, 2, *wanted.shape[2:]), np.float32)
+        mixed = Mixed(kernels, bias, dilations, relu, (), large)(*maps, above=above)
+        np.testing.assert_allclose(mixed, np.concatenate([above, wanted], axis=1), **near)
+        after = rng.standard_normal((1, 1, outputs, 3)).astype(np.float32) / outputs, np.ones(3, np.float32), True
+        mixed = Mixed(kernels, bias, dilations, relu, [after], large)(*maps)
+        np.testing.assert_allclose(mixed, reference(wanted, after[0], after[1], (1, 1), True), **near)
 
 
 @pytest.mark.parametrize("make", [one, Winograd])
@@ -141,17 +154,25 @@ def test_many_channels_stay_within_a_few_roundings(make: Any, window: int) -> No
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_pooling(data: st.DataObject) -> None:
-    axes = data.draw(st.integers(1, 3))
-    size = [data.draw(st.integers(1, 3)) for _ in range(axes)]
+    axes, channels = data.draw(st.integers(1, 3)), data.draw(st.sampled_from([1, 3, 16, 37]))
     dilation = [data.draw(st.integers(1, 5)) for _ in range(axes)]
-    spatial = [(k - 1) * d + data.draw(st.integers(1, 12)) for k, d in zip(size, dilation, strict=True)]
-    x = np.random.default_rng(data.draw(_SEED)).standard_normal((1, *spatial, 3)).astype(np.float32)
-    footprint = np.zeros([(k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)], bool)
-    footprint[tuple(slice(None, None, d) for d in dilation)] = True
-    windows = np.lib.stride_tricks.sliding_window_view(x[0], footprint.shape, range(axes))[..., footprint]
-    np.testing.assert_array_equal(Pooling(True, size, dilation, 1)(x)[0], windows.max(axis=-1))
+    shape = [data.draw(st.integers(1, 12)) for _ in range(axes)]
+    random = np.random.default_rng(data.draw(_SEED))
+    maps, sizes, entries = [], [], []
+    for _ in range(data.draw(st.integers(1, 3))):  # several maps of other sizes, seen in part
+        size = [data.draw(st.integers(1, 3)) for _ in range(axes)]
+        spatial = [n + (k - 1) * d for n, k, d in zip(shape, size, dilation, strict=True)]
+        around = [data.draw(st.integers(0, 2)) for _ in range(axes)]
+        whole = random.standard_normal((1, *(n + 2 * a for n, a in zip(spatial, around, strict=True)), channels))
+        part = whole.astype(np.float32)[(0, *(slice(a, a + n) for a, n in zip(around, spatial, strict=True)))][None]
+        footprint = np.zeros([(k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)], bool)
+        footprint[tuple(slice(None, None, d) for d in dilation)] = True
+        windows = np.lib.stride_tricks.sliding_window_view(part[0], footprint.shape, range(axes))
+        maps, sizes, entries = [*maps, part], [*sizes, size], [*entries, windows[..., footprint]]
+    every = np.concatenate(entries, axis=-1)
+    np.testing.assert_array_equal(Pooling(True, sizes, dilation, 1)(*maps)[0], every.max(axis=-1))
     count = data.draw(st.integers(1, 9))
-    np.testing.assert_allclose(Pooling(False, size, dilation, count)(x)[0], windows.sum(axis=-1) / count, atol=1e-5)
+    np.testing.assert_allclose(Pooling(False, sizes, dilation, count)(*maps)[0], every.sum(axis=-1) / count, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["max", "average"])

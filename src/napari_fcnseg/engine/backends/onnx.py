@@ -13,23 +13,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fcnseg.conversion.dense_network import IMAGE, DenseConv, DenseNetwork, DensePool
-from napari_fcnseg.conversion.ways import PLAIN, by_step
+from napari_fcnseg.conversion.shared_sums import sharings
+from napari_fcnseg.conversion.ways import PLAIN, SHARED, by_step
 from napari_fcnseg.engine import hardware
 from napari_fcnseg.engine.backends.onnx_cards import PROVIDERS, cards
 from napari_fcnseg.engine.backends.onnx_pixels import PixelProgram
 from napari_fcnseg.engine.backends.strips import Strips
-from napari_fcnseg.engine.dense_function import DenseFunction
+from napari_fcnseg.engine.dense_function import DenseFunction, rectified
 from napari_fcnseg.engine.device import Device, device_key
 from napari_fcnseg.engine.kernels import choice
 from napari_fcnseg.engine.kernels.threads import cores
 from napari_fcnseg.engine.onnx_graph.builder import Builder
 from napari_fcnseg.engine.onnx_graph.operations import GraphOperations
 from napari_fcnseg.engine.onnx_graph.program import Program
+from napari_fcnseg.engine.onnx_graph.together import Member
 from napari_fcnseg.errors import EngineError
 from napari_fcnseg.graph.pixel_network import PixelNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_fcnseg.engine.backends import Compiled
     from napari_fcnseg.engine.onnx_graph.builder import Function
@@ -91,17 +93,35 @@ def _program(network: DenseNetwork, address: str, quicker: Quicker | None, part:
 def _quicker(network: DenseNetwork) -> Quicker:
     """Return what returns our own way to compute a chain of a network's steps, where one was chosen."""
     ways = by_step(network)
+    members = _members(network, [number for number, way in ways.items() if way == SHARED])
 
     @functools.cache
     def quicker(numbers: tuple[int, ...], chain: Chain, channels: tuple[int, ...]) -> Function | None:
         if any(ways[number] == PLAIN for number in numbers):
             return None
+        if ways[numbers[0]] == SHARED:
+            return members[numbers[0]] if len(numbers) == 1 else None
         if pools := [op for op, _ in chain if isinstance(op, DensePool)]:
             return choice.pooling(pools)
         (first, relu), *then = [(op, relu) for op, relu in chain if isinstance(op, DenseConv)]
         return choice.convolution(ways[numbers[0]], first, relu, then, channels)
 
     return quicker
+
+
+def _members(network: DenseNetwork, wanted: Sequence[int]) -> dict[int, Member]:
+    """Return what stands for each convolution that is to be computed together with others."""
+    joined, found = rectified(network), dict[int, Member]()
+    for sharing in sharings(network) if wanted else ():
+        if sharing.steps[0] not in wanted:
+            continue
+        ops = [op for n in sharing.steps if isinstance(op := network.steps[n].op, DenseConv)]
+        compute = choice.together(sharing, [op.bias for op in ops], [n in joined for n in sharing.steps])
+        for number, op in zip(sharing.steps, ops, strict=True):
+            (high, wide, *_), (down, across) = op.kernels[0].shape, op.dilations[0]
+            reach = (high - 1) * down, (wide - 1) * across
+            found[number] = Member(compute, network.steps[number].inputs, reach)
+    return found
 
 
 def _session(model: bytes, address: str = _PROCESSOR) -> Any:

@@ -56,10 +56,10 @@ class Direct:
         self._bias[:outputs] = bias
         self._floor = np.float32(0 if relu else -np.inf)
 
-    def __call__(self, *maps: _Array, above: _Array | None = None) -> _Array:
+    def __call__(self, *maps: _Array, above: _Array | None = None, begun: _Array | None = None) -> _Array:
         """Return the convolution of maps ``(1, *spatial, in)``: ``(1, *(spatial - (window - 1) * dilation), out)``.
 
-        Rows that are to be ``above`` come first.
+        Rows that are to be ``above`` come first. Where the sum is ``begun``, that is added to instead of the bias.
         """
         maps = tuple(x if x.strides[-1] == x.itemsize else np.ascontiguousarray(x) for x in maps)
         (window, dilation), spatial = self._windows[0], maps[0].shape[1:-1]
@@ -69,22 +69,24 @@ class Direct:
         terms = np.array([(x.ctypes.data, x.shape[-1], x.strides[-2] // x.itemsize, len(taps))
                           for x, (taps, _) in zip(maps, found, strict=True)])  # fmt: skip
         taps, starts = np.concatenate([taps for taps, _ in found]), np.stack([starts for _, starts in found])
-        fixed = product(), terms, taps, starts, self._weights, self._bias, self._floor
+        fixed = product(), terms, taps, starts, self._weights, self._bias.size, self._floor
         out = part.reshape(-1, shape[-1], self._layers.outputs)
-        work = functools.partial(_convolve, *fixed, self._layers, self._layers.room, out)
+        first, step = (self._bias, 0) if begun is None else (begun.reshape(-1), begun.shape[-1])
+        work = functools.partial(_convolve, *fixed, first, step, self._layers, self._layers.room, out)
         in_threads(work, np.arange(starts.shape[1]))
         return result
 
 
 @compiled
 def _convolve(
-    product: int, terms: Any, taps: Any, starts: Any, weights: Any, bias: Any, floor: Any, layers: Any, room: int,
-    y: Any, lines: Any,
+    product: int, terms: Any, taps: Any, starts: Any, weights: Any, wide: int, floor: Any, begun: Any, step_of_it: int,
+    layers: Any, room: int, y: Any, lines: Any,
 ) -> None:  # fmt: skip
     """Convolve into some lines ``(pixel, out)`` of ``y``.
 
     A term is the address of a map, its channels, how far its pixels lie apart, and how many taps there are; where they
-    lie from the first on is in ``taps``, where each line's first pixel lies in ``starts``.
+    lie from the first on is in ``taps``, where each line's first pixel lies in ``starts``. Sums begin with what is in
+    ``begun``, where pixels lie so many numbers apart.
     """
     width, last, outputs, more = y.shape[1], y.shape[2], layers.sizes[0], layers.floors.size > 0
     buffer = np.empty(room + PIXELS * outputs + LANES * WIDEST, np.float32) if more else y.reshape(-1)
@@ -103,14 +105,15 @@ def _convolve(
                     if term == 0:
                         multiply(
                             product, x, first, step, count, here, inputs, weights, channel * depth, columns,
-                            buffer, to + channel, outputs, some, bias, channel, 0, least,
+                            buffer, to + channel, outputs, some,
+                            begun, (line * width + pixel) * step_of_it + channel, step_of_it, least,
                         )  # fmt: skip
                     else:
                         multiply(
                             product, x, first, step, count, here, inputs, weights, right + channel * depth, columns,
                             buffer, to + channel, outputs, some, buffer, to + channel, outputs, least,
                         )  # fmt: skip
-                    tap, right = tap + entries, right + depth * bias.size
+                    tap, right = tap + entries, right + depth * wide
                 channel += columns
             if more:
                 follow(product, buffer, to, outputs, count, layers, 0, y.reshape(-1), at)

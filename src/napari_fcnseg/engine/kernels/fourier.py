@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from napari_fcnseg.conversion.ways import fourier_length
 from napari_fcnseg.engine.kernels.compiled import compiled
+from napari_fcnseg.engine.kernels.direct import Direct
 from napari_fcnseg.engine.kernels.product import WIDEST, multiply, multiply_all, packed, panel, product
 from napari_fcnseg.engine.kernels.threads import aligned, below, in_threads
 from napari_fcnseg.engine.kernels.vectors import LANES
@@ -34,6 +35,42 @@ _Array = npt.NDArray[np.float32]
 
 _BLOCKS = 96  # that go through the product at once: below it the weights are not read often enough
 _BYTES = 2**28  # of the blocks' transforms
+
+
+class Mixed:
+    """A sum of dilated convolutions, of which some have windows so large that they are quicker by transforms.
+
+    Parameters
+    ----------
+    kernels, bias, dilations, relu, then
+        As for :class:`~napari_fcnseg.engine.kernels.direct.Direct`.
+    large : sequence of bool
+        Which of the kernels are; not all.
+    """
+
+    def __init__(
+        self, kernels: Sequence[npt.NDArray[Any]], bias: npt.NDArray[Any], dilations: Sequence[Sequence[int]],
+        relu: bool, then: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any], bool]], large: Sequence[bool],
+    ) -> None:  # fmt: skip
+        pairs = list(zip(kernels, dilations, large, strict=True))
+        self._large = list(large)
+        biases = itertools.chain([bias], itertools.repeat(np.zeros_like(bias)))
+        turned = [(kernel, dilation) for kernel, dilation, is_large in pairs if is_large]
+        self._turned = [Fourier(kernel, next(biases), dilation, False) for kernel, dilation in turned]
+        rest = [(kernel, dilation) for kernel, dilation, is_large in pairs if not is_large]
+        self._rest = Direct([kernel for kernel, _ in rest], bias, [dilation for _, dilation in rest], relu, then)
+
+    def __call__(self, *maps: _Array, above: _Array | None = None) -> _Array:
+        """Return the sum (:meth:`~napari_fcnseg.engine.kernels.direct.Direct.__call__`)."""
+        turned = [x for x, is_large in zip(maps, self._large, strict=True) if is_large]
+        begun = functools.reduce(_more, (f(x) for f, x in zip(self._turned, turned, strict=True)))
+        rest = (x for x, is_large in zip(maps, self._large, strict=True) if not is_large)
+        return self._rest(*rest, above=above, begun=begun)
+
+
+def _more(total: _Array, part: _Array) -> _Array:
+    total += part
+    return total
 
 
 class Fourier:

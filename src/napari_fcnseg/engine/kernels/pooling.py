@@ -34,37 +34,57 @@ _intrinsic: Any = intrinsic  # its functions are called without their first argu
 
 
 class Pooling:
-    """A dilated pool.
+    """A dilated pool of one map or several.
 
     Parameters
     ----------
     maximum : bool
-        Whether the largest entry of a window is taken; otherwise their sum divided by ``count``.
-    size, dilation : sequence of int
-        Of the window, per axis.
+        Whether the largest entry of all windows is taken; otherwise their sum divided by ``count``.
+    sizes : sequence of sequence of int
+        Of the window in each map, per axis.
+    dilation : sequence of int
+        Per axis.
     count : int
         What a sum is divided by.
     """
 
-    def __init__(self, maximum: bool, size: Sequence[int], dilation: Sequence[int], count: int) -> None:
-        self._maximum, self._size, self._dilation = maximum, tuple(size), tuple(dilation)
+    def __init__(self, maximum: bool, sizes: Sequence[Sequence[int]], dilation: Sequence[int], count: int) -> None:
+        self._maximum, self._sizes, self._dilation = maximum, tuple(map(tuple, sizes)), tuple(dilation)
         self._scale = np.float32(1.0 / count)
 
-    def __call__(self, x: _Array, *, above: _Array | None = None) -> _Array:
-        """Return the pool of ``(1, *spatial, channel)``: ``(1, *(spatial - (size - 1) * dilation), channel)``.
+    def __call__(self, *maps: _Array, above: _Array | None = None) -> _Array:
+        """Return the pool of maps ``(1, *spatial, channel)``: ``(1, *(spatial - (size - 1) * dilation), channel)``.
 
         Rows that are to be ``above`` come first.
         """
-        x = np.ascontiguousarray(x)
-        shape = [n - (k - 1) * d for n, k, d in zip(x.shape[1:-1], self._size, self._dilation, strict=True)]
-        result, part = below(above, (1, *shape, x.shape[-1]))
-        taps, starts = windows(x, self._size, self._dilation, shape)
-        lines = part.reshape(len(starts), -1)
+        maps = tuple(x if _in_rows(x) else np.ascontiguousarray(x) for x in maps)
+        first = maps[0]
+        shape = [n - (k - 1) * d for n, k, d in zip(first.shape[1:-1], self._sizes[0], self._dilation, strict=True)]
+        result, part = below(above, (1, *shape, first.shape[-1]))
+        found = [windows(x, size, self._dilation, shape) for x, size in zip(maps, self._sizes, strict=True)]
+        apart = [(x.ctypes.data - first.ctypes.data) // first.itemsize for x in maps]
+        taps = np.concatenate([own + far for (own, _), far in zip(found, apart, strict=True)])
+        of = np.repeat(np.arange(len(maps)), [len(own) for own, _ in found])
+        starts = np.stack([rows for _, rows in found])
         in_threads(
-            functools.partial(_pool, x.reshape(-1), self._maximum, self._scale, taps, starts, lines),
-            np.arange(len(starts)),
+            functools.partial(
+                _pool,
+                first.ctypes.data,
+                self._maximum,
+                self._scale,
+                taps,
+                of,
+                starts,
+                part.reshape(starts.shape[1], -1),
+            ),
+            np.arange(starts.shape[1]),
         )
         return result
+
+
+def _in_rows(x: _Array) -> bool:
+    """Return whether the pixels of each row lie one after the other."""
+    return x.strides[-1] == x.itemsize and x.strides[-2] == x.itemsize * x.shape[-1]
 
 
 def windows(
@@ -91,47 +111,57 @@ def windows(
 
 @_intrinsic  # type: ignore[untyped-decorator]
 def _combine(
-    typing: Any, x: Any, first: Any, taps: Any, count: Any, maximum: Any, scale: Any, y: Any, to: Any, length: Any
+    typing: Any, x: Any, taps: Any, count: Any, maximum: Any, scale: Any, y: Any, to: Any, length: Any
 ) -> Any:  # fmt: skip
     """Write the largest number of each window, or their sum times a factor, of ``length`` windows one after the other.
 
-    There are windows for whole vectors.
+    ``x`` is an address, and ``taps`` has how many numbers from there the first window's entries are.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _vectors(Vectors(builder), *pointers(context, builder, signature.args, arguments))
         return context.get_dummy_value()
 
-    return types.none(x, _N, taps, _N, types.boolean, types.float32, y, _N, _N), generate
+    return types.none(_N, taps, _N, types.boolean, types.float32, y, _N, _N), generate
 
 
 def _vectors(
-    v: Vectors, x: Any, first: Any, taps: Any, count: Any, maximum: Any, scale: Any, y: Any, to: Any, length: Any
+    v: Vectors, x: Any, taps: Any, count: Any, maximum: Any, scale: Any, y: Any, to: Any, length: Any
 ) -> None:  # fmt: skip
     builder = v.builder
-    source, target, by = v.at(x, first), v.at(y, to), v.spread(scale)
+    source, target, by = v.pointer(x), v.at(y, to), v.spread(scale)
 
-    def group(at: Any, vectors: int, total: Any) -> None:
+    def group(at: Any, vectors: int, total: Any, *, single: bool = False) -> None:
         place = v.at(source, at)
+        load = builder.load if single else v.load
         entry = v.at(place, builder.load(taps))
-        totals = [v.variable(v.load(v.at(entry, n * LANES))) for n in range(vectors)]
+        totals = [v.variable(load(v.at(entry, n * LANES))) for n in range(vectors)]
 
         def tap(number: Any) -> None:
             entry = v.at(place, builder.load(v.at(taps, builder.add(number, INT(1)))))
             for n, variable in enumerate(totals):
-                builder.store(total(builder.load(variable), v.load(v.at(entry, n * LANES))), variable)
+                builder.store(total(builder.load(variable), load(v.at(entry, n * LANES))), variable)
 
         v.repeat(builder.sub(count, INT(1)), tap)
         for n, variable in enumerate(totals):
             value = builder.load(variable)
-            v.store(value if total == v.larger else builder.fmul(value, by), v.at(target, at, n * LANES))
+            result = value if total == v.larger else builder.fmul(value, scale if single else by)
+            to = v.at(target, at, n * LANES)
+            if single:
+                builder.store(result, to)
+            else:
+                v.store(result, to)
 
     def all_of(total: Any) -> None:
         many = builder.sdiv(length, INT(_AT_ONCE * LANES))
         v.repeat(many, lambda n: group(builder.mul(n, INT(_AT_ONCE * LANES)), _AT_ONCE, total))
         done = builder.mul(many, INT(_AT_ONCE))
-        rest = builder.sub(builder.sdiv(length, INT(LANES)), done)
-        v.repeat(rest, lambda n: group(builder.mul(builder.add(done, n), INT(LANES)), 1, total))
+        whole = builder.sdiv(length, INT(LANES))
+        v.repeat(
+            builder.sub(whole, done), lambda n: group(builder.mul(builder.add(done, n), INT(LANES)), 1, total)
+        )  # fmt: skip
+        rest = builder.mul(whole, INT(LANES))
+        v.repeat(builder.sub(length, rest), lambda n: group(builder.add(rest, n), 1, total, single=True))
 
     with builder.if_else(maximum) as (largest, sums):
         with largest:
@@ -141,17 +171,14 @@ def _vectors(
 
 
 @compiled
-def _pool(x: Any, maximum: bool, scale: Any, taps: Any, starts: Any, y: Any, lines: Any) -> None:
-    """Pool what begins at ``starts`` in ``x`` into some lines of ``y``."""
+def _pool(x: int, maximum: bool, scale: Any, taps: Any, of: Any, starts: Any, y: Any, lines: Any) -> None:
+    """Pool into some lines of ``y``: an entry of a window is so many numbers from ``x``, an address, and its map's row.
+
+    Maps lie anywhere in memory: an entry's tap says how far from the first one, too.
+    """
     length = y.shape[1]
-    whole = length // LANES * LANES
-    out = y.reshape(-1)
+    out, here = y.reshape(-1), np.empty(taps.size, np.int64)
     for line in lines:
-        first, to = starts[line], line * length
-        _combine(x, first, taps, taps.size, maximum, scale, out, to, whole)
-        for at in range(whole, length):
-            total = x[first + taps[0] + at]
-            for tap in taps[1:]:
-                other = x[first + tap + at]
-                total = (other if other > total else total) if maximum else total + other
-            out[to + at] = total if maximum else total * scale
+        for n in range(taps.size):
+            here[n] = taps[n] + starts[of[n], line]
+        _combine(x, here, taps.size, maximum, scale, out, line * length, length)

@@ -103,8 +103,8 @@ class Vectors:
         return self.builder.bitcast(room, _FLOAT.as_pointer())
 
     def variable(self, vector: Any) -> Any:
-        """Return a variable that holds a vector; LLVM keeps it in a register."""
-        variable = _code.alloca_once(self.builder, _VECTOR)
+        """Return a variable that holds a vector or a number; LLVM keeps it in a register."""
+        variable = _code.alloca_once(self.builder, vector.type)
         self.builder.store(vector, variable)
         return variable
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_fcnseg.engine.onnx_graph.builder import Call
 from napari_fcnseg.engine.onnx_graph.model_bytes import Node, Port, model_bytes
+from napari_fcnseg.engine.onnx_graph.together import Together, put_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,11 +76,13 @@ class Program:
     ) -> None:
         self._inputs = [tensor.name for tensor in inputs]
         self._outputs = [build.whole(tensor) for tensor in outputs]
-        self._parts: list[_Graph | _Function] = []
-        runs = _runs(build.parts)
+        self._parts: list[_Graph | _Function | Together] = []
+        runs = _runs(put_together(build.parts))
         wanted = Counter(self._outputs)  # how often each tensor is read by what follows
         for part in reversed(runs):
-            if isinstance(part, Call):
+            if isinstance(part, Together):
+                self._parts.append(part)
+            elif isinstance(part, Call):
                 self._parts.append(_Function(part))
             else:
                 graph = _graph(build, part, wanted, make_session)
@@ -104,11 +107,11 @@ class Program:
         return [arrays[name] for name in self._outputs]
 
 
-def _runs(parts: Sequence[Node | Call]) -> list[Call | list[Node]]:
+def _runs(parts: Sequence[Node | Call | Together]) -> list[Call | Together | list[Node]]:
     """Return the functions, and the runs of operations between them."""
-    runs: list[Call | list[Node]] = []
+    runs: list[Call | Together | list[Node]] = []
     for part in parts:
-        if isinstance(part, Call):
+        if isinstance(part, Call | Together):
             runs.append(part)
         elif runs and isinstance(runs[-1], list):
             runs[-1].append(part)
