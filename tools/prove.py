@@ -33,7 +33,7 @@ _GRADIENTS = 4  # of every so manieth the gradient is compared too
 _RANKS = (1, 2, 2, 2, 2, 3, 3)
 #: How convolutions are computed, which is plain in a run as small as these: mostly in the quicker ways.
 WAY = "NAPARI_FCNSEG_CONVOLUTION"
-WAYS = ("quickest", "quickest", "plain")
+WAYS = ("quickest", "quickest", "shared", "plain")
 #: What may be refused, by a part of the sentence, and why. Everything else must convert.
 REFUSALS: dict[str, str] = {}
 
