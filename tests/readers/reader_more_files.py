@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 NAMES = (
     "unit_norm rms_norm center_crop spectral_norm spectral_nested bilinear bilinear_odd conv_next inception_resnet "
     "repeat_to_map slices_of_channels centre_pixel every_second split_channels split_places unstack_channels "
-    "stack_channels maxout shuffle reduce_channels reduce_some reduce_all pad_modes repeat_channels tiles gray "
-    "colours caffe torch clip_power divided depth_to_channels hybrid squeezed"
+    "stack_channels maxout shuffle shuffle_at_one_place reduce_channels reduce_some reduce_all pad_modes "
+    "repeat_channels tiles gray colours caffe torch clip_power divided depth_to_channels hybrid squeezed"
 ).split()
 #: The first Keras that has what a model is made of.
 SINCE = {"rms_norm": "3.9"}
@@ -131,6 +131,14 @@ def _operations(keras: Any, kl: Any, ops: Any) -> dict[str, Callable[[], Any]]:
             kl.Permute((1, 2, 4, 3)),
             kl.Reshape((5, 4, 6)),
             conv(4, 2, groups=2),
+        ),
+        "shuffle_at_one_place": of(
+            (3, 3, 2),
+            conv(6, 3),
+            kl.Reshape((1, 1, 3, 2)),
+            kl.Permute((1, 2, 4, 3)),
+            kl.Reshape((1, 1, 6)),
+            conv(4, 1),
         ),
         "reduce_channels": of(
             (7, 6, 3),

@@ -37,7 +37,8 @@ def settled(tensor: Tensor) -> Built:
     if not tensor.cut:
         return (), tensor
     last, pieces = len(tensor.shape) - 1, range(PIECE, PIECE + len(tensor.cut))
-    for index, group in enumerate(tensor.axes):
+    for index, given in enumerate(tensor.axes):
+        group = sorted(given, key=lambda i: i >= PIECE or tensor.length(i) > 1)  # an axis of one place may be anywhere
         run = [i for i in group if i >= PIECE]
         if len(run) < len(pieces):
             continue

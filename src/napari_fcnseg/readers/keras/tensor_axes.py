@@ -154,6 +154,8 @@ class Tensor:
         for length in target:
             group: list[int] = []
             have = 1
+            if length == 1 and waiting and waiting[0] != last and self.shape[waiting[0]] == 1:
+                group.append(waiting.pop(0))
             while have < length and waiting:
                 if length % have:
                     return None
