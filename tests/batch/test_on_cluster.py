@@ -19,8 +19,9 @@ from _plates import write_plate
 import napari_fcnseg as nf
 from napari_fcnseg.batch import Batch, BatchProgress, ReportLine, batch_on, images_in, named_items
 from napari_fcnseg.batch.on_cluster import ClusterBatch
+from napari_fcnseg.batch.plate_results import ResultPlate
 from napari_fcnseg.cli import main as cli
-from napari_fcnseg.errors import ClusterError, InMemoryError
+from napari_fcnseg.errors import ClusterError, InMemoryError, OutputError
 from napari_fcnseg.imagefile import ImageFile, read_image
 from napari_fcnseg.instances.settings import InstanceSettings
 from napari_fcnseg.model.patch_model import as_ensemble
@@ -115,6 +116,26 @@ def test_a_plate_on_a_cluster_has_the_labels_of_one_computer(client, model, tmp_
         alone = nf.segment(np.moveaxis(image, 0, -1), model, border="edge", device="CPU").labels
         place = plate / name / "labels" / "cells" if inside else out / name
         np.testing.assert_array_equal(read_image([place]).data[...], alone)
+
+
+def test_a_field_without_room_counts_in_its_well_as_on_one_computer(client, model, tmp_path, monkeypatch) -> None:
+    plate = write_plate(tmp_path / "plate.zarr", {"A/1/0": pixels(0, 20, 24), "A/1/1": pixels(1, 20, 24)})
+    prepare = ResultPlate.prepare
+
+    def full(places: ResultPlate, item: Any) -> None:
+        if item.name == "A/1/1":
+            raise OutputError("There is no room.")
+        prepare(places, item)
+
+    monkeypatch.setattr(ResultPlate, "prepare", full)
+    wells = []
+    for cluster in (None, client):
+        out = tmp_path / f"{cluster is None}.zarr"
+        lines = do(cluster, images_in(plate), as_ensemble(model), out)
+        assert (lines["A/1/0"].status, lines["A/1/1"].sentence) == ("done", "There is no room.")
+        wells.append(rows(out.with_suffix(".report") / "wells.csv"))
+    assert wells[0] == wells[1]
+    assert wells[0][0]["fields"] == "2"
 
 
 def test_an_image_whose_worker_dies_is_done_by_another(client, model, tmp_path) -> None:

@@ -131,12 +131,12 @@ def segment_image(
         with bench.turn:
             try:
                 item = bench.item(*said)
-                if bench.work.record(item) != record:
+                if (seen := bench.work.record(item)) != record:
                     raise ImageError(
                         f"The worker on {socket.gethostname()} sees another file than the head does. Have both see the "
                         "same folder under the same path, and do not change its images meanwhile."
                     )
-                line = _worked(bench, item, outputs, own)
+                line = _worked(bench, item, outputs, own, seen)
             except Exception as error:
                 line = failed_line(str(said[0]), error, time.perf_counter() - began)
         return {"line": {**asdict(line), "output": str(line.output or "")} if line is not None else None}
@@ -145,10 +145,10 @@ def segment_image(
 
 
 def _worked(
-    bench: BatchBench, item: BatchItem, outputs: Mapping[str, str], own: Mapping[str, str]
+    bench: BatchBench, item: BatchItem, outputs: Mapping[str, str], own: Mapping[str, str], record: dict[str, Any]
 ) -> ReportLine | None:
     """Do an image to its end, or until the batch is stopped."""
-    work = bench.work.line(item, _paths(outputs), _paths(own), bench.stopped)
+    work = bench.work.line(item, _paths(outputs), _paths(own), bench.stopped, record)
     while True:
         try:
             next(work)

@@ -114,7 +114,8 @@ class ClusterBatch(Batch):
                 places = self.where(item)
                 arguments = (key, *image_job(item, self.work.record(item), *places))
             except Exception as error:
-                self._note(item, failed_line(item.name, error, 0.0))
+                line = failed_line(item.name, error, 0.0)
+                self._note(item, self.settled(item, line) or line)
                 continue
             job = Job(segment_image, arguments, f"The image {item.name}", alone=True)
             self._given[job] = (item, places)

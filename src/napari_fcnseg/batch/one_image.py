@@ -64,7 +64,12 @@ class ImageWork:
         self._inputs, self._objects = inputs, objects
 
     def line(
-        self, item: BatchItem, outputs: Mapping[str, Path], own: Mapping[str, Path], stop: threading.Event | None = None
+        self,
+        item: BatchItem,
+        outputs: Mapping[str, Path],
+        own: Mapping[str, Path],
+        stop: threading.Event | None = None,
+        record: dict[str, Any] | None = None,
     ) -> Generator[Run | None, None, ReportLine | None]:
         """Segment an image unless that was done, and find its objects.
 
@@ -78,6 +83,8 @@ class ImageWork:
             Where its objects and their table lie.
         stop : Event, optional
             Set to drop it; what has come so far is kept for the next time where that is possible.
+        record : dict, optional
+            What its results depend on, where that is known (:meth:`record`).
 
         Yields
         ------
@@ -91,7 +98,7 @@ class ImageWork:
         """
         start = time.perf_counter()
         try:
-            line = yield from self._done(item, outputs, own, stop)
+            line = yield from self._done(item, outputs, own, stop, record or self.record(item))
         except StoppedError:
             return None
         except Exception as error:
@@ -105,9 +112,10 @@ class ImageWork:
         return record_of(self.models, self.settings, self.options.for_record(), item)
 
     def _done(
-        self, item: BatchItem, outputs: Mapping[str, Path], own: Mapping[str, Path], stop: threading.Event | None
-    ) -> Generator[Run | None, None, ReportLine | None]:
-        record, options = self.record(item), self.options
+        self, item: BatchItem, outputs: Mapping[str, Path], own: Mapping[str, Path], stop: threading.Event | None,
+        record: dict[str, Any],
+    ) -> Generator[Run | None, None, ReportLine | None]:  # fmt: skip
+        options = self.options
         outcome = ResultFiles(
             outputs, record, inputs=self._inputs, overwrite=options.overwrite, advice=options.advice
         )  # fmt: skip
