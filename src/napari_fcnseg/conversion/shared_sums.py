@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.graph.ops import Array
 
 #: Convolutions that share sums, at most.
-MOST: Final = 8
+MOST: Final = 12
 _LEAST_DEPTH: Final = 32  # products of a column, below which adding it up costs as much as computing it again
 
 
