@@ -114,6 +114,7 @@ def find_instances(
     Examples
     --------
     >>> import numpy as np
+    >>> from napari_fcnseg import InstanceSettings
     >>> find_instances(np.array([[2, 2, 1, 2], [2, 2, 1, 2]]), InstanceSettings(interior=2)).tolist()
     [[1, 1, 0, 2], [1, 1, 0, 2]]
     """
