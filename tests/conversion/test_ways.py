@@ -88,8 +88,8 @@ def test_a_run_begun_in_other_ways_is_another_run(model) -> None:
     [
         ("quickly", "'quickly' are no ways of computing. Write them as a result's provenance has them"),
         ("winograd, -1 direct", "are no ways of computing"),
-        ("2 direct", "for 2 convolutions and pools, the model .* has 5 here"),
-        ("1000000000 direct", "for 6 convolutions"),
+        ("2 direct", "name 2, and the model .* has 5 convolutions and pools here"),
+        ("1000000000 direct", "name 6, and the model"),
         ("5 fourier", "The layer .* cannot be computed by 'fourier'. Choose one of: direct, winograd, plain"),
         (("plain", "plain"), "for 2 models, not for 1. Give one text for each model"),
     ],

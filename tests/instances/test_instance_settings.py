@@ -96,3 +96,5 @@ def test_why_there_is_no_instance() -> None:
     )
     assert why_none(labels, InstanceSettings(2, minimum_size=9)).startswith("No objects: none has 9 pixels or more.")
     assert "All labels are 0." in why_none(0 * labels, InstanceSettings(1))
+    said = why_none(np.arange(4, 3000), InstanceSettings(3))
+    assert "The labels hold 2,996 numbers, from 4 to 2,999: these are objects or an image. Give the labels" in said

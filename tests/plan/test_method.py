@@ -8,6 +8,7 @@ from _keras_side import save_model
 
 import napari_fcnseg as nf
 from napari_fcnseg.errors import SettingsError
+from napari_fcnseg.plan import method
 from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.run.time_estimate import estimate_run
@@ -87,7 +88,8 @@ def test_without_a_border_the_pixels_without_a_full_patch_stay_unlabelled(model,
     np.testing.assert_array_equal(nf.segment(image, model, border="valid", every=3).labels, whole[::3, ::3])
 
 
-def test_what_is_slower_densely_is_run_patch_by_patch_unless_asked_otherwise(padded, image) -> None:
+def test_what_is_slower_densely_is_run_patch_by_patch_unless_asked_otherwise(padded, image, monkeypatch) -> None:
+    monkeypatch.setattr(method, "_REFERENCE", 0)  # as in a large run
     assert padded.fcn.report.cheaper == "patchwise"
     assert "better way" in padded.fcn.report.summary()
     small = image[:12, :13]
@@ -95,15 +97,19 @@ def test_what_is_slower_densely_is_run_patch_by_patch_unless_asked_otherwise(pad
     dense = nf.segment(small, padded, probabilities=True, method="dense")
     assert auto.provenance["models"][0]["method"] == "patchwise"
     np.testing.assert_allclose(auto.probabilities, dense.probabilities, atol=1e-5)
+    pinned = nf.segment(small, padded, probabilities=True, ways="plain")  # which are those of the dense network
+    assert pinned.provenance["models"][0]["method"] == "dense"
 
 
-def test_a_few_pixels_are_not_worth_building_a_network_of_many_operations(model, image) -> None:
+def test_a_few_pixels_are_not_worth_building_a_network_or_starting_another_framework(model, monkeypatch) -> None:
+    def methods() -> list[str]:
+        images = (np.zeros((places, places, 2)) for places in (5, 1000))
+        return [make_plan(image, (model,), RunSettings(channel_axis=2)).methods[0].name for image in images]
+
     assert len(model.fcn.network.steps) > 50
-    methods = {
-        places: make_plan(np.zeros((places, places, 2)), (model,), RunSettings(channel_axis=2)).methods[0].name
-        for places in (5, 1000)
-    }
-    assert methods == {5: "patchwise", 1000: "dense"}
+    assert methods() == ["dense", "dense"]
+    monkeypatch.setattr(method, "_REFERENCE", 0)
+    assert methods() == ["patchwise", "dense"]
 
 
 def test_an_ensemble_may_go_both_ways(model, keras_child, tmp_path, image) -> None:

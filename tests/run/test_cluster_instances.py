@@ -14,7 +14,10 @@ from napari_fcnseg import InstanceSettings, find_instances
 from napari_fcnseg.cli import main as cli
 from napari_fcnseg.errors import ClusterError, ImageError, InMemoryError
 from napari_fcnseg.instances.labeling import StoppedError
+from napari_fcnseg.instances.scratch import Scratch
 from napari_fcnseg.run.cluster.address import connected
+from napari_fcnseg.run.cluster.instance_worker import ALIVE, SearchBench
+from napari_fcnseg.run.cluster.order import look_at, order_of, place_of
 from napari_fcnseg.samples.synthetic import fluorescence_cells
 
 if TYPE_CHECKING:
@@ -90,24 +93,50 @@ def test_a_worker_that_dies_costs_its_blocks_alone(client, tmp_path) -> None:
     np.testing.assert_array_equal(found[:], find_instances(labels[:], chosen))
 
 
-def test_a_search_on_a_cluster_that_is_stopped_leaves_nothing(client, tmp_path) -> None:
+def test_a_search_on_a_cluster_that_is_stopped_leaves_nothing_and_blames_nobody(client, tmp_path, caplog) -> None:
     labels = stored(tmp_path / "labels.zarr", cells(), (64, 64))
     asked: list[None] = []
-    with pytest.raises(StoppedError):
+    with pytest.raises(StoppedError, match="The search was stopped"):
         find_instances(
             labels, InstanceSettings(3, 2), block=30, output=tmp_path / "objects.zarr", cluster=client,
             stop=lambda: len(asked) > 9 or asked.append(None),
         )  # fmt: skip
     assert [path.name for path in tmp_path.iterdir()] == ["labels.zarr"]
+    assert not [record for record in caplog.records if record.name == "napari_fcnseg"]
+
+
+def test_what_a_worker_writes_after_the_head_is_gone_is_removed(tmp_path) -> None:
+    labels, room = stored(tmp_path / "labels.zarr", cells(), (64, 64)), Scratch(tmp_path / "room")
+    order = order_of(
+        (), InstanceSettings(3).as_dict(), labels=place_of(labels), look=look_at(labels), scores=None,
+        sampling=[1.0, 1.0], shape=list(labels.shape), block=[64, 64], room=str(room.folder),
+    )  # fmt: skip
+    with pytest.raises(ClusterError, match="does not see the folder of the result"):
+        SearchBench(order, {})
+    room.begin()
+    room.note(ALIVE)
+    bench = SearchBench(order, {})
+    with bench.at_work():
+        room.empty()  # the head goes, while a block is in work
+        bench.room.begin()
+        bench.room.make("numbers", (4, 4), "u4", (4, 4))
+    assert not room.folder.exists()
+    with pytest.raises(Exception, match="The search has ended"), bench.at_work():
+        pass
+    with pytest.raises(ClusterError, match=r"does not see .*other\.zarr as the head does"):
+        SearchBench({**order, "labels": {"zarr": str(tmp_path / "other.zarr"), "inside": ""}}, {})
 
 
 @pytest.mark.timeout(120)
-def test_what_a_worker_meets_is_said(client, tmp_path) -> None:
+def test_what_a_worker_meets_is_said(client, tmp_path, caplog) -> None:
     pixels = cells().astype(np.int16)
     pixels[200, 200] = -3
     labels = stored(tmp_path / "labels.zarr", pixels, (64, 64))
-    with pytest.raises(ClusterError, match=r"block .*these hold -3"):
+    with pytest.raises(
+        ImageError, match=r"^Labels are whole numbers from 0; these hold -3\. Give the labels of a run\.$"
+    ):
         find_instances(labels, InstanceSettings(3), block=64, output=tmp_path / "objects.zarr", cluster=client)
+    assert not caplog.records or all("failed" not in record.message for record in caplog.records)
     with pytest.raises(InMemoryError, match=r"The labels are only in .* cannot read them\. Save them as Zarr"):
         find_instances(pixels, InstanceSettings(3), output=tmp_path / "objects.zarr", cluster=client)
     for output in (None, tmp_path / "objects.tif"):

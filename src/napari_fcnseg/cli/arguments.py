@@ -60,8 +60,8 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
     add("--device", metavar="NAME", help=devices)
     exact = "float32 is exact; tf32, bfloat16 and float16 are tried on this image first and compared with it"
     add("--precision", default=EXACT, metavar="NAME", help=f"{', '.join(PRECISIONS)} ({EXACT}): {exact}")
-    ways = "how a processor computes convolutions and pools, as a provenance has it, for each model; or plain"
-    add("--ways", nargs="+", metavar="WAYS", help=f"{ways} (the quickest)")
+    ways = "how a processor computes convolutions and pools, as a provenance has it, for each model; or plain;"
+    add("--ways", nargs="+", metavar="WAYS", help=f"{ways} the quickest if left out")
     add("--memory-limit", type=float, metavar="MIB", help="MiB that the computing process may take in all")
     add("--quiet", action="store_true", help="no progress, no summary")
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_fcnseg.cli.arguments import CLUSTER
 from napari_fcnseg.cli.into_image import into_images
+from napari_fcnseg.cli.progress import blocks_bar
 from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.instances.settings import METHODS
 
@@ -150,7 +151,10 @@ def _find_into(chosen: argparse.Namespace, settings: InstanceSettings, plan: Pla
     how = {"settings": settings.as_dict(), "spatial": spatial, "labels": str(labels)}
     room = scratch_beside(chosen.output) if chosen.output.suffix.lower() == ZARR else None
     who: dict[str, Any] = {"workers": team.join} if team is not None else {}
-    with searched(file.data, settings, spatial=spatial, spacing=spacing, room=room, **who) as found:
+    with (
+        blocks_bar("Searching", chosen.quiet) as progress,
+        searched(file.data, settings, spatial=spatial, spacing=spacing, room=room, progress=progress, **who) as found,
+    ):
         instances = found if room is not None else np.asarray(found)
         _measure(chosen, file, instances, spatial, spacing)
         made = {**provenance_of_file(labels), "instances": how}

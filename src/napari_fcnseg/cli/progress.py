@@ -20,6 +20,8 @@ from rich.progress import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_FEW = 8  # blocks that need no bar
+
 
 @contextmanager
 def progress_bar(title: str, quiet: bool, unit: str = "tiles") -> Iterator[Callable[[int, int], None]]:
@@ -32,13 +34,30 @@ def progress_bar(title: str, quiet: bool, unit: str = "tiles") -> Iterator[Calla
 @contextmanager
 def bytes_bar(title: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
     """Show a bar of bytes as soon as there are some; what it yields is called as that of :func:`progress_bar`."""
+    with _late(title, quiet, (DownloadColumn(binary_units=True),), 0) as progress:
+        yield progress
+
+
+@contextmanager
+def blocks_bar(title: str, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar of blocks if there are more than a few; what it yields is called as that of :func:`progress_bar`."""
+    with _late(title, quiet, (MofNCompleteColumn(), TextColumn("blocks")), _FEW) as progress:
+        yield progress
+
+
+@contextmanager
+def _late(
+    title: str, quiet: bool, amount: tuple[ProgressColumn, ...], few: int
+) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar as soon as there is something to show, and more than a few in all."""
     with ExitStack() as stack:
         bars: list[Callable[[int, int | None], None]] = []
 
         def progress(done: int, total: int | None) -> None:
-            if not bars:
-                bars.append(stack.enter_context(_shown(title, quiet, (DownloadColumn(binary_units=True),))))
-            bars[0](done, total)
+            if not bars and (total is None or total > few):
+                bars.append(stack.enter_context(_shown(title, quiet, amount)))
+            for bar in bars:
+                bar(done, total)
 
         yield progress
 

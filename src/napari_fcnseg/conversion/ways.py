@@ -95,8 +95,9 @@ def by_step(network: DenseNetwork) -> dict[int, str]:
     names = _names(network.ways or ways_of(network), len(numbers))
     if len(names) != len(numbers):
         raise SettingsError(
-            f"The ways of computing {network.ways!r} are for {len(names)} convolutions and pools, the model "
-            f"{network.name!r} has {len(numbers)} here. Leave them out for the quickest."
+            f"The ways of computing {network.ways!r} name {len(names)}, and the model {network.name!r} has "
+            f"{len(numbers)} convolutions and pools here: give one for each, as a result's provenance has them, or "
+            f"{PLAIN!r} for all, or leave them out for the quickest."
         )
     named = dict(zip(numbers, names, strict=True))
     together = [one.steps for one in sharings(network)] if SHARED in names else []

@@ -258,11 +258,23 @@ def open_growing(address: Mapping[str, Any]) -> Any:
     """
     import zarr
 
+    check_growing(address)
+    part = Path(address["part"])
+    array = zarr.open_array(part / address["inside"], mode="r+")
+    return array if address["classes"] is None else _ClassesLast(array, address["classes"])
+
+
+def check_growing(address: Mapping[str, Any]) -> None:
+    """Find out whether an array is still the one that another process has begun (:attr:`GrowingZarr.address`).
+
+    Raises
+    ------
+    OutputError
+        If it is not there, or is another one of its name.
+    """
     part = Path(address["part"])
     if marked(part).get("written") != address["mark"]:
         raise OutputError(f"{part} is not there as it was begun. Give the result a name in a folder that all see.")
-    array = zarr.open_array(part / address["inside"], mode="r+")
-    return array if address["classes"] is None else _ClassesLast(array, address["classes"])
 
 
 class _ClassesLast:

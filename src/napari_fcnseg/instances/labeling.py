@@ -40,6 +40,7 @@ def searched(
     block: int | Sequence[int] | None = None,
     room: AbstractContextManager[Scratch] | None = None,
     workers: Callable[[Task, Scratch, Callable[[], None]], Workers] = Here,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Iterator[Found]:
     """Find instances; they are there until the context ends.
 
@@ -51,6 +52,8 @@ def searched(
         Gives room for what is known on the way; memory otherwise.
     workers : callable
         Returns who does the stages, given the task, the room, and what is called again and again.
+    progress : callable, optional
+        As for :class:`Search`.
     """
     spatial = _checked(labels, settings, spatial)
     sampling = _sampling(spacing, spatial)
@@ -60,7 +63,7 @@ def searched(
     task = Task(labels, scores, settings, sampling, Grid(shape, block_shape(shape, labels, block)))
     with room if room is not None else scratch_in(None) as scratch:
         proceed = Proceed(stop)
-        yield Search(task, scratch, workers(task, scratch, proceed), proceed).run()
+        yield Search(task, scratch, workers(task, scratch, proceed), proceed, progress).run()
 
 
 class Proceed:
@@ -72,7 +75,7 @@ class Proceed:
     def __call__(self) -> None:
         """Raise it, if so."""
         if self._stop is not None and self._stop():
-            raise StoppedError
+            raise StoppedError("The search was stopped.")
 
 
 def _checked(labels: Any, settings: InstanceSettings, spatial: int | None) -> int:

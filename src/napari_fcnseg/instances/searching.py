@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +15,7 @@ from napari_fcnseg.instances.blocks import slices
 from napari_fcnseg.instances.cutting import crossing_facts
 from napari_fcnseg.instances.joining import join_blocks
 from napari_fcnseg.instances.settings import WATERSHED
-from napari_fcnseg.instances.stages import CROSSING, CUT, NUMBERS, PARTS, PIECES, TABLE, FrameArray, Stages
+from napari_fcnseg.instances.stages import CROSSING, CUT, NUMBERS, PARTS, PIECES, TABLE, FrameArray, Meanwhile, Stages
 from napari_fcnseg.instances.stages import filling_stages as filling
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _FEW = 2**16  # instances that 16 bits can number, and one
 _MANY = 2**32
+_TOGETHER = 2**23  # pixels of small frames that are gone through together
 _TABLES = 256  # blocks whose numbers stay known to one who reads
 
 
@@ -92,8 +94,10 @@ class Workers(Protocol):
     together: int
     """Blocks from which on there is enough for all of them to do."""
 
-    def each(self, stage: str, blocks: Iterable[tuple[Index, int]], meanwhile: Scratch) -> None:
-        """Do a stage with blocks of frames, in any order."""
+    def each(
+        self, stage: str, blocks: Iterable[tuple[Index, int]], meanwhile: Meanwhile, done: Callable[[], None]
+    ) -> None:
+        """Do a stage with blocks of frames, in any order; ``done`` is called for each."""
 
 
 class Here:
@@ -109,18 +113,20 @@ class Here:
         Called again and again.
     """
 
-    together = 1
-
     def __init__(self, task: Task, room: Scratch, proceed: Callable[[], None]) -> None:
         self._task, self._room, self._proceed = task, room, proceed
-        self._stages: tuple[Scratch, Stages] | None = None
+        self._stages: tuple[Meanwhile, Stages] | None = None
+        self.together = max(1, _TOGETHER // math.prod(task.grid.block))
 
-    def each(self, stage: str, blocks: Iterable[tuple[Index, int]], meanwhile: Scratch) -> None:
-        """Do a stage with blocks of frames."""
+    def each(
+        self, stage: str, blocks: Iterable[tuple[Index, int]], meanwhile: Meanwhile, done: Callable[[], None]
+    ) -> None:
+        """Do a stage with blocks of frames; ``done`` is called for each."""
         if self._stages is None or self._stages[0] is not meanwhile:
             self._stages = meanwhile, Stages(self._task, self._room, meanwhile, self._proceed)
         for index, block in blocks:
             self._stages[1].do(stage, index, block)
+            done()
 
 
 class Search:
@@ -136,10 +142,18 @@ class Search:
         Who does the stages.
     proceed : callable
         Called again and again.
+    progress : callable, optional
+        Called with how many times a block is done with a stage, and how many there are in all.
     """
 
-    def __init__(self, task: Task, room: Scratch, workers: Workers, proceed: Callable[[], None]) -> None:
+    def __init__(
+        self, task: Task, room: Scratch, workers: Workers, proceed: Callable[[], None],
+        progress: Callable[[int, int], object] | None = None,
+    ) -> None:  # fmt: skip
         self._task, self._room, self._workers, self._proceed = task, room, workers, proceed
+        stages = 2 * len(filling(task.settings)) + 1 + (task.settings.method == WATERSHED)
+        self._progress, self._done = progress, 0
+        self._total = stages * math.prod(task.stack) * len(task.grid)
 
     def run(self) -> Found:
         """Return what there is."""
@@ -151,18 +165,19 @@ class Search:
         sizes: list[Table] = [np.zeros(0, np.int64)]
         count = 0
         for start in range(0, len(frames), at_once):
-            meanwhile = self._room.inner(f"meanwhile-{start}")
-            for own in self._searched(frames[start : start + at_once], meanwhile, count):
+            group = frames[start : start + at_once]
+            meanwhile = Meanwhile.within(self._room, start, len(group))
+            for own in self._searched(group, meanwhile, count):
                 sizes.append(own)
                 count += len(own)
-            meanwhile.empty()
+            meanwhile.scratch.empty()
         dtype = np.uint16 if count < _FEW else np.uint32 if count < _MANY else np.uint64
         return Found(task, self._room, dtype, np.concatenate(sizes))
 
-    def _searched(self, frames: Sequence[Index], meanwhile: Scratch, count: int) -> list[Table]:
+    def _searched(self, frames: Sequence[Index], meanwhile: Meanwhile, count: int) -> list[Table]:
         """Search frames; return the sizes of the instances of each."""
         settings = self._task.settings
-        meanwhile.begin()
+        meanwhile.scratch.begin()
         Stages(self._task, self._room, meanwhile, self._proceed).make_room()
         for gaps, filled in filling(settings):
             self._each(gaps, frames, meanwhile)
@@ -181,36 +196,41 @@ class Search:
             sizes.append(size)
         return sizes
 
-    def _each(self, stage: str, frames: Iterable[Index], meanwhile: Scratch) -> None:
+    def _each(self, stage: str, frames: Iterable[Index], meanwhile: Meanwhile) -> None:
         blocks = range(len(self._task.grid))
-        self._workers.each(stage, ((index, block) for index in frames for block in blocks), meanwhile)
+        self._workers.each(stage, ((index, block) for index in frames for block in blocks), meanwhile, self._advance)
 
-    def _joined(self, stage: str, index: Index, meanwhile: Scratch) -> Parts:
+    def _advance(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+    def _joined(self, stage: str, index: Index, meanwhile: Meanwhile) -> Parts:
         def noted(block: int, *keys: str) -> list[npt.NDArray[Any]]:
-            return meanwhile.noted(self._task.note(stage, index, block), *keys)
+            return meanwhile.scratch.noted(self._task.note(stage, index, block), *keys)
 
         return join_blocks(noted, self._task.grid, self._task.settings.connectivity, self._proceed)
 
-    def _tell_small_gaps(self, stages: tuple[str, str], index: Index, meanwhile: Scratch) -> None:
+    def _tell_small_gaps(self, stages: tuple[str, str], index: Index, meanwhile: Meanwhile) -> None:
         """Tell each block which of its gaps are holes that are filled."""
         gaps, filled = stages
         parts = self._joined(gaps, index, meanwhile)
         small = parts.size[parts.root] <= self._task.settings.fill_holes
         for block in range(len(self._task.grid)):
             own = np.concatenate([[False], small[parts.of(block)]])
-            meanwhile.note(self._task.note(filled, index, block), small=own)
+            meanwhile.scratch.note(self._task.note(filled, index, block), small=own)
 
-    def _cut(self, frames: Sequence[Index], parts: Sequence[Parts], meanwhile: Scratch) -> None:
+    def _cut(self, frames: Sequence[Index], parts: Sequence[Parts], meanwhile: Meanwhile) -> None:
         """Have all pieces cut."""
         homes: list[tuple[Index, int]] = []
         for index, own in zip(frames, parts, strict=True):
             for block in range(len(self._task.grid)):
                 self._proceed()
                 facts = crossing_facts(own, block)
-                meanwhile.note(self._task.note(CROSSING, index, block), **facts)
+                meanwhile.scratch.note(self._task.note(CROSSING, index, block), **facts)
                 if len(facts["piece"]):
                     homes.append((index, block))
-        self._workers.each(PIECES, homes, meanwhile)
+        self._workers.each(PIECES, homes, meanwhile, lambda: None)
         self._each(CUT, frames, meanwhile)
 
     def _number(self, index: Index, parts: Parts, count: int) -> Table:
@@ -220,7 +240,7 @@ class Search:
             self._tell(index, block, rank[parts.root[parts.of(block)]], count)
         return size
 
-    def _number_cut(self, index: Index, parts: Parts, meanwhile: Scratch, count: int) -> Table:
+    def _number_cut(self, index: Index, parts: Parts, meanwhile: Meanwhile, count: int) -> Table:
         """Tell each block which instances its numbers are after all was cut; return the sizes of the instances."""
         blocks = range(len(self._task.grid))
         sizes, firsts = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
@@ -228,15 +248,15 @@ class Search:
         highest = 0
 
         def take(kind: str, block: int) -> int:
-            size, first = meanwhile.noted(self._task.note(kind, index, block), "size", "first")
+            size, first = meanwhile.scratch.noted(self._task.note(kind, index, block), "size", "first")
             sizes.append(size)
             firsts.append(first)
             return len(size)
 
         homes = parts.home(np.flatnonzero(parts.is_root & parts.crosses))
         for block in np.unique(homes).tolist():
-            (pieces,) = meanwhile.noted(self._task.note(CROSSING, index, block), "piece")
-            (counts,) = meanwhile.noted(self._task.note(PIECES, index, block), "count")
+            (pieces,) = meanwhile.scratch.noted(self._task.note(CROSSING, index, block), "piece")
+            (counts,) = meanwhile.scratch.noted(self._task.note(PIECES, index, block), "count")
             starts[pieces] = highest + np.cumsum(counts) - counts
             highest += take(PIECES, block)
         own = []
@@ -246,7 +266,7 @@ class Search:
         rank, whole = self._ranked(np.concatenate(sizes), np.concatenate(firsts), np.arange(highest + 1) > 0)
         for block in blocks:
             self._proceed()
-            piece, nth = meanwhile.noted(self._task.note(CUT, index, block), "piece", "nth")
+            piece, nth = meanwhile.scratch.noted(self._task.note(CUT, index, block), "piece", "nth")
             self._tell(index, block, rank[np.concatenate([own[block], starts[piece] + nth])], count)
         return whole
 

@@ -28,6 +28,7 @@ _EDGE = re.compile(r"edge|border|boundar|membrane|outline|contour", re.IGNORECAS
 _AROUND = re.compile(
     r"background|outside|exterior|empty|nothing|other|not labelled|not predicted|not computed", re.IGNORECASE
 )
+_MOST_CLASSES = 20  # of which a sentence names all
 _UNNAMED = re.compile(r"class \d+")
 #: Numbers of pixels among the settings, what they are called, and the least.
 _WHOLE = (
@@ -236,6 +237,11 @@ def why_none(labels: Any, settings: InstanceSettings, names: Mapping[int, str] |
         return f"No objects: none has {least:,} pixels or more. Choose a smaller minimum size."
     rest = sorted(held - {0})
     there = f"The labels hold the classes {spoken(rest, ', ')}: choose one of them." if rest else "All labels are 0."
+    if len(rest) > _MOST_CLASSES:
+        there = (
+            f"The labels hold {len(rest):,} numbers, from {rest[0]:,} to {rest[-1]:,}: these are objects or an image. "
+            "Give the labels of a run."
+        )
     return f"No objects: no pixel is of class {spoken(settings.classes, ' or ')}. {there}"
 
 

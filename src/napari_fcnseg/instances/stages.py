@@ -81,6 +81,10 @@ class Task:
         return "-".join(map(str, (kind, *index, block)))
 
 
+class LabelsError(ImageError):
+    """What was given as labels are none."""
+
+
 class FrameArray:
     """One frame of an array, for reading and writing."""
 
@@ -94,6 +98,28 @@ class FrameArray:
         self._array[(*self._index, *where)] = numbers
 
 
+@dataclass(frozen=True, eq=False)
+class Meanwhile:
+    """Room for what is known of some frames between the stages.
+
+    Attributes
+    ----------
+    scratch : Scratch
+        The room.
+    first, count : int
+        The number of the first frame, and how many there are.
+    """
+
+    scratch: Scratch
+    first: int
+    count: int
+
+    @classmethod
+    def within(cls, room: Scratch, first: int, count: int) -> Meanwhile:
+        """Return room within another one, which can be emptied alone."""
+        return cls(room.inner(f"meanwhile-{first}"), first, count)
+
+
 class Stages:
     """Does the stages of a search.
 
@@ -103,26 +129,31 @@ class Stages:
         The search.
     room : Scratch
         For what stays until the end: the numbers in each block, and what they stand for.
-    meanwhile : Scratch
-        For what is needed between the stages.
+    meanwhile : Meanwhile
+        For what is needed of some frames between the stages.
     proceed : callable
         Called again and again.
     """
 
-    def __init__(self, task: Task, room: Scratch, meanwhile: Scratch, proceed: Callable[[], None]) -> None:
-        self._task, self._room, self._meanwhile, self._proceed = task, room, meanwhile, proceed
+    def __init__(self, task: Task, room: Scratch, meanwhile: Meanwhile, proceed: Callable[[], None]) -> None:
+        self._task, self._room, self._meanwhile, self._proceed = task, room, meanwhile.scratch, proceed
+        self._first, self._count = meanwhile.first, meanwhile.count
         self._read: OrderedDict[tuple[Index, str], Kinds] = OrderedDict()
 
     def make_room(self) -> None:
         """Make the arrays that the stages write into."""
         task, settings = self._task, self._task.settings
-        shape = (*task.stack, *task.grid.shape)
-        chunks = (*(1,) * len(task.stack), *task.grid.block)
+        shape, chunks = (self._count, *task.grid.shape), (1, *task.grid.block)
         for gaps, filled in filling_stages(settings):
             self._meanwhile.make(gaps, shape, np.uint32, chunks)
             self._meanwhile.make(filled, shape, np.uint8, chunks)
         if settings.method == WATERSHED:
             self._meanwhile.make(PARTS, shape, np.uint32, chunks)
+
+    def _between(self, kind: str, index: Index) -> FrameArray:
+        """Return a frame of what lies between the stages."""
+        number = int(np.ravel_multi_index(index, self._task.stack)) if index else 0
+        return FrameArray(self._meanwhile.array(kind), (number - self._first,))
 
     def do(self, stage: str, index: Index, block: int) -> None:
         """Do a stage with a block of a frame."""
@@ -155,7 +186,7 @@ class Stages:
         """Return where the numbers of a stage are; those of components are those of instances."""
         if kind == PARTS and self._task.settings.method != WATERSHED:
             return FrameArray(self._room.array(NUMBERS), index)
-        return FrameArray(self._meanwhile.array(kind), index)
+        return self._between(kind, index)
 
     def _fill(self, stages: tuple[str, str], source: str, filling: int, index: Index, block: int) -> None:
         """Write kinds with the holes filled that ``skimage.morphology.remove_small_holes`` fills.
@@ -164,9 +195,9 @@ class Stages:
         """
         box, (gaps, filled) = self._task.grid.box(block), stages
         (small,) = self._meanwhile.noted(self._task.note(filled, index, block), "small")
-        holes = small[FrameArray(self._meanwhile.array(gaps), index)[slices(box)]]
+        holes = small[self._between(gaps, index)[slices(box)]]
         kinds = np.where(holes, np.uint8(filling), self._kinds(index, source)(box))
-        FrameArray(self._meanwhile.array(filled), index)[slices(box)] = kinds
+        self._between(filled, index)[slices(box)] = kinds
 
     def _cut(self, index: Index, block: int) -> None:
         task, box = self._task, self._task.grid.box(block)
@@ -197,10 +228,10 @@ class Stages:
     def _kinds(self, index: Index, source: str = "") -> Kinds:
         """Return what reads the kinds of pixels in a frame: of the labels, or after a stage, if not given the last."""
         source = source or next((filled for _, filled in reversed(filling_stages(self._task.settings))), LABELS)
-        array = self._task.labels if source == LABELS else self._meanwhile.array(source)
-        frame = FrameArray(array, index)
-        read = self._kinds_of(frame) if source == LABELS else lambda box: frame[slices(box)]
-        return self._near((index, source), read, array)
+        if source == LABELS:
+            return self._near((index, source), self._kinds_of(FrameArray(self._task.labels, index)), self._task.labels)
+        frame = self._between(source, index)
+        return self._near((index, source), lambda box: frame[slices(box)], self._meanwhile.array(source))
 
     def _kinds_of(self, frame: FrameArray) -> Kinds:
         settings = self._task.settings
@@ -208,7 +239,7 @@ class Stages:
         def kinds(box: Box) -> Numbers:
             labels = frame[slices(box)]
             if labels.dtype.kind == "i" and labels.min() < 0:
-                raise ImageError(
+                raise LabelsError(
                     f"Labels are whole numbers from 0; these hold {labels.min()}. Give the labels of a run."
                 )
             found = np.zeros(labels.shape, np.uint8)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 #: Building one of the dense network's operations takes as long as so much arithmetic (10 ms); the first ones
 #: are not counted. It matters for a small image and a network with hundreds of edge variants.
 _BUILD, _QUICK = 1_000_000_000, 50
+#: What runs the patch network takes seconds to start.
+_REFERENCE = 500_000_000_000
 WORTH_STRIPS = 2_000_000_000  # FLOP of a run, per step of the network
 #: FLOP of a run from which on the quicker ways save more than it takes to load what is compiled for them.
 WORTH_WAYS = 100_000_000_000
@@ -112,7 +114,7 @@ def choose_method(model: PatchModel, settings: RunSettings, pixels: int, ways: s
     """
     if isinstance(model.source, PixelNetwork):
         return pixel_method(model, model.source, settings)
-    dense, name = model.fcn.subsampled(settings.every), _name(model, settings, pixels)
+    dense, name = model.fcn.subsampled(settings.every), _name(model, settings, pixels, ways)
     # The network is built a second time for the strips that follow another one: in a large run that is nothing.
     steps, work = len(dense.steps), pixels * flop_per_pixel(dense)
     worth = steps <= _STEPS and work >= WORTH_STRIPS * steps
@@ -126,7 +128,7 @@ def _product(numbers: Sequence[int]) -> int:
     return int(np.prod(numbers, dtype=np.int64))
 
 
-def _name(model: PatchModel, settings: RunSettings, pixels: int) -> Literal["dense", "patchwise"]:
+def _name(model: PatchModel, settings: RunSettings, pixels: int, ways: str) -> Literal["dense", "patchwise"]:
     report = model.fcn.report
     if settings.method == "patchwise":
         return "patchwise"
@@ -137,7 +139,10 @@ def _name(model: PatchModel, settings: RunSettings, pixels: int) -> Literal["den
                 "method patchwise, which is exact too, or auto."
             )
         return "dense"
+    if ways and report.dense:  # they are those of the dense network
+        return "dense"
     network = model.fcn.subsampled(settings.every)
     building = _BUILD * max(len(network.steps) - _QUICK, 0)
     work = flop_per_pixel(network) + FLOP_PER_BYTE * dense_bytes(network.steps, network.channels)
-    return "dense" if report.dense and work * pixels + building <= report.work_per_patch * pixels else "patchwise"
+    patchwise = report.work_per_patch * pixels + _REFERENCE
+    return "dense" if report.dense and work * pixels + building <= patchwise else "patchwise"

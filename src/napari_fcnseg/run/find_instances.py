@@ -41,6 +41,7 @@ def find_instances(
     output: Any = None,
     overwrite: bool = False,
     cluster: Any = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Any:
     """Find single instances among class labels.
 
@@ -77,6 +78,8 @@ def find_instances(
     cluster : str or distributed.Client, optional
         Whose workers search the blocks, as for :func:`~napari_fcnseg.segment`; the labels and an ``output`` that ends
         with ``.zarr`` lie in folders that they see. The numbers are the same.
+    progress : callable, optional
+        Called with the number of blocks that are done, each as often as it is gone through, and of all.
 
     Returns
     -------
@@ -126,6 +129,7 @@ def find_instances(
     labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
     options: dict[str, Any] = {
         "spatial": spatial, "scores": scores, "spacing": spacing, "stop": stop, "block": block,
+        "progress": progress,
     }  # fmt: skip
     if cluster is not None:
         check_for_cluster(output)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_fcnseg import preprocess
@@ -16,7 +17,7 @@ from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.plan.schedule import Schedule
 from napari_fcnseg.plan.tile_size import strips_per_group
 from napari_fcnseg.preprocess.statistics import look, pixels_of
-from napari_fcnseg.run.cluster.block_writer import BlockWriter, opened_outputs
+from napari_fcnseg.run.cluster.block_writer import BlockWriter, check_outputs, opened_outputs
 from napari_fcnseg.run.cluster.model_bench import ModelBench
 from napari_fcnseg.run.cluster.order import look_at, opened, seen_under
 from napari_fcnseg.run.output_kinds import kept_outputs
@@ -137,7 +138,8 @@ class WorkerPlan:
         schedule = Schedule.of(tiles, self._together, [index], self.plan.mask)
         run = _BlockRun(replace(self.plan, schedule=schedule), self.source(index, numbers))
         expected = [tile for _, parts in schedule.planned() for _, tile in parts]
-        writer = BlockWriter(self._opened(places), self.blocks, index, region, expected)
+        check = partial(check_outputs, places)
+        writer = BlockWriter(self._opened(places), self.blocks, index, region, expected, check)
         for tile in run.execute(_LOOK, skip=_nothing):
             self._bench.check_stopped()
             if tile is None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from napari_fcnseg.arrays.frame_source import Region
     from napari_fcnseg.plan.blocks import Blocks
@@ -34,12 +34,16 @@ class BlockWriter:
         The block.
     tiles : iterable of Region
         Those that will come; what none of them covers is 0.
+    check : callable, optional
+        Called before something is written; it raises what ends the writing. A head that was killed leaves workers that
+        are still at its blocks, and another one may have begun a result of the same name meanwhile.
     """
 
     def __init__(
         self, targets: Sequence[tuple[OutputKind, Any]], blocks: Blocks, index: Index, region: Region,
-        tiles: Iterable[Region],
+        tiles: Iterable[Region], check: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
+        self._check = check
         self._targets, self._index, self._region, self._chunks = targets, index, region, blocks.chunks
         self._slabs = blocks.slabs(region)
         rows = [0] * len(self._slabs)
@@ -78,6 +82,8 @@ class BlockWriter:
             number, self._next = self._next, self._next + 1
             whole = self._whole(number)
             buffers = self._buffers.pop(number, None)
+            if buffers is not None:
+                self._check()
             inside = tuple(slice(a - low, b - low) for (a, b), (low, _) in zip(self._slabs[number], whole, strict=True))
             for n, (_, array) in enumerate(self._targets):
                 buffer = self._empty(number, array) if buffers is None else buffers[n]
@@ -116,6 +122,20 @@ def opened_outputs(kinds: Sequence[OutputKind], places: Mapping[str, Any]) -> li
     from napari_fcnseg.imagefile.growing_zarr import open_growing
 
     return [(kind, open_growing(places[kind.name])) for kind in kinds]
+
+
+def check_outputs(places: Mapping[str, Any]) -> None:
+    """Find out whether the arrays of a run's results are still those that the head has begun.
+
+    Raises
+    ------
+    OutputError
+        If not.
+    """
+    from napari_fcnseg.imagefile.growing_zarr import check_growing
+
+    for place in places.values():
+        check_growing(place)
 
 
 def _area(sides: Region) -> int:

@@ -11,8 +11,8 @@ from napari_fcnseg.errors import ClusterError
 from napari_fcnseg.imagefile import ZARR
 from napari_fcnseg.instances.blocks import Grid
 from napari_fcnseg.run.cluster.address import connected
-from napari_fcnseg.run.cluster.instance_worker import do_stage, greet, write_box
-from napari_fcnseg.run.cluster.job import Job, said_block
+from napari_fcnseg.run.cluster.instance_worker import ALIVE, do_stage, greet, write_box
+from napari_fcnseg.run.cluster.job import Job, Words, said_block
 from napari_fcnseg.run.cluster.order import look_at, order_of, place_of_files
 from napari_fcnseg.run.cluster.session import placed
 from napari_fcnseg.run.cluster.team import Team
@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.imagefile import GrowingZarr
     from napari_fcnseg.instances.scratch import Scratch
-    from napari_fcnseg.instances.stages import Index, Task
+    from napari_fcnseg.instances.stages import Index, Meanwhile, Task
     from napari_fcnseg.run.cluster.address import Cluster
 
+_WORDS: Final = Words(
+    kept="",
+    memory="Choose workers with more memory, then run again.",
+    gone="Start a scheduler and workers, and give the same command with its address: the search begins anew.",
+)
 _POLL: Final = 0.2  # seconds after which a search looks whether it should stop
 _STOPPING: Final = 3.0  # seconds that workers may take to stop
 _EACH: Final = 16  # blocks that each worker should have in a stage, so that all end at about the same time
@@ -73,37 +78,41 @@ class SearchTeam:
             room=str(room.folder.absolute()),
         )  # fmt: skip
         self._proceed = proceed
-        self._team = Team(self._cluster, order, (), greet)
+        self._team = Team(self._cluster, order, (), greet, _WORDS)
+        room.note(ALIVE)
         for _ in self._team.gather():
             proceed()
         self._team.choose({})
         return self
 
-    def each(self, stage: str, blocks: Iterable[tuple[Index, int]], meanwhile: Scratch) -> None:
-        """Have a stage done with blocks of frames."""
-        assert meanwhile.folder is not None, "it is within the room"
-        order = self._team.order
+    def each(
+        self, stage: str, blocks: Iterable[tuple[Index, int]], meanwhile: Meanwhile, done: Callable[[], None]
+    ) -> None:
+        """Have a stage done with blocks of frames; ``done`` is called for each."""
+        order, frames = self._team.order, [meanwhile.first, meanwhile.count]
         grid = Grid(tuple(order["shape"]), tuple(order["block"]))
-        inner = meanwhile.folder.name
-        self._done(
-            Job(do_stage, (self._team.key, stage, list(index), block, inner), said_block(index, grid.box(block)))
-            for index, block in blocks
+        self._have_done(
+            (
+                Job(do_stage, (self._team.key, stage, list(index), block, frames), said_block(index, grid.box(block)))
+                for index, block in blocks
+            ),
+            done,
         )
 
     def copy(self, growing: GrowingZarr) -> None:
         """Have the instances written into a new Zarr."""
         array = growing.array
-        self._done(
-            Job(write_box, (self._team.key, array.dtype.str, [list(span) for span in box], growing.address),
-                said_block((), box))
-            for box in parts_of(array.shape, growing.stored)
-        )  # fmt: skip
+        key, dtype, place = self._team.key, array.dtype.str, growing.address
+        boxes = ([list(span) for span in box] for box in parts_of(array.shape, growing.stored))
+        self._have_done((Job(write_box, (key, dtype, box, place), said_block((), box)) for box in boxes), lambda: None)
 
-    def _done(self, jobs: Iterator[Job]) -> None:
+    def _have_done(self, jobs: Iterator[Job], done: Callable[[], None]) -> None:
         finished, answers = False, self._team.window.answers(jobs, _POLL)
         try:
-            for _ in answers:
+            for found in answers:
                 self._proceed()
+                if found is not None:
+                    done()
             finished = True
         finally:
             if not finished:

@@ -8,8 +8,29 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+#: In the answer of a job that would fail on any worker: why, as a sentence.
+VERDICT: Final = "verdict"
 #: In the answer of a job for itself that failed again and again: why, as a sentence.
 GIVEN_UP: Final = "given up"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is said of work that comes to an early end, as sentences.
+
+    Attributes
+    ----------
+    kept : str
+        Of all but the job that failed.
+    memory : str
+        Where a worker may have had too little memory.
+    gone : str
+        Where the scheduler is lost.
+    """
+
+    kept: str = "Everything else is kept. "
+    memory: str = "Choose a smaller --tile, or workers with more memory, then run again."
+    gone: str = "What is finished is kept: start a scheduler and workers, and give the same command with its address."
 
 
 @dataclass(eq=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcnseg.engine import Device
 from napari_fcnseg.errors import ClusterError, FcnSegError
-from napari_fcnseg.run.cluster.job import Job
+from napari_fcnseg.run.cluster.job import Job, Words
 from napari_fcnseg.run.cluster.order import files_of, key_of
 from napari_fcnseg.run.cluster.window import Window
 from napari_fcnseg.run.cluster.worker import greet, stop
@@ -38,6 +38,8 @@ class Team:
         Whose files are sent to a worker that does not see them.
     greet : callable
         What makes a worker ready for the order (:func:`napari_fcnseg.run.cluster.worker.greet`).
+    words : Words
+        What is said of an early end.
 
     Attributes
     ----------
@@ -54,7 +56,7 @@ class Team:
 
     def __init__(
         self, cluster: Cluster, order: Mapping[str, Any], models: Sequence[PatchModel],
-        greet: Callable[..., dict[str, Any]] = greet,
+        greet: Callable[..., dict[str, Any]] = greet, words: Words = Words(),  # noqa: B008  # it cannot be changed
     ) -> None:  # fmt: skip
         self.cluster, self.order, self.key = cluster, order, key_of(order)
         self.machine: Machine | None = None
@@ -66,7 +68,7 @@ class Team:
         self._kind = ""  # of those that take part; empty before it is decided
         self._troubles: list[str] = []
         self._slots: dict[str, int] = {}  # which share of this computer's cores a worker has
-        self.window = Window(cluster.client, self._greeting, self._admit, lambda note: self.tell(note))
+        self.window = Window(cluster.client, self._greeting, self._admit, lambda note: self.tell(note), words)
 
     @property
     def name(self) -> str:

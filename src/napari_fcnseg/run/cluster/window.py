@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_fcnseg.errors import ClusterError
+from napari_fcnseg.errors import ClusterError, FcnSegError, ImageError
 from napari_fcnseg.run.cluster.address import PER_WORKER, reason_of
-from napari_fcnseg.run.cluster.job import GIVEN_UP, Job
+from napari_fcnseg.run.cluster.job import GIVEN_UP, VERDICT, Job, Words
 from napari_fcnseg.run.cluster.submissions import Submissions
 
 if TYPE_CHECKING:
@@ -52,16 +52,16 @@ class Window:
         Given a worker's address and its answer to that job: whether it is in use from now on; or another job for it.
     tell : callable
         Called with a sentence whenever something happens that the user should know.
+    words : Words
+        What is said of an early end.
     """
 
     def __init__(
-        self,
-        client: Any,
-        greet: Callable[[str], Job],
-        admit: Callable[[str, dict[str, Any]], bool | Job],
-        tell: Callable[[str], object],
-    ) -> None:
-        self._client, self._greet, self._admit, self._tell = client, greet, admit, tell
+        self, client: Any, greet: Callable[[str], Job], admit: Callable[[str, dict[str, Any]], bool | Job],
+        tell: Callable[[str], object], words: Words = Words(),  # noqa: B008  # it cannot be changed
+    ) -> None:  # fmt: skip
+        self._client, self._greet, self._admit, self._tell, self._words = client, greet, admit, tell, words
+        self._ending = False  # what was told to stop is not done again
         self._workers: dict[str, _Worker] = {}
         self._flying: dict[Key, tuple[Job, str, Any]] = {}  # by the future's key
         self._submissions = Submissions(client)
@@ -71,7 +71,7 @@ class Window:
         self._looked = 0.0
         name = f"fcnseg-{uuid.uuid4().hex[:12]}"  # all of one group, or the scheduler would remember a group for each
         self._keys: Iterator[Key] = itertools.cycle((name, number) for number in range(_KEYS))
-        self._problem: ClusterError | None = None
+        self._problem: FcnSegError | None = None
         self._alone = True  # no worker is there; nobody is told before the first was
         self.address = str(client.scheduler.address)
         self.most = 0  # workers that were in use at the same time
@@ -167,6 +167,7 @@ class Window:
 
     def settle(self, seconds: float) -> list[tuple[Job, dict[str, Any]]]:
         """Wait for what is in work at most so long, after the workers were told to stop; return what is answered."""
+        self._ending = True
         end, found = time.monotonic() + seconds, list[tuple[Job, dict[str, Any]]]()
         with suppress(ClusterError):
             while self._busy and time.monotonic() < end and self._client.status == "running":
@@ -246,6 +247,8 @@ class Window:
             future.release()
         if job.worker:
             self._greeted(address, answer if answer else {"trouble": trouble})
+        elif VERDICT in answer:
+            self._problem = self._problem or ImageError(str(answer[VERDICT]))
         elif trouble:
             self._failed(job, f"{trouble} (worker {address})")
         else:
@@ -267,7 +270,9 @@ class Window:
             yield self._given_up.pop()
 
     def _failed(self, job: Job, why: str) -> None:
-        if self._again_unless(job, f", at last: {why} Everything else is kept. Put that right, then run again."):
+        if self._ending:
+            return
+        if self._again_unless(job, f", at last: {why} {self._words.kept}Put that right, then run again."):
             self._tell(f"{job.what} failed: {why}. It is computed again.")
 
     def _again_unless(self, job: Job, how: str) -> bool:
@@ -311,15 +316,15 @@ class Window:
         worker = self._workers.pop(address)
         lost = [self._flying.pop(key) for key in worker.jobs if key in self._flying]
         jobs = [job for job, *_ in lost if not job.worker]
-        if jobs:
+        if jobs and not self._ending:
             self._tell(f"The worker at {address} is gone. What it had in work is computed again.")
         for job, _, future in lost:
             future.release()
             if not job.worker:
                 self._again_unless(
                     job,
-                    f": each time its worker ended, at last {address}, perhaps for want of memory. Everything else is "
-                    "kept. Choose a smaller --tile, or workers with more memory, then run again.",
+                    f": each time its worker ended, at last {address}, perhaps for want of memory. {self._words.kept}"
+                    f"{self._words.memory}",
                 )
 
     def _withdraw(self) -> None:
@@ -332,7 +337,4 @@ class Window:
 
     def _lost(self, error: BaseException | None) -> ClusterError:
         why = f" ({reason_of(error)})" if error is not None else ""
-        return ClusterError(
-            f"The scheduler at {self.address} is gone{why}. What is finished is kept: start a scheduler and workers, "
-            "and give the same command with its address."
-        )
+        return ClusterError(f"The scheduler at {self.address} is gone{why}. {self._words.gone}")
