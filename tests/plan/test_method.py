@@ -88,8 +88,7 @@ def test_without_a_border_the_pixels_without_a_full_patch_stay_unlabelled(model,
     np.testing.assert_array_equal(nf.segment(image, model, border="valid", every=3).labels, whole[::3, ::3])
 
 
-def test_what_is_slower_densely_is_run_patch_by_patch_unless_asked_otherwise(padded, image, monkeypatch) -> None:
-    monkeypatch.setattr(method, "_REFERENCE", 0)  # as in a large run
+def test_what_is_slower_densely_is_run_patch_by_patch_unless_asked_otherwise(padded, image) -> None:
     assert padded.fcn.report.cheaper == "patchwise"
     assert "better way" in padded.fcn.report.summary()
     small = image[:12, :13]

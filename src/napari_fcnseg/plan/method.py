@@ -144,5 +144,5 @@ def _name(model: PatchModel, settings: RunSettings, pixels: int, ways: str) -> L
     network = model.fcn.subsampled(settings.every)
     building = _BUILD * max(len(network.steps) - _QUICK, 0)
     work = flop_per_pixel(network) + FLOP_PER_BYTE * dense_bytes(network.steps, network.channels)
-    patchwise = report.work_per_patch * pixels + _REFERENCE
+    patchwise = report.work_per_patch * pixels + (_REFERENCE if report.cheaper == "dense" else 0)
     return "dense" if report.dense and work * pixels + building <= patchwise else "patchwise"
