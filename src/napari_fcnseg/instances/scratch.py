@@ -35,12 +35,19 @@ class Scratch:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
+        self._notes_here = folder is None
         self._arrays: dict[str, Any] = {}
         self._notes: dict[str, dict[str, npt.NDArray[Any]]] = {}
 
     def inner(self, name: str) -> Scratch:
         """Return room within it, which can be emptied alone."""
-        return Scratch(self.folder / name if self.folder is not None else None)
+        found = Scratch(self.folder / name if self.folder is not None else None)
+        found._notes_here = self._notes_here
+        return found
+
+    def keep_notes_here(self) -> None:
+        """Keep notes in memory, where no other process asks for them: a file for each takes a millisecond."""
+        self._notes_here = True
 
     def make(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike, chunks: tuple[int, ...]) -> None:
         """Make a new array of zeros."""
@@ -62,7 +69,7 @@ class Scratch:
 
     def note(self, name: str, **arrays: npt.NDArray[Any]) -> None:
         """Keep small arrays under one name; what was kept under it is replaced at once."""
-        if self.folder is None:
+        if self.folder is None or self._notes_here:
             self._notes[name] = arrays
             return
         path = self.folder / f"{name}.npz"
@@ -73,7 +80,7 @@ class Scratch:
 
     def noted(self, name: str, *keys: str) -> list[npt.NDArray[Any]]:
         """Return some of the small arrays that are kept under a name."""
-        if self.folder is None:
+        if self.folder is None or self._notes_here:
             return [self._notes[name][key] for key in keys]
         with np.load(self.folder / f"{name}.npz", allow_pickle=False) as found:
             return [found[key] for key in keys]

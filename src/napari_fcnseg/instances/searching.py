@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _FEW = 2**16  # instances that 16 bits can number, and one
 _MANY = 2**32
 _TOGETHER = 2**23  # pixels of small frames that are gone through together
+_FEW_BLOCKS = 256  # of a frame, whose notes are little memory
 _TABLES = 256  # blocks whose numbers stay known to one who reads
 
 
@@ -117,6 +118,8 @@ class Here:
         self._task, self._room, self._proceed = task, room, proceed
         self._stages: tuple[Meanwhile, Stages] | None = None
         self.together = max(1, _TOGETHER // math.prod(task.grid.block))
+        if len(task.grid) <= _FEW_BLOCKS:
+            room.keep_notes_here()
 
     def each(
         self, stage: str, blocks: Iterable[tuple[Index, int]], meanwhile: Meanwhile, done: Callable[[], None]

@@ -6,6 +6,7 @@ can do it with any block, and do it again.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -40,7 +41,8 @@ PARTS, PIECES, CUT = "parts", "pieces", "cut"
 #: What blocks are told of each other: their parts of pieces that cross them; at last the instances of all numbers.
 CROSSING, TABLE = "crossing", "table"
 LABELS, NUMBERS = "labels", "numbers"
-_FRAMES: Final = 2  # of which a process keeps what it read last
+_FRAMES: Final = 2  # of which a process keeps what it read last, or as many small ones as have so many pixels
+_NEAR: Final = 2**24
 
 
 def filling_stages(settings: InstanceSettings) -> list[tuple[str, str]]:
@@ -260,6 +262,6 @@ class Stages:
             chunks = tuple(map(min, (chunk_shape_of(array) or grid.block)[-len(grid.block) :], grid.block))
             near = ChunkedSource(lambda box: read(box)[..., None], grid.shape, chunks)
             self._read[name] = lambda box: near.read(box)[..., 0]
-            while len(self._read) > _FRAMES:
+            while len(self._read) > max(_FRAMES, _NEAR // math.prod(grid.shape)):
                 self._read.popitem(last=False)
         return self._read[name]
