@@ -103,6 +103,17 @@ def boxed(where: Any, shape: Sequence[int]) -> tuple[Box, tuple[Any, ...]]:
     return tuple(box), tuple(rest)
 
 
+def overlap(box: Box, other: Box) -> Box:
+    """Return what two boxes have in common; a side ends before it begins where that is nothing."""
+    return tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(box, other, strict=True))
+
+
+def stored_shape(array: Any) -> tuple[int, ...] | None:
+    """Return the size of what is stored as a whole: chunks, or what several of them share; None of other arrays."""
+    stored: tuple[int, ...] | None = getattr(array, "shards", None) or getattr(array, "chunks", None)
+    return stored
+
+
 def read_box(array: Any, box: Box) -> npt.NDArray[Any]:
     """Return the part of an array in a box, in memory."""
     return np.asarray(array[tuple(slice(start, stop) for start, stop in box)])
@@ -119,7 +130,7 @@ def copy_blocks(source: Any, target: Any, proceed: Callable[[], object] = lambda
         Called for each part.
     """
     shape = tuple(target.shape)
-    stored = getattr(target, "shards", None) or getattr(target, "chunks", None) or (1,) * len(shape)
+    stored = stored_shape(target) or (1,) * len(shape)
     for box in parts_of(shape, stored):
         proceed()
         target[tuple(slice(*span) for span in box)] = read_box(source, box)

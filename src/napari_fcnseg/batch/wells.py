@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_fcnseg.arrays.lazy import parts_of, read_box
+from napari_fcnseg.arrays.lazy import parts_of, read_box, stored_shape
 from napari_fcnseg.batch.object_tables import stage_rows
 from napari_fcnseg.batch.report import DONE, KEPT
 from napari_fcnseg.imagefile import read_image
@@ -163,7 +163,7 @@ def _measured(labels: ImageFile, line: ReportLine, classes: Sequence[str]) -> _M
     data = labels.data
     shape = tuple(data.shape)
     counts = np.zeros(len(classes) + 1, np.int64)
-    for box in parts_of(shape, getattr(data, "shards", None) or getattr(data, "chunks", None) or shape):
+    for box in parts_of(shape, stored_shape(data) or shape):
         counts += np.bincount(read_box(data, box).ravel(), minlength=len(counts))
     deep = "Z" in labels.axes and shape[labels.axes.index("Z")] > 1
     lengths = [labels.pixel_size.get(letter, 0.0) for letter in ("ZYX" if deep else "YX")]

@@ -113,11 +113,6 @@ class GrowingZarr:
         return str(self._mark[MARK]["written"])
 
     @property
-    def stored(self) -> tuple[int, ...]:
-        """The size of what is written as a whole: chunks, or what several of them share."""
-        return tuple(getattr(self.array, "shards", None) or self.array.chunks)
-
-    @property
     def address(self) -> dict[str, Any]:
         """Where the array is, as plain data: :func:`open_growing` opens it in another process."""
         axis = self.array.axis if isinstance(self.array, _ClassesLast) else None

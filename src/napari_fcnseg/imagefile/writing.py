@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from napari_fcnseg.arrays.frame_source import transposed
-from napari_fcnseg.arrays.lazy import parts_of
+from napari_fcnseg.arrays.lazy import parts_of, stored_shape
 from napari_fcnseg.errors import OutputError
 from napari_fcnseg.imagefile.class_table import lookup_table, names_text, png_bytes
 from napari_fcnseg.imagefile.growing_zarr import GrowingZarr
@@ -227,7 +227,8 @@ def grown(
             fill(growing)
         else:
             places = len(image.result_axes)
-            for box in parts_of(data.shape[:places], growing.stored[:places]):
+            stored = stored_shape(growing.array) or growing.array.shape
+            for box in parts_of(data.shape[:places], stored[:places]):
                 proceed()
                 where: tuple[Any, ...] = tuple(slice(*span) for span in box)
                 growing.array[where] = np.asarray(data[where + (slice(None),) * (channel is not None)])

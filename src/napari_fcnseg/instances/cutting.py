@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fcnseg.arrays.lazy import overlap
 from napari_fcnseg.instances.basins import INTERIOR, Cutter
 from napari_fcnseg.instances.blocks import grown, slices
 from napari_fcnseg.instances.joining import first_places
@@ -169,7 +170,7 @@ class BlockCutter:
 
 def _paste(result: Numbers, box: Box, place: Box, numbers: Numbers, highest: int) -> Table:
     """Put what lies in a block of a piece's instances there, numbered on; return which of them these are."""
-    both = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(box, place, strict=True))
+    both = overlap(box, place)
     if any(a >= b for a, b in both):
         return np.zeros(0, np.int64)
     part = numbers[slices(both, [low for low, _ in place])]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from napari_fcnseg.arrays.frame_source import ChunkedSource
-from napari_fcnseg.arrays.lazy import LazyArray
+from napari_fcnseg.arrays.lazy import LazyArray, overlap
 from napari_fcnseg.instances.blocks import slices
 from napari_fcnseg.instances.cutting import crossing_facts
 from napari_fcnseg.instances.joining import join_blocks
@@ -69,8 +69,7 @@ class Found(LazyArray):
             index = tuple(a + n for (a, _), n in zip(frames, place, strict=True))
             numbers, frame = self._near(index, within), result[place]
             for block in grid.over(within):
-                both = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(grid.box(block), within, strict=True))
-                here = slices(both, [low for low, _ in within])
+                here = slices(overlap(grid.box(block), within), [low for low, _ in within])
                 frame[here] = self._table(index, block)[numbers[here]]
         return result
 

@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from napari_fcnseg.arrays.border import predicted_region
+from napari_fcnseg.arrays.lazy import overlap
 from napari_fcnseg.errors import ImageError, SettingsError
 from napari_fcnseg.plan.default_tile import default_patch_tile, default_pixel_tile, default_tile
 from napari_fcnseg.plan.memory_budget import FRAMEWORK
@@ -67,7 +68,7 @@ def extent_of(shape: tuple[int, ...], patches: Sequence[tuple[int, ...]], settin
 def _within(extent: Region, region: Region) -> Region:
     if len(region) != len(extent):
         raise SettingsError(f"The region has {len(region)} axes and the model {len(extent)} spatial ones.")
-    both = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(extent, region, strict=True))
+    both = overlap(extent, region)
     if any(stop <= start for start, stop in both):
         raise SettingsError(f"The region {region} holds no pixel with a prediction; predictions reach {extent}.")
     return both

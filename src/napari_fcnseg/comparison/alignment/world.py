@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.arrays.lazy import Box, LazyRepeat
+from napari_fcnseg.arrays.lazy import Box, LazyRepeat, overlap
 from napari_fcnseg.comparison.alignment.placed import Floats, Placed
 from napari_fcnseg.comparison.alignment.resampling import AffineView, InsideView, Shift, resampling_between
 from napari_fcnseg.errors import ImageError
@@ -75,7 +75,7 @@ def align(maps: Sequence[Placed]) -> Aligned:
     box: Box = tuple((0, n) for n in shape)
     for way, other in zip(ways, full[1:], strict=True):
         reached = way.reach(shape, other.data.shape)
-        box = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(box, reached, strict=True))
+        box = overlap(box, reached)
         if any(start >= stop for start, stop in box):
             raise ImageError(
                 f"{first.name!r} and {other.name!r} do not overlap where they lie. Look at the scale and the place of "

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,14 +64,9 @@ class Mixed:
     def __call__(self, *maps: _Array, above: _Array | None = None) -> _Array:
         """Return the sum (:meth:`~napari_fcnseg.engine.kernels.direct.Direct.__call__`)."""
         turned = [x for x, is_large in zip(maps, self._large, strict=True) if is_large]
-        begun = functools.reduce(_more, (f(x) for f, x in zip(self._turned, turned, strict=True)))
+        begun = functools.reduce(operator.iadd, (f(x) for f, x in zip(self._turned, turned, strict=True)))
         rest = (x for x, is_large in zip(maps, self._large, strict=True) if not is_large)
         return self._rest(*rest, above=above, begun=begun)
-
-
-def _more(total: _Array, part: _Array) -> _Array:
-    total += part
-    return total
 
 
 class Fourier:

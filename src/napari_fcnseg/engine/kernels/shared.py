@@ -103,7 +103,7 @@ class Shared:
         for term, begin in zip(self._terms, self._begins, strict=True):
             array, lower = arrays[term.source], maps[term.source][1]
             _, _, columns, channels = array.shape
-            terms.append((array.ctypes.data, columns * channels, channels, columns, len(taps), len(term.rows), begin))
+            terms.append((array.ctypes.data, columns * channels, channels, len(taps), len(term.rows), begin))
             taps += [(row + lower) * columns * channels for row in term.rows]
         widths = np.array([width for _, width in shapes])
         low, high = int(self._anchors.min()), int((self._anchors + widths).max())
@@ -143,8 +143,8 @@ def _convolve(
 ) -> None:  # fmt: skip
     """Convolve stretches of rows; a job is a row and a stretch of it.
 
-    A term is the address of a map, the numbers in a row of it, its channels, its columns, where its taps begin, how
-    many there are, and where its weights begin. There are ``line`` numbers in a buffer.
+    A term is the address of a map, the numbers in a row of it, its channels, where its taps begin, how many there are,
+    and where its weights begin. There are ``line`` numbers in a buffer.
     """
     count, stretches = shared.size, begins.size - 1
     buffer = np.empty(count * line + WIDEST * LANES, np.float32)
@@ -248,7 +248,7 @@ def _add(
 ) -> None:  # fmt: skip
     """Write the sum of a column's terms and of what is in ``bias`` for some pixels of a row."""
     for term in range(span[0], span[1]):
-        x, line, inputs, _, tap, entries, right = terms[term]
+        x, line, inputs, tap, entries, right = terms[term]
         here, depth, least = taps[tap : tap + entries], entries * inputs, floor if term == span[1] - 1 else _NO_FLOOR
         channel = 0
         while channel < outputs:

@@ -6,10 +6,9 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_fcnseg.arrays.lazy import parts_of
+from napari_fcnseg.arrays.lazy import parts_of, stored_shape
 from napari_fcnseg.errors import ClusterError
 from napari_fcnseg.imagefile import ZARR
-from napari_fcnseg.instances.blocks import Grid
 from napari_fcnseg.run.cluster.address import connected
 from napari_fcnseg.run.cluster.instance_worker import ALIVE, do_stage, greet, write_box
 from napari_fcnseg.run.cluster.job import Job, Words, said_block
@@ -77,7 +76,7 @@ class SearchTeam:
             sampling=list(task.sampling), shape=list(task.grid.shape), block=list(task.grid.block),
             room=str(room.folder.absolute()),
         )  # fmt: skip
-        self._proceed = proceed
+        self._proceed, self._grid = proceed, task.grid
         self._team = Team(self._cluster, order, (), greet, _WORDS)
         room.note(ALIVE)
         for _ in self._team.gather():
@@ -89,8 +88,7 @@ class SearchTeam:
         self, stage: str, blocks: Iterable[tuple[Index, int]], meanwhile: Meanwhile, done: Callable[[], None]
     ) -> None:
         """Have a stage done with blocks of frames; ``done`` is called for each."""
-        order, frames = self._team.order, [meanwhile.first, meanwhile.count]
-        grid = Grid(tuple(order["shape"]), tuple(order["block"]))
+        frames, grid = [meanwhile.first, meanwhile.count], self._grid
         self._have_done(
             (
                 Job(do_stage, (self._team.key, stage, list(index), block, frames), said_block(index, grid.box(block)))
@@ -103,7 +101,7 @@ class SearchTeam:
         """Have the instances written into a new Zarr."""
         array = growing.array
         key, dtype, place = self._team.key, array.dtype.str, growing.address
-        boxes = ([list(span) for span in box] for box in parts_of(array.shape, growing.stored))
+        boxes = ([list(span) for span in box] for box in parts_of(array.shape, stored_shape(array) or array.shape))
         self._have_done((Job(write_box, (key, dtype, box, place), said_block((), box)) for box in boxes), lambda: None)
 
     def _have_done(self, jobs: Iterator[Job], done: Callable[[], None]) -> None:
