@@ -258,11 +258,11 @@ def test_the_scheduler_keeps_no_note_of_every_job(dask, monkeypatch) -> None:
         somebody = cluster.client.map(len, [[n] for n in range(3)], pure=False)  # whose notes are not ours to remove
         cluster.client.gather(somebody)
         others = cluster.client.run_on_scheduler(noted)
-        found = list(handed_out(cluster.client, jobs_of(_cluster_jobs.answer, 45), []))
+        found = list(handed_out(cluster.client, jobs_of(_cluster_jobs.answer, 200), []))
         after = cluster.client.run_on_scheduler(noted)
-    assert sum(one is not None for one in found) == 45
+    assert sum(one is not None for one in found) == 200
     (own,) = set(after) - set(others)
-    assert 1 <= after[own] <= 10
+    assert 1 <= after[own] < 50  # ten, and what was on its way to the scheduler when it last removed them
     assert {span: count for span, count in after.items() if span in others} == others
 
 
