@@ -7,12 +7,14 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 
 from napari_fcnseg import InstanceSettings, find_instances
 from napari_fcnseg.arrays.lazy import parts_of
-from napari_fcnseg.errors import ImageError, OutOfMemoryError, OutputError, SettingsError
-from napari_fcnseg.instances import basins, measuring
+from napari_fcnseg.errors import ImageError, OutputError, SettingsError
+from napari_fcnseg.instances import measuring
+from napari_fcnseg.instances.joining import label_block
 from napari_fcnseg.instances.labeling import StoppedError
 from napari_fcnseg.instances.measuring import measure_objects
 from napari_fcnseg.samples.synthetic import fluorescence_cells
@@ -47,6 +49,39 @@ def test_blocks_change_no_number(search) -> None:
     assert found.dtype == whole.dtype
     numbers, first = np.unique(whole, return_index=True)
     assert (np.diff(first[numbers > 0]) > 0).all()  # in the order of first pixels
+
+
+@st.composite
+def smooth_searches(draw: st.DrawFn):
+    """Draw objects that are larger than blocks and touch, and how they are to be cut."""
+    shape = draw(st.sampled_from([(90, 120), (61, 150), (24, 22, 26)]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    width = draw(st.sampled_from([1.5, 3.0, 5.0])) if len(shape) == 2 else 1.5
+    field, led = (gaussian_filter(rng.standard_normal(shape), width) for _ in range(2))
+    bounds = np.array([draw(st.sampled_from([-1.0, -0.3, 0.4])), draw(st.sampled_from([0.5, 0.9, 1.2]))]) * field.std()
+    edge = draw(st.sampled_from([None, 1]))
+    labels = np.digitize(field, bounds) if edge else 2 * (field > bounds[0])
+    scores = np.stack([np.zeros(shape), np.round(led / led.std() * 4)], -1) if draw(st.booleans()) else None
+    chosen = InstanceSettings(
+        2, edge, "watershed", separation=draw(st.sampled_from([None, 0.7, 2.5])), connectivity=draw(st.integers(1, 2)),
+        fill_holes=draw(st.sampled_from([0, 5])),
+    )  # fmt: skip
+    block = tuple(draw(st.integers(8, 30)) for _ in shape)
+    return (
+        labels.astype(np.uint8),
+        chosen,
+        scores,
+        block,
+        (2.5, 1.0, 1.7)[: len(shape)] if draw(st.booleans()) else None,
+    )
+
+
+@settings(max_examples=40)
+@given(smooth_searches())
+def test_blocks_change_no_border_between_touching_objects(search) -> None:
+    labels, chosen, scores, block, spacing = search
+    whole = find_instances(labels, chosen, scores=scores, spacing=spacing)
+    np.testing.assert_array_equal(find_instances(labels, chosen, scores=scores, spacing=spacing, block=block), whole)
 
 
 @pytest.mark.parametrize("fill", [0, 20])
@@ -109,13 +144,11 @@ def test_frames_are_numbered_on_across_blocks(tmp_path) -> None:
         before += alone.max()
 
 
-def test_a_piece_that_is_too_large_for_memory_is_said(monkeypatch) -> None:
-    labels = np.full((40, 50), 2, np.uint8)
-    labels[5:9, 5:9] = labels[20:30, 30:40] = 3
-    monkeypatch.setattr(basins, "_SMALL", 100)
-    monkeypatch.setattr(basins, "free_memory", lambda: 1000)
-    with pytest.raises(OutOfMemoryError, match=r"one piece of 40 × 50 pixels.*188 KiB.*method components"):
-        find_instances(labels, InstanceSettings(3, 2))
+def test_what_a_block_notes_of_itself_is_not_all_of_it() -> None:
+    """Notes stay in memory until the end; a view of the block's pixels would keep all pixels there."""
+    _, facts = label_block(np.ones((8, 9), bool), ((8, 16), (9, 18)), (30, 30), 1)
+    assert {"near0", "far0", "near1", "far1", "size", "first"} == set(facts)
+    assert all(fact.base is None or fact.base.nbytes == fact.nbytes for fact in facts.values())
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,17 @@
-"""Instances that touch, cut apart: a watershed in each connected piece of interior and edge class, alone.
+"""Instances that touch, cut apart: a watershed that starts at their cores.
 
-No piece knows of the block that it is searched in, so that one that lies across blocks is cut as it would be in the
-whole frame.
+What a window of a frame shows is enough to know its basins, but near its sides: there, what comes in from outside is
+unknown, and floods first whatever it can reach (:func:`flooded`). Every pixel that it does not reach has the basin
+that it has in the whole frame: that would need something to come in earlier than at once.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.errors import OutOfMemoryError
-from napari_fcnseg.instances.blocks import grown, slices
-from napari_fcnseg.system.formatting import format_bytes, format_shape
-from napari_fcnseg.system.memory import free_memory
+from napari_fcnseg.instances.widening import room_around
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,18 +22,23 @@ if TYPE_CHECKING:
     from napari_fcnseg.instances.blocks import Mask, Numbers
     from napari_fcnseg.instances.settings import InstanceSettings
 
-    Depth = npt.NDArray[np.floating[Any]]
+    Heights = npt.NDArray[np.float32]
 
 #: Kinds of pixels.
 INTERIOR, EDGE = 1, 2
 #: Pixels that a neck has to be narrower than what it joins, if not given.
 _SEPARATION = 1.0
-_BYTES = 96  # that cutting takes for each pixel of the box around a piece
-_SMALL = 2**24  # pixels of a box for which there is memory anyway
+_UNKNOWN = np.iinfo(np.int32).max
+_HIGH = float(np.finfo(np.float32).max) / 2
 
 
-class Cutter:
-    """Cuts pieces apart.
+def separation_of(settings: InstanceSettings) -> float:
+    """Return by how much a neck has to be narrower than what it joins; 0 where none is cut."""
+    return settings.separation or (_SEPARATION if settings.edge is None else 0)
+
+
+class Terrain:
+    """Heights that are flooded, in windows of a frame.
 
     Parameters
     ----------
@@ -50,124 +52,116 @@ class Cutter:
         For what.
     sampling : tuple of float
         Length of a pixel along each axis, the finest being 1.
-    proceed : callable
-        Called again and again.
     """
 
     def __init__(
         self, kinds: Callable[[Box], Numbers], scores: Callable[[Box], npt.NDArray[Any]] | None,
-        shape: tuple[int, ...], settings: InstanceSettings, sampling: tuple[float, ...], proceed: Callable[[], None],
+        shape: tuple[int, ...], settings: InstanceSettings, sampling: tuple[float, ...],
     ) -> None:  # fmt: skip
-        self._kinds, self._scores, self.shape = kinds, scores, shape
-        self._settings, self._sampling, self._proceed = settings, sampling, proceed
-        self.separation = settings.separation or (_SEPARATION if settings.edge is None else 0)
+        self.kinds, self._scores, self.shape = kinds, scores, shape
+        self._settings, self.sampling = settings, sampling
 
-    def cut(self, box: Box, first: int) -> tuple[Box, Numbers]:
-        """Cut one piece.
+    def depth(self, inside: Mask, window: Box) -> tuple[Heights, Mask]:
+        """Return how far pixels are from what is not inside.
 
         Parameters
         ----------
-        box : Box
-            What it lies in.
-        first : int
-            One of its pixels, as an index into the flat frame.
+        inside : ndarray of bool
+            In a window.
+        window : Box
+            Where that is.
 
         Returns
         -------
-        box : Box
-            Around the piece.
-        numbers : ndarray of int
-            The instances in it, from 1; none where a piece has no interior.
-
-        Raises
-        ------
-        OutOfMemoryError
-            If the piece is too large to be cut in memory.
+        depth : ndarray of float32
+            Never too small.
+        exact : ndarray of bool
+            Where nothing beyond the window is nearer.
         """
-        from skimage.measure import label
-        from skimage.segmentation import watershed
-
-        self._proceed()
-        box = grown(box, 1, self.shape)
-        self._check_room(box)
-        kinds, connectivity = self._kinds(box), self._settings.connectivity
-        pieces: Numbers = label(kinds > 0, connectivity=connectivity)  # type: ignore[no-untyped-call]
-        place = np.unravel_index(first, self.shape)
-        own: Mask = pieces == pieces[tuple(p - low for p, (low, _) in zip(place, box, strict=True))]
-        inside = kinds == INTERIOR
-        interior = inside & own
-        if not interior.any():
-            return box, np.zeros(own.shape, np.int32)
-        markers: Numbers = label(interior, connectivity=connectivity)  # type: ignore[no-untyped-call]
-        depth = None
-        if self.separation and not inside.all():  # with no border there is no distance to it, and one component
-            depth = self.depth(inside)
-            cores = _deep_parts(markers, depth, self.separation, connectivity, self._proceed)
-            markers = label(cores, connectivity=connectivity)  # type: ignore[no-untyped-call]
-        if markers.max() == 1:
-            return box, own.astype(np.int32)
-        landscape = self._landscape(box, own, interior, depth)
-        self._proceed()
-        basins: Numbers = watershed(landscape, markers, connectivity, mask=own)  # type: ignore[no-untyped-call]
-        return box, basins
-
-    def depth(self, inside: Mask) -> Depth:
-        """Return the distance of each interior pixel to the border of the interior."""
         from scipy.ndimage import distance_transform_edt
 
-        depth: Depth = distance_transform_edt(inside, self._sampling)
-        return depth
+        room = room_around(window, self.shape, self.sampling)
+        if inside.all():
+            return np.full(inside.shape, _HIGH, np.float32), np.isinf(room)
+        depth: Heights = distance_transform_edt(inside, self.sampling).astype(np.float32)
+        return depth, depth <= room
 
-    def _landscape(self, box: Box, own: Mask, interior: Mask, depth: Depth | None) -> Depth:
-        """Return what is flooded: from a core down its flanks, and on over the edge at equal pace, or the scores."""
+    def heights(self, window: Box) -> tuple[Heights, Mask]:
+        """Return what is flooded: from a core down its flanks, and on over the edge at equal pace, or the scores.
+
+        Parameters
+        ----------
+        window : Box
+            Of the frame.
+
+        Returns
+        -------
+        heights : ndarray of float32
+            Of its pixels.
+        exact : ndarray of bool
+            Where nothing beyond the window changes them.
+        """
+        everywhere = np.ones([b - a for a, b in window], bool)
         if self._scores is not None:
-            scores, classes = self._scores(box), [number - 1 for number in self._settings.classes]
-            led: Depth = -sum((scores[..., number] for number in classes[1:]), scores[..., classes[0]])
-            return led
-        landscape = np.zeros(own.shape) if self._settings.edge is None else self._distance(box, own, interior)
-        if depth is not None:
-            landscape -= depth
-        return landscape
-
-    def _distance(self, box: Box, own: Mask, interior: Mask) -> Depth:
-        """Return how far each pixel of a piece is from the nearest interior, be it that of another piece."""
-        distance = self.depth(~interior)
-        reach = float(distance[own].max())
-        wide = grown(box, [math.ceil(reach / step) for step in self._sampling], self.shape)
-        inside = self._kinds(wide) == INTERIOR
-        if np.count_nonzero(inside) == np.count_nonzero(interior):
-            return distance
-        return self.depth(~inside)[slices(box, [low for low, _ in wide])]
-
-    def _check_room(self, box: Box) -> None:
-        pixels = math.prod(b - a for a, b in box)
-        if pixels > _SMALL and (needed := pixels * _BYTES) > (free := free_memory()):
-            size = format_shape(tuple(b - a for a, b in box))
-            raise OutOfMemoryError(
-                f"Touching objects form one piece of {size} pixels. To cut it takes {format_bytes(needed)} of memory, "
-                f"and {format_bytes(free)} are free. Use the method components, or give a part of the labels."
-            )
+            scores = self._scores(window)
+            led = -np.sum([scores[..., number - 1] for number in self._settings.classes], axis=0)
+            return np.nan_to_num(led.astype(np.float32), nan=_HIGH, posinf=_HIGH, neginf=-_HIGH), everywhere
+        heights, exact = np.zeros(everywhere.shape, np.float32), everywhere
+        inside = self.kinds(window) == INTERIOR
+        if self._settings.edge is not None:
+            heights, exact = self.depth(~inside, window)
+        if separation_of(self._settings):
+            depth, known = self.depth(inside, window)
+            heights, exact = heights - depth, exact & known
+        return heights, exact
 
 
-def _deep_parts(
-    components: Numbers, depth: Depth, separation: float, connectivity: int, proceed: Callable[[], None]
-) -> Mask:
-    """Return the extended maxima of the depth in each component, or all of one that is nowhere deep enough.
+def flooded(
+    heights: Heights, exact: Mask, cores: Numbers, mask: Mask, sides: Mask, connectivity: int
+) -> tuple[Numbers, Mask]:  # fmt: skip
+    """Return the basins in a window.
 
-    Component by component, since a reconstruction of a whole image sorts all of its pixels. Not by ``h_maxima``, which
-    counts two maxima of the same height twice however shallow the saddle between them is.
+    Where fronts come to a pixel at the same height, the one that began earlier takes it, and of those that began at
+    one height the one whose first pixel is earlier in the frame.
+
+    Parameters
+    ----------
+    heights : ndarray of float32
+        What is flooded.
+    exact : ndarray of bool
+        Where the heights are those of the frame.
+    cores : ndarray of int32
+        Where floods start, by the basin's number from 1.
+    mask : ndarray of bool
+        What can be flooded.
+    sides : ndarray of bool
+        Pixels whose neighbours are not all in the window.
+    connectivity : int
+        As in :class:`~napari_fcnseg.InstanceSettings`.
+
+    Returns
+    -------
+    basins : ndarray of int32
+        Their numbers where no core is; 0 where there is none.
+    unsure : ndarray of bool
+        Where the whole frame may say something else.
     """
-    from scipy.ndimage import find_objects, generate_binary_structure
-    from skimage.morphology import local_maxima, reconstruction
+    from scipy.ndimage import binary_dilation, generate_binary_structure
+    from skimage.segmentation import watershed
 
-    cores: Mask = np.zeros(components.shape, bool)
-    structure = generate_binary_structure(components.ndim, connectivity)
-    for number, window in enumerate(find_objects(components), start=1):
-        proceed()
-        own = components[window] == number
-        inside = np.pad(np.where(own, depth[window], 0), 1)  # a flat part that fills its window has no maxima without
-        if inside.max() > separation:  # else nothing can be cut
-            raised = reconstruction(inside - separation, inside, footprint=structure)  # type: ignore[no-untyped-call]
-            own = local_maxima(raised, structure)[(slice(1, -1),) * own.ndim]  # type: ignore[no-untyped-call]
-        cores[window] |= own
-    return cores
+    unknown = mask & (sides | ~exact)
+    seeds = np.where(mask, cores, 0)
+    beside = binary_dilation(mask & (seeds == 0), generate_binary_structure(mask.ndim, connectivity))
+    mask = mask & (unknown | beside)  # what is within a core floods nothing
+    seeds = np.where(mask, seeds, 0)
+    level = heights.astype(np.float64)
+    known = np.flatnonzero((seeds > 0) & ~unknown)
+    above = heights.ravel()[known]
+    below = np.nextafter(above, np.float32(-np.inf)).astype(np.float64)
+    # before all else of their height, and one after the other: the library takes those of one height in any order
+    level.ravel()[known] = below + (above - below) * (np.arange(1, len(known) + 1) / (len(known) + 1))
+    level[unknown] = -np.inf
+    seeds[unknown] = _UNKNOWN
+    basins: Numbers = watershed(level, seeds, connectivity, mask=mask)  # type: ignore[no-untyped-call]
+    reached = basins == _UNKNOWN
+    return basins, reached & (cores == 0)

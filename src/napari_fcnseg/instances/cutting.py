@@ -1,182 +1,174 @@
-"""Touching instances cut apart, block by block, each piece as in the whole frame.
+"""Touching instances cut apart, block by block, each pixel as in the whole frame.
 
-A piece that lies in several blocks is cut once, for the block that its first part is in (:meth:`BlockCutter.pieces`);
-the others then take what lies in them of it (:meth:`BlockCutter.block`).
+Where cores are to be found, and what they flood, is decided in windows around a block, which are widened until what
+lies beyond them has no say (:mod:`napari_fcnseg.instances.widening`).
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcnseg.arrays.lazy import overlap
-from napari_fcnseg.instances.basins import INTERIOR, Cutter
+from napari_fcnseg.instances.basins import INTERIOR, flooded, separation_of
 from napari_fcnseg.instances.blocks import grown, slices
-from napari_fcnseg.instances.joining import first_places
+from napari_fcnseg.instances.cores import extended_maxima
+from napari_fcnseg.instances.widening import open_sides
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     import numpy.typing as npt
 
     from napari_fcnseg.arrays.lazy import Box
+    from napari_fcnseg.instances.basins import Terrain
     from napari_fcnseg.instances.blocks import Mask, Numbers
-    from napari_fcnseg.instances.joining import Noted, Parts, Table
+    from napari_fcnseg.instances.joining import Table
+    from napari_fcnseg.instances.settings import InstanceSettings
+    from napari_fcnseg.instances.widening import Widening
 
-    Facts = dict[str, npt.NDArray[Any]]
+    #: Given a box, returns for each of its pixels which of some names the part there is known by, and these names: 0,
+    #: of what is no part, is the first.
+    Looked = Callable[[Box], tuple[Numbers, Table]]
 
-
-def crossing_facts(parts: Parts, block: int) -> Facts:
-    """Return what a block has to know of pieces that are in others, too.
-
-    Returns
-    -------
-    dict of str to ndarray
-        ``local``, ``root`` and ``home``: its parts of such pieces, numbered within the block, the pieces, and the
-        blocks that these are cut for. ``piece``, ``first``, ``low``, ``high``: the pieces that are cut for it.
-    """
-    own = parts.of(block)
-    roots = parts.root[own]
-    local = np.flatnonzero(parts.crosses[roots])
-    numbers = np.arange(own.start, own.stop)
-    piece = numbers[(roots == numbers) & parts.crosses[own]]
-    return {
-        "local": local + 1, "root": roots[local], "home": parts.home(roots[local]), "piece": piece,
-        "first": parts.first[piece], "low": parts.low[piece], "high": parts.high[piece],
-    }  # fmt: skip
+#: What a piece is known by that has several cores.
+SEVERAL = np.iinfo(np.int64).max
 
 
 class BlockCutter:
-    """Cuts the pieces of a block.
+    """Cuts what touches in a block.
 
     Parameters
     ----------
-    cutter : Cutter
-        Cuts one piece.
-    kinds : callable
-        Returns the kind of the pixels in a box.
-    connectivity : int
-        As in :class:`~napari_fcnseg.InstanceSettings`.
+    terrain : Terrain
+        Of the frame.
+    settings : InstanceSettings
+        For what.
+    widening : Widening
+        Decides pixels.
+    proceed : callable
+        Called again and again.
     """
 
-    def __init__(self, cutter: Cutter, kinds: Callable[[Box], Numbers], connectivity: int) -> None:
-        self._cutter, self._kinds, self._connectivity = cutter, kinds, connectivity
+    def __init__(
+        self, terrain: Terrain, settings: InstanceSettings, widening: Widening, proceed: Callable[[], None]
+    ) -> None:
+        self._terrain, self._widening, self._proceed = terrain, widening, proceed
+        self._connectivity, self._separation = settings.connectivity, separation_of(settings)
 
-    def pieces(self, crossing: Mapping[str, Any]) -> Facts:
-        """Cut the pieces that are cut for a block and lie in others, too.
-
-        Parameters
-        ----------
-        crossing : mapping
-            As :func:`crossing_facts` returns it.
-
-        Returns
-        -------
-        dict of str to ndarray
-            ``count``, the instances of each piece; ``size`` and ``first`` of all of them; for each piece, by its
-            number, ``box1`` and ``numbers1``, where it lies and its instances from 1.
-        """
-        found: Facts = {}
-        sizes, firsts, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], []
-        for n, piece in enumerate(crossing["piece"].tolist()):
-            box, numbers, size, first = self._cut(crossing["low"][n], crossing["high"][n], int(crossing["first"][n]))
-            found |= {f"box{piece}": np.array(box), f"numbers{piece}": numbers.astype(np.uint32)}
-            counts.append(len(size))
-            sizes.append(size)
-            firsts.append(first)
-        size, first = np.concatenate(sizes), np.concatenate(firsts)
-        return {**found, "count": np.array(counts, np.int64), "size": size, "first": first}
-
-    def block(
-        self, box: Box, local: Numbers, own: Mapping[str, Any], crossing: Mapping[str, Any], pieces: Noted
-    ) -> tuple[Numbers, Facts]:
-        """Cut all pieces in a block.
+    def deep(self, box: Box, local: Numbers) -> Mask:
+        """Return which parts of the interior in a block have a pixel that is deep enough for a neck.
 
         Parameters
         ----------
         box : Box
             The block.
         local : ndarray of int
-            The parts in it, from 1.
-        own : mapping of str to ndarray
-            ``size``, ``first``, ``low`` and ``high`` of these.
-        crossing : mapping
-            As :func:`crossing_facts` returns it.
+            The parts, from 1.
+
+        Returns
+        -------
+        ndarray of bool, shape (parts + 1,)
+        """
+        terrain = self._terrain
+        found = np.zeros(int(local.max()) + 1, bool)
+        window = grown(box, [math.ceil(self._separation / step) + 1 for step in terrain.sampling], terrain.shape)
+        self._widening.check_room(window)
+        depth, _ = terrain.depth(terrain.kinds(window) == INTERIOR, window)
+        found[local[depth[slices(box, [low for low, _ in window])] > self._separation]] = True
+        return found
+
+    def cores(self, box: Box, deep: Mask) -> Mask:
+        """Return the cores in a block: extended maxima of what is deep, and all other interior.
+
+        Parameters
+        ----------
+        box : Box
+            The block.
+        deep : ndarray of bool
+            Which of its pixels are in a component of the interior that is somewhere deep enough for a neck.
+        """
+        terrain = self._terrain
+        found: Mask = (terrain.kinds(box) == INTERIOR) & ~deep
+
+        def attempt(window: Box, wanted: Mask) -> tuple[Mask, Mask]:
+            self._proceed()
+            inside = terrain.kinds(window) == INTERIOR
+            depth, exact = terrain.depth(inside, window)
+            unsure = ~exact | open_sides(window, terrain.shape)
+            return extended_maxima(inside, wanted, depth, unsure, self._separation, self._connectivity, self._proceed)
+
+        self._widening.decide(box, deep.copy(), found, attempt)
+        return found
+
+    def basins(self, box: Box, cores: Looked, pieces: Looked) -> tuple[Numbers, dict[str, npt.NDArray[Any]]]:
+        """Return the instances in a block.
+
+        Parameters
+        ----------
+        box : Box
+            The block.
+        cores : callable
+            By what each core is known, from 1.
         pieces : callable
-            Given a block and keys, what :meth:`pieces` has found for it.
+            By what each piece of interior and edge class is known: its core, 0 if it has none, SEVERAL if it is to be
+            cut.
 
         Returns
         -------
         numbers : ndarray of uint32
-            Of the instances: from 1 those that are in this block alone, then those of ``piece`` and ``nth``.
+            From 1.
         facts : dict of str to ndarray
-            ``size`` and ``first`` of the former; ``piece`` and ``nth``, which instance of which piece the others are.
+            ``core``, ``size`` and ``first`` of these: the core it is known by, its pixels in the block, and the first
+            of them as an index into the flat frame.
         """
-        count = len(own["size"])
-        crosses = np.zeros(count, bool)
-        crosses[crossing["local"] - 1] = True
-        cores, deep = self._cores(local, box, count)
-        simple = ~crosses & (cores == 1) & ~deep  # one instance, and nothing to compute
-        table = np.zeros(count + 1, np.uint32)
-        table[1:][simple] = np.arange(1, np.count_nonzero(simple) + 1)
-        result: Numbers = table[local]
-        sizes, firsts = [own["size"][simple]], [own["first"][simple]]
-        highest = int(table.max())
-        for part in np.flatnonzero(~crosses & ((cores > 1) | deep)).tolist():
-            place, numbers, size, first = self._cut(own["low"][part], own["high"][part], int(own["first"][part]))
-            _paste(result, box, place, numbers, highest)
-            highest += len(size)
-            sizes.append(size)
-            firsts.append(first)
-        named: list[Table] = [np.zeros((2, 0), np.int64)]
-        for piece, home in sorted(set(zip(crossing["root"].tolist(), crossing["home"].tolist(), strict=True))):
-            where, numbers = pieces(home, f"box{piece}", f"numbers{piece}")
-            seen = _paste(result, box, tuple(map(tuple, where.tolist())), numbers, highest)
-            highest += len(seen)
-            named.append(np.stack([np.full(len(seen), piece), seen]))
-        piece, nth = np.concatenate(named, 1)
-        return result, {"size": np.concatenate(sizes), "first": np.concatenate(firsts), "piece": piece, "nth": nth}
+        ids = _Ids()
+        core, piece = ids.of(*cores(box)), ids.of(*pieces(box))
+        several = piece == ids.number(SEVERAL)
+        result = np.where(core > 0, core, np.where(several, 0, piece))
 
-    def _cores(self, local: Numbers, box: Box, count: int) -> tuple[Table, Mask]:
-        """Return how many components of the interior each part has, and whether one may have to be cut."""
-        from scipy.ndimage import maximum
-        from skimage.measure import label
+        def attempt(window: Box, wanted: Mask) -> tuple[Numbers, Mask]:
+            del wanted
+            self._proceed()
+            starts, (numbers, names) = ids.of(*cores(window)), pieces(window)
+            heights, exact = self._terrain.heights(window)
+            sides = open_sides(window, self._terrain.shape)
+            return flooded(heights, exact, starts, (names == SEVERAL)[numbers], sides, self._connectivity)
 
-        inside = self._kinds(box) == INTERIOR
-        interior: Numbers = label(inside, connectivity=self._connectivity)  # type: ignore[no-untyped-call]
-        cores = np.bincount(local.ravel()[first_places(interior)], minlength=count + 1)[1:]
-        deep: Mask = np.zeros(count, bool)
-        wide = grown(box, 1, self._cutter.shape)
-        around = self._kinds(wide) == INTERIOR
-        if self._cutter.separation and count and not around.all():
-            depth = self._cutter.depth(around)[slices(box, [low for low, _ in wide])]
-            most = maximum(np.where(inside, depth, 0), local, np.arange(1, count + 1))
-            deep = np.asarray(most) > self._cutter.separation * (1 - 1e-9)
-        return cores, deep
-
-    def _cut(self, low: Table, high: Table, first: int) -> tuple[Box, Numbers, Table, Table]:
-        """Cut a piece; return where it lies, its instances from 1, their sizes and their first pixels."""
-        box, numbers = self._cutter.cut(tuple(zip(low.tolist(), high.tolist(), strict=True)), first)
-        flat = numbers.ravel()
-        count = int(flat.max())
-        firsts = np.zeros(count + 1, np.int64)
-        firsts[flat[::-1]] = np.arange(len(flat))[::-1]
-        places = np.unravel_index(firsts[1:], numbers.shape)
-        origin = [a for a, _ in box]
-        whole = np.ravel_multi_index([p + o for p, o in zip(places, origin, strict=True)], self._cutter.shape)
-        return box, numbers, np.bincount(flat)[1:], np.asarray(whole, np.int64)
+        self._widening.decide(box, several & (core == 0), result, attempt)
+        return ids.numbered(result, box, self._terrain.shape)
 
 
-def _paste(result: Numbers, box: Box, place: Box, numbers: Numbers, highest: int) -> Table:
-    """Put what lies in a block of a piece's instances there, numbered on; return which of them these are."""
-    both = overlap(box, place)
-    if any(a >= b for a, b in both):
-        return np.zeros(0, np.int64)
-    part = numbers[slices(both, [low for low, _ in place])]
-    present = np.unique(part)
-    seen: Table = present[present > 0].astype(np.int64)
-    table = np.zeros(int(seen.max(initial=0)) + 1, np.uint32)
-    table[seen] = np.arange(highest + 1, highest + len(seen) + 1)
-    np.copyto(result[slices(both, [low for low, _ in box])], table[part], where=part > 0)
-    return seen
+class _Ids:
+    """Small numbers of names, in one block."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, int] = {0: 0}
+
+    def number(self, name: int) -> int:
+        """Return that of a name."""
+        return self._known.setdefault(name, len(self._known))
+
+    def of(self, numbers: Numbers, names: Table) -> Numbers:
+        """Return those of pixels, given which of some names each has."""
+        ids: Numbers = np.array([self.number(name) for name in names.tolist()], np.int32)[numbers]
+        return ids
+
+    def numbered(
+        self, ids: Numbers, box: Box, shape: tuple[int, ...]
+    ) -> tuple[Numbers, dict[str, npt.NDArray[Any]]]:  # fmt: skip
+        """Return numbers for the names that there are, by their order, and what there is to know of them."""
+        names = np.array(list(self._known), np.int64)
+        size = np.bincount(ids.ravel(), minlength=len(names))
+        size[0] = 0
+        there = np.flatnonzero(size)
+        there = there[np.argsort(names[there])]
+        table = np.zeros(len(names), np.uint32)
+        table[there] = np.arange(1, len(there) + 1)
+        first = np.zeros(len(names), np.intp)
+        flat = ids.ravel()
+        first[flat[::-1]] = np.arange(len(flat))[::-1]
+        places = np.unravel_index(first[there], ids.shape)
+        whole = np.ravel_multi_index([p + low for p, (low, _) in zip(places, box, strict=True)], shape)
+        return table[ids], {"core": names[there], "size": size[there], "first": np.asarray(whole, np.int64)}

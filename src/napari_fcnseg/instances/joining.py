@@ -45,10 +45,6 @@ class Parts:
         In pixels.
     first : ndarray of int, shape (n + 1,)
         Its first pixel in C order, as an index into the flat frame.
-    low, high : ndarray of int, shape (n + 1, axes)
-        Its first pixel along each axis, and the one after its last.
-    crosses : ndarray of bool, shape (n + 1,)
-        Whether it may be in several blocks.
     starts : ndarray of int, shape (blocks + 1,)
         The numbers of each block begin after this one.
     """
@@ -56,9 +52,6 @@ class Parts:
     root: Table
     size: Table
     first: Table
-    low: Table
-    high: Table
-    crosses: Mask
     starts: Table
 
     @property
@@ -70,10 +63,6 @@ class Parts:
     def of(self, block: int) -> slice:
         """Return the numbers of a block."""
         return slice(int(self.starts[block]) + 1, int(self.starts[block + 1]) + 1)
-
-    def home(self, numbers: Table) -> Table:
-        """Return the blocks that numbers are of."""
-        return np.searchsorted(self.starts, numbers) - 1
 
 
 def first_places(numbers: Numbers) -> npt.NDArray[np.intp]:
@@ -104,11 +93,10 @@ def label_block(
     numbers : ndarray of uint32
         Of the components in the block, from 1 in the order of their first pixels.
     facts : dict of str to ndarray
-        What :func:`join_blocks` needs: ``size``, ``first``, ``low``, ``high`` and ``crosses`` of the components, that
-        of number 1 first, as in :class:`Parts`; ``near0``, ``far0``, ``near1``, … the numbers at either side of the
-        block along each axis, where the frame goes on.
+        What :func:`join_blocks` needs: ``size`` and ``first`` of the components, that of number 1 first, as in
+        :class:`Parts`; ``near0``, ``far0``, ``near1``, … the numbers at either side of the block along each axis, where
+        the frame goes on.
     """
-    from scipy.ndimage import find_objects
     from skimage.measure import label
 
     local: Numbers = label(mask, connectivity=connectivity).astype(np.uint32)  # type: ignore[no-untyped-call]
@@ -116,16 +104,12 @@ def label_block(
     origin = np.array([low for low, _ in box], np.int64)
     places = np.unravel_index(first_places(local), local.shape)
     first = np.ravel_multi_index([p + o for p, o in zip(places, origin, strict=True)], shape)
-    windows = [[[s.start for s in w], [s.stop for s in w]] for w in find_objects(local.view(np.int32))]
-    corners = np.array(windows, np.int64).reshape(-1, 2, len(box)) + origin
-    crosses = np.zeros(len(size) + 1, bool)
     facts: dict[str, npt.NDArray[Any]] = {}
     for axis, ((low, high), length) in enumerate(zip(box, shape, strict=True)):
         for name, there, at in (("near", low > 0, 0), ("far", high < length, -1)):
             if there:
-                side = facts[f"{name}{axis}"] = local[(slice(None),) * axis + (at,)]
-                crosses[side] = True
-    facts |= {"size": size, "first": first, "low": corners[:, 0], "high": corners[:, 1], "crosses": crosses[1:]}
+                facts[f"{name}{axis}"] = local[(slice(None),) * axis + (at,)].copy()  # not a view of all the block
+    facts |= {"size": size, "first": first}
     return local, facts
 
 
@@ -148,27 +132,22 @@ def join_blocks(noted: Noted, grid: Grid, connectivity: int, proceed: Callable[[
     ImageError
         If there are too many to be numbered.
     """
-    axes = len(grid.shape)
-    found: list[list[Any]] = [[np.zeros(1, np.int64)], [np.zeros(1, np.int64)], [np.zeros((1, axes), np.int64)],
-                              [np.zeros((1, axes), np.int64)], [np.zeros(1, bool)]]  # fmt: skip
+    found: list[list[Table]] = [[np.zeros(1, np.int64)], [np.zeros(1, np.int64)]]
     starts = [0]
     for block in range(len(grid)):
         proceed()
-        for whole, own in zip(found, noted(block, "size", "first", "low", "high", "crosses"), strict=True):
+        for whole, own in zip(found, noted(block, "size", "first"), strict=True):
             whole.append(own)
         starts.append(starts[-1] + len(found[0][-1]))
     if starts[-1] > _MOST:
         raise ImageError(f"The labels have more than {_MOST:,} parts in one frame. Give a part of the image.")
-    size, first, low, high, crosses = map(np.concatenate, found)
+    size, first = map(np.concatenate, found)
     root = _roots(starts[-1], _touching(noted, grid, starts, connectivity, proceed))
     others = np.flatnonzero(root != np.arange(len(root)))
     into = root[others]
     np.add.at(size, into, size[others])
     np.minimum.at(first, into, first[others])
-    np.minimum.at(low, into, low[others])
-    np.maximum.at(high, into, high[others])
-    np.logical_or.at(crosses, into, crosses[others])
-    return Parts(root, size, first, low, high, crosses, np.array(starts, np.int64))
+    return Parts(root, size, first, np.array(starts, np.int64))
 
 
 def _touching(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,12 +12,26 @@ import numpy as np
 
 from napari_fcnseg.arrays.frame_source import ChunkedSource
 from napari_fcnseg.arrays.lazy import LazyArray, overlap
+from napari_fcnseg.instances.basins import separation_of
 from napari_fcnseg.instances.blocks import slices
-from napari_fcnseg.instances.cutting import crossing_facts
+from napari_fcnseg.instances.cutting import SEVERAL
 from napari_fcnseg.instances.joining import join_blocks
-from napari_fcnseg.instances.settings import WATERSHED
-from napari_fcnseg.instances.stages import CROSSING, CUT, NUMBERS, PARTS, PIECES, TABLE, FrameArray, Meanwhile, Stages
-from napari_fcnseg.instances.stages import filling_stages as filling
+from napari_fcnseg.instances.stages import (
+    CORES,
+    CUT,
+    DEEP,
+    INTERIORS,
+    NUMBERS,
+    OWNERS,
+    PARTS,
+    TABLE,
+    FrameArray,
+    Meanwhile,
+    Stages,
+    cutting_stages,
+    filling_stages,
+    interiors_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +39,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fcnseg.arrays.lazy import Box
-    from napari_fcnseg.instances.blocks import Mask
     from napari_fcnseg.instances.joining import Parts, Table
     from napari_fcnseg.instances.scratch import Scratch
     from napari_fcnseg.instances.stages import Index, Task
@@ -93,6 +107,8 @@ class Workers(Protocol):
 
     together: int
     """Blocks from which on there is enough for all of them to do."""
+    near: int
+    """Pixels of frames of which they need not see on disk what is known meanwhile."""
 
     def each(
         self, stage: str, blocks: Iterable[tuple[Index, int]], meanwhile: Meanwhile, done: Callable[[], None]
@@ -116,6 +132,7 @@ class Here:
     def __init__(self, task: Task, room: Scratch, proceed: Callable[[], None]) -> None:
         self._task, self._room, self._proceed = task, room, proceed
         self._stages: tuple[Meanwhile, Stages] | None = None
+        self.near = _TOGETHER
         self.together = max(1, _TOGETHER // math.prod(task.grid.block))
         if len(task.grid) <= _FEW_BLOCKS:
             room.keep_notes_here()
@@ -153,7 +170,7 @@ class Search:
         progress: Callable[[int, int], object] | None = None,
     ) -> None:  # fmt: skip
         self._task, self._room, self._workers, self._proceed = task, room, workers, proceed
-        stages = 2 * len(filling(task.settings)) + 1 + (task.settings.method == WATERSHED)
+        stages = 2 * len(filling_stages(task.settings)) + 1 + len(cutting_stages(task.settings))
         self._progress, self._done = progress, 0
         self._total = stages * math.prod(task.stack) * len(task.grid)
 
@@ -168,7 +185,8 @@ class Search:
         count = 0
         for start in range(0, len(frames), at_once):
             group = frames[start : start + at_once]
-            meanwhile = Meanwhile.within(self._room, start, len(group))
+            near = len(group) * math.prod(grid.shape) <= self._workers.near
+            meanwhile = Meanwhile.within(self._room, start, len(group), in_memory=near)
             for own in self._searched(group, meanwhile, count):
                 sizes.append(own)
                 count += len(own)
@@ -181,19 +199,17 @@ class Search:
         settings = self._task.settings
         meanwhile.scratch.begin()
         Stages(self._task, self._room, meanwhile, self._proceed).make_room()
-        for gaps, filled in filling(settings):
+        for gaps, filled in filling_stages(settings):
             self._each(gaps, frames, meanwhile)
             for index in frames:
                 self._tell_small_gaps((gaps, filled), index, meanwhile)
             self._each(filled, frames, meanwhile)
         self._each(PARTS, frames, meanwhile)
         parts = [self._joined(PARTS, index, meanwhile) for index in frames]
-        cut = settings.method == WATERSHED
-        if cut:
-            self._cut(frames, parts, meanwhile)
+        cores = self._cut(frames, parts, meanwhile) if cutting_stages(settings) else parts
         sizes = []
-        for index, own in zip(frames, parts, strict=True):
-            size = self._number_cut(index, own, meanwhile, count) if cut else self._number(index, own, count)
+        for index, own in zip(frames, cores, strict=True):
+            size = self._number(index, own, meanwhile, count)
             count += len(size)
             sizes.append(size)
         return sizes
@@ -222,65 +238,75 @@ class Search:
             own = np.concatenate([[False], small[parts.of(block)]])
             meanwhile.scratch.note(self._task.note(filled, index, block), small=own)
 
-    def _cut(self, frames: Sequence[Index], parts: Sequence[Parts], meanwhile: Meanwhile) -> None:
-        """Have all pieces cut."""
-        homes: list[tuple[Index, int]] = []
-        for index, own in zip(frames, parts, strict=True):
-            for block in range(len(self._task.grid)):
-                self._proceed()
-                facts = crossing_facts(own, block)
-                meanwhile.scratch.note(self._task.note(CROSSING, index, block), **facts)
-                if len(facts["piece"]):
-                    homes.append((index, block))
-        self._workers.each(PIECES, homes, meanwhile, lambda: None)
+    def _cut(self, frames: Sequence[Index], parts: Sequence[Parts], meanwhile: Meanwhile) -> list[Parts]:
+        """Have cut what touches; return the cores of each frame, with the sizes of the instances that they are of."""
+        settings = self._task.settings
+        if separation_of(settings):
+            stage = interiors_of(settings)
+            if stage == INTERIORS:
+                self._each(INTERIORS, frames, meanwhile)
+            for index, own in zip(frames, parts, strict=True):
+                interiors = own if stage == PARTS else self._joined(INTERIORS, index, meanwhile)
+                self._tell_deep(stage, index, interiors, meanwhile)
+        self._each(CORES, frames, meanwhile)
+        cores = [self._joined(CORES, index, meanwhile) for index in frames]
+        for index, own, core in zip(frames, parts, cores, strict=True):
+            self._tell_owners(index, own, core, meanwhile)
         self._each(CUT, frames, meanwhile)
+        return [self._grown(index, core, meanwhile) for index, core in zip(frames, cores, strict=True)]
 
-    def _number(self, index: Index, parts: Parts, count: int) -> Table:
-        """Tell each block which instances its parts of components are; return the sizes of the instances."""
-        rank, size = self._ranked(parts.size, parts.first, parts.is_root)
-        for block in range(len(self._task.grid)):
-            self._tell(index, block, rank[parts.root[parts.of(block)]], count)
-        return size
-
-    def _number_cut(self, index: Index, parts: Parts, meanwhile: Meanwhile, count: int) -> Table:
-        """Tell each block which instances its numbers are after all was cut; return the sizes of the instances."""
-        blocks = range(len(self._task.grid))
-        sizes, firsts = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
-        starts = np.zeros(len(parts.root), np.int64)  # of the instances of a piece that is in several blocks
-        highest = 0
-
-        def take(kind: str, block: int) -> int:
-            size, first = meanwhile.scratch.noted(self._task.note(kind, index, block), "size", "first")
-            sizes.append(size)
-            firsts.append(first)
-            return len(size)
-
-        homes = parts.home(np.flatnonzero(parts.is_root & parts.crosses))
-        for block in np.unique(homes).tolist():
-            (pieces,) = meanwhile.scratch.noted(self._task.note(CROSSING, index, block), "piece")
-            (counts,) = meanwhile.scratch.noted(self._task.note(PIECES, index, block), "count")
-            starts[pieces] = highest + np.cumsum(counts) - counts
-            highest += take(PIECES, block)
-        own = []
+    def _tell_deep(self, stage: str, index: Index, interiors: Parts, meanwhile: Meanwhile) -> None:
+        """Tell each block which of its parts of the interior belong to a component with a deep pixel."""
+        blocks, note = range(len(self._task.grid)), self._task.note
+        deep = np.zeros(len(interiors.root), bool)
         for block in blocks:
-            own.append(highest + 1 + np.arange(take(CUT, block)))
-            highest += len(own[-1])
-        rank, whole = self._ranked(np.concatenate(sizes), np.concatenate(firsts), np.arange(highest + 1) > 0)
+            (own,) = meanwhile.scratch.noted(note(stage, index, block), "deep")
+            deep[interiors.root[interiors.of(block)][own]] = True
+        deep &= interiors.size < math.prod(self._task.grid.shape)  # nothing is around what is everywhere
         for block in blocks:
             self._proceed()
-            piece, nth = meanwhile.scratch.noted(self._task.note(CUT, index, block), "piece", "nth")
-            self._tell(index, block, rank[np.concatenate([own[block], starts[piece] + nth])], count)
-        return whole
+            table = np.concatenate([[False], deep[interiors.root[interiors.of(block)]]])
+            meanwhile.scratch.note(note(DEEP, index, block), deep=table)
+
+    def _tell_owners(self, index: Index, parts: Parts, cores: Parts, meanwhile: Meanwhile) -> None:
+        """Tell each block by which cores its parts of cores and of components are known."""
+        blocks, note = range(len(self._task.grid)), self._task.note
+        low, high = np.full(len(parts.root), len(cores.root), np.int64), np.zeros(len(parts.root), np.int64)
+        for block in blocks:
+            (part,) = meanwhile.scratch.noted(note(CORES, index, block), "part")
+            pieces, own = parts.root[parts.starts[block] + part], cores.root[cores.of(block)]
+            np.minimum.at(low, pieces, own)
+            np.maximum.at(high, pieces, own)
+        owner = np.where(low < high, SEVERAL, high)
+        for block in blocks:
+            self._proceed()
+            tables = {CORES: cores.root[cores.of(block)], PARTS: owner[parts.root[parts.of(block)]]}
+            tables = {kind: np.concatenate([[0], table]) for kind, table in tables.items()}
+            meanwhile.scratch.note(note(OWNERS, index, block), **tables)
+
+    def _grown(self, index: Index, cores: Parts, meanwhile: Meanwhile) -> Parts:
+        """Return cores with the sizes and first pixels of what they have grown to."""
+        size, first = np.zeros_like(cores.size), np.full_like(cores.first, math.prod(self._task.grid.shape))
+        for block in range(len(self._task.grid)):
+            core, own, place = meanwhile.scratch.noted(self._task.note(CUT, index, block), "core", "size", "first")
+            np.add.at(size, core, own)
+            np.minimum.at(first, core, place)
+        return replace(cores, size=size, first=first)
+
+    def _number(self, index: Index, parts: Parts, meanwhile: Meanwhile, count: int) -> Table:
+        """Tell each block which instances its numbers are; return the sizes of the instances."""
+        kept = np.flatnonzero(parts.is_root & (parts.size >= max(self._task.settings.minimum_size, 1)))
+        order = kept[np.argsort(parts.first[kept])]
+        rank = np.zeros(len(parts.root), np.int64)
+        rank[order] = np.arange(1, len(order) + 1)
+        cut = bool(cutting_stages(self._task.settings))
+        for block in range(len(self._task.grid)):
+            self._proceed()
+            known = meanwhile.scratch.noted(self._task.note(CUT, index, block), "core")[0] if cut else None
+            self._tell(index, block, rank[parts.root[parts.of(block)] if known is None else known], count)
+        return parts.size[order]
 
     def _tell(self, index: Index, block: int, instances: Table, count: int) -> None:
         """Tell a block which instances its numbers from 1 are; those of earlier frames are counted."""
         table = np.concatenate([[0], np.where(instances > 0, instances + count, 0)])
         self._room.note(self._task.note(TABLE, index, block), table=table)
-
-    def _ranked(self, size: Table, first: Table, whole: Mask) -> tuple[Table, Table]:
-        """Return numbers, by their first pixels, of what is whole and large enough, and the sizes in that order."""
-        kept = np.flatnonzero(whole & (size >= max(self._task.settings.minimum_size, 1)))
-        order = kept[np.argsort(first[kept])]
-        rank = np.zeros(len(size), np.int64)
-        rank[order] = np.arange(1, len(order) + 1)
-        return rank, size[order]

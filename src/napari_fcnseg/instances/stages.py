@@ -9,17 +9,20 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from napari_fcnseg.arrays.frame_source import ChunkedSource, chunk_shape_of
+from napari_fcnseg.arrays.lazy import overlap
 from napari_fcnseg.errors import ImageError
-from napari_fcnseg.instances.basins import EDGE, INTERIOR, Cutter
+from napari_fcnseg.instances.basins import EDGE, INTERIOR, Terrain, separation_of
 from napari_fcnseg.instances.blocks import Grid, slices
 from napari_fcnseg.instances.cutting import BlockCutter
-from napari_fcnseg.instances.joining import label_block
+from napari_fcnseg.instances.joining import first_places, label_block
 from napari_fcnseg.instances.settings import WATERSHED
+from napari_fcnseg.instances.widening import Widening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.arrays.lazy import Box
     from napari_fcnseg.instances.blocks import Mask, Numbers
+    from napari_fcnseg.instances.joining import Table
     from napari_fcnseg.instances.scratch import Scratch
     from napari_fcnseg.instances.settings import InstanceSettings
 
@@ -35,13 +39,15 @@ if TYPE_CHECKING:
     Kinds = Callable[[Box], Numbers]
 
 #: The stages: holes of the interior are found, and filled once it is known how large they are; then those of interior
-#: and edge class together; parts of components are found; pieces in several blocks are cut, and then all others.
+#: and edge class together; parts of components are found, and of the interior where it is to be cut; then the cores of
+#: instances, and what belongs to each.
 GAPS, FILLED, OUTER_GAPS, OUTER_FILLED = "gaps", "filled", "outer-gaps", "outer-filled"
-PARTS, PIECES, CUT = "parts", "pieces", "cut"
-#: What blocks are told of each other: their parts of pieces that cross them; at last the instances of all numbers.
-CROSSING, TABLE = "crossing", "table"
+PARTS, INTERIORS, CORES, CUT = "parts", "interiors", "cores", "cut"
+#: What blocks are told of each other: which parts of the interior are deep, by which cores those of cores and of
+#: components are known; at last the instances of all numbers.
+DEEP, OWNERS, TABLE = "deep", "owners", "table"
 LABELS, NUMBERS = "labels", "numbers"
-_FRAMES: Final = 2  # of which a process keeps what it read last, or as many small ones as have so many pixels
+_FRAMES: Final = 4  # of arrays of which a process keeps what it read last, or as many small ones as have so many pixels
 _NEAR: Final = 2**24
 
 
@@ -49,6 +55,19 @@ def filling_stages(settings: InstanceSettings) -> list[tuple[str, str]]:
     """Return the stages that fill holes: how they are found, and filled."""
     inner, outer = [(GAPS, FILLED)], [(OUTER_GAPS, OUTER_FILLED)]
     return (inner + outer * (settings.edge is not None)) if settings.fill_holes else []
+
+
+def cutting_stages(settings: InstanceSettings) -> list[str]:
+    """Return the stages that cut what touches, after components have been found."""
+    if settings.method != WATERSHED:
+        return []
+    necks = settings.edge is not None and separation_of(settings) > 0
+    return [INTERIORS] * necks + [CORES, CUT]
+
+
+def interiors_of(settings: InstanceSettings) -> str:
+    """Return the stage in which the components of the interior are found: without an edge class there are no others."""
+    return PARTS if settings.edge is None else INTERIORS
 
 
 @dataclass(frozen=True)
@@ -117,9 +136,9 @@ class Meanwhile:
     count: int
 
     @classmethod
-    def within(cls, room: Scratch, first: int, count: int) -> Meanwhile:
-        """Return room within another one, which can be emptied alone."""
-        return cls(room.inner(f"meanwhile-{first}"), first, count)
+    def within(cls, room: Scratch, first: int, count: int, *, in_memory: bool = False) -> Meanwhile:
+        """Return room within another one, which can be emptied alone, or in the memory of this process."""
+        return cls(room.inner(f"meanwhile-{first}", in_memory=in_memory), first, count)
 
 
 class Stages:
@@ -141,6 +160,7 @@ class Stages:
         self._task, self._room, self._meanwhile, self._proceed = task, room, meanwhile.scratch, proceed
         self._first, self._count = meanwhile.first, meanwhile.count
         self._read: OrderedDict[tuple[Index, str], Kinds] = OrderedDict()
+        self._widening = Widening(task.grid.shape, task.grid.block)
 
     def make_room(self) -> None:
         """Make the arrays that the stages write into."""
@@ -149,8 +169,9 @@ class Stages:
         for gaps, filled in filling_stages(settings):
             self._meanwhile.make(gaps, shape, np.uint32, chunks)
             self._meanwhile.make(filled, shape, np.uint8, chunks)
-        if settings.method == WATERSHED:
-            self._meanwhile.make(PARTS, shape, np.uint32, chunks)
+        stages = cutting_stages(settings)
+        for kind in [PARTS] * bool(stages) + stages[:-1]:
+            self._meanwhile.make(kind, shape, np.uint32, chunks)
 
     def _between(self, kind: str, index: Index) -> FrameArray:
         """Return a frame of what lies between the stages."""
@@ -171,17 +192,23 @@ class Stages:
             self._fill((OUTER_GAPS, OUTER_FILLED), FILLED, EDGE, index, block)
         elif stage == PARTS:
             self._label(stage, self._kinds(index)(box) > 0, index, block)
-        elif stage == PIECES:
-            found = self._cutter(index).pieces(self._crossing(index, block))
-            self._meanwhile.note(self._task.note(PIECES, index, block), **found)
+        elif stage == INTERIORS:
+            self._label(stage, self._kinds(index)(box) == INTERIOR, index, block)
+        elif stage == CORES:
+            self._find_cores(index, block)
         else:
             self._cut(index, block)
 
     def _label(self, kind: str, mask: Mask, index: Index, block: int) -> None:
+        """Find the components of a mask in a block; of the interior it is noted which are deep, of cores where."""
         grid, settings = self._task.grid, self._task.settings
         box = grid.box(block)
         local, facts = label_block(mask, box, grid.shape, settings.connectivity)
         self._parts(kind, index)[slices(box)] = local
+        if kind == CORES:
+            facts["part"] = self._parts(PARTS, index)[slices(box)].ravel()[first_places(local)].astype(np.int64)
+        elif kind == interiors_of(settings) and settings.method == WATERSHED:
+            facts["deep"] = self._cutter(index).deep(box, local)[1:]
         self._meanwhile.note(self._task.note(kind, index, block), **facts)
 
     def _parts(self, kind: str, index: Index) -> FrameArray:
@@ -201,31 +228,43 @@ class Stages:
         kinds = np.where(holes, np.uint8(filling), self._kinds(index, source)(box))
         self._between(filled, index)[slices(box)] = kinds
 
-    def _cut(self, index: Index, block: int) -> None:
+    def _find_cores(self, index: Index, block: int) -> None:
         task, box = self._task, self._task.grid.box(block)
+        if separation_of(task.settings):
+            (deep,) = self._meanwhile.noted(task.note(DEEP, index, block), "deep")
+            local = self._parts(interiors_of(task.settings), index)[slices(box)]
+            mask = self._cutter(index).cores(box, deep[local])
+        else:
+            mask = self._kinds(index)(box) == INTERIOR
+        self._label(CORES, mask, index, block)
 
-        def pieces(home: int, *keys: str) -> list[npt.NDArray[Any]]:
-            return self._meanwhile.noted(task.note(PIECES, index, home), *keys)
-
-        names = ("size", "first", "low", "high")
-        own = dict(zip(names, self._meanwhile.noted(task.note(PARTS, index, block), *names), strict=True))
-        local = self._parts(PARTS, index)[slices(box)]
-        numbers, facts = self._cutter(index).block(box, local, own, self._crossing(index, block), pieces)
+    def _cut(self, index: Index, block: int) -> None:
+        box = self._task.grid.box(block)
+        cores, pieces = (partial(self._named, kind, index) for kind in (CORES, PARTS))
+        numbers, facts = self._cutter(index).basins(box, cores, pieces)
         FrameArray(self._room.array(NUMBERS), index)[slices(box)] = numbers
-        self._meanwhile.note(task.note(CUT, index, block), **facts)
+        self._meanwhile.note(self._task.note(CUT, index, block), **facts)
 
-    def _crossing(self, index: Index, block: int) -> dict[str, npt.NDArray[Any]]:
-        names = ("local", "root", "home", "piece", "first", "low", "high")
-        return dict(
-            zip(names, self._meanwhile.noted(self._task.note(CROSSING, index, block), *names), strict=True)
-        )  # fmt: skip
+    def _named(self, kind: str, index: Index, box: Box) -> tuple[Numbers, Table]:
+        """Return, for each pixel in a box, which of some names its part is known by, and these names."""
+        grid, frame = self._task.grid, self._parts(kind, index)
+        numbers = self._near((index, kind), lambda part: frame[slices(part)], self._meanwhile.array(kind))(box)
+        blocks = list(grid.over(box))
+        tables = [self._meanwhile.noted(self._task.note(OWNERS, index, block), kind)[0] for block in blocks]
+        names: Table = np.unique(np.concatenate([[0], *tables]))
+        result = np.empty([b - a for a, b in box], np.int32)
+        for block, table in zip(blocks, tables, strict=True):
+            here = overlap(grid.box(block), box)
+            there = slices(here, [low for low, _ in box])
+            result[there] = np.searchsorted(names, table).astype(np.int32)[numbers[there]]
+        return result, names
 
     def _cutter(self, index: Index) -> BlockCutter:
         task, kinds = self._task, self._kinds(index)
         scores = None if task.scores is None else FrameArray(task.scores, index)
         read = None if scores is None else lambda box: scores[(*slices(box), slice(None))]
-        cutter = Cutter(kinds, read, task.grid.shape, task.settings, task.sampling, self._proceed)
-        return BlockCutter(cutter, kinds, task.settings.connectivity)
+        terrain = Terrain(kinds, read, task.grid.shape, task.settings, task.sampling)
+        return BlockCutter(terrain, task.settings, self._widening, self._proceed)
 
     def _kinds(self, index: Index, source: str = "") -> Kinds:
         """Return what reads the kinds of pixels in a frame: of the labels, or after a stage, if not given the last."""

@@ -48,7 +48,8 @@ def find_instances(
     Holes are filled first, then instances are found and cut apart, and at last those that are too small are left out.
     For the watershed the cores of the instances are the components of the interior class, or where a ``separation``
     is asked for the extended maxima of the distance to its border [1]_; cores grow back to each other over interior
-    and edge class, nearest first, or in the order of the scores [2]_, in each connected piece of both alone.
+    and edge class, nearest first, or in the order of the scores [2]_. What is as near to one core as to another goes to
+    the one whose pixel comes first.
 
     Labels on disk are read block by block, and with an ``output`` on disk the memory that is taken depends on the
     number of objects only, not on that of pixels. The result is the same whatever the blocks.
@@ -95,7 +96,7 @@ def find_instances(
     SettingsError
         If settings do not fit the labels.
     OutOfMemoryError
-        If objects that touch form a piece that is too large to be cut in memory.
+        If more has to be seen at once than fits into memory, to find the necks of a very large and deep region.
     OutputError
         If the output cannot be written.
     ClusterError

@@ -43,7 +43,14 @@ class SearchTeam:
         Where they are.
     labels, scores : mapping or None
         Where these lie (:func:`napari_fcnseg.run.cluster.order.place_of`).
+
+    Attributes
+    ----------
+    near : int
+        Pixels of frames of which the workers need not see on disk what is known meanwhile: of none.
     """
+
+    near = 0
 
     def __init__(self, cluster: Cluster, labels: Mapping[str, Any], scores: Mapping[str, Any] | None) -> None:
         self._cluster, self._labels, self._scores = cluster, dict(labels), dict(scores) if scores else None
