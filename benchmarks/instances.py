@@ -1,9 +1,10 @@
 """Objects of a label image on disk, block by block, beside SciPy and scikit-image on the whole of it.
 
-``python benchmarks/instances.py [--side 20000] [--blocks 1000 1777] [--folder FOLDER]`` makes an image of cells that
-touch (about 250 to a million pixels), finds them by either method in a process of its own per way, and prints time,
-peak memory, and whether all numbers are the same. A watershed of the whole array by scikit-image decides what is as
-near to one core as to another by what else there is in the image, so that some pixels differ.
+``python benchmarks/instances.py [--side 20000] [--blocks 1000 1777] [--scene confluent] [--folder FOLDER]`` makes an
+image of cells that touch (about 250 to a million pixels; confluent ones are 1500, and all of an image are one piece),
+finds them by either method in a process of its own per way, and prints time, peak memory, and whether all numbers are
+the same. A watershed of the whole array by scikit-image decides what is as near to one core as to another by what else
+there is in the image, so that some pixels differ.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import zarr
 
 from napari_fcnseg import InstanceSettings, find_instances
 from napari_fcnseg.samples.synthetic import fluorescence_cells
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _SCENE = 1010  # pixels; no multiple of it is one of a block
 _SETTINGS = {
@@ -31,9 +36,24 @@ _SETTINGS = {
 }
 
 
-def make(path: Path, side: int) -> None:
-    """Write the labels: scenes of cells in a changing order."""
-    scenes = [fluorescence_cells(seed, (_SCENE, _SCENE))[1] for seed in range(8)]
+def confluent(seed: int) -> npt.NDArray[np.uint8]:
+    """Return cells that cover a scene: what is nearest to each of some points, with edges between."""
+    from scipy import ndimage
+
+    points = np.zeros((_SCENE, _SCENE), np.int32)
+    places = np.random.default_rng(seed).choice(points.size, 1500, replace=False)
+    points.ravel()[places] = np.arange(1, 1501)
+    nearest = ndimage.distance_transform_edt(points == 0, return_distances=False, return_indices=True)
+    edges = ndimage.binary_dilation(ndimage.morphological_gradient(points[tuple(nearest)], 3) > 0, iterations=2)
+    return np.where(edges, 2, 3).astype(np.uint8)
+
+
+_SCENES = {"cells": lambda seed: fluorescence_cells(seed, (_SCENE, _SCENE))[1], "confluent": confluent}
+
+
+def make(path: Path, side: int, scene: str) -> None:
+    """Write the labels: scenes in a changing order."""
+    scenes = [_SCENES[scene](seed) for seed in range(8)]
     rng = np.random.default_rng(0)
     stored = zarr.create_array(path, shape=(side, side), chunks=(1000, 1000), dtype=np.uint8)
     for top in range(0, side, _SCENE):
@@ -83,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=20_000)
     parser.add_argument("--blocks", type=int, nargs="+", default=[1000, 1777])
+    parser.add_argument("--scene", default="cells", choices=list(_SCENES))
     parser.add_argument("--methods", nargs="+", default=["components", "watershed"], choices=list(_SETTINGS))
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "fcnseg-instances")
     parser.add_argument(
@@ -90,7 +111,7 @@ def main() -> None:
     )
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    labels = chosen.folder / f"labels-{chosen.side}.zarr"
+    labels = chosen.folder / f"{chosen.scene}-{chosen.side}.zarr"
     if chosen.one:
         way, method, target = chosen.one
         begin = time.perf_counter()
@@ -103,13 +124,14 @@ def main() -> None:
         return
     chosen.folder.mkdir(exist_ok=True, parents=True)
     if not labels.exists():
-        make(labels, chosen.side)
+        make(labels, chosen.side, chosen.scene)
     for method in chosen.methods:
         ways = {str(block): chosen.folder / f"{method}-{block}.zarr" for block in chosen.blocks}
         if method != "necks" and chosen.reference:
             ways["theirs"] = chosen.folder / f"{method}.npy"
         for way, target in ways.items():
             command = [sys.executable, __file__, "--side", str(chosen.side), "--folder", str(chosen.folder)]
+            command += ["--scene", chosen.scene]
             done = subprocess.run(
                 [*command, "--one", way, method, str(target)], check=True, capture_output=True, text=True
             )
