@@ -16,7 +16,8 @@ import zarr
 
 import napari_fcnseg as nf
 from napari_fcnseg.cli import main as cli
-from napari_fcnseg.errors import ClusterError, SettingsError
+from napari_fcnseg.errors import ClusterError, OutputError, SettingsError
+from napari_fcnseg.imagefile import read_image
 from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.plan.blocks import Blocks, wanted_tiles
 from napari_fcnseg.plan.run_plan import make_plan
@@ -138,6 +139,58 @@ def test_the_command_goes_on_on_a_cluster_with_what_the_plain_run_has_left(dask,
     np.testing.assert_array_equal(zarr.open_array(tmp_path / "labels.zarr" / "0")[:], expected)
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("ending", [".tif", ".zarr"])
+def test_a_rescaled_image_is_verified_and_goes_into_any_file_as_on_one_computer(
+    dask, image, tmp_path, monkeypatch, capsys, ending
+) -> None:
+    """The workers compute rescaled pixels into a folder beside the result, and answer with numbers to compare."""
+    monkeypatch.chdir(tmp_path)
+    command = ["segment", str(image.store.root), "--model", str(SAMPLE.model_path), "--channel-axis", "-1"]
+    command += ["--preprocess", *SAMPLE.preprocess, "--tile", "128", "--ways", "plain", "--rescale", "0.8", "--verify"]
+    said = {}
+    for name, more in (("here", []), ("there", ["--cluster", dask.address])):
+        output = tmp_path / f"{name}{ending}"
+        assert cli.main([*command, *more, "-o", str(output), "--confidence", f"{name}-c{ending}"]) == 0
+        said[name] = capsys.readouterr().out
+        assert "256 of 256 labels agree" in said[name]
+    results = {name: [np.asarray(read_image([tmp_path / f"{name}{more}{ending}"]).data) for more in ("", "-c")]
+               for name in said}  # fmt: skip
+    for one, other in zip(*results.values(), strict=True):
+        assert one.shape == (3, 400, 520)
+        np.testing.assert_array_equal(one, other)
+    written = [json.loads((tmp_path / f"{name}.provenance.json").read_text(encoding="utf-8")) for name in said]
+    assert written[1]["rescale"] == written[0]["rescale"] == [0.8, 0.8]
+    checked = [one["certificate"] for one in written]
+    assert checked[0]["max_abs_difference"] == checked[1]["max_abs_difference"] > 0
+    assert checked[0]["image"] == checked[1]["image"]
+    assert not list(tmp_path.glob("*.partial*"))
+
+
+@pytest.mark.timeout(120)
+def test_what_is_left_of_a_rescaled_run_on_a_cluster_goes_on_there(dask, image, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["segment", str(image.store.root), "--model", str(SAMPLE.model_path), "-o", "labels.tif", "--quiet"]
+    command += ["--preprocess", *SAMPLE.preprocess, "--tile", "128", "--channel-axis", "-1", "--rescale", "0.8"]
+    write = ResultArrays.write
+
+    def stop(self: ResultArrays, tile: Any) -> None:
+        write(self, tile)
+        if tile.done >= 20:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ResultArrays, "write", stop)
+        cli.main([*command, "--cluster", dask.address])
+    assert ledger_of(tmp_path / "labels.tif.partial.zarr").is_file()
+    assert cli.main([*command, "--cluster", dask.address, "--verify"]) == 0
+    written = json.loads((tmp_path / "labels.provenance.json").read_text(encoding="utf-8"))
+    assert any("tiles were there already." in note for note in written["notes"])
+    assert written["certificate"]["points"] == 256
+    expected = nf.segment(image, SAMPLE.model_path, rescale=0.8, **CHOSEN).labels
+    np.testing.assert_array_equal(read_image(["labels.tif"]).data, expected)
+
+
 def taken_by_parts(plan: Any, index: tuple[int, ...], key: str, parts: int) -> Any:
     """Return the statistics of a frame, looked at in parts."""
     look = FrameLook(plan, index, key, parts)
@@ -215,7 +268,9 @@ def test_what_a_cluster_cannot_do_is_said_before_one_is_asked(image, tmp_path, c
             check_address(wrong)
     line = ["segment", str(image.store.root), "--model", str(model), "-o", str(tmp_path / "l.tif"), "--quiet"]
     assert cli.main([*line, "--channel-axis", "-1", "--cluster", "tcp://127.0.0.1:9"]) != 0
-    assert "On a cluster every result is a Zarr folder" in capsys.readouterr().err
+    assert "No scheduler answers at tcp://127.0.0.1:9" in capsys.readouterr().err
+    with pytest.raises(OutputError, match=r"l\.tif cannot be written while a run goes on.*ends with \.zarr"):
+        nf.segment(image, model, cluster="tcp://127.0.0.1:9", out=tmp_path / "l.tif", **CHOSEN)
     for good in ("local:3", "tcp://10.0.0.1:8786", "tls://head:8786", "head:8786"):
         assert check_address(good) == good
 

@@ -80,7 +80,7 @@ class Begun:
         image = place_of_files(chosen.image, chosen.series, self.models[0].channels)
         mask = place_of_files([chosen.mask], None, None, indices=True) if chosen.mask is not None else None
         with run_on(
-            self.cluster, self._maker(), self.settings, self.outputs, self._identity, image, mask
+            self.cluster, self._maker(), self.settings, self.outputs, self._identity, image, mask, self.scaling
         ) as found:  # fmt: skip
             yield found
 
@@ -94,34 +94,3 @@ class Begun:
         from napari_fcnseg.imagefile.identity import identity_of
 
         return {**(identity_of(self.image.data, self.chosen.image) or {}), "series": self.chosen.series}
-
-
-def check_cluster(chosen: argparse.Namespace, *, many: bool) -> None:
-    """Find out whether the options fit a cluster, before anything is read.
-
-    Parameters
-    ----------
-    chosen : Namespace
-        The command line.
-    many : bool
-        Whether whole images are what each worker segments.
-
-    Raises
-    ------
-    SettingsError
-        If not.
-    """
-    from napari_fcnseg.errors import SettingsError
-    from napari_fcnseg.run.cluster.address import check_address
-
-    if chosen.cluster is None:
-        return
-    check_address(chosen.cluster)
-    if many:
-        return
-    if chosen.verify:
-        raise SettingsError(
-            "One image is not verified on a cluster. Run napari-fcnseg verify with the image and the model."
-        )
-    if chosen.rescale is not None:
-        raise SettingsError("One image is not rescaled on a cluster. Leave out --rescale, or --cluster.")

@@ -20,7 +20,7 @@ from napari_fcnseg.cli.arguments import (
     rescaled,
     settings_of,
 )
-from napari_fcnseg.cli.begun import Begun, check_cluster
+from napari_fcnseg.cli.begun import Begun
 from napari_fcnseg.cli.exit_codes import DIFFERENT, OK
 from napari_fcnseg.cli.into_image import into_images
 from napari_fcnseg.cli.progress import progress_bar
@@ -66,13 +66,15 @@ def add_arguments(segment: argparse.ArgumentParser) -> None:
 def run_segment(chosen: argparse.Namespace) -> int:
     """Segment an image into files, many images into a folder, or a plate into a plate; return the exit code."""
     from napari_fcnseg.imagefile import check_ending
+    from napari_fcnseg.run.cluster.address import check_address
     from napari_fcnseg.run.continuation import gone_on_with
     from napari_fcnseg.run.output_kinds import EXTRA_OUTPUTS
     from napari_fcnseg.run.provenance_file import check_provenance, provenance_path
     from napari_fcnseg.system.saving import COMMAND, Plan
 
     many = batch.is_folder(chosen)
-    check_cluster(chosen, many=many)
+    if chosen.cluster is not None:
+        check_address(chosen.cluster)
     wanted = {kind.name: getattr(chosen, kind.name) for kind in EXTRA_OUTPUTS}
     settings = settings_of(chosen, **{name: path is not None for name, path in wanted.items()})
     if many:

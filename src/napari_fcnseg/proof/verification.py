@@ -22,6 +22,7 @@ from napari_fcnseg.run.patchwise import patchwise_scores
 from napari_fcnseg.run.provenance import framework_versions
 from napari_fcnseg.run.result import execute_into
 from napari_fcnseg.run.run import Run, Tile
+from napari_fcnseg.run.witnesses import Witnesses
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.system.serialization import to_plain
 
@@ -30,9 +31,7 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.model.patch_model import ModelLike, PatchModel
     from napari_fcnseg.plan.run_plan import RunPlan
-
-
-_MORE = 16  # points of a tile that are kept in case too few of the chosen ones are computed
+    from napari_fcnseg.run.witnesses import Seen
 
 
 @dataclass(frozen=True)
@@ -113,9 +112,11 @@ class VerificationSampler:
         self.run = run
         self.seed = seed
         self.points = choose_points(run.plan, n, seed)
+        self._numbers = {tuple(point): number for number, point in enumerate(self.points.tolist())}
         self._scores = np.zeros((len(self.points), run.plan.outputs), np.float32)
         self._seen = np.zeros(len(self.points), bool)
-        self._more: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]] = []
+        self._more: list[Seen] = []
+        run.witnesses = Witnesses(self.points, seed)
 
     def expect(self) -> None:
         """Have the patch models' framework started while the tiles are computed; return at once."""
@@ -123,19 +124,14 @@ class VerificationSampler:
 
     def see(self, tile: Tile) -> None:
         """Keep a tile's numbers at the points in it."""
-        start = np.array([w.start if isinstance(w, slice) else w for w in tile.where])
-        stop = np.array([w.stop if isinstance(w, slice) else w + 1 for w in tile.where])
-        inside = ((self.points >= start) & (self.points < stop)).all(axis=1)
-        spatial = tile.labels.ndim
-        local = (self.points[inside] - start)[:, -spatial:]
-        self._scores[inside] = tile.scores[tuple(local.T)]
-        self._seen |= inside
-        if self.run.in_part:  # where tiles are skipped, few of the points may be seen
-            random = np.random.default_rng([self.seed, *map(int, start)])
-            local = random.integers(0, tile.labels.shape, (_MORE, spatial))
-            local = local[tile.labels[tuple(local.T)] > 0]
-            index = np.broadcast_to(start[:-spatial], (len(local), len(start) - spatial))
-            self._more.append((np.concatenate([index, start[-spatial:] + local], axis=1), tile.scores[tuple(local.T)]))
+        witnesses = self.run.witnesses
+        assert witnesses is not None, "it was asked for them"
+        points, scores = tile.seen if tile.seen is not None else witnesses.seen(tile, more=self.run.in_part)
+        numbers = np.array([self._numbers.get(tuple(point), -1) for point in points.tolist()], np.intp)
+        chosen = numbers >= 0
+        self._scores[numbers[chosen]] = scores[chosen]
+        self._seen[numbers[chosen]] = True
+        self._more.append((points[~chosen], scores[~chosen]))
 
     def _witnessed(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
         """Return the points seen and their numbers; where some are missing, others that were seen."""

@@ -113,8 +113,9 @@ def continue_run(
     plan, places = make(settings), growing_places(outputs, scaled=scaling is not None)
     stand_ins = {name: path for name, path in places.items() if path != outputs[name]}
     on_disk = all(kind.name in places for kind in kept_outputs(plan.settings))
-    if not on_disk or (stand_ins and plan.schedule.total < 2) or (image := identity()) is None:
-        return Continuation(plan)
+    needed = machine is not None and on_disk  # others write the tiles, and not into what is on other pixels
+    if not on_disk or (stand_ins and plan.schedule.total < 2 and not needed) or (image := identity()) is None:
+        return Continuation(plan, stand_ins=stand_ins if needed else {})
     if scaling is not None:
         image = {**image, "rescale": list(scaling.factors)}
     part, earlier = growing_at(places["labels"]), left_behind(places)

@@ -13,7 +13,7 @@ from napari_fcnseg.model.pixel_size import advice, differ, scale_factors
 from napari_fcnseg.plan.layout import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari_fcnseg.imagefile import ImageFile
     from napari_fcnseg.model.patch_model import PatchModel
@@ -35,6 +35,8 @@ class Rescaling:
         How many times as large it becomes along each of the model's axes.
     grid : Grid
         Its pixels and those of the rescaled one.
+    axes : tuple of int
+        The axes of the image that these are along.
     image : array_like
         The rescaled image: what the run computes.
     source : array_like
@@ -43,6 +45,7 @@ class Rescaling:
 
     factors: tuple[float, ...]
     grid: Grid
+    axes: tuple[int, ...]
     image: Any
     source: Any
 
@@ -80,11 +83,15 @@ class Rescaling:
         layout = Layout.of(tuple(image.shape), models[0].channels, spatial, settings.channel_axis)
         axes = [axis for axis in range(len(image.shape)) if axis != layout.channel_axis][-spatial:]
         grid = Grid.of(layout.frame_shape, numbers)
-        return cls(numbers, grid, rescaled(image, axes, grid), image)
+        return cls(numbers, grid, tuple(axes), rescaled(image, axes, grid), image)
 
     def result_shape(self, plan: RunPlan) -> tuple[int, ...]:
         """Return the shape of the labels on the image's own pixels."""
         return (*plan.layout.stack_shape, *self.grid.shape)
+
+    def place(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """Return where the rescaled image lies, given where the image does, for another process to open."""
+        return {"grid": [list(self.grid.shape), list(self.grid.scaled)], "axes": list(self.axes), "of": dict(source)}
 
     def target(self, array: Any, plan: RunPlan) -> Regridded:
         """Return what a run writes into so that an array on the image's own pixels is filled."""

@@ -125,7 +125,7 @@ class ResultArrays:
         self._stand_ins = StandIns(self._earlier, overwrite=overwrite, batch=batch)
         self._written_into = {**self._targets, **self._stand_ins.arrays}
         self._take_over()
-        run.writes_into(self.arrays, dict(self._growing))
+        run.writes_into({**self.arrays, **self._stand_ins.arrays}, {**dict(self._growing), **self._stand_ins.growing})
         on_disk = any(type(array) is not np.ndarray for array in self._written_into.values())
         self._writer = ThreadPoolExecutor(1, "napari-fcnseg-writer") if on_disk else None
         self._writing: deque[Future[None]] = deque()
@@ -273,8 +273,7 @@ class ResultArrays:
             return np.zeros(shape, dtype)
         if isinstance(out, str | os.PathLike):
             path = Path(out)
-            if path.suffix.lower() != ZARR:
-                raise OutputError(f"{path} cannot be written while a run goes on. Give a name that ends with {ZARR}.")
+            check_grows(path)
             check_output(path, overwrite=self._overwrite)
             how: dict[str, Any] = {"overwrite": self._overwrite, **self._earlier.opening_of(name)}
             out = GrowingZarr(path, shape, chunk_shape(self.run.plan, shape), dtype, **how)
@@ -305,6 +304,12 @@ def execute_into(
             sink(tile)
         if progress is not None:
             progress(tile.done, tile.total)
+
+
+def check_grows(path: Path) -> None:
+    """Raise an error unless a file can be written while a run goes on."""
+    if path.suffix.lower() != ZARR:
+        raise OutputError(f"{path} cannot be written while a run goes on. Give a name that ends with {ZARR}.")
 
 
 def _check_array(name: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

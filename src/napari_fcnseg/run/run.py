@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.imagefile import GrowingZarr
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.plan.schedule import Index, Planned, Skip
+    from napari_fcnseg.run.witnesses import Seen, Witnesses
 
 _log = logging.getLogger("napari_fcnseg")
 _STARTING, _PREPARING, _COMPUTING = "Starting the computing process", "Preparing the network", "Computing"
@@ -66,6 +67,8 @@ class Tile:
     sums : tuple of int, or None
         Of a block that a worker of a cluster has computed and written by itself: a checksum per kind of output. Its
         arrays are then read from the files where somebody asks for them.
+    seen : tuple of ndarray, or None
+        Of such a block: the pixels whose numbers are wanted, and these numbers.
     """
 
     where: tuple[int | slice, ...]
@@ -78,6 +81,7 @@ class Tile:
     confidence: npt.NDArray[np.float32] | None = None
     disagreement: npt.NDArray[np.float32] | None = None
     sums: tuple[int, ...] | None = None
+    seen: Seen | None = None
 
     @property
     def place(self) -> tuple[Index, Region]:
@@ -118,6 +122,8 @@ class Run:
         What the preprocessing of some frames needs, taken by an earlier run (:attr:`Bound.numbers`, step by step).
     on_taken : callable or None
         Called with the same of each large frame, once it is taken.
+    witnesses : Witnesses or None
+        The pixels whose numbers are wanted, also of tiles that others write.
     writes : bool
         Whether it writes its tiles by itself, as on a cluster, where the workers do.
     """
@@ -134,6 +140,7 @@ class Run:
         self.doubtful, self.doubt = False, ""
         self.taken: Mapping[Index, list[preprocess.Numbers]] = {}
         self.on_taken: Callable[[Index, list[preprocess.Numbers]], object] | None = None
+        self.witnesses: Witnesses | None = None
         self._bound: dict[Index, list[preprocess.Bound]] = {}
         self._start, self._told, self._added = 0.0, 0, 0
         self._pixels: Counter[int] = Counter()  # by label

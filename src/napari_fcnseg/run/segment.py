@@ -7,7 +7,7 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcnseg.errors import OutputError, SettingsError
+from napari_fcnseg.errors import OutputError
 from napari_fcnseg.imagefile.identity import identity_of
 from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.plan.run_plan import make_plan
@@ -15,7 +15,7 @@ from napari_fcnseg.run.continuation import continue_run, gone_on_with
 from napari_fcnseg.run.disk_room import check_results
 from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.run.rescaling import Rescaling
-from napari_fcnseg.run.result import ResultArrays, Segmentation, iter_tiles
+from napari_fcnseg.run.result import ResultArrays, Segmentation, check_grows, iter_tiles
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
 from napari_fcnseg.system.saving import ZARR, Inputs, Plan, files_behind, same_array
@@ -173,14 +173,14 @@ def segment(
 
     with _claimed(models, given, paths, (image, mask), overwrite):
         if cluster is not None:
-            if scaling is not None:
-                raise SettingsError("A rescaled image is not computed on a cluster. Leave out rescale, or cluster.")
-            return _segment_on(cluster, make, settings, paths, image, mask, overwrite, progress)
+            for path in paths.values():
+                check_grows(path)
+            return _segment_on(cluster, make, settings, paths, image, mask, overwrite, progress, scaling)
         to_files = paths if growing else {}
         continuation = continue_run(make, settings, to_files, lambda: identity_of(image), scaling=scaling)
         run = Run(continuation.plan)
         run.notes += filter(None, [continuation.note])
-        check_results(run.plan, kept_outputs(run.plan.settings), paths)
+        check_results(run.plan, kept_outputs(run.plan.settings), paths, _shape_of(scaling, run))
         with ResultArrays(run, outs, overwrite=overwrite, scaling=scaling, continuation=continuation) as arrays:
             return arrays.fill(progress)
 
@@ -194,23 +194,26 @@ def _segment_on(
     mask: Any,
     overwrite: bool,
     progress: Callable[[int, int], object] | None,
+    scaling: Rescaling | None,
 ) -> Segmentation:
     """Segment an image on a cluster."""
     from napari_fcnseg.run.cluster.session import placed, run_on
 
     with ExitStack() as places:
-        place, *more = (
-            places.enter_context(placed(cluster, array, what))
-            for array, what in ((image, "image"), (mask, "mask"))
-            if array is not None
+        place = places.enter_context(placed(cluster, image, "image"))
+        where = places.enter_context(placed(cluster, mask, "mask")) if mask is not None else None
+        run, continuation = places.enter_context(
+            run_on(cluster, make, settings, paths, lambda: identity_of(image), place, where, scaling)
         )
-        behind = places.enter_context(
-            run_on(cluster, make, settings, paths, lambda: identity_of(image), place, *more)
-        )  # fmt: skip
-        run, continuation = behind
-        check_results(run.plan, kept_outputs(run.plan.settings), paths)
-        with ResultArrays(run, paths, overwrite=overwrite, continuation=continuation) as arrays:
+        check_results(run.plan, kept_outputs(run.plan.settings), paths, _shape_of(scaling, run))
+        with ResultArrays(
+            run, paths, overwrite=overwrite, scaling=scaling, continuation=continuation
+        ) as arrays:  # fmt: skip
             return arrays.fill(progress)
+
+
+def _shape_of(scaling: Rescaling | None, run: Run) -> tuple[int, ...] | None:
+    return scaling.result_shape(run.plan) if scaling is not None else None
 
 
 def _claimed(

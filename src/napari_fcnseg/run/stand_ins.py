@@ -53,6 +53,11 @@ class StandIns:
         self.arrays = {name: one.array for name, one in self._growing.items()}
 
     @property
+    def growing(self) -> dict[str, GrowingZarr]:
+        """The folders, by the names of the kinds."""
+        return dict(self._growing)
+
+    @property
     def marks(self) -> dict[str, str]:
         """What tells each from any other of its name."""
         return {name: one.mark for name, one in self._growing.items()}

@@ -11,6 +11,8 @@ from napari_fcnseg.run.run import Tile
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_fcnseg.run.witnesses import Seen
+
 
 class StoredTile(Tile):
     """A tile in the files of a run's results.
@@ -22,7 +24,7 @@ class StoredTile(Tile):
     @classmethod
     def of(
         cls, arrays: Mapping[str, Any], where: tuple[int | slice, ...], sums: tuple[int, ...], done: int, total: int,
-        notes: tuple[str, ...],
+        notes: tuple[str, ...], seen: Seen | None = None,
     ) -> Self:  # fmt: skip
         """Return a tile.
 
@@ -30,10 +32,10 @@ class StoredTile(Tile):
         ----------
         arrays : mapping of str to array_like
             The results, by their kinds.
-        where, sums, done, total, notes
+        where, sums, done, total, notes, seen
             As of a :class:`~napari_fcnseg.run.run.Tile`.
         """
-        tile = cls(where, _NOTHING, _NOTHING, done, total, notes, sums=sums)
+        tile = cls(where, _NOTHING, _NOTHING, done, total, notes, sums=sums, seen=seen)
         object.__setattr__(tile, "_arrays", arrays)
         return tile
 

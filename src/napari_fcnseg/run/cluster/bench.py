@@ -22,6 +22,7 @@ from napari_fcnseg.run.cluster.model_bench import ModelBench
 from napari_fcnseg.run.cluster.order import look_at, opened, seen_under
 from napari_fcnseg.run.output_kinds import kept_outputs
 from napari_fcnseg.run.run import Run
+from napari_fcnseg.run.witnesses import Witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.plan.schedule import Index
     from napari_fcnseg.run.dispatcher import Dispatcher
+    from napari_fcnseg.run.witnesses import Seen
 
 _FRAMES: Final = 2  # frames that stay prepared
 _LOOK: Final = 0.2  # seconds between two looks whether to stop
@@ -130,7 +132,9 @@ class WorkerPlan:
             self._frames.move_to_end(index)
             return self._frames[index]
 
-    def compute(self, number: int, numbers: Any, places: Mapping[str, Any]) -> dict[str, Any]:
+    def compute(
+        self, number: int, numbers: Any, places: Mapping[str, Any], asked: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
         """Compute a block and write it (:func:`napari_fcnseg.run.cluster.worker.compute_block`)."""
         began = time.perf_counter()
         index, region = self.blocks.at(number)
@@ -140,6 +144,8 @@ class WorkerPlan:
         expected = [tile for _, parts in schedule.planned() for _, tile in parts]
         check = partial(check_outputs, places)
         writer = BlockWriter(self._opened(places), self.blocks, index, region, expected, check)
+        witnesses = Witnesses.asked(asked, len(index) + len(region)) if asked is not None else None
+        seen: list[Seen] = []
         for tile in run.execute(_LOOK, skip=_nothing):
             self._bench.check_stopped()
             if tile is None:
@@ -147,8 +153,17 @@ class WorkerPlan:
             if run.total != schedule.total:
                 raise OutOfMemoryError("A tile of the image does not fit into the memory of this worker.")
             writer.put(tile)
+            if asked is not None and witnesses is not None:
+                seen.append(witnesses.seen(tile, more=asked["more"]))
         counts = [run.counts[label] for label in range(max(run.counts, default=-1) + 1)]
-        return {"sums": list(writer.finish()), "counts": counts, "seconds": time.perf_counter() - began}
+        found: dict[str, Any] = {
+            "sums": list(writer.finish()),
+            "counts": counts,
+            "seconds": time.perf_counter() - began,
+        }
+        if asked is not None:
+            found["seen"] = [[one for part in parts for one in part.tolist()] for parts in zip(*seen, strict=True)]
+        return found
 
     def _opened(self, places: Mapping[str, Any]) -> list[Any]:
         with self._lock:

@@ -9,6 +9,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from napari_fcnseg import preprocess
 from napari_fcnseg.arrays.frame_source import is_large
 from napari_fcnseg.errors import ClusterError, SettingsError
@@ -85,8 +87,8 @@ class ClusterRun(Run):
         self._arrays = arrays
         if missing := set(arrays) - set(growing):
             raise SettingsError(
-                f"On a cluster every result is a Zarr folder that the workers see. Give the {min(missing)} a name that "
-                "ends with .zarr."
+                f"On a cluster every result goes into a folder that the workers see. Give the {min(missing)} a name "
+                "that ends with .zarr."
             )
         self._places = {name: one.address for name, one in growing.items()}
 
@@ -139,7 +141,11 @@ class ClusterRun(Run):
         self._say_one_class()
         new, self._told = tuple(self.notes[self._told :]), len(self.notes)
         where: tuple[int | slice, ...] = (*index, *as_slices(region))
-        return StoredTile.of(self._arrays, where, tuple(answer["sums"]), self.done, self.total, new)
+        seen = answer.get("seen")
+        if seen is not None:
+            points = np.array(seen[0], np.intp).reshape(-1, len(where))
+            seen = points, np.array(seen[1], np.float32).reshape(len(points), -1)
+        return StoredTile.of(self._arrays, where, tuple(answer["sums"]), self.done, self.total, new, seen)
 
     def _block_jobs(self, skip: Skip | None) -> Iterator[Job | None]:
         """Yield every block that is to be computed, and before those of a large frame its statistics."""
@@ -162,7 +168,8 @@ class ClusterRun(Run):
             for number in numbers:
                 _, region = self._blocks.at(number)
                 what = said_block(index, region)
-                arguments = (self.team.key, self._size, number, self._taken(index), self._places)
+                asked = self.witnesses and self.witnesses.of_block(index, region, more=self.in_part)
+                arguments = (self.team.key, self._size, number, self._taken(index), self._places, asked)
                 yield Job(compute_block, arguments, what)
                 yield from self._next_questions()
             self._looks.pop(index, None)
@@ -246,9 +253,8 @@ def check_for_cluster(plan: RunPlan, outputs: Mapping[str, Any]) -> None:
         If not.
     """
     for kind in kept_outputs(plan.settings):
-        path = outputs.get(kind.name)
-        if path is None or str(path).lower()[-5:] != ".zarr":
+        if kind.name not in outputs:
             raise ClusterError(
-                f"On a cluster every result is a Zarr folder that the workers see, and {kind.about} would go "
-                f"{'into memory' if path is None else 'to ' + str(path)}. Give a name that ends with .zarr."
+                f"On a cluster every result goes into a folder that the workers see, and {kind.about} would go into "
+                "memory. Give a name that ends with .zarr."
             )

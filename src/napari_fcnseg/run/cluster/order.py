@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_fcnseg.arrays.frame_source import ChannelStack, FirstChannels, Reordered, first_channels, transposed
+from napari_fcnseg.arrays.rescaled import Grid, rescaled
 from napari_fcnseg.errors import InMemoryError, SettingsError
 from napari_fcnseg.imagefile.remote.opening import address_in, is_remote, open_array
 from napari_fcnseg.run.provenance import version
@@ -82,11 +83,16 @@ def place_of_files(
 
 
 def opened(place: Mapping[str, Any]) -> Any:
-    """Open what :func:`place_of` or :func:`place_of_files` has described; no pixel is read of what is large."""
+    """Open what :func:`place_of` or :func:`place_of_files` has described; no pixel is read of what is large.
+
+    So is what :meth:`napari_fcnseg.run.rescaling.Rescaling.place` has made of that.
+    """
     if "channels_of" in place:
         return ChannelStack([opened(one) for one in place["channels_of"]])
     if "order" in place:
         return transposed(opened(place["of"]), place["order"])
+    if "grid" in place:
+        return rescaled(opened(place["of"]), place["axes"], Grid(*map(tuple, place["grid"])))
     if "first" in place:
         return first_channels(opened(place["of"]), place["axis"], place["first"])
     if "address" in place:

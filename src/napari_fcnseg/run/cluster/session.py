@@ -15,13 +15,14 @@ from napari_fcnseg.run.cluster.address import connected
 from napari_fcnseg.run.cluster.head import ClusterRun, check_for_cluster
 from napari_fcnseg.run.cluster.order import make_order, place_of
 from napari_fcnseg.run.cluster.team import Team
-from napari_fcnseg.run.continuation import as_earlier, continue_run, left_behind
+from napari_fcnseg.run.continuation import as_earlier, continue_run, growing_places, left_behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from napari_fcnseg.plan.run_plan import RunPlan
     from napari_fcnseg.run.continuation import Continuation
+    from napari_fcnseg.run.rescaling import Rescaling
     from napari_fcnseg.settings import RunSettings
 
 
@@ -34,6 +35,7 @@ def run_on(
     identity: Callable[[], Mapping[str, Any] | None],
     image: Mapping[str, Any],
     mask: Mapping[str, Any] | None = None,
+    scaling: Rescaling | None = None,
 ) -> Iterator[tuple[ClusterRun, Continuation]]:
     """Connect to a cluster, and plan a run for it or find out how it goes on.
 
@@ -45,6 +47,8 @@ def run_on(
         As for :func:`napari_fcnseg.run.continuation.continue_run`.
     image, mask : mapping
         Where they lie (:func:`napari_fcnseg.run.cluster.order.place_of`).
+    scaling : Rescaling, optional
+        How the image is rescaled for the run; where it lies is said of the image itself.
 
     Yields
     ------
@@ -58,14 +62,15 @@ def run_on(
     """
     plan = make(settings)
     check_for_cluster(plan, outputs)
-    pinned = as_earlier(plan, settings, left_behind(outputs)).ways or plan.ways  # those of all workers
+    earlier = left_behind(growing_places(outputs, scaled=scaling is not None))
+    pinned = as_earlier(plan, settings, earlier).ways or plan.ways  # those of all workers
     if any(pinned):
         with contextlib.suppress(SettingsError):  # ways that this version does not know
             plan, settings = make(replace(settings, ways=pinned)), replace(settings, ways=pinned)
-    order = make_order(plan, image, mask, plan.image)
+    order = make_order(plan, image if scaling is None else scaling.place(image), mask, plan.image)
     with connected(where) as cluster:
         team = Team(cluster, order, plan.models)
-        continuation = continue_run(make, settings, outputs, identity, team.choose)
+        continuation = continue_run(make, settings, outputs, identity, team.choose, scaling)
         machine = team.machine if team.machine is not None else team.choose({})
         run = ClusterRun(continuation.plan, team, machine)
         run.notes += filter(None, [continuation.note])

@@ -113,7 +113,12 @@ def look_at_frame(
 
 
 def compute_block(
-    key: str, tile: Sequence[int], number: int, numbers: Any, outputs: Mapping[str, Any]
+    key: str,
+    tile: Sequence[int],
+    number: int,
+    numbers: Any,
+    outputs: Mapping[str, Any],
+    asked: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Compute a block and write it.
 
@@ -129,18 +134,21 @@ def compute_block(
         What its frame's preprocessing needs, as far as that was taken before; None where the worker looks for itself.
     outputs : mapping of str to mapping
         Where the results grow, by their kinds.
+    asked : mapping, optional
+        The pixels whose numbers are wanted (:meth:`napari_fcnseg.run.witnesses.Witnesses.of_block`).
 
     Returns
     -------
     dict
-        ``sums``, the checksums of its numbers; ``counts``, pixels by label; ``seconds``; or ``trouble``.
+        ``sums``, the checksums of its numbers; ``counts``, pixels by label; ``seconds``; ``seen``, the pixels that were
+        asked for, and their numbers; or ``trouble``.
     """
     from napari_fcnseg.run.cluster.bench import Bench
 
     try:
         bench = bench_of(key, Bench)
         with bench.turn:
-            return bench.plan_for(tile).compute(number, numbers, outputs)
+            return bench.plan_for(tile).compute(number, numbers, outputs, asked)
     except Exception as error:
         return {"trouble": sentence_of(error)}
 
