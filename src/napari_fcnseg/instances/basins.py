@@ -29,6 +29,7 @@ INTERIOR, EDGE = 1, 2
 #: Pixels that a neck has to be narrower than what it joins, if not given.
 _SEPARATION = 1.0
 _UNKNOWN = np.iinfo(np.int32).max
+_FLAT = 1e-30  # from 0, or less: some libraries have processors take the smallest numbers for 0
 _HIGH = float(np.finfo(np.float32).max) / 2
 
 
@@ -154,10 +155,11 @@ def flooded(
     beside = binary_dilation(mask & (seeds == 0), generate_binary_structure(mask.ndim, connectivity))
     mask = mask & (unknown | beside)  # what is within a core floods nothing
     seeds = np.where(mask, seeds, 0)
+    heights = np.where(np.abs(heights) < _FLAT, np.float32(0), heights)
     level = heights.astype(np.float64)
     known = np.flatnonzero((seeds > 0) & ~unknown)
     above = heights.ravel()[known]
-    below = np.nextafter(above, np.float32(-np.inf)).astype(np.float64)
+    below = np.where(above == 0, -_FLAT, np.nextafter(above, np.float32(-np.inf)).astype(np.float64))
     # before all else of their height, and one after the other: the library takes those of one height in any order
     level.ravel()[known] = below + (above - below) * (np.arange(1, len(known) + 1) / (len(known) + 1))
     level[unknown] = -np.inf
