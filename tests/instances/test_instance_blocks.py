@@ -151,10 +151,17 @@ def test_what_a_block_notes_of_itself_is_not_all_of_it() -> None:
     assert all(fact.base is None or fact.base.nbytes == fact.nbytes for fact in facts.values())
 
 
+@pytest.mark.parametrize("block", [np.int64(5), [5, np.uint8(5)], np.array([5, 5])])
+def test_a_block_is_any_whole_number(block) -> None:
+    assert find_instances(np.ones((9, 9), np.uint8), InstanceSettings(1), block=block).max() == 1
+
+
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
         ({"block": 0}, SettingsError, "one size above 0 per axis, 2 in all"),
+        ({"block": 5.0}, SettingsError, "2 in all, not 5.0"),
+        ({"block": True}, SettingsError, "2 in all, not True"),
         ({"block": (4, 4, 4)}, SettingsError, "2 in all"),
         ({"output": [1]}, OutputError, "cannot be written into a list"),
         ({"output": np.zeros((3, 3), np.uint16)}, OutputError, "shape 3 × 3; it has to be 9 × 9"),

@@ -44,6 +44,7 @@ def test_settings_survive_json(settings) -> None:
         ({"interior": 1, "separation": 1.0}, "for the watershed"),
         ({"interior": 1, "method": "watershed", "separation": 0}, "above 0, not 0"),
         ({"interior": 1, "method": "watershed", "separation": "far"}, "not 'far'"),
+        ({"interior": 1, "method": "watershed", "separation": True}, "not True"),
         ({"interior": 1, "minimum_size": -1}, "smallest size is a whole number, at least 0"),
         ({"interior": 1, "fill_holes": 2.5}, "not 2.5"),
         ({"interior": 1, "connectivity": 0}, "connectivity is a whole number, at least 1"),

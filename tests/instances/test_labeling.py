@@ -153,6 +153,29 @@ def test_scores_lead_the_watershed() -> None:
     assert find_instances(labels, InstanceSettings(3, 2), scores=scores).tolist() == [[1, 1] + [2] * 7]
 
 
+@pytest.mark.parametrize("kind", ["u1", "i1", "f2", "i8", ">f4"])
+def test_scores_of_any_type_lead_as_their_numbers_do(kind) -> None:
+    labels = fluorescence_cells(5, (64, 64))[1]
+    scores = np.random.default_rng(0).integers(0, 120, (64, 64, 3)).astype(float)
+    expected = find_instances(labels, InstanceSettings((1, 3), 2), scores=scores)
+    np.testing.assert_array_equal(
+        find_instances(labels, InstanceSettings((1, 3), 2), scores=scores.astype(kind)), expected
+    )
+    np.testing.assert_array_equal(find_instances(labels, InstanceSettings((1, 3), 2), scores=scores.tolist()), expected)
+
+
+@pytest.mark.filterwarnings("error")
+def test_scores_that_are_no_numbers_or_beyond_all_bounds_lead_alike_in_any_block() -> None:
+    labels = fluorescence_cells(5, (64, 64))[1]
+    most = np.finfo(np.float32).max
+    scores = np.random.default_rng(0).choice([0, 1, np.nan, np.inf, -np.inf, most, -most, 1e-42], (64, 64, 3))
+    whole = find_instances(labels, InstanceSettings((1, 3), 2), scores=scores.astype(np.float32))
+    assert whole.max() > 1
+    for block in (5, 17):
+        found = find_instances(labels, InstanceSettings((1, 3), 2), scores=scores.astype(np.float32), block=block)
+        np.testing.assert_array_equal(found, whole)
+
+
 def test_frames_are_searched_alone_and_numbered_on() -> None:
     labels = np.zeros((2, 2, 6, 6), np.uint8)
     labels[:, :, 1:3, 1:3] = 1
@@ -202,6 +225,9 @@ def test_pixels_without_a_prediction_are_background_and_no_interior_is_no_instan
         (np.ones((3, 3), np.uint8), {"spacing": (1.0, 0)}, "above 0"),
         (np.ones((3, 3), np.uint8), {"scores": np.ones((3, 2, 2))}, "3 × 2 pixels, the labels of 3 × 3"),
         (np.ones((3, 3), np.uint8), {"scores": np.ones((3, 3, 1))}, "no scores of class 2: they are of 1"),
+        (np.ones((3, 3), np.uint8), {"scores": "p.zarr"}, "Scores are numbers; these are <U6"),
+        (np.ones((3, 3), np.uint8), {"spacing": 2}, "one length above 0 per axis, 2 in all, not 2"),
+        (np.ones((3, 3), np.uint8), {"spacing": "ab"}, "above 0 per axis"),
         (np.ones((3, 3), bool), {}, "no class 2: the labels are bool"),
     ],
 )

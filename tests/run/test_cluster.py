@@ -22,6 +22,7 @@ from napari_fcnseg.model.patch_model import as_ensemble
 from napari_fcnseg.plan.blocks import Blocks, wanted_tiles
 from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.plan.tiles import as_slices
+from napari_fcnseg.proof import verification
 from napari_fcnseg.run.cluster import address, order, submissions, worker
 from napari_fcnseg.run.cluster.address import check_address, connected
 from napari_fcnseg.run.cluster.job import GIVEN_UP, Job
@@ -189,6 +190,35 @@ def test_what_is_left_of_a_rescaled_run_on_a_cluster_goes_on_there(dask, image, 
     assert written["certificate"]["points"] == 256
     expected = nf.segment(image, SAMPLE.model_path, rescale=0.8, **CHOSEN).labels
     np.testing.assert_array_equal(read_image(["labels.tif"]).data, expected)
+
+
+@pytest.mark.timeout(120)
+def test_a_verified_run_has_blocks_without_a_point_and_may_have_been_there_already(
+    dask, image, tmp_path, monkeypatch, capsys
+) -> None:
+    """Of what was there already nobody has kept the numbers: some of it is computed again."""
+    monkeypatch.chdir(tmp_path)
+    points = verification.choose_points
+    monkeypatch.setattr(verification, "choose_points", lambda *given: points(*given)[:2])
+    command = ["segment", str(image.store.root), "--model", str(SAMPLE.model_path), "-o", "labels.npy", "--verify"]
+    command += ["--preprocess", *SAMPLE.preprocess, "--tile", "128", "--channel-axis", "-1", "--cluster", dask.address]
+    settle = ResultArrays.settle
+
+    def stop(self: ResultArrays) -> None:
+        self._written(0)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ResultArrays, "settle", stop)
+        cli.main(command)
+    assert ResultArrays.settle is settle
+    assert ledger_of(tmp_path / "labels.npy.partial.zarr").is_file()
+    assert cli.main(command) == 0
+    assert "2 of 2 labels agree" in capsys.readouterr().out
+    written = json.loads((tmp_path / "labels.provenance.json").read_text(encoding="utf-8"))
+    assert "60 of 60 tiles were there already." in written["notes"]
+    assert cli.main([*command, "-o", "again.npy"]) == 0
+    assert "2 of 2 labels agree" in capsys.readouterr().out
 
 
 def taken_by_parts(plan: Any, index: tuple[int, ...], key: str, parts: int) -> Any:

@@ -118,10 +118,10 @@ def run_instances(chosen: argparse.Namespace) -> int:
     check_provenance(plan.beside[0], plan.outputs)
     with plan.claim(), _team(chosen) as team:
         said = _find_into(chosen, settings, plan, team)
-    if measured:
-        said += f" {' and '.join(map(str, measured))} written."
-    if not chosen.quiet:
-        print(said)
+        if measured:
+            said += f" {' and '.join(map(str, measured))} written."
+        if not chosen.quiet:
+            print(said, flush=True)  # it is there, whatever happens while the workers go
     return 0
 
 

@@ -30,7 +30,7 @@ INTERIOR, EDGE = 1, 2
 _SEPARATION = 1.0
 _UNKNOWN = np.iinfo(np.int32).max
 _FLAT = 1e-30  # from 0, or less: some libraries have processors take the smallest numbers for 0
-_HIGH = float(np.finfo(np.float32).max) / 2
+_HIGH = 1e30
 
 
 def separation_of(settings: InstanceSettings) -> float:
@@ -105,8 +105,9 @@ class Terrain:
         everywhere = np.ones([b - a for a, b in window], bool)
         if self._scores is not None:
             scores = self._scores(window)
-            led = -np.sum([scores[..., number - 1] for number in self._settings.classes], axis=0)
-            return np.nan_to_num(led.astype(np.float32), nan=_HIGH, posinf=_HIGH, neginf=-_HIGH), everywhere
+            with np.errstate(invalid="ignore", over="ignore"):
+                led = -np.sum([scores[..., n - 1].astype(np.float64) for n in self._settings.classes], axis=0)
+            return np.clip(np.nan_to_num(led, nan=_HIGH), -_HIGH, _HIGH).astype(np.float32), everywhere
         heights, exact = np.zeros(everywhere.shape, np.float32), everywhere
         inside = self.kinds(window) == INTERIOR
         if self._settings.edge is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -47,10 +48,11 @@ def block_shape(
         If what was given is no size.
     """
     if given is not None:
-        sizes = [given] * len(shape) if isinstance(given, int) else list(given)
-        if len(sizes) != len(shape) or not all(isinstance(n, int) and n > 0 for n in sizes):
+        sizes = [given] * len(shape) if np.ndim(given) == 0 else list(given)  # type: ignore[arg-type]
+        whole = [operator.index(n) for n in sizes if isinstance(n, int | np.integer) and not isinstance(n, bool)]
+        if len(sizes) != len(shape) or len(whole) != len(sizes) or min(whole) < 1:
             raise SettingsError(f"A block has one size above 0 per axis, {len(shape)} in all, not {given!r}.")
-        return tuple(map(min, sizes, shape))
+        return tuple(map(min, whole, shape))
     if math.prod(shape) <= _ROOM:
         return tuple(shape)
     side = max(round(_ROOM ** (1 / len(shape))), 1)

@@ -58,6 +58,7 @@ def searched(
     spatial = _checked(labels, settings, spatial)
     sampling = _sampling(spacing, spatial)
     if scores is not None:
+        scores = scores if hasattr(scores, "dtype") else np.asarray(scores)
         _check_scores(scores, labels, settings)
     shape = tuple(labels.shape)[-spatial:]
     task = Task(labels, scores, settings, sampling, Grid(shape, block_shape(shape, labels, block)))
@@ -98,13 +99,18 @@ def _checked(labels: Any, settings: InstanceSettings, spatial: int | None) -> in
 
 def _sampling(spacing: Sequence[float] | None, spatial: int) -> tuple[float, ...]:
     """Return the length of a pixel along each axis, the finest being 1."""
-    lengths = (1.0,) * spatial if spacing is None else tuple(map(float, spacing))
+    try:
+        lengths = (1.0,) * spatial if spacing is None else tuple(map(float, spacing))
+    except (TypeError, ValueError):
+        lengths = ()
     if len(lengths) != spatial or not all(0 < length < math.inf for length in lengths):
         raise SettingsError(f"The spacing is one length above 0 per axis, {spatial} in all, not {spacing!r}.")
     return tuple(length / min(lengths) for length in lengths)
 
 
 def _check_scores(scores: Any, labels: Any, settings: InstanceSettings) -> None:
+    if np.dtype(scores.dtype).kind not in "buif":
+        raise ImageError(f"Scores are numbers; these are {scores.dtype}. Give the probabilities of a run.")
     if tuple(scores.shape[:-1]) != tuple(labels.shape):
         raise ImageError(
             f"The scores are of {format_shape(scores.shape[:-1])} pixels, the labels of {format_shape(labels.shape)}."

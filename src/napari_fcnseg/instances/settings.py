@@ -7,6 +7,7 @@ import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -98,8 +99,10 @@ class InstanceSettings(PlainSettings):
             raise SettingsError("Edge class and separation are for the watershed. Choose it, or leave them out.")
         for name, what, least in _WHOLE:
             object.__setattr__(self, name, checked_integer(getattr(self, name), what, least))
-        if self.separation is not None and not _is_length(self.separation):
-            raise SettingsError(f"The separation is a number of pixels above 0, not {self.separation!r}.")
+        if self.separation is not None:
+            if not _is_length(self.separation):
+                raise SettingsError(f"The separation is a number of pixels above 0, not {self.separation!r}.")
+            object.__setattr__(self, "separation", float(self.separation))
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -150,7 +153,7 @@ def background_classes(names: Mapping[int, str]) -> tuple[int, ...]:
 
 
 def _is_length(number: object) -> bool:
-    return isinstance(number, int | float) and 0 < number < math.inf
+    return isinstance(number, Real) and not isinstance(number, bool | np.bool_) and 0 < float(number) < math.inf
 
 
 def checked_integer(number: object, what: str, least: int) -> int:

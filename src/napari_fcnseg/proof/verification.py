@@ -93,6 +93,9 @@ _NEARLY = 10  # times what rounding explains: numbers that are far off are never
 _LARGE = " Every label agrees: numbers far larger than the model was trained on round more. Check the preprocessing."
 
 
+_AGAIN = 4  # tiles that are computed again where all were there already
+
+
 class VerificationSampler:
     """Keeps a run's numbers at some pixels, to compare them with the patch model later.
 
@@ -145,6 +148,15 @@ class VerificationSampler:
         chosen = others[:missing]
         return np.concatenate([points, more[chosen]]), np.concatenate([scores, theirs[chosen]])
 
+    def _look_again(self) -> None:
+        """Compute some tiles again: all were there already, whose numbers nobody has kept."""
+        witnesses = self.run.witnesses
+        assert witnesses is not None, "it was asked for them"
+        some = (place for place in self.run.plan.schedule if witnesses.within(*place).any())
+        chosen = list(itertools.islice(some, _AGAIN))
+        again = Run(self.run.plan)
+        execute_into(again, self.see, skip=lambda index, tile: (index, tile) not in chosen)
+
     def verify(self) -> Verification:
         """Ask the patch model about every point seen, and compare.
 
@@ -153,6 +165,8 @@ class VerificationSampler:
         SettingsError
             If no tile was finished.
         """
+        if self.run.done and not self._seen.any() and not any(map(len, self._more)):
+            self._look_again()
         points, scores = self._witnessed()
         if not len(points):
             raise SettingsError("There is nothing to verify yet: let at least one tile finish.")

@@ -14,7 +14,7 @@ from napari_fcnseg.errors import ClusterError, SettingsError
 from napari_fcnseg.system.background import in_background
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _LOCAL: Final = re.compile(r"local:(\d+)")
 _SCHEDULER: Final = re.compile(r"((tcp|tls)://)?[^\s/:]+:\d+/?|(?!tcp:|tls:)[a-z]+://\S+")
@@ -113,15 +113,29 @@ def connected(where: Any) -> Iterator[Cluster]:
         return
     with (
         tempfile.TemporaryDirectory(prefix="fcnseg-dask-") as folder,
-        distributed.LocalCluster(
+        _started(lambda: distributed.LocalCluster(
             n_workers=int(local[1]), threads_per_worker=PER_WORKER, host="127.0.0.1", dashboard_address=None,
             memory_limit=0, local_directory=folder, silence_logs=50,
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # or it warns where its usual port is taken
             preload=[_AT_START],
-        ) as here,
+        )) as here,
         _client(distributed, here.scheduler_address) as client,
     ):  # fmt: skip
         yield Cluster(client, int(local[1]))
+
+
+@contextlib.contextmanager
+def _started(make: Callable[[], Any]) -> Iterator[Any]:
+    """Start a cluster of this computer; one that is interrupted before it has started could not be ended any more."""
+    start = in_background(make, "napari-fcnseg-cluster")
+    try:
+        wait([start])
+    except BaseException:
+        with contextlib.suppress(Exception):
+            start.result().close()
+        raise
+    with start.result() as here:
+        yield here
 
 
 def _distributed() -> Any:

@@ -162,7 +162,7 @@ class WorkerPlan:
             "seconds": time.perf_counter() - began,
         }
         if asked is not None:
-            found["seen"] = [[one for part in parts for one in part.tolist()] for parts in zip(*seen, strict=True)]
+            found["seen"] = [[one for part in seen for one in part[kind].tolist()] for kind in range(2)]
         return found
 
     def _opened(self, places: Mapping[str, Any]) -> list[Any]:

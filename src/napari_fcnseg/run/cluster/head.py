@@ -144,7 +144,7 @@ class ClusterRun(Run):
         seen = answer.get("seen")
         if seen is not None:
             points = np.array(seen[0], np.intp).reshape(-1, len(where))
-            seen = points, np.array(seen[1], np.float32).reshape(len(points), -1)
+            seen = points, np.array(seen[1], np.float32).reshape(-1, self.plan.outputs)
         return StoredTile.of(self._arrays, where, tuple(answer["sums"]), self.done, self.total, new, seen)
 
     def _block_jobs(self, skip: Skip | None) -> Iterator[Job | None]:
