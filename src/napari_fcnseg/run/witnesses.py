@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.arrays.frame_source import Region
     from napari_fcnseg.plan.schedule import Index
-    from napari_fcnseg.run.run import Tile
 
     #: Pixels, an index along each axis of the labels, and the network's numbers there.
     Seen = tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]
@@ -44,27 +43,31 @@ class Witnesses:
         inside: npt.NDArray[np.bool_] = np.all((self.points >= start) & (self.points < stop), axis=1)
         return inside
 
-    def seen(self, tile: Tile, *, more: bool) -> Seen:
+    def seen(
+        self, place: tuple[Index, Region], labels: npt.NDArray[Any], scores: npt.NDArray[np.float32], *, more: bool
+    ) -> Seen:
         """Return the pixels that a tile shows, with its numbers.
 
         Parameters
         ----------
-        tile : Tile
-            The tile.
+        place : (tuple of int, Region)
+            The frame of the tile, and its region there.
+        labels, scores : ndarray
+            As of a :class:`~napari_fcnseg.run.run.Tile`.
         more : bool
             Whether others come after those that are wanted: where tiles are left out, few of those may be seen.
         """
-        index, region = tile.place
+        index, region = place
         start, spatial = np.array([*index, *(a for a, _ in region)], np.intp), len(region)
         points = self.points[self.within(index, region)]
         local = (points - start)[:, -spatial:]
         if more:
             random = np.random.default_rng([self.seed, *map(int, start)])
-            others = random.integers(0, tile.labels.shape, (_MORE, spatial))
-            local = np.concatenate([local, others[tile.labels[tuple(others.T)] > 0]])
+            others = random.integers(0, labels.shape, (_MORE, spatial))
+            local = np.concatenate([local, others[labels[tuple(others.T)] > 0]])
         found = np.broadcast_to(start, (len(local), len(start))).copy()
         found[:, -spatial:] += local
-        return found, tile.scores[tuple(local.T)]
+        return found, scores[tuple(local.T)]
 
     def of_block(self, index: Index, region: Region, *, more: bool) -> dict[str, Any]:
         """Return what a worker has to know to keep those of a block, as plain data."""

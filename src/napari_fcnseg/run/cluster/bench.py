@@ -154,7 +154,7 @@ class WorkerPlan:
                 raise OutOfMemoryError("A tile of the image does not fit into the memory of this worker.")
             writer.put(tile)
             if asked is not None and witnesses is not None:
-                seen.append(witnesses.seen(tile, more=asked["more"]))
+                seen.append(witnesses.seen(tile.place, tile.labels, tile.scores, more=asked["more"]))
         counts = [run.counts[label] for label in range(max(run.counts, default=-1) + 1)]
         found: dict[str, Any] = {
             "sums": list(writer.finish()),
