@@ -129,11 +129,8 @@ class VerificationSampler:
         """Keep a tile's numbers at the points in it."""
         witnesses = self.run.witnesses
         assert witnesses is not None, "it was asked for them"
-        points, scores = (
-            tile.seen
-            if tile.seen is not None
-            else witnesses.seen(tile.place, tile.labels, tile.scores, more=self.run.in_part)
-        )
+        here, more = tile.seen, self.run.in_part
+        points, scores = here or witnesses.seen(tile.place, tile.labels, tile.scores, more=more)
         numbers = np.array([self._numbers.get(tuple(point), -1) for point in points.tolist()], np.intp)
         chosen = numbers >= 0
         self._scores[numbers[chosen]] = scores[chosen]
