@@ -39,9 +39,9 @@ class Scratch:
         self._arrays: dict[str, Any] = {}
         self._notes: dict[str, dict[str, npt.NDArray[Any]]] = {}
 
-    def inner(self, name: str, *, in_memory: bool = False) -> Scratch:
-        """Return room within it, which can be emptied alone, or in the memory of this process."""
-        found = Scratch(self.folder / name if self.folder is not None and not in_memory else None)
+    def inner(self, name: str) -> Scratch:
+        """Return room within it, which can be emptied alone."""
+        found = Scratch(self.folder / name if self.folder is not None else None)
         found._notes_here = self._notes_here
         return found
 

@@ -16,6 +16,7 @@ from napari_fcnseg.instances.basins import separation_of
 from napari_fcnseg.instances.blocks import slices
 from napari_fcnseg.instances.cutting import SEVERAL
 from napari_fcnseg.instances.joining import join_blocks
+from napari_fcnseg.instances.scratch import Scratch
 from napari_fcnseg.instances.stages import (
     CORES,
     CUT,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
     from napari_fcnseg.arrays.lazy import Box
     from napari_fcnseg.instances.joining import Parts, Table
-    from napari_fcnseg.instances.scratch import Scratch
     from napari_fcnseg.instances.stages import Index, Task
 
 _FEW = 2**16  # instances that 16 bits can number, and one
@@ -186,7 +186,8 @@ class Search:
         for start in range(0, len(frames), at_once):
             group = frames[start : start + at_once]
             near = len(group) * math.prod(grid.shape) <= self._workers.near
-            meanwhile = Meanwhile.within(self._room, start, len(group), in_memory=near)
+            room = Scratch() if near else self._room
+            meanwhile = Meanwhile.within(room, start, len(group))
             for own in self._searched(group, meanwhile, count):
                 sizes.append(own)
                 count += len(own)

@@ -136,9 +136,9 @@ class Meanwhile:
     count: int
 
     @classmethod
-    def within(cls, room: Scratch, first: int, count: int, *, in_memory: bool = False) -> Meanwhile:
-        """Return room within another one, which can be emptied alone, or in the memory of this process."""
-        return cls(room.inner(f"meanwhile-{first}", in_memory=in_memory), first, count)
+    def within(cls, room: Scratch, first: int, count: int) -> Meanwhile:
+        """Return room within another one, which can be emptied alone."""
+        return cls(room.inner(f"meanwhile-{first}"), first, count)
 
 
 class Stages:

@@ -119,7 +119,7 @@ class VerificationSampler:
         self._scores = np.zeros((len(self.points), run.plan.outputs), np.float32)
         self._seen = np.zeros(len(self.points), bool)
         self._more: list[Seen] = []
-        run.witnesses = Witnesses(self.points, seed)
+        self._witnesses = run.witnesses = Witnesses(self.points, seed)
 
     def expect(self) -> None:
         """Have the patch models' framework started while the tiles are computed; return at once."""
@@ -127,15 +127,14 @@ class VerificationSampler:
 
     def see(self, tile: Tile) -> None:
         """Keep a tile's numbers at the points in it."""
-        witnesses = self.run.witnesses
-        assert witnesses is not None, "it was asked for them"
         here, more = tile.seen, self.run.in_part
-        points, scores = here or witnesses.seen(tile.place, tile.labels, tile.scores, more=more)
+        points, scores = here or self._witnesses.seen(tile.place, tile.labels, tile.scores, more=more)
         numbers = np.array([self._numbers.get(tuple(point), -1) for point in points.tolist()], np.intp)
         chosen = numbers >= 0
         self._scores[numbers[chosen]] = scores[chosen]
         self._seen[numbers[chosen]] = True
-        self._more.append((points[~chosen], scores[~chosen]))
+        if not chosen.all():
+            self._more.append((points[~chosen], scores[~chosen]))
 
     def _witnessed(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
         """Return the points seen and their numbers; where some are missing, others that were seen."""
@@ -151,12 +150,9 @@ class VerificationSampler:
 
     def _look_again(self) -> None:
         """Compute some tiles again: all were there already, whose numbers nobody has kept."""
-        witnesses = self.run.witnesses
-        assert witnesses is not None, "it was asked for them"
-        some = (place for place in self.run.plan.schedule if witnesses.within(*place).any())
+        some = (place for place in self.run.plan.schedule if self._witnesses.within(*place).any())
         chosen = list(itertools.islice(some, _AGAIN))
-        again = Run(self.run.plan)
-        execute_into(again, self.see, skip=lambda index, tile: (index, tile) not in chosen)
+        execute_into(Run(self.run.plan), self.see, skip=lambda index, tile: (index, tile) not in chosen)
 
     def verify(self) -> Verification:
         """Ask the patch model about every point seen, and compare.
@@ -166,7 +162,7 @@ class VerificationSampler:
         SettingsError
             If no tile was finished.
         """
-        if self.run.done and not self._seen.any() and not any(map(len, self._more)):
+        if self.run.done and not self._seen.any() and not self._more:
             self._look_again()
         points, scores = self._witnessed()
         if not len(points):

@@ -12,6 +12,7 @@ from napari_fcnseg.plan.blocks import chunk_shape
 from napari_fcnseg.run.disk_room import check_results
 from napari_fcnseg.run.output_kinds import LABELS, OUTPUT_KINDS, kept_outputs
 from napari_fcnseg.run.provenance_file import settle_provenance, stage_provenance
+from napari_fcnseg.run.rescaling import result_shape
 from napari_fcnseg.run.result import ResultArrays
 from napari_fcnseg.system.saving import grows
 
@@ -61,7 +62,7 @@ def result_arrays_for(
         If a file cannot hold what it is for, a disk cannot hold it, or a Zarr folder cannot be begun.
     """
     growing: dict[str, GrowingZarr] = {}
-    whole = scaling.result_shape(run.plan) if scaling is not None else None
+    whole = result_shape(scaling, run.plan)
     check_results(run.plan, kept_outputs(run.plan.settings), outputs, whole)
     for kind in kept_outputs(run.plan.settings):
         path, shape, dtype = outputs.get(kind.name), kind.shape(run.plan, whole), kind.dtype(run.plan)

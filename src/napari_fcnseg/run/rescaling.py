@@ -85,10 +85,6 @@ class Rescaling:
         grid = Grid.of(layout.frame_shape, numbers)
         return cls(numbers, grid, tuple(axes), rescaled(image, axes, grid), image)
 
-    def result_shape(self, plan: RunPlan) -> tuple[int, ...]:
-        """Return the shape of the labels on the image's own pixels."""
-        return (*plan.layout.stack_shape, *self.grid.shape)
-
     def place(self, source: Mapping[str, Any]) -> dict[str, Any]:
         """Return where the rescaled image lies, given where the image does, for another process to open."""
         return {"grid": [list(self.grid.shape), list(self.grid.scaled)], "axes": list(self.axes), "of": dict(source)}
@@ -101,6 +97,11 @@ class Rescaling:
         """Return what the provenance says of it, and of the image as it is."""
         image = {"shape": list(self.source.shape), "dtype": str(self.source.dtype)}
         return {"rescale": list(self.factors), "image": image}
+
+
+def result_shape(scaling: Rescaling | None, plan: RunPlan) -> tuple[int, ...] | None:
+    """Return the shape of the labels on the pixels of an image that was rescaled; None where it was not."""
+    return (*plan.layout.stack_shape, *scaling.grid.shape) if scaling is not None else None
 
 
 def scaling_for(

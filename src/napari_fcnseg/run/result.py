@@ -20,6 +20,7 @@ from napari_fcnseg.plan.blocks import chunk_shape
 from napari_fcnseg.run.continuation import Continuation
 from napari_fcnseg.run.output_kinds import OUTPUT_KINDS, kept_outputs
 from napari_fcnseg.run.preview import execute_with_preview
+from napari_fcnseg.run.rescaling import result_shape
 from napari_fcnseg.run.stand_ins import StandIns
 from napari_fcnseg.system.formatting import format_bytes, format_shape
 from napari_fcnseg.system.memory import free_memory
@@ -117,7 +118,7 @@ class ResultArrays:
         self._needed, self._settled = 0, False
         self._kinds = kept_outputs(run.plan.settings)
         self._targets: dict[str, Any] = {}
-        whole = scaling.result_shape(run.plan) if scaling is not None else None
+        whole = result_shape(scaling, run.plan)
         for kind in self._kinds:
             shape, dtype = kind.shape(run.plan, whole), kind.dtype(run.plan)
             array = self.arrays[kind.name] = self._opened(kind.name, targets.get(kind.name), shape, dtype)
@@ -125,7 +126,7 @@ class ResultArrays:
         self._stand_ins = StandIns(self._earlier, overwrite=overwrite, batch=batch)
         self._written_into = {**self._targets, **self._stand_ins.arrays}
         self._take_over()
-        run.writes_into({**self.arrays, **self._stand_ins.arrays}, {**dict(self._growing), **self._stand_ins.growing})
+        run.writes_into(self._written_into, {**dict(self._growing), **self._stand_ins.growing})
         on_disk = any(type(array) is not np.ndarray for array in self._written_into.values())
         self._writer = ThreadPoolExecutor(1, "napari-fcnseg-writer") if on_disk else None
         self._writing: deque[Future[None]] = deque()

@@ -14,7 +14,7 @@ from napari_fcnseg.plan.run_plan import make_plan
 from napari_fcnseg.run.continuation import continue_run, gone_on_with
 from napari_fcnseg.run.disk_room import check_results
 from napari_fcnseg.run.output_kinds import kept_outputs
-from napari_fcnseg.run.rescaling import Rescaling
+from napari_fcnseg.run.rescaling import Rescaling, result_shape
 from napari_fcnseg.run.result import ResultArrays, Segmentation, check_grows, iter_tiles
 from napari_fcnseg.run.run import Run
 from napari_fcnseg.settings import RunSettings
@@ -180,7 +180,7 @@ def segment(
         continuation = continue_run(make, settings, to_files, lambda: identity_of(image), scaling=scaling)
         run = Run(continuation.plan)
         run.notes += filter(None, [continuation.note])
-        check_results(run.plan, kept_outputs(run.plan.settings), paths, _shape_of(scaling, run))
+        check_results(run.plan, kept_outputs(run.plan.settings), paths, result_shape(scaling, run.plan))
         with ResultArrays(run, outs, overwrite=overwrite, scaling=scaling, continuation=continuation) as arrays:
             return arrays.fill(progress)
 
@@ -205,15 +205,11 @@ def _segment_on(
         run, continuation = places.enter_context(
             run_on(cluster, make, settings, paths, lambda: identity_of(image), place, where, scaling)
         )
-        check_results(run.plan, kept_outputs(run.plan.settings), paths, _shape_of(scaling, run))
+        check_results(run.plan, kept_outputs(run.plan.settings), paths, result_shape(scaling, run.plan))
         with ResultArrays(
             run, paths, overwrite=overwrite, scaling=scaling, continuation=continuation
         ) as arrays:  # fmt: skip
             return arrays.fill(progress)
-
-
-def _shape_of(scaling: Rescaling | None, run: Run) -> tuple[int, ...] | None:
-    return scaling.result_shape(run.plan) if scaling is not None else None
 
 
 def _claimed(
